@@ -1,0 +1,121 @@
+"""What a release says about itself: the claim and everything that it rests on, as typed JSON (`release.json`).
+
+Guarantees: every field is public or paid for by an entry of the ledger; the record leaves with the release. Figures measured on the
+real log stand in `synthrec.audit.record.AuditRecord`, which does not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from synthrec.audit.record import AttackBound, AuditRecord, Record
+from synthrec.errors import ReleaseError
+
+
+class Mechanism(Record):
+    """One randomised function that saw the log, run `count` times with the same parameters."""
+
+    name: str                       # as in the ledger, for example "items"
+    purpose: str                    # for people: "how often each item is picked and how it is rated"
+    kind: str                       # "Gaussian", "discrete Gaussian", "Poisson-subsampled Gaussian" ...
+    sensitivity: float              # most that one user moves the un-noised value, in `unit_of_noise`
+    noise_std: float                # in `unit_of_noise`
+    unit_of_noise: str              # "events", "users", "clip norms" ...
+    noise_multiplier: float         # noise_std / sensitivity
+    sampling_rate: float | None     # chance that a user takes part in one run; None: everybody does
+    count: int
+    extra_delta: float = 0.0        # delta that no accountant event holds, for example of a threshold
+
+
+class InternalRuns(Record):
+    """Trainings on the real log whose outputs never leave `private/`; not in the release's sum, but listed."""
+
+    count: int
+    epsilon: float
+
+
+class ReleaseRecord(Record):
+    """release.json."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    format_version: Literal[1] = 1
+    release_id: str
+    created_utc: str                # ISO 8601
+    synthrec_version: str
+
+    source_name: str
+    source_public: bool             # the owner declares the log published
+    population: int                 # the owner's public figure
+    unit: str                       # the column that names a privacy unit
+    neighbouring_relation: str      # "add or remove one user"
+    events_per_user: int            # K
+    audit_share: float              # share of users that no training saw, by keyed hash
+    public_declarations: tuple[str, ...]    # what is public on the owner's word
+
+    model: Literal["gan", "moments", "marginals"]
+    training: dict[str, float | int | str]
+    budget_share: dict[str, float]  # mechanism name -> share of the budget (of sum 1/noise^2)
+    mechanisms: tuple[Mechanism, ...]
+
+    epsilon: float                  # this release, all mechanisms composed
+    delta: float
+    epsilon_cross_check: float      # the second accountant
+    accountant: str
+    cross_check_accountant: str
+    profile: tuple[tuple[float, float], ...]    # (delta, epsilon), delta falling
+    bound: AttackBound              # of the whole ledger: all releases of this source
+
+    ledger_total: float             # epsilon over all releases of this source, at `delta`
+    releases_before: int
+    internal: InternalRuns
+    trials: int
+    epsilon_cap: float
+    try_number: int                 # how many times `fit` ran on this source, this time included
+
+    noise_source: str
+    floating_point: str
+    not_private: bool = False       # deterministic noise, for tests: epsilon is infinite
+
+    synthetic_users: int
+    seed_of_sampling: int | None
+    versions: dict[str, str] = Field(default_factory=dict)
+    limits: tuple[str, ...] = ()    # what is not guaranteed, whole sentences
+    commands: tuple[str, ...] = ()  # that made this release
+
+
+AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord)
+
+
+def write_record(record: Record, *, path: Path) -> Path:
+    """Write a record as indented JSON, beside its place and then renamed, so that no half file is taken for whole."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        beside.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ReleaseError(
+            f"{path.name} must be writable", found=error.strerror or type(error).__name__, remedy="Free space or choose another folder."
+        ) from None
+    return path
+
+
+def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:
+    """Read a record back; raises `ReleaseError` for a file that is missing or is no such record."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        found, remedy = "no such file", "Name a release folder as `synthrec run` or `synthrec fit` made it."
+    except OSError as error:
+        found, remedy = error.strerror or type(error).__name__, "Make the release folder readable."
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+        found = f"{where}: {first['type'].replace('_', ' ')}"
+        remedy = "Restore the file from the release; it was altered or comes from another version."
+    raise ReleaseError(f"{path.name} must hold a {kind.__name__}", found=found, remedy=remedy)
