@@ -1,0 +1,62 @@
+"""A log as sparse matrices of users by items: the one way in which every audit figure looks at events.
+
+Private arrays in, private arrays out; nothing here is printed or kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from synthrec.data.eventlog import EventLog
+
+
+def activity(log: EventLog) -> np.ndarray:
+    """Events of each user. Shapes: int64[B]."""
+    return np.diff(log.offsets)
+
+
+def user_of_event(log: EventLog) -> np.ndarray:
+    """Row of the user behind each event. Shapes: int64[N]."""
+    return np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
+
+
+def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:
+    """The events where `kept` is true, with the same users in the same order, also those left with none. Shapes: bool[N]."""
+    before = np.concatenate(([0], np.cumsum(kept)))
+    return EventLog(
+        offsets=before[log.offsets], item=np.asarray(log.item)[kept],
+        rating=None if log.rating is None else np.asarray(log.rating)[kept],
+        time=None if log.time is None else np.asarray(log.time)[kept],
+        attributes=log.attributes, role=log.role,
+    )
+
+
+def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> EventLog:
+    """At most `events_per_user` random events of each user."""
+    return keep_events(log, random_rank(log, rng=rng) < events_per_user)
+
+
+def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
+    """A random order within each user: place 0, 1, ... of every event. Shapes: int64[N]."""
+    user = user_of_event(log)
+    order = np.lexsort((rng.random(len(user)), user))
+    rank = np.empty(len(user), dtype=np.int64)
+    rank[order] = np.arange(len(user)) - np.asarray(log.offsets)[user]
+    return rank
+
+
+def pattern(log: EventLog, *, items: int) -> sparse.csr_array:
+    """Which items each user has, as ones; an item had twice counts once. Shapes: float32[B, V]."""
+    matrix = events(log, np.ones(len(log.item), dtype=np.float32), items=items)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def events(log: EventLog, values: np.ndarray, *, items: int) -> sparse.csr_array:
+    """One stored entry per event, repeats kept apart. Shapes: values float[N] -> [B, V]."""
+    offsets = np.asarray(log.offsets)
+    if len(log.item) and int(np.max(log.item)) >= items:
+        raise ValueError("every item must be a row of the catalogue, found one past its end")
+    return sparse.csr_array((values, np.asarray(log.item, dtype=np.int32), offsets.astype(np.int32)), shape=(len(offsets) - 1, items))
