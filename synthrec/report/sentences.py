@@ -1,0 +1,159 @@
+"""The report's words: every sentence and every number is made here from the records, so that none can say more than they do.
+
+Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest.
+"""
+
+from __future__ import annotations
+
+import math
+
+from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
+from synthrec.report.record import ReleaseRecord
+
+MODEL_WORDS = {
+    "gan": "a conditional GAN trained with DP-SGD, anchored to noisy measurements",
+    "moments": "noisy moments of users' tastes, without a GAN",
+    "marginals": "noisy marginals, without tastes and without a GAN",
+}
+# what a verdict means, in words that claim no more than was done
+VERDICT_WORDS = {
+    Verdict.NO_LEAK_FOUND: "The attack that was run did not tell people in the training data from people outside it.",
+    Verdict.INCONCLUSIVE: "The audit could not tell: it did not show that it would have found a leak.",
+    Verdict.NOT_RUN: "No attack was run, so nothing was measured.",
+    Verdict.LEAK_DETECTED: "The attack tells people in the training data from people outside it. Do not release.",
+    Verdict.CLAIM_REFUTED: "The attack does better than the privacy claim allows, so the claim is false. Do not release.",
+}
+
+
+def number(value: float, *, digits: int = 3) -> str:
+    """Fixed decimals, thousands apart, infinity as a sign."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def short(value: float) -> str:
+    """Four significant digits at most, for parameters whose scale varies."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return text.replace("-", "−")
+    return number(value) if math.isinf(value) else delta(value)
+
+
+def rounded_up(value: float, *, digits: int = 2) -> str:
+    """For figures of a claim: never smaller than the value."""
+    if math.isinf(value):
+        return "∞"
+    scale = 10**digits
+    return number(math.ceil(value * scale - 1e-9) / scale, digits=digits)
+
+
+def delta(value: float) -> str:
+    """1e-5 as people write it on the command line."""
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def percent(value: float, *, digits: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{number(100 * value, digits=digits)} %"
+
+
+def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> str:
+    """The confidence interval of a figure."""
+    if as_percent:
+        return f"{number(100 * figure.low, digits=digits)} to {number(100 * figure.high, digits=digits)} %"
+    return f"{number(figure.low, digits=digits)} to {number(figure.high, digits=digits)}"
+
+
+def claim_in_short(release: ReleaseRecord) -> str:
+    """The claim in one clause, or that there is none."""
+    if release.not_private:
+        return "no privacy claim: the noise was deterministic, for tests"
+    return f"({rounded_up(release.epsilon)}, {delta(release.delta)})-differential privacy for each user"
+
+
+def claim(release: ReleaseRecord) -> tuple[str, ...]:
+    """The claim in plain sentences. A release with deterministic noise makes none."""
+    if release.not_private:
+        return (
+            "This release makes no privacy claim. Its noise was deterministic, which is a mode for tests: epsilon is infinite. "
+            "It must not leave the people who may see the log itself.",
+        )
+    sentences = [
+        f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. Neighbouring logs "
+        f"differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: all their events and their "
+        "row in the users' table.",
+        f"In other words: whether any one user took part or not, the probability of every possible outcome differs by at most a factor of "
+        f"e^{rounded_up(release.epsilon)} (about {_factor(release.epsilon)}), plus {delta(release.delta)}.",
+        f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened. "
+        f"Delta is {short(release.delta * release.population)} divided by the population of {release.population:,} that the owner declares.",
+    ]
+    if release.releases_before:
+        earlier = "one earlier release" if release.releases_before == 1 else f"{release.releases_before:,} earlier releases"
+        sentences.append(
+            f"Together with {earlier} of this source, epsilon is {rounded_up(release.ledger_total)} at the same delta. "
+            f"The owner's cap is {short(release.epsilon_cap)}."
+        )
+    else:
+        sentences.append(f"It is the first release of this source. The owner's cap for all releases together is {short(release.epsilon_cap)}.")
+    return tuple(sentences)
+
+
+def for_one_person(release: ReleaseRecord) -> str:
+    """What the claim means for one person; empty where there is no claim."""
+    if release.not_private:
+        return ""
+    bound = release.bound
+    return (
+        "For any one person: somebody who sees this release and all earlier releases listed, knows everything about everybody else, and raises a "
+        f"false alarm for at most {number(100 * bound.fpr, digits=0)} of 100 people who did not take part, notices that this person did with "
+        f"probability at most {rounded_up(100 * bound.tpr, digits=1)} %, provided that the others' taking part does not depend on this person (proved)."
+    )
+
+
+def verdict(audit: AuditRecord | None) -> tuple[str, str]:
+    """The verdict's name and its one sentence."""
+    if audit is None:
+        return Verdict.NOT_RUN.value, "This release was not audited, so nothing was measured. Run `synthrec audit`."
+    return audit.verdict.value, VERDICT_WORDS[audit.verdict]
+
+
+def attack_against_bound(membership: Membership) -> str:
+    """One sentence that sets what was measured beside what was proved."""
+    attack, bound = membership.attack, membership.bound
+    return (
+        f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the attack recognised {percent(attack.tpr.value, digits=1)} of "
+        f"{attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); guessing gives {percent(attack.fpr)}, and no attacker "
+        f"can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
+    )
+
+
+def utility_in_short(utility: Utility) -> str:
+    """How useful, between knowing nothing and having the real log; empty if the ladder has no row for the release."""
+    arms = {arm.name: arm for arm in utility.ladder}
+    mine = arms.get("synthrec")
+    gap = None if mine is None else mine.gap_closed or mine.ranking_gap_closed
+    if mine is None or gap is None:
+        return ""
+    what = "rating error" if mine.gap_closed else "ranking quality"
+    floor = "knowing nothing" if mine.gap_closed else "recommending what is popular"
+    text = (
+        f"A recommender trained on the synthetic log closes {percent(gap.value)} of the gap in {what} between {floor} and training on the real log "
+        f"({interval(gap, digits=0, as_percent=True)}, {gap.n:,} test users)"
+    )
+    failed = [limit.name for limit in mine.realism if not limit.passed]
+    return f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
+
+
+def reach(bound: AttackBound) -> str:
+    """What any attacker can reach at most."""
+    return (
+        f"No attacker can reach an AUC above {rounded_up(bound.auc, digits=3)}, or recognise more than {rounded_up(100 * bound.tpr, digits=1)} % "
+        f"of participants at {number(100 * bound.fpr, digits=0)} false alarms in 100."
+    )
+
+
+def _factor(epsilon: float) -> str:
+    factor = math.exp(min(epsilon, 700.0))
+    return f"{factor:,.2f}" if factor < 10 else f"{factor:,.0f}" if factor < 1e6 else f"{factor:.1e}"
