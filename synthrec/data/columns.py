@@ -1,0 +1,187 @@
+"""What a column of the log or of the catalogue is declared to be: one frozen record per kind.
+
+All of this is public: the owner's words, read before the log is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, field_validator, model_validator
+
+from synthrec.data.domain import Categorical, Declared, Number, Numeric, Ordinal
+
+UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+class User(Declared):
+    """Who did it. `type = "text"` makes synthetic ids text, else they are whole numbers."""
+
+    name: StrictStr
+    role: Literal["user"] = "user"
+    type: Literal["text", "integer"] = "integer"
+
+
+class Unit(Declared):
+    """The person behind several accounts."""
+
+    name: StrictStr
+    role: Literal["unit"] = "unit"
+    type: Literal["text", "integer"] = "integer"
+
+
+class Item(Declared):
+    """To what: an item of a public catalogue file, of a list, or (not served yet) of a vocabulary that is paid for."""
+
+    name: StrictStr
+    role: Literal["item"] = "item"
+    catalogue: StrictStr | None = None
+    values: tuple[StrictStr | StrictInt, ...] | None = None
+    vocabulary: Literal["dp"] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Item:
+        if sum(said is not None for said in (self.catalogue, self.values, self.vocabulary)) != 1:
+            raise ValueError('exactly one of catalogue = "FILE", values = [...] and vocabulary = "dp" is needed')
+        if self.values is not None and not self.values:
+            raise ValueError("values must not be empty")
+        return self
+
+
+class Datetime(Declared):
+    """When, within a declared window. `unit = "iso"` is a native timestamp or ISO 8601 text; the others count from 1970."""
+
+    name: StrictStr
+    type: Literal["datetime"] = "datetime"
+    unit: Literal["s", "ms", "us", "ns", "iso"]
+    zone: StrictStr = "UTC"
+    min: StrictStr | None = None
+    max: StrictStr | None = None
+    bounds: Literal["dp"] | None = None
+    outside: Literal["drop"] = "drop"
+
+    @field_validator("min", "max", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return value.isoformat() if hasattr(value, "isoformat") else value
+
+    @model_validator(mode="after")
+    def _window(self) -> Datetime:
+        try:
+            ZoneInfo(self.zone)
+        except (ValueError, KeyError, OSError):
+            raise ValueError('zone must be an IANA name such as "UTC" or "Europe/Madrid"') from None
+        if self.bounds == "dp":
+            if self.min is not None or self.max is not None:
+                raise ValueError('give min and max, or bounds = "dp", not both')
+        elif self.min is None or self.max is None:
+            raise ValueError('min and max are needed (or bounds = "dp")')
+        elif self.max_seconds < self.min_seconds:
+            raise ValueError("max must not lie before min")
+        return self
+
+    @property
+    def min_seconds(self) -> int:
+        """First second of the window, since 1970-01-01 UTC."""
+        return self._seconds(self.min)[0]
+
+    @property
+    def max_seconds(self) -> int:
+        """Last second of the window; a `max` without a time of day means the whole day."""
+        return self._seconds(self.max)[1]
+
+    def _seconds(self, text: str | None) -> tuple[int, int]:
+        assert text is not None, "require_served refuses dp bounds"
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError('min and max must be dates such as "1997-09-01" or "1997-09-01T12:00:00"') from None
+        day = len(text) == len("1997-09-01")
+        zone = moment.tzinfo or ZoneInfo(self.zone)
+        first = moment.replace(tzinfo=zone)
+        past = (moment + timedelta(days=1)).replace(tzinfo=zone) if day else first + timedelta(seconds=1)
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        return (first - start) // timedelta(seconds=1), (past - start) // timedelta(seconds=1) - 1
+
+
+class Identifier(Declared):
+    """A basket, session or invoice: groups events (not served yet)."""
+
+    name: StrictStr
+    type: Literal["id"] = "id"
+    groups: Literal["events"] = "events"
+
+
+class Text(Declared):
+    """Free text: in the catalogue a source of features."""
+
+    name: StrictStr
+    type: Literal["text"] = "text"
+
+
+class Dropped(Declared):
+    """A column that the owner leaves out on purpose."""
+
+    name: StrictStr
+    drop: Literal[True] = True
+
+
+class ItemSet(Declared):
+    """Several words in one cell of the catalogue, for example genres."""
+
+    name: StrictStr
+    type: Literal["set"] = "set"
+    separator: Annotated[StrictStr, Field(min_length=1)] = "|"
+
+
+class ItemNumber(Declared):
+    """A number of the catalogue, for example a year or a price."""
+
+    name: StrictStr
+    type: Literal["numeric"] = "numeric"
+    min: Number | None = None
+    max: Number | None = None
+
+
+class ItemCategory(Declared):
+    """One of several values; without `values` those that the catalogue holds."""
+
+    name: StrictStr
+    type: Literal["categorical"] = "categorical"
+    values: tuple[StrictStr | StrictInt, ...] | None = None
+
+
+class Embedding(Declared):
+    """A vector per item, made without this log."""
+
+    name: StrictStr
+    type: Literal["embedding"] = "embedding"
+
+
+def _kind(column: Any) -> str | None:
+    """Which record describes a column, from the words its declaration uses."""
+    def said(word: str) -> Any:
+        return column.get(word) if isinstance(column, dict) else getattr(column, word, None)
+    if said("drop"):
+        return "drop"
+    if (role := said("role")) in ("user", "unit", "item"):
+        return str(role)
+    kind = said("type") if role is None else None
+    return str(kind) if kind in ("ordinal", "datetime", "categorical", "numeric", "id", "text") else None
+
+
+Column = Annotated[
+    Annotated[User, Tag("user")] | Annotated[Unit, Tag("unit")] | Annotated[Item, Tag("item")]
+    | Annotated[Ordinal, Tag("ordinal")] | Annotated[Datetime, Tag("datetime")] | Annotated[Categorical, Tag("categorical")]
+    | Annotated[Numeric, Tag("numeric")] | Annotated[Identifier, Tag("id")] | Annotated[Text, Tag("text")]
+    | Annotated[Dropped, Tag("drop")],
+    Discriminator(
+        _kind,
+        custom_error_type="column_kind",
+        custom_error_message='a column needs role = "user", "item" or "unit", or type = "ordinal", "datetime", "categorical", '
+                             '"numeric", "id" or "text", or drop = true',
+    ),
+]
+ItemAttribute = Annotated[ItemSet | ItemNumber | ItemCategory | Text | Embedding, Field(discriminator="type")]

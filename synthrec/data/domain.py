@@ -1,0 +1,207 @@
+"""Finite public domains: which values a column may take, as declared, and the code of each.
+
+A domain is written by the owner before anybody looks at the log, so its size, labels and bins are public (rule 4).
+
+Guarantees: `encode` treats each value by itself: what one user holds changes nobody else's code, and whatever is not in the
+declared domain gets the code `size` ("other or missing").
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+MOST_VALUES = 10_000
+MOST_LEVELS = 1_000
+LEVEL_TOLERANCE = 1e-6      # of a step: how far a number may lie from its level and still be it
+
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Number = Annotated[StrictInt | Finite, Field(union_mode="left_to_right")]
+Codes = np.ndarray[tuple[int], np.dtype[np.int16]]
+
+
+class Declared(BaseModel):
+    """Frozen, strict about unknown words, quiet about inputs in its errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Categorical(Declared):
+    """One of a declared list of values."""
+
+    name: StrictStr
+    type: Literal["categorical"] = "categorical"
+    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(min_length=1, max_length=MOST_VALUES)]
+    outside: Literal["drop", "other"] = "other"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Categorical:
+        if len(set(self.labels)) < len(self.values):
+            raise ValueError("values must be distinct")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Values in the domain, without "other"."""
+        return len(self.values)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each code below `size`."""
+        return tuple(str(value) for value in self.values)
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Codes of text values; null and unknown become `size`."""
+        found = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
+        return found.fill_null(self.size).to_numpy(zero_copy_only=False).astype(np.int16)
+
+    def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
+        """Values as declared; `size` becomes null."""
+        whole = all(isinstance(value, int) for value in self.values)
+        domain = pa.array([value if whole else str(value) for value in self.values])
+        return domain.take(_indices(codes, self.size))
+
+
+class Ordinal(Declared):
+    """Numbers on an even grid: `min`, `min + step`, ... `max`."""
+
+    name: StrictStr
+    type: Literal["ordinal"] = "ordinal"
+    min: Number
+    max: Number
+    step: Number
+    outside: Literal["drop"] = "drop"
+
+    @model_validator(mode="after")
+    def _grid(self) -> Ordinal:
+        if not (self.step > 0 and self.max > self.min):
+            raise ValueError("step must be above 0 and max above min")
+        steps = (self.max - self.min) / self.step
+        if not steps < MOST_LEVELS:
+            raise ValueError(f"an ordinal column may have at most {MOST_LEVELS} levels")
+        if abs(steps - round(steps)) > LEVEL_TOLERANCE:
+            raise ValueError("max must be min plus a whole number of steps")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Are all levels integers?"""
+        return isinstance(self.min, int) and isinstance(self.step, int)
+
+    @property
+    def levels(self) -> np.ndarray:
+        """float64[size], ascending."""
+        return self.min + self.step * np.arange(round((self.max - self.min) / self.step) + 1, dtype=np.float64)
+
+    @property
+    def size(self) -> int:
+        """Number of levels."""
+        return len(self.levels)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each level as text."""
+        return tuple(f"{level:g}" for level in self.levels)
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Codes of numbers; null, not finite and off the grid become `size`."""
+        numbers = _floats(values)
+        place = (numbers - self.min) / self.step
+        known = np.isfinite(place) & (place > -0.5) & (place < self.size - 0.5)
+        code = np.rint(np.where(known, place, 0.0))
+        known &= np.abs(np.where(known, place, 0.0) - code) <= LEVEL_TOLERANCE
+        return np.where(known, code, self.size).astype(np.int16)
+
+    def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
+        """Levels, int64 if all are whole, else float64; `size` becomes null."""
+        domain = pa.array(np.rint(self.levels).astype(np.int64) if self.whole else self.levels)
+        return domain.take(_indices(codes, self.size))
+
+
+class Numeric(Declared):
+    """A number in [min, max], known only as one of `bins` equal bins."""
+
+    name: StrictStr
+    type: Literal["numeric"] = "numeric"
+    min: Number | None = None
+    max: Number | None = None
+    bins: Annotated[StrictInt, Field(ge=1, le=MOST_LEVELS)] = 10
+    bounds: Literal["dp"] | None = None
+
+    @model_validator(mode="after")
+    def _range(self) -> Numeric:
+        if self.bounds == "dp":
+            if self.min is not None or self.max is not None:
+                raise ValueError('give min and max, or bounds = "dp", not both')
+            return self
+        if self.min is None or self.max is None:
+            raise ValueError('min and max are needed (or bounds = "dp")')
+        if not self.max > self.min:
+            raise ValueError("max must be above min")
+        if self.whole and self.bins > self.max - self.min:
+            raise ValueError("bins must be at most max - min for whole numbers, or some bin would hold none")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Does the column hold integers? It does if both bounds are written without a point."""
+        return isinstance(self.min, int) and isinstance(self.max, int)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """float64[bins + 1]."""
+        low, high = self._bounds()
+        return np.linspace(low, high, self.bins + 1)
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return self.bins
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each bin as text, the last one closed."""
+        edges = self.edges
+        ends = [")"] * (self.bins - 1) + ["]"]
+        return tuple(f"[{low:g}, {high:g}{end}" for low, high, end in zip(edges[:-1], edges[1:], ends, strict=True))
+
+    def encode(self, values: pa.Array) -> Codes:
+        """Bins of numbers; null, not finite and out of range become `size`."""
+        low, high = self._bounds()
+        numbers = _floats(values)
+        known = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
+        found = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
+        return np.where(known, np.minimum(found, self.bins - 1), self.size).astype(np.int16)
+
+    def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
+        """A uniform value of each bin, whole if the column is; `size` becomes null."""
+        missing = codes == self.size
+        low, high = self.edges[:-1], self.edges[1:]
+        at = np.where(missing, 0, codes).astype(np.int64)
+        if not self.whole:
+            drawn = low[at] + rng.random(len(at)) * (high[at] - low[at])
+            drawn = np.clip(drawn, low[at], np.nextafter(high[at], -np.inf))
+            return pa.array(drawn, mask=missing)
+        first, last = np.ceil(low).astype(np.int64), np.ceil(high).astype(np.int64) - 1
+        last[-1] = int(self.edges[-1])
+        return pa.array(rng.integers(first[at], last[at], endpoint=True), mask=missing)
+
+    def _bounds(self) -> tuple[float, float]:
+        assert self.min is not None and self.max is not None, "require_served refuses dp bounds"
+        return float(self.min), float(self.max)
+
+
+UserAttribute = Annotated[Categorical | Ordinal | Numeric, Field(discriminator="type")]
+Attribute = Categorical | Ordinal | Numeric
+
+
+def _floats(values: pa.Array) -> np.ndarray:
+    return np.asarray(values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _indices(codes: np.ndarray, size: int) -> pa.Array:
+    return pa.array(codes.astype(np.int64), mask=codes == size)

@@ -1,0 +1,139 @@
+"""A log as columns, grouped by user: what training, sampling and the audit all read.
+
+A private holder: it has no public count and a `repr` without values. The same class holds the bounded log of the members, an
+unbounded real log and a synthetic log, so that one reader and one set of statistics serve them all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthrec.errors import DataError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class EventLog:
+    """Events of B users, user after user; within a user by time if there is one.
+
+    Shapes:
+        offsets int64[B + 1]: user b owns events offsets[b] to offsets[b + 1].
+        item int32[N]: row of the item in the catalogue.
+        rating float32[N] or None: on the declared scale.
+        time int64[N] or None: seconds since 1970-01-01 UTC.
+        attributes name -> int16[B]: code in the declared domain; the domain's size means "other or missing".
+        role int8[B] or None: see `roles.Role`.
+    """
+
+    offsets: np.ndarray
+    item: np.ndarray
+    rating: np.ndarray | None = None
+    time: np.ndarray | None = None
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    role: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return "EventLog(private)"
+
+    def user_of_event(self) -> np.ndarray:
+        """int32[N]: which user did each event."""
+        return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
+
+    def users_with(self, role: int) -> EventLog:
+        """The users who have one role. A log without roles has none to ask for."""
+        assert self.role is not None, "read the log with a role key"
+        return self.select(np.flatnonzero(self.role == role))
+
+    def select(self, users: np.ndarray) -> EventLog:
+        """The users at `users`, in that order; a user named twice comes twice.
+
+        Shapes:
+            users int[S] -> S users.
+        """
+        users = np.asarray(users, dtype=np.int64)
+        starts, counts = self.offsets[users], self.offsets[users + 1] - self.offsets[users]
+        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        events = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], counts)
+        return EventLog(
+            offsets=offsets,
+            item=self.item[events],
+            rating=None if self.rating is None else self.rating[events],
+            time=None if self.time is None else self.time[events],
+            attributes={name: codes[users] for name, codes in self.attributes.items()},
+            role=None if self.role is None else self.role[users],
+        )
+
+    @classmethod
+    def concat(cls, logs: Sequence[EventLog]) -> EventLog:
+        """Users of all logs, one log after the other. What only some of them have is left out."""
+        assert logs, "nothing to join"
+        counts = np.concatenate([np.diff(log.offsets) for log in logs])
+
+        def joined(name: str) -> np.ndarray | None:
+            parts = [getattr(log, name) for log in logs]
+            return None if any(part is None for part in parts) else np.concatenate(parts)
+
+        item = joined("item")
+        assert item is not None
+        shared = [name for name in logs[0].attributes if all(name in log.attributes for log in logs)]
+        return cls(
+            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            item=item,
+            rating=joined("rating"),
+            time=joined("time"),
+            attributes={name: np.concatenate([log.attributes[name] for log in logs]) for name in shared},
+            role=joined("role"),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the columns as `.npy` files into a folder that is made for them."""
+        folder.mkdir(parents=True)
+        for name, column in self._columns().items():
+            np.save(folder / f"{name}.npy", column, allow_pickle=False)
+        self.save_index(folder, attributes=tuple(self.attributes))
+
+    @staticmethod
+    def save_index(folder: Path, *, attributes: Sequence[str]) -> None:
+        """Write down which attribute is which file: their names may be no file names."""
+        index = {"format_version": FORMAT_VERSION, "attributes": list(attributes)}
+        (folder / "log.json").write_text(json.dumps(index), encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: Path) -> EventLog:
+        """Map a saved log into memory; columns are read as they are used. Raises DataError."""
+        try:
+            index = json.loads((folder / "log.json").read_text(encoding="utf-8"))
+            if index["format_version"] != FORMAT_VERSION:
+                raise ValueError
+            optional: dict[str, Any] = {name: _mapped(folder, name) for name in ("rating", "time", "role")
+                                        if (folder / f"{name}.npy").exists()}
+            attributes = {str(name): _mapped(folder, f"attribute_{place}") for place, name in enumerate(index["attributes"])}
+            return cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, **optional)
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            raise DataError("a bounded log must be the folder that synthrec wrote", found="missing or damaged files",
+                            remedy="Read the log again.") from None
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        columns = {name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")}
+        columns |= {f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())}
+        return {name: column for name, column in columns.items() if column is not None}
+
+
+def _mapped(folder: Path, name: str) -> np.ndarray:
+    path = folder / f"{name}.npy"
+    column: np.ndarray = np.load(path, allow_pickle=False) if _is_empty(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+    return column
+
+
+def _is_empty(path: Path) -> bool:
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return 0 in read(stream)[0]

@@ -1,0 +1,171 @@
+"""Which files a path, glob or folder means, what format each has and which columns it names.
+
+Guarantees: only the header of a CSV file, the key names of a JSON file and the schema of a Parquet file are looked at; no
+message holds a header that was not asked for, since the first line of a file without header is a row.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthrec.errors import DataError
+
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
+            ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+DELIMITERS = (",", "\t", ";", "|")
+JSON_LINES_FOR_NAMES = 1_000
+LONGEST_LINE = 1 << 20
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One readable file: its format and the columns it names."""
+
+    path: Path
+    format: str                     # csv | parquet | json
+    columns: tuple[str, ...]
+    types: tuple[str, ...]          # physical types; "text" throughout for CSV and JSON lines
+    delimiter: str = ","
+
+    def require(self, wanted: Iterable[str]) -> None:
+        """Raise DataError that names the columns of `wanted` which the file lacks."""
+        require_columns(wanted, self.columns, where=self.path.name)
+
+
+def require_columns(wanted: Iterable[str], present: Iterable[str], *, where: str) -> None:
+    """Raise DataError that names the wanted columns which are not present."""
+    absent = [name for name in wanted if name not in set(present)]
+    if absent:
+        raise DataError(f"{where} must have every column that the configuration names",
+                        found=f"no column {', '.join(absent)}",
+                        remedy="Correct the names in the configuration, or check that the first line holds column names.")
+
+
+def find_files(log: Path | str) -> tuple[TableFile, ...]:
+    """Files that a path, a glob or a folder stands for, in order of name. Raises DataError."""
+    path = Path(log)
+    if path.is_dir():
+        paths = sorted(inner for inner in path.iterdir() if _format(inner) and inner.is_file() and not inner.name.startswith("."))
+    elif path.exists():
+        paths = [path]
+    else:
+        paths = sorted(Path(found) for found in glob.glob(str(log)))
+    if not paths:
+        raise DataError("the log must be a file, a glob or a folder with files", found=f"nothing at {path.name or path}",
+                        remedy=f"Give the path of {_formats()} files.")
+    return tuple(open_file(path) for path in paths)
+
+
+def open_file(path: Path) -> TableFile:
+    """Look at one file's format and column names. Raises DataError if it is missing, empty, corrupt or of no known format."""
+    kind = _format(path)
+    if kind is None:
+        raise DataError(f"a table must be one of {_formats()}", found=f"{path.name}", remedy="Convert or rename the file.")
+    with file_errors(path):
+        if path.stat().st_size == 0:
+            raise DataError(f"{path.name} must hold a table", found="an empty file", remedy="Give a file with rows.")
+        if kind == "parquet":
+            schema = pq.read_schema(path)
+            return TableFile(path, kind, _distinct(schema.names, path), tuple(str(column.type) for column in schema))
+        _verify_gzip(path)
+        if kind == "json":
+            names = _json_names(path)
+            return TableFile(path, kind, names, ("text",) * len(names))
+        names, delimiter = _csv_header(path)
+        return TableFile(path, kind, names, ("text",) * len(names), delimiter)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what libraries say about a broken file into DataError, without their quotations."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise DataError(f"{path.name} must be a whole gzip file", found="a truncated or damaged one",
+                        remedy="Copy or export it again.") from None
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, pa.ArrowException):
+        raise DataError(f"{path.name} must be a readable table in UTF-8", found="damaged content, or another format than its name says",
+                        remedy="Export it again.") from None
+    except OSError as error:
+        raise DataError("every input must be a readable file", found=f"{path.name}: {error.strerror or 'unreadable'}",
+                        remedy="Check the path and the permissions.") from None
+
+
+def _format(path: Path) -> str | None:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] == [".gz"]:
+        suffixes.pop()
+        return None if not suffixes or SUFFIXES.get(suffixes[-1]) == "parquet" else SUFFIXES.get(suffixes[-1])
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def _formats() -> str:
+    return "CSV, Parquet or JSON lines (.csv, .csv.gz, .tsv, .parquet, .jsonl, .jsonl.gz)"
+
+
+def _text(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open("r", encoding="utf-8-sig", newline="")
+
+
+def _verify_gzip(path: Path) -> None:
+    """Read the whole stream once: DuckDB does not compare the checksum."""
+    if path.suffix.lower() == ".gz":
+        with gzip.open(path) as stream:
+            while stream.read(_CHUNK):
+                pass
+
+
+def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
+    with _text(path) as stream:
+        line = stream.readline(LONGEST_LINE).rstrip("\r\n")
+    delimiter = max(DELIMITERS, key=line.count)
+    names = next(csv.reader([line], delimiter=delimiter), [])
+    if not names or not all(name.isprintable() and name.strip() for name in names) or any(_is_number(name) for name in names):
+        raise DataError(f"the first line of {path.name} must hold column names", found="something else (numbers, blanks, binary data)",
+                        remedy="Add a header line.")
+    return _distinct(names, path), delimiter
+
+
+def _json_names(path: Path) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    with _text(path) as stream:
+        for line in islice(iter(lambda: stream.readline(LONGEST_LINE), ""), JSON_LINES_FOR_NAMES):
+            row = json.loads(line) if line.strip() else {}
+            if not isinstance(row, dict):
+                raise DataError(f"{path.name} must hold one JSON object a line", found="another JSON value",
+                                remedy="Write JSON lines: one object with named fields per event.")
+            names.update(dict.fromkeys(row))
+    return tuple(names)
+
+
+def _distinct(names: Iterable[str], path: Path) -> tuple[str, ...]:
+    # DuckDB's names ignore case, so `ID` and `id` would be one column to it
+    if any(times > 1 for times in Counter(name.casefold() for name in names).values()):
+        raise DataError(f"the columns of {path.name} must have distinct names (letter case does not count)",
+                        found="a name that stands there twice", remedy="Rename one of them.")
+    return tuple(names)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Which users train, and which are kept back to test the release: an independent keyed draw for each user.
+
+Guarantees: a user's role depends on that user's id and on a secret key, on nothing and nobody else (rule 16): adding or
+removing a user moves no other user's role, and no role has a fixed size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from synthrec.errors import DataError
+
+KEY_BYTES = 32
+HOLDOUT_PART, REFERENCE_PART = 0.4, 0.3         # of the audit share; the rest is TEST
+_PERSON = b"synthrec.role"                      # other uses of the same key get other draws
+
+
+class Role(IntEnum):
+    """Member: trains. Holdout: does not, and is attacked. Reference: known to the attacker. Test: scores utility."""
+
+    MEMBER = 0
+    AUDIT = 1       # reserved: enters training by a fair coin
+    HOLDOUT = 2
+    REFERENCE = 3
+    TEST = 4
+
+
+def role_of(unit_ids: Iterable[str], *, key: bytes, audit_share: float) -> np.ndarray:
+    """Roles of users, each from a keyed hash of the id.
+
+    Shapes:
+        unit_ids[B] -> int8[B].
+
+    Guarantees: entry b is a function of `unit_ids[b]`, the key and the share alone.
+    """
+    if not 0 <= audit_share < 1:
+        raise DataError("audit_share must be in [0, 1)", found=f"{audit_share:g}", remedy="Common values are 0 and 0.3.")
+    draws = np.fromiter((_draw(unit_id, key) for unit_id in unit_ids), dtype=np.float64)
+    bounds = 1 - audit_share * (1 - np.cumsum([0.0, HOLDOUT_PART, REFERENCE_PART]))
+    roles = np.array([Role.MEMBER, Role.HOLDOUT, Role.REFERENCE, Role.TEST], dtype=np.int8)
+    return np.asarray(roles[np.searchsorted(bounds, draws, side="right")])
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """The source's secret key; made once by the operating system's generator, readable by its owner only."""
+    try:
+        if not path.exists():
+            _create(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise DataError("the roles key must be a readable file beside the ledger", found=f"{path.name}: {error.strerror}",
+                        remedy="Make the ledger's folder writable.") from None
+    if len(key) != KEY_BYTES:
+        raise DataError(f"the roles key must hold {KEY_BYTES} bytes", found="another length",
+                        remedy="Restore it from a backup: with another key, users would change their roles.")
+    return key
+
+
+def _create(path: Path) -> None:
+    """Write beside and link: of two processes that start together one wins, and both read its key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(os.urandom(KEY_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(beside, path)
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()
+
+
+def _draw(unit_id: str, key: bytes) -> float:
+    digest = hashlib.blake2b(unit_id.encode(), key=key, person=_PERSON, digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)

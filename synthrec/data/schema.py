@@ -1,0 +1,203 @@
+"""What the owner declares about a log: the records that `synthrec.toml` is read into.
+
+Everything here is public. Nothing is learned from the log: domain, window, K, unit and population stand in the file before
+the log is opened. Reading the file itself is `grammar.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
+
+from synthrec.data import grammar
+from synthrec.data.columns import Column, Datetime, Dropped, Item, ItemAttribute, Unit, User
+from synthrec.data.domain import Attribute, Categorical, Declared, Numeric, Ordinal, UserAttribute
+from synthrec.errors import SchemaError
+
+Named = Annotated[StrictStr, Field(min_length=1)]
+
+
+class Source(Declared):
+    """Which log this is, and the ledger that all its releases share."""
+
+    name: Named
+    population: Annotated[StrictInt, Field(ge=2)]
+    public: StrictBool = False
+    ledger: Named
+    epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    values_are_public: tuple[StrictStr, ...] = ()
+
+
+class Privacy(Declared):
+    """Who is protected, and how many of their events may count."""
+
+    events_per_user: Annotated[StrictInt, Field(ge=1, le=100_000)]
+    unit: Named
+
+
+class Users(Declared):
+    """A table with one row per user."""
+
+    table: StrictStr | None = None
+    attributes: dict[str, UserAttribute] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _table_with_attributes(self) -> Users:
+        if self.attributes and self.table is None:
+            raise ValueError("table is needed where user attributes are declared")
+        return self
+
+
+class Items(Declared):
+    """Which columns of the catalogue describe an item; None: the owner has not said whether they owe nothing to the log."""
+
+    independent_of_log: StrictBool | None = None
+    attributes: dict[str, ItemAttribute] = Field(default_factory=dict)
+
+
+class Events(Declared):
+    """How events may repeat."""
+
+    repeats: StrictBool = False
+
+
+class Schema(Declared):
+    """A whole declaration. `folder` is where relative paths start; it is not part of what is written down."""
+
+    source: Source
+    privacy: Privacy
+    columns: dict[str, Column]
+    users: Users = Users()
+    items: Items = Items()
+    events: Events = Events()
+    folder: Path = Field(default=Path("."), exclude=True, repr=False)
+
+    @field_validator("columns")
+    @classmethod
+    def _one_of_each_role(cls, columns: dict[str, Any]) -> dict[str, Any]:
+        for kind, word in ((User, "user"), (Item, "item")):
+            if sum(isinstance(column, kind) for column in columns.values()) != 1:
+                raise ValueError(f'exactly one column must have role = "{word}"')
+        return columns
+
+    @model_validator(mode="after")
+    def _unit_is_a_column(self) -> Schema:
+        units = {name for name, column in self.columns.items() if isinstance(column, Unit)}
+        if units - {self.privacy.unit} or self.privacy.unit not in units | {self.user}:
+            raise ValueError('privacy.unit must be the user column, or the one column with role = "unit"')
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str) -> Schema:
+        """Read a TOML file; relative paths in it start from its folder."""
+        return cls.parse(grammar.read_toml(Path(path)), folder=Path(path).parent)
+
+    @classmethod
+    def parse(cls, text: str | dict[str, Any], *, folder: Path | str = Path(".")) -> Schema:
+        """Read TOML text, or the nested dict that it stands for. Raises SchemaError, which names the place."""
+        said = grammar.parse_toml(text) if isinstance(text, str) else text
+        grammar.require_no_questions(said)
+        with grammar.schema_errors():
+            return cls.model_validate({**grammar.reshape(said), "folder": Path(folder)})
+
+    @property
+    def user(self) -> str:
+        """Name of the user column."""
+        return next(name for name, column in self.columns.items() if isinstance(column, User))
+
+    @property
+    def item(self) -> str:
+        """Name of the item column."""
+        return next(name for name, column in self.columns.items() if isinstance(column, Item))
+
+    @property
+    def item_column(self) -> Item:
+        """The item column's declaration."""
+        return next(column for column in self.columns.values() if isinstance(column, Item))
+
+    @property
+    def rating(self) -> Ordinal | None:
+        """The ordinal column, if there is one."""
+        return next((column for column in self.columns.values() if isinstance(column, Ordinal)), None)
+
+    @property
+    def time(self) -> Datetime | None:
+        """The datetime column, if there is one."""
+        return next((column for column in self.columns.values() if isinstance(column, Datetime)), None)
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """Columns that are read and written again, in the file's order."""
+        return tuple(name for name, column in self.columns.items() if not isinstance(column, Dropped))
+
+    @property
+    def user_attributes(self) -> dict[str, Attribute]:
+        """Declared columns of the user table."""
+        return self.users.attributes
+
+    @property
+    def item_attributes(self) -> dict[str, ItemAttribute]:
+        """Declared columns of the catalogue."""
+        return self.items.attributes
+
+    @property
+    def repeats(self) -> bool:
+        """May one user do the same thing to the same item twice?"""
+        return self.events.repeats
+
+    @property
+    def ledger_path(self) -> Path:
+        """The source's ledger."""
+        return self.folder / self.source.ledger
+
+    @property
+    def catalogue_path(self) -> Path | None:
+        """The catalogue file."""
+        return None if self.item_column.catalogue is None else self.folder / self.item_column.catalogue
+
+    @property
+    def users_path(self) -> Path | None:
+        """The user table."""
+        return None if self.users.table is None else self.folder / self.users.table
+
+    def require_declared(self) -> None:
+        """Raise SchemaError unless the owner vouches for the item attributes. (`parse` has refused every "?".)"""
+        if self.items.attributes and self.items.independent_of_log is not True:
+            raise SchemaError(
+                "[items] independent_of_log must be true for item attributes to be used",
+                found="no such word" if self.items.independent_of_log is None else "false",
+                remedy="Say true if no attribute was computed from this log (popularity, mean rating, embeddings), "
+                       "else remove such attributes.",
+            )
+
+    def require_served(self) -> None:
+        """Raise SchemaError that names everything declared which this version does not serve."""
+        refused = [f"[columns] {name}: {why}" for name, column in self.columns.items() if (why := _unserved(column))]
+        for kind, word in ((Ordinal, "ordinal"), (Datetime, "datetime")):
+            extra = [name for name, column in self.columns.items() if isinstance(column, kind)][1:]
+            refused += [f"[columns] {name}: a second {word} column" for name in extra]
+        for name, attribute in self.user_attributes.items():
+            if isinstance(attribute, Numeric) and attribute.bounds == "dp":
+                refused.append(f'[users] {name}: bounds = "dp"')
+            if isinstance(attribute, Categorical) and attribute.outside == "drop":
+                refused.append(f'[users] {name}: outside = "drop"')
+        if self.repeats:
+            refused.append("[events] repeats = true")
+        if refused:
+            raise SchemaError(
+                "the configuration may use only what this version serves",
+                found=f"not served by this version: {'; '.join(refused)}",
+                remedy="Set drop = true for such columns, or give the declaration in another form.",
+            )
+
+
+def _unserved(column: Any) -> str | None:
+    if isinstance(column, Item) and column.vocabulary == "dp":
+        return 'vocabulary = "dp"'
+    if isinstance(column, Datetime) and column.bounds == "dp":
+        return 'bounds = "dp"'
+    if not isinstance(column, (User, Unit, Item, Ordinal, Datetime, Dropped)):
+        return f'type = "{column.type}" for events'
+    return None
