@@ -1,0 +1,78 @@
+"""From judged rows to at most K events of each privacy unit, in SQL that names no column of the log.
+
+`source.py` has turned the log into the table `judged`: one row per event with `unit` and `account` (text or null), `item`
+(row of the catalogue or null), `rating` (level on the declared scale or null), `second` (within the declared window or null),
+`rating_read` (does the cell hold a number?) and `moment` (the cell as a number of seconds, milliseconds or whatever it was).
+
+Guarantees: every rule looks at one row, or at the rows of one unit, so adding or removing a unit changes no other unit's
+events. A unit keeps at most K events, drawn without looking at what they say; bounding twice is bounding once. Units come in
+random order: their places tell nothing. Rows of a null user, whom no bound could cover, are dropped.
+"""
+
+from __future__ import annotations
+
+from synthrec.data.columns import UNITS_PER_SECOND, Datetime
+from synthrec.data.schema import Schema
+
+PLACE_ORDER = "place, second, item, rating"     # within a user by time; nothing of the file's order is kept
+
+
+def reasons(schema: Schema) -> dict[str, str]:
+    """Why a row is not used, as name -> SQL condition; a row counts for the first that holds."""
+    found = {"no user": "unit IS NULL OR account IS NULL", "item not in the catalogue": "item IS NULL"}
+    if schema.rating is not None:
+        found["rating off the declared scale"] = "rating IS NULL"
+    if schema.time is not None:
+        found["time outside the declared window"] = "second IS NULL"
+    return found
+
+
+def usable(schema: Schema) -> str:
+    """Rows that no reason excludes; without repeats, one random row of each (unit, item)."""
+    keep = " AND ".join(f"NOT ({condition})" for condition in reasons(schema).values())
+    rows = f"SELECT unit, item, rating, second FROM judged WHERE {keep}"
+    if schema.repeats:
+        return rows
+    return _drawn(rows, per="unit, item", most=1)
+
+
+def bounded(schema: Schema, *, events_per_user: int | None) -> str:
+    """At most K random events per unit; None keeps all. Run it once into a table: each run draws anew."""
+    rows = usable(schema)
+    if events_per_user is None:
+        return rows
+    return _drawn(rows, per="unit", most=events_per_user)
+
+
+def _drawn(rows: str, *, per: str, most: int) -> str:
+    # DuckDB refuses random() inside the window, so each row carries its draw into it
+    return (f"SELECT unit, item, rating, second FROM (SELECT *, row_number() OVER (PARTITION BY {per} ORDER BY draw) AS place"
+            f" FROM (SELECT *, random() AS draw FROM ({rows}))) WHERE place <= {int(most)}")
+
+
+UNITS = """
+    SELECT unit, events, row_number() OVER (ORDER BY draw) - 1 AS place
+    FROM (SELECT unit, count(*) AS events, random() AS draw FROM bounded GROUP BY unit)
+"""
+EVENTS = f"SELECT place, item, rating, second FROM bounded JOIN units USING (unit) ORDER BY {PLACE_ORDER}"
+
+
+def attributes(count: int) -> str:
+    """One row per unit, in order of place, from `people(account, a0, a1, ...)`: any one value where there are several."""
+    values = ", ".join(f"any_value(a{place}) AS a{place}" for place in range(count))
+    return (f"SELECT place, {values} FROM units LEFT JOIN (SELECT DISTINCT unit, account FROM judged) USING (unit)"
+            f" LEFT JOIN people USING (account) GROUP BY place ORDER BY place")
+
+
+def whole_columns(schema: Schema) -> str:
+    """One row of flags over the whole log: is there any row, any user, any readable cell per column, and which time unit fits?"""
+    flags = {"rows": "count(*) > 0", "user": "bool_or(unit IS NOT NULL AND account IS NOT NULL)", "item": "bool_or(item IS NOT NULL)",
+             "rating_read": "bool_or(rating_read)", "rating": "bool_or(rating IS NOT NULL)",
+             "time_read": "bool_or(moment IS NOT NULL)", "time": "bool_or(second IS NOT NULL)"}
+    if schema.time is not None:
+        flags |= {f"fits_{unit}": f"bool_or({_inside('moment', unit, schema.time)})" for unit in UNITS_PER_SECOND}
+    return f"SELECT {', '.join(f'coalesce({flag}, false) AS {name}' for name, flag in flags.items())} FROM judged"
+
+
+def _inside(moment: str, unit: str, time: Datetime) -> str:
+    return f"floor({moment} / {UNITS_PER_SECOND[unit]}) BETWEEN {time.min_seconds} AND {time.max_seconds}"

@@ -1,0 +1,295 @@
+"""Read any log (CSV, Parquet, JSON lines, data frames) through Ibis into a bounded `EventLog`.
+
+The only file that imports Ibis. DuckDB runs embedded, keeps what does not fit into memory below `spill`, and that folder is
+emptied at the end.
+
+Guarantees: cells are cast by their declared type, never by looking at values; what is not in the declared domain is dropped by
+a rule that sees one row, or becomes "other" (rules 4, 10). Opt-outs go before anything else. Errors name files and columns,
+never a cell, an id or a count; library errors, which quote cells, are re-raised `from None`. Ids of users leave as roles only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import numpy as np
+import pyarrow as pa
+from ibis.common.exceptions import IbisError
+
+from synthrec.data import bounding, identifiers
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.columns import UNITS_PER_SECOND
+from synthrec.data.domain import LEVEL_TOLERANCE, Categorical
+from synthrec.data.eventlog import EventLog
+from synthrec.data.files import TableFile, file_errors, find_files, require_columns
+from synthrec.data.frames import columns_of_frame, is_frame, to_arrow
+from synthrec.data.roles import role_of
+from synthrec.data.schema import Schema
+from synthrec.data.store import EventWriter
+from synthrec.errors import DataError
+from synthrec.progress import Progress
+
+THREADS = 2
+MEMORY_LIMIT = "1GB"
+BATCH_ROWS = 1 << 18
+Log = Any       # a path, glob or folder, or a pandas, polars, pyarrow or Ibis table
+
+
+def read_log(
+    log: Log,
+    schema: Schema,
+    catalogue: Catalogue,
+    *,
+    spill: Path,
+    events_per_user: int | None,
+    store: Path | None = None,
+    role_key: bytes | None = None,
+    audit_share: float = 0.0,
+    exclude_users: Path | None = None,
+    progress: Progress = Progress(),     # noqa: B008  (it holds nothing)
+) -> EventLog:
+    """Read, judge, bound and group a log.
+
+    Args:
+        log: path, glob, folder or table.
+        spill: where temporary files may go; what is made there is removed.
+        events_per_user: K; None keeps every usable event (for the audit's ceiling and never for training).
+        store: a folder to make and to hold the columns, memory-mapped; None keeps them in memory.
+        role_key, audit_share: give users roles; without a key the log has none.
+        exclude_users: file with the ids of those who opted out, one a line.
+
+    Guarantees: each unit has at most K events; removing a unit changes no other unit's events in distribution.
+
+    Raises:
+        DataError: the log cannot be read as what the schema says.
+    """
+    with judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
+        _require_usable(con, schema)
+        con.raw_sql(f"CREATE TABLE bounded AS {bounding.bounded(schema, events_per_user=events_per_user)}")
+        con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
+        units = con.con.sql("SELECT unit, events FROM units ORDER BY place").to_arrow_table()
+        if len(units) == 0:
+            raise DataError("the log must hold at least one usable event", found="none that satisfies all declarations at once",
+                            remedy="`synthrec check` says privately why rows are dropped.")
+        writer = EventWriter(units["events"].to_numpy(), store=store, rating=schema.rating is not None, time=schema.time is not None)
+        for batch in con.con.sql(bounding.EVENTS).to_arrow_reader(BATCH_ROWS):
+            writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"])
+        role = None if role_key is None else role_of(units["unit"].to_pylist(), key=role_key, audit_share=audit_share)
+        return writer.finish(attributes=_attributes(con, schema), role=role)
+
+
+def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
+    """Names and physical types ("text" in CSV and JSON lines): all that may be known of a log before it is declared."""
+    with _library_errors():
+        if isinstance(log, ibis.Table):
+            return tuple((name, str(kind)) for name, kind in log.schema().items())
+    if is_frame(log):
+        return columns_of_frame(log)
+    file = find_files(log)[0]
+    return tuple(zip(file.columns, file.types, strict=True))
+
+
+@contextmanager
+def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, exclude_users: Path | None,
+                progress: Progress) -> Iterator[Any]:
+    """A database with the table `judged` that `bounding` describes, gone with all its files at the end."""
+    with _database(spill) as con, _library_errors():
+        source = _open(con, log, [*schema.kept_columns], progress=progress, where="the log")
+        con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
+        read = source.select(unit=_identifier(source[schema.privacy.unit]), account=_identifier(source[schema.user]),
+                             key=_identifier(source[schema.item]), **_rating(source, schema), **_moment(source, schema))
+        if exclude_users is not None:
+            read = _without(con, read, exclude_users)
+        items = con.table("items")
+        con.create_table("judged", read.left_join(items, read.key == items.key).drop("key", "key_right"))
+        yield con
+
+
+def _open(con: Any, log: Log, wanted: list[str], *, progress: Progress, where: str) -> Any:
+    """An Ibis table with the wanted columns, all of them present; the others are dropped and said once."""
+    if isinstance(log, ibis.Table):
+        require_columns(wanted, log.columns, where=where)
+        _say_dropped(log.columns, wanted, progress)
+        log = log.select(wanted).to_pyarrow_batches(chunk_size=BATCH_ROWS)
+        return con.create_table(f"t_{len(con.list_tables())}", pa.Table.from_batches(log))
+    if is_frame(log):
+        names = [name for name, _ in columns_of_frame(log)]
+        require_columns(wanted, names, where=where)
+        _say_dropped(names, wanted, progress)
+        return con.create_table(f"t_{len(con.list_tables())}", ibis.memtable(to_arrow(log, wanted)))
+    files = find_files(log)
+    for file in files:
+        file.require(wanted)
+    _say_dropped([name for file in files for name in file.columns], wanted, progress)
+    tables = [_open_files(con, alike).select(wanted) for alike in _alike(files)]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _open_files(con: Any, files: list[TableFile]) -> Any:
+    paths, first = [str(file.path) for file in files], files[0]
+    text = dict.fromkeys(first.columns, "VARCHAR")
+    with file_errors(first.path):
+        if first.format == "parquet":
+            return con.read_parquet(paths)
+        if first.format == "json":
+            return con.read_json(paths, columns=text, format="newline_delimited")
+        return con.read_csv(paths, columns=text, header=True, auto_detect=False, delim=first.delimiter, quote='"', escape='"')
+
+
+def _alike(files: tuple[TableFile, ...]) -> list[list[TableFile]]:
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...], str], list[TableFile]] = {}
+    for file in files:
+        groups.setdefault((file.format, file.columns, file.types, file.delimiter), []).append(file)
+    return list(groups.values())
+
+
+def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
+    unlisted = [name for name in dict.fromkeys(present) if name not in set(wanted)]
+    if unlisted:
+        progress.say(f"Columns that the configuration does not list are dropped: {', '.join(unlisted)}.")
+
+
+def _identifier(column: Any) -> Any:
+    """The same spelling as `identifiers.canonical`."""
+    kind = column.type()
+    if kind.is_floating():
+        finite = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
+        column = ibis.ifelse(finite == finite.floor(), finite.try_cast("int64").cast("string"), finite.cast("string"))
+    text = column.cast("string").strip().re_replace(identifiers.WHOLE_AS_FLOAT, r"\1")
+    return ibis.ifelse(text.lower().isin(identifiers.NO_VALUE), ibis.null("string"), text)
+
+
+def _rating(source: Any, schema: Schema) -> dict[str, Any]:
+    scale = schema.rating
+    if scale is None:
+        return {"rating": ibis.null("float32"), "rating_read": ibis.literal(False)}
+    number = _number(source[scale.name])
+    place = (number - scale.min) / scale.step
+    on_grid = ((place - place.round()).abs() <= LEVEL_TOLERANCE) & place.between(-0.5, scale.size - 0.5)
+    return {"rating": ibis.ifelse(on_grid, scale.min + place.round() * scale.step, ibis.null("float64")).cast("float32"),
+            "rating_read": number.notnull()}
+
+
+def _moment(source: Any, schema: Schema) -> dict[str, Any]:
+    time = schema.time
+    if time is None:
+        return {"moment": ibis.null("float64"), "second": ibis.null("int64")}
+    column = source[time.name]
+    native = column.type().is_timestamp() or column.type().is_date()
+    if time.unit == "iso":
+        if column.type().is_numeric():
+            raise DataError(f"{time.name} must hold timestamps or ISO 8601 text, as unit = \"iso\" says", found="a column of numbers",
+                            remedy='Say unit = "s", "ms", "us" or "ns".')
+        source.get_backend().settings["timezone"] = time.zone       # what a moment without offset means
+        moment = _epoch(column.try_cast(dt.Timestamp(timezone=time.zone)))
+        second = moment.floor()
+    elif native:
+        raise DataError(f'{time.name} must hold numbers, as unit = "{time.unit}" says', found="a column of timestamps",
+                        remedy='Say unit = "iso".')
+    else:
+        moment = _number(column)
+        second = (moment / UNITS_PER_SECOND[time.unit]).floor()
+    inside = second.between(time.min_seconds, time.max_seconds)
+    return {"moment": moment, "second": ibis.ifelse(inside, second, ibis.null("float64")).try_cast("int64")}
+
+
+def _number(column: Any) -> Any:
+    number = column.try_cast("float64")
+    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
+
+
+@ibis.udf.scalar.builtin(name="epoch")
+def _epoch(moment: dt.timestamp) -> dt.float64:  # type: ignore[empty-body]
+    """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
+
+
+def _without(con: Any, read: Any, exclude_users: Path) -> Any:
+    """Rows without those of any person one of whose accounts opted out."""
+    with file_errors(exclude_users):
+        lines = exclude_users.read_text(encoding="utf-8-sig").splitlines()
+    gone = identifiers.canonical(pa.array(lines, pa.string())).drop_null()
+    out = con.create_table("opted_out", ibis.memtable(pa.table({"id": gone})))
+    named = read.account.isin(out.id) | read.unit.isin(out.id)
+    units = read.filter(named).select("unit").distinct()
+    return read.anti_join(units, "unit").filter(lambda row: ~row.account.isin(out.id).fill_null(False))
+
+
+def _require_usable(con: Any, schema: Schema) -> None:
+    """Raise DataError if a whole column cannot be what the schema says it is."""
+    any_row = con.con.sql(bounding.whole_columns(schema)).to_arrow_table().to_pylist()[0]
+    if not any_row["rows"]:
+        raise DataError("the log must hold rows", found="a header only, or nobody left after opt-outs", remedy="Export it again.")
+    if not any_row["user"]:
+        raise DataError(f"{schema.user} must hold user ids", found="a column without any", remedy="Check the export.")
+    if not any_row["item"]:
+        raise DataError(f"{schema.item} must hold ids of the catalogue", found="no id in common",
+                        remedy="Check that the log and the catalogue spell ids in the same way.")
+    if (scale := schema.rating) is not None and not any_row["rating"]:
+        raise DataError(f"{scale.name} must hold numbers from {scale.min} to {scale.max} by {scale.step}",
+                        found="no number on that scale" if any_row["rating_read"] else "a column without any number",
+                        remedy="Correct min, max and step, or check the export.")
+    if (time := schema.time) is not None and not any_row["time"]:
+        fits = [unit for unit in UNITS_PER_SECOND if any_row[f"fits_{unit}"] and time.unit != "iso"]
+        advice = f'The values look like unit = "{fits[0]}".' if fits else "Correct unit, zone, min and max, or check the export."
+        raise DataError(f'{time.name} must hold times from {time.min} to {time.max} in unit "{time.unit}"',
+                        found="none in that window" if any_row["time_read"] else "a column without any readable time", remedy=advice)
+
+
+def _attributes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
+    """Codes of each declared user attribute, in the users' order; without a row in the table: "other"."""
+    declared = schema.user_attributes
+    if not declared:
+        return {}
+    table = _open(con, schema.users_path, [schema.user, *declared], progress=Progress(), where="the user table")
+    columns = {f"a{place}": _identifier(table[name]) if isinstance(attribute, Categorical) else _number(table[name])
+               for place, (name, attribute) in enumerate(declared.items())}
+    con.create_table("people", table.select(account=_identifier(table[schema.user]), **columns))
+    rows = con.con.sql(bounding.attributes(len(declared))).to_arrow_table()
+    return {name: attribute.encode(rows[f"a{place}"].combine_chunks()) for place, (name, attribute) in enumerate(declared.items())}
+
+
+@contextmanager
+def _database(spill: Path) -> Iterator[Any]:
+    """An embedded DuckDB that reaches no network and leaves nothing below `spill`."""
+    made = not spill.exists()
+    try:
+        spill.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="spill-", dir=spill))
+    except OSError as error:
+        raise DataError("the folder for temporary files must be writable", found=f"{error.strerror}",
+                        remedy="Choose another output folder, or free some space.") from None
+    try:
+        con = ibis.duckdb.connect(threads=THREADS, memory_limit=MEMORY_LIMIT, temp_directory=str(folder),
+                                  preserve_insertion_order=False, autoinstall_known_extensions=False)
+        try:
+            yield con
+        finally:
+            con.disconnect()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made and not any(spill.iterdir()):
+            spill.rmdir()
+
+
+@contextmanager
+def _library_errors() -> Iterator[None]:
+    """Re-raise what DuckDB, Ibis and Arrow say, which quotes cells, as DataError."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise DataError("reading needs room for temporary files", found="memory and the spill folder full",
+                        remedy="Free some space on the disk that holds the output folder.") from None
+    except (duckdb.Error, IbisError, pa.ArrowException):
+        raise DataError("every file of the log must be a whole, readable table, each line with as many fields as the header",
+                        found="damaged content, or another format than the name says", remedy="Export it again as UTF-8.") from None
+    except OSError as error:
+        raise DataError("reading and storing the log must be possible", found=f"{error.strerror or 'a failed read or write'}",
+                        remedy="Check free space and permissions of the output folder.") from None

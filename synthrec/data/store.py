@@ -1,0 +1,60 @@
+"""Fill the columns of an `EventLog` batch by batch, in memory or in files that stay mapped.
+
+Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json` and cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from synthrec.data.eventlog import EventLog
+
+
+class EventWriter:
+    """Columns of a known length, written in order."""
+
+    def __init__(self, counts: np.ndarray, *, store: Path | None, rating: bool, time: bool) -> None:
+        self._store, self._written = store, 0
+        if store is not None:
+            store.mkdir(parents=True, mode=0o700)
+        self._offsets = self._column("offsets", np.dtype(np.int64), len(counts) + 1)
+        self._offsets[:] = np.concatenate(([0], np.cumsum(counts)))
+        total = int(self._offsets[-1])
+        self._item = self._column("item", np.dtype(np.int32), total)
+        self._rating = self._column("rating", np.dtype(np.float32), total) if rating else None
+        self._time = self._column("time", np.dtype(np.int64), total) if time else None
+
+    def append(self, *, item: pa.Array, rating: pa.Array, time: pa.Array) -> None:
+        """The next rows; what the log has not is ignored."""
+        rows = slice(self._written, self._written + len(item))
+        self._item[rows] = item.to_numpy(zero_copy_only=False)
+        if self._rating is not None:
+            self._rating[rows] = rating.to_numpy(zero_copy_only=False)
+        if self._time is not None:
+            self._time[rows] = time.to_numpy(zero_copy_only=False)
+        self._written = rows.stop
+
+    def finish(self, *, attributes: Mapping[str, np.ndarray], role: np.ndarray | None) -> EventLog:
+        """The whole log; from the store, if there is one."""
+        assert self._written == len(self._item), "every event is written once"
+        if self._store is None:
+            return EventLog(offsets=self._offsets, item=self._item, rating=self._rating, time=self._time,
+                            attributes=dict(attributes), role=role)
+        for place, codes in enumerate(attributes.values()):
+            np.save(self._store / f"attribute_{place}.npy", codes, allow_pickle=False)
+        if role is not None:
+            np.save(self._store / "role.npy", role, allow_pickle=False)
+        for column in (self._offsets, self._item, self._rating, self._time):
+            if isinstance(column, np.memmap):
+                column.flush()
+        EventLog.save_index(self._store, attributes=tuple(attributes))
+        return EventLog.open(self._store)
+
+    def _column(self, name: str, kind: np.dtype, length: int) -> np.ndarray:
+        if self._store is None:
+            return np.empty(length, dtype=kind)
+        return np.lib.format.open_memmap(self._store / f"{name}.npy", mode="w+", dtype=kind, shape=(length,))
