@@ -55,8 +55,11 @@ def pattern(log: EventLog, *, items: int) -> sparse.csr_array:
 
 
 def events(log: EventLog, values: np.ndarray, *, items: int) -> sparse.csr_array:
-    """One stored entry per event, repeats kept apart. Shapes: values float[N] -> [B, V]."""
-    offsets = np.asarray(log.offsets)
+    """One stored entry per event, repeats kept apart. Shapes: values float[N] -> [B, V].
+
+    The item column is copied: scipy sorts a matrix in place, and the log must stay as it was.
+    """
     if len(log.item) and int(np.max(log.item)) >= items:
         raise ValueError("every item must be a row of the catalogue, found one past its end")
-    return sparse.csr_array((values, np.asarray(log.item, dtype=np.int32), offsets.astype(np.int32)), shape=(len(offsets) - 1, items))
+    item, offsets = np.array(log.item, dtype=np.int32, copy=True), np.array(log.offsets, dtype=np.int32, copy=True)
+    return sparse.csr_array((values, item, offsets), shape=(len(offsets) - 1, items))

@@ -1,0 +1,99 @@
+"""One arm of the utility ladder, scored per real test user: errors of rating predictions and NDCG@10 of rankings.
+
+Private: figures per user stay in memory so that intervals can be paired over users; only their summaries become records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthrec.audit import profiles, recommenders
+from synthrec.data.eventlog import EventLog
+
+TOP = 10
+LIKED = 4.0         # a held-out event with at least this rating is relevant; every one when there are no ratings
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RatingErrors:
+    """Sums over each test user's held-out events. Shapes: float64[U] each."""
+
+    events: np.ndarray
+    squared: np.ndarray
+    absolute: np.ndarray
+    bias_squared: np.ndarray
+
+
+def split_test(test: EventLog, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
+    """Each test user's events at random: about 80 % observed, 20 % held out; both logs keep all the users, in order."""
+    held_out = np.rint(0.2 * profiles.activity(test)).astype(np.int64)
+    held = profiles.random_rank(test, rng=rng) < held_out[profiles.user_of_event(test)]
+    return profiles.keep_events(test, ~held), profiles.keep_events(test, held)
+
+
+def nothing_errors(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float]) -> RatingErrors:
+    """The floor: each user's damped mean of their observed events around the pooled mean; knows no item and no other log."""
+    rating = np.asarray(observed.rating, dtype=np.float64)
+    pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
+    user = profiles.user_of_event(observed)
+    mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=len(observed.offsets) - 1)
+    predicted = mean[profiles.user_of_event(heldout)]
+    return _errors(heldout, predicted=predicted, bias=predicted, scale=scale)
+
+
+def rating_errors(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float],
+                  rng: np.random.Generator) -> RatingErrors:
+    """Learn the factorisation from `log` alone, fold the test users in, predict what they held out."""
+    model = recommenders.fit_factorisation(log, items=items, rng=rng)
+    said = recommenders.fold_in(model, observed=observed, asked=heldout)
+    return _errors(heldout, predicted=said.factors, bias=said.bias, scale=scale)
+
+
+def _errors(heldout: EventLog, *, predicted: np.ndarray, bias: np.ndarray, scale: tuple[float, float]) -> RatingErrors:
+    user, users = profiles.user_of_event(heldout), len(heldout.offsets) - 1
+    rating = np.asarray(heldout.rating, dtype=np.float64)
+    error, bias_error = np.clip(predicted, *scale) - rating, np.clip(bias, *scale) - rating
+    return RatingErrors(events=np.bincount(user, minlength=users).astype(np.float64), squared=np.bincount(user, error**2, users),
+                        absolute=np.bincount(user, np.abs(error), users), bias_squared=np.bincount(user, bias_error**2, users))
+
+
+def ease_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+    """NDCG@10 over the full catalogue of EASE^R learned from `log`; NaN for users with nothing relevant. Shapes: float64[U]."""
+    weights = recommenders.fit_ease(log, items=items)
+    have = profiles.pattern(observed, items=items)
+    return _ndcg((have[first:last] @ weights for first, last in _blocks(have.shape[0])), observed=observed, heldout=heldout, items=items)
+
+
+def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+    """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
+    counts = recommenders.popularity(log, items=items)
+    blocks = _blocks(len(observed.offsets) - 1)
+    return _ndcg((np.tile(counts, (last - first, 1)) for first, last in blocks), observed=observed, heldout=heldout, items=items)
+
+
+def _blocks(users: int, *, size: int = 512) -> Iterator[tuple[int, int]]:
+    return ((first, min(first + size, users)) for first in range(0, users, size))
+
+
+def _ndcg(scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+    """Shapes: blocks of float32[b, V] that cover the users in order -> float64[U]."""
+    if heldout.rating is not None:
+        heldout = profiles.keep_events(heldout, np.asarray(heldout.rating) >= LIKED)
+    have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
+    discount = 1 / np.log2(np.arange(2, TOP + 2))
+    ideal = np.concatenate(([np.nan], np.cumsum(discount)))[np.minimum(np.diff(relevant.indptr), TOP)]
+    gained = []
+    first = 0
+    for block in scores:
+        last = first + len(block)
+        rows, columns = have[first:last].nonzero()
+        block[rows, columns] = -np.inf
+        top = np.argpartition(-block, TOP, axis=1)[:, :TOP] if items > TOP else np.tile(np.arange(items), (len(block), 1))
+        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1)
+        hit = np.take_along_axis(relevant[first:last].toarray(), top, axis=1)
+        gained.append(hit @ discount[:top.shape[1]])
+        first = last
+    return np.concatenate(gained) / ideal if gained else np.empty(0)

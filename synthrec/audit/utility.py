@@ -1,0 +1,188 @@
+"""Utility: how much of the way from knowing nothing to the real log does a recommender trained on the synthetic log go?
+
+The protocol of design section 6 on a given split of users. The ladder: nothing and popularity at the bottom, the arms handed in, the real
+unbounded train log at the top. All arms meet the same test users, observed events, starting point of ALS and bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from synthrec.audit import intervals, recommenders, scores
+from synthrec.audit.realism import measure_realism
+from synthrec.audit.record import Arm, Figure, RealismLimit, Utility
+from synthrec.audit.scores import RatingErrors, split_test
+from synthrec.data.eventlog import EventLog
+
+__all__ = ["ArmInput", "ArmScores", "Ladder", "measure_utility", "score_arm", "score_ladder", "split_test"]
+
+NOTHING, POPULARITY, REAL = "nothing", "popularity", "real"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ArmInput:
+    """A synthetic log to be scored, what people call it, and what its training cost."""
+
+    log: EventLog
+    label: str
+    epsilon: float | None
+    ledger_kind: str | None     # release | internal | None
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ArmScores:
+    """An arm's figures per test user: private. Shapes: ndcg float64[U], NaN for users with nothing relevant."""
+
+    name: str
+    label: str
+    epsilon: float | None = None
+    ledger_kind: str | None = None
+    errors: RatingErrors | None = None
+    ndcg: np.ndarray | None = None
+    realism: tuple[RealismLimit, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Ladder:
+    """All arms on the same test users, with the resamples that pair them: private. `summary` is the record."""
+
+    test_users: int
+    heldout_events: int
+    weights: np.ndarray
+    arms: Mapping[str, ArmScores] = field(default_factory=dict)
+
+    def summary(self) -> Utility:
+        """Every arm's figures with intervals."""
+        return Utility(test_users=self.test_users, heldout_events=self.heldout_events,
+                       ladder=tuple(self._arm(arm) for arm in self.arms.values()))
+
+    def rmse(self, name: str) -> Figure | None:
+        """Root mean squared error of the arm's factorisation over held-out events; None without ratings."""
+        return self._rating_figure(name, _root_mean_square)
+
+    def ndcg(self, name: str) -> Figure | None:
+        """Mean NDCG@10 over test users with something relevant held out."""
+        scored = self.arms[name].ndcg
+        return None if scored is None else self._figure(lambda weights: _mean(scored, weights), n=int(np.isfinite(scored).sum()))
+
+    def gap_closed(self, name: str) -> Figure | None:
+        """(RMSE nothing - RMSE arm) / (RMSE nothing - RMSE real)."""
+        arm, nothing, real = (self.arms[each].errors for each in (name, NOTHING, REAL))
+        if arm is None or nothing is None or real is None:
+            return None
+        return self._figure(lambda weights: _gap(_root_mean_square(nothing, weights), _root_mean_square(arm, weights),
+                                                 _root_mean_square(real, weights)), n=self.test_users)
+
+    def ranking_gap_closed(self, name: str) -> Figure | None:
+        """(NDCG arm - NDCG popularity) / (NDCG real - NDCG popularity)."""
+        arm, floor, real = (self.arms[each].ndcg for each in (name, POPULARITY, REAL))
+        if arm is None or floor is None or real is None:
+            return None
+        return self._figure(lambda weights: _gap(_mean(floor, weights), _mean(arm, weights), _mean(real, weights)),
+                            n=int(np.isfinite(real).sum()))
+
+    def rmse_difference(self, name: str, *, other: str) -> Figure | None:
+        """RMSE of `name` minus RMSE of `other`, paired over users: below zero means that `name` is better."""
+        one, two = self.arms[name].errors, self.arms[other].errors
+        if one is None or two is None:
+            return None
+        return self._figure(lambda weights: _root_mean_square(one, weights) - _root_mean_square(two, weights), n=self.test_users)
+
+    def ndcg_difference(self, name: str, *, other: str) -> Figure | None:
+        """NDCG@10 of `name` minus that of `other`, paired over users: above zero means that `name` is better."""
+        one, two = self.arms[name].ndcg, self.arms[other].ndcg
+        if one is None or two is None:
+            return None
+        return self._figure(lambda weights: _mean(one, weights) - _mean(two, weights), n=int(np.isfinite(one).sum()))
+
+    def _arm(self, arm: ArmScores) -> Arm:
+        between = arm.name not in (NOTHING, POPULARITY, REAL)
+        errors = arm.errors
+        return Arm(
+            name=arm.name, label=arm.label, epsilon=arm.epsilon, ledger_kind=arm.ledger_kind,
+            rmse=self.rmse(arm.name), mae=self._rating_figure(arm.name, _mean_absolute),
+            bias_rmse=None if errors is None else float(np.sqrt(errors.bias_squared.sum() / errors.events.sum())),
+            gap_closed=self.gap_closed(arm.name) if between else None,
+            ndcg=self.ndcg(arm.name), ranking_gap_closed=self.ranking_gap_closed(arm.name) if between else None, realism=arm.realism,
+        )
+
+    def _rating_figure(self, name: str, statistic: Callable[[RatingErrors, np.ndarray], np.ndarray]) -> Figure | None:
+        errors = self.arms[name].errors
+        return None if errors is None else self._figure(lambda weights: statistic(errors, weights), n=self.test_users)
+
+    def _figure(self, statistic: Callable[[np.ndarray], np.ndarray], *, n: int) -> Figure | None:
+        return intervals.bootstrap(statistic, weights=self.weights, n=n)
+
+
+def measure_utility(*, train: EventLog, test: EventLog, arms: Mapping[str, ArmInput], items: int, scale: tuple[float, float] | None,
+                    events_per_user: int, rng: np.random.Generator, resamples: int = 1_000) -> Utility | None:
+    """The ladder as a record; None when no test user has an event to hold out.
+
+    Args:
+        train: the real log of training users, unbounded: ceiling, popularity floor and yardstick of realism.
+        test: the real log of users in no training.
+        arms: name -> synthetic log, in the order of the ladder.
+        scale: lowest and highest rating; None for a log without ratings, which is scored by ranking alone.
+        events_per_user: K, at which the real log is cut where activity and similarity are compared.
+
+    Guarantees: reads private logs; the record's figures on a real log are not differentially private (rule 14).
+    """
+    ladder = score_ladder(train=train, test=test, arms=arms, items=items, scale=scale, events_per_user=events_per_user, rng=rng,
+                          resamples=resamples)
+    return ladder.summary() if ladder.heldout_events else None
+
+
+def score_ladder(*, train: EventLog, test: EventLog, arms: Mapping[str, ArmInput], items: int, scale: tuple[float, float] | None,
+                 events_per_user: int, rng: np.random.Generator, resamples: int = 1_000) -> Ladder:
+    """As `measure_utility`, but keeps figures per user, so that two arms can be compared with an interval."""
+    if taken := {NOTHING, POPULARITY, REAL} & set(arms):
+        raise ValueError(f"arms must not be called {sorted(taken)}: these rungs are added here")
+    observed, heldout = split_test(test, rng)
+    users = int((np.diff(heldout.offsets) > 0).sum())
+    weights = intervals.resamples(len(test.offsets) - 1, count=resamples, rng=rng)
+    start, realism_seed = rng.integers(2**63, size=2)
+    if users == 0:
+        return Ladder(test_users=0, heldout_events=0, weights=weights)
+    floor = scores.nothing_errors(observed=observed, heldout=heldout, scale=scale) if scale else None
+    popular = None
+    if items <= recommenders.EASE_ITEMS_MOST:
+        popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
+    scored = [ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
+              ArmScores(name=POPULARITY, label="Popularity of the real log", ndcg=popular)]
+    for name, arm in {**arms, REAL: ArmInput(log=train, label="Real log", epsilon=None, ledger_kind=None)}.items():
+        realism = () if name == REAL else measure_realism(arm.log, real=train, items=items, events_per_user=events_per_user,
+                                                          rng=np.random.default_rng(realism_seed))
+        scored.append(score_arm(arm, name=name, observed=observed, heldout=heldout, items=items, scale=scale, realism=realism,
+                                rng=np.random.default_rng(start)))
+    return Ladder(test_users=users, heldout_events=len(heldout.item), weights=weights, arms={arm.name: arm for arm in scored})
+
+
+def score_arm(arm: ArmInput, *, name: str, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float] | None,
+              rng: np.random.Generator, realism: tuple[RealismLimit, ...] = ()) -> ArmScores:
+    """One arm's figures per test user; a catalogue past EASE^R's limit is not ranked."""
+    errors = scores.rating_errors(arm.log, observed=observed, heldout=heldout, items=items, scale=scale, rng=rng) if scale else None
+    ndcg = None
+    if items <= recommenders.EASE_ITEMS_MOST:
+        ndcg = scores.ease_ndcg(arm.log, observed=observed, heldout=heldout, items=items)
+    return ArmScores(name=name, label=arm.label, epsilon=arm.epsilon, ledger_kind=arm.ledger_kind, errors=errors, ndcg=ndcg,
+                     realism=realism)
+
+
+def _root_mean_square(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt((weights @ errors.squared) / (weights @ errors.events)))
+
+
+def _mean_absolute(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
+    return np.asarray((weights @ errors.absolute) / (weights @ errors.events))
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    defined = np.isfinite(values)
+    return np.asarray((weights[:, defined] @ values[defined]) / weights[:, defined].sum(axis=1))
+
+
+def _gap(floor: np.ndarray, arm: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
+    return np.asarray((arm - floor) / (ceiling - floor))
