@@ -21,7 +21,6 @@ LEVEL_TOLERANCE = 1e-6      # of a step: how far a number may lie from its level
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Number = Annotated[StrictInt | Finite, Field(union_mode="left_to_right")]
-Codes = np.ndarray[tuple[int], np.dtype[np.int16]]
 
 
 class Declared(BaseModel):
@@ -54,10 +53,10 @@ class Categorical(Declared):
         """A name for each code below `size`."""
         return tuple(str(value) for value in self.values)
 
-    def encode(self, values: pa.Array) -> Codes:
+    def encode(self, values: pa.Array) -> np.ndarray:
         """Codes of text values; null and unknown become `size`."""
         found = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
-        return found.fill_null(self.size).to_numpy(zero_copy_only=False).astype(np.int16)
+        return np.asarray(found.fill_null(self.size).to_numpy(zero_copy_only=False), dtype=np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """Values as declared; `size` becomes null."""
@@ -107,7 +106,7 @@ class Ordinal(Declared):
         """Each level as text."""
         return tuple(f"{level:g}" for level in self.levels)
 
-    def encode(self, values: pa.Array) -> Codes:
+    def encode(self, values: pa.Array) -> np.ndarray:
         """Codes of numbers; null, not finite and off the grid become `size`."""
         numbers = _floats(values)
         place = (numbers - self.min) / self.step
@@ -169,7 +168,7 @@ class Numeric(Declared):
         ends = [")"] * (self.bins - 1) + ["]"]
         return tuple(f"[{low:g}, {high:g}{end}" for low, high, end in zip(edges[:-1], edges[1:], ends, strict=True))
 
-    def encode(self, values: pa.Array) -> Codes:
+    def encode(self, values: pa.Array) -> np.ndarray:
         """Bins of numbers; null, not finite and out of range become `size`."""
         low, high = self._bounds()
         numbers = _floats(values)

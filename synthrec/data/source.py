@@ -72,7 +72,7 @@ def read_log(
         DataError: the log cannot be read as what the schema says.
     """
     with judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
-        _require_usable(con, schema)
+        require_usable(con, schema)
         con.raw_sql(f"CREATE TABLE bounded AS {bounding.bounded(schema, events_per_user=events_per_user)}")
         con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
         units = con.con.sql("SELECT unit, events FROM units ORDER BY place").to_arrow_table()
@@ -83,7 +83,7 @@ def read_log(
         for batch in con.con.sql(bounding.EVENTS).to_arrow_reader(BATCH_ROWS):
             writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"])
         role = None if role_key is None else role_of(units["unit"].to_pylist(), key=role_key, audit_share=audit_share)
-        return writer.finish(attributes=_attributes(con, schema), role=role)
+        return writer.finish(attributes=attribute_codes(con, schema), role=role)
 
 
 def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
@@ -206,8 +206,8 @@ def _number(column: Any) -> Any:
     return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
 
 
-@ibis.udf.scalar.builtin(name="epoch")
-def _epoch(moment: dt.timestamp) -> dt.float64:  # type: ignore[empty-body]
+@ibis.udf.scalar.builtin(name="epoch")  # type: ignore[untyped-decorator]
+def _epoch(moment: dt.timestamp) -> dt.float64:
     """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
 
 
@@ -219,10 +219,10 @@ def _without(con: Any, read: Any, exclude_users: Path) -> Any:
     out = con.create_table("opted_out", ibis.memtable(pa.table({"id": gone})))
     named = read.account.isin(out.id) | read.unit.isin(out.id)
     units = read.filter(named).select("unit").distinct()
-    return read.anti_join(units, "unit").filter(lambda row: ~row.account.isin(out.id).fill_null(False))
+    return read.anti_join(units, "unit")        # rows without a unit are dropped later
 
 
-def _require_usable(con: Any, schema: Schema) -> None:
+def require_usable(con: Any, schema: Schema) -> None:
     """Raise DataError if a whole column cannot be what the schema says it is."""
     any_row = con.con.sql(bounding.whole_columns(schema)).to_arrow_table().to_pylist()[0]
     if not any_row["rows"]:
@@ -243,7 +243,7 @@ def _require_usable(con: Any, schema: Schema) -> None:
                         found="none in that window" if any_row["time_read"] else "a column without any readable time", remedy=advice)
 
 
-def _attributes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
+def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
     """Codes of each declared user attribute, in the users' order; without a row in the table: "other"."""
     declared = schema.user_attributes
     if not declared:
