@@ -40,8 +40,8 @@ def clopper_pearson(successes: int, *, n: int, confidence: float = CONFIDENCE) -
 def auc(positive: np.ndarray, *, negative: np.ndarray, confidence: float = CONFIDENCE) -> Figure:
     """Chance that a positive scores above a negative, ties half, with DeLong's interval on the logit scale.
 
-    Without spread (separated or constant scores) DeLong's variance is zero and says nothing; the interval then is the one
-    that Hanley and McNeil's largest variance, at an AUC one half event off, would give.
+    Where DeLong's variance is zero it says nothing. Separated classes then get the exact limit of a proportion all of whose units, as
+    many as the smaller class has, succeeded; constant scores the spread of scores that tell nothing, both classes as small as the smaller.
     """
     m, n = len(positive), len(negative)
     if m < 2 or n < 2:
@@ -51,13 +51,16 @@ def auc(positive: np.ndarray, *, negative: np.ndarray, confidence: float = CONFI
     above_positive = 1 - (together[m:] - stats.rankdata(negative)) / m  # for each negative: share of positives above it
     value = float(above_negative.mean())
     variance = float(above_negative.var(ddof=1) / m + above_positive.var(ddof=1) / n)
+    fewer = min(m, n)
+    if variance <= 0.0 and value in (0.0, 1.0):
+        exact = clopper_pearson(int(value) * fewer, n=fewer, confidence=confidence)
+        return Figure(value=value, low=exact.low, high=exact.high, n=m + n, method="DeLong", confidence=confidence)
     if variance <= 0.0:
-        variance = null_auc_variance(min(m, n), n=min(m, n)) / min(m, n)
-    inside = min(max(value, 0.5 / (m * n)), 1 - 0.5 / (m * n))
-    logit, z = np.log(inside / (1 - inside)), float(stats.norm.isf((1 - confidence) / 2))
-    half = z * np.sqrt(variance) / (inside * (1 - inside))
+        variance = null_auc_variance(fewer, n=fewer)
+    logit, z = np.log(value / (1 - value)), float(stats.norm.isf((1 - confidence) / 2))
+    half = z * np.sqrt(variance) / (value * (1 - value))
     low, high = (1 / (1 + np.exp(-np.clip(logit + side * half, -700, 700))) for side in (-1, 1))
-    return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=m + n, method="DeLong", confidence=confidence)
+    return Figure(value=value, low=float(low), high=float(high), n=m + n, method="DeLong", confidence=confidence)
 
 
 def null_auc_variance(m: int, *, n: int) -> float:
