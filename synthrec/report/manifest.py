@@ -61,7 +61,8 @@ def _read(path: Path) -> Manifest:
         found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
     except ValidationError:
         found = "something that is no manifest of this version"
-    raise ReleaseError(f"a release must hold a readable {MANIFEST}", found=found, remedy="Name the share folder of a release, or fetch it again.")
+    remedy = "Name the share folder of a release, or fetch it again."
+    raise ReleaseError(f"a release must hold a readable {MANIFEST}", found=found, remedy=remedy)
 
 
 def _differs(name: str, *, found: str, remedy: str) -> ReleaseError:

@@ -54,6 +54,12 @@ def delta(value: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def when(created_utc: str) -> str:
+    """2026-03-04T10:15:00Z as people write it."""
+    day, _, time = created_utc.partition("T")
+    return f"{day} {time[:5]} UTC" if time else created_utc
+
+
 def percent(value: float, *, digits: int = 0) -> str:
     """A share as a percentage."""
     return f"{number(100 * value, digits=digits)} %"
@@ -81,13 +87,13 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
             "It must not leave the people who may see the log itself.",
         )
     sentences = [
-        f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. Neighbouring logs "
-        f"differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: all their events and their "
-        "row in the users' table.",
-        f"In other words: whether any one user took part or not, the probability of every possible outcome differs by at most a factor of "
-        f"e^{rounded_up(release.epsilon)} (about {_factor(release.epsilon)}), plus {delta(release.delta)}.",
-        f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened. "
-        f"Delta is {short(release.delta * release.population)} divided by the population of {release.population:,} that the owner declares.",
+        f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. "
+        f"Neighbouring logs differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: "
+        "all their events and their row in the users' table.",
+        "In other words: whether any one user took part or not, the probability of every possible outcome differs by at most a factor of "
+        f"{_factor(release.epsilon)} (e to the power of epsilon), plus delta.",
+        f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened. Delta is "
+        f"{short(release.delta * release.population)} divided by the population of {release.population:,} that the owner declares.",
     ]
     if release.releases_before:
         earlier = "one earlier release" if release.releases_before == 1 else f"{release.releases_before:,} earlier releases"
@@ -96,7 +102,8 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
             f"The owner's cap is {short(release.epsilon_cap)}."
         )
     else:
-        sentences.append(f"It is the first release of this source. The owner's cap for all releases together is {short(release.epsilon_cap)}.")
+        cap = short(release.epsilon_cap)
+        sentences.append(f"It is the first release of this source. The owner's cap for all releases together is {cap}.")
     return tuple(sentences)
 
 
@@ -106,9 +113,10 @@ def for_one_person(release: ReleaseRecord) -> str:
         return ""
     bound = release.bound
     return (
-        "For any one person: somebody who sees this release and all earlier releases listed, knows everything about everybody else, and raises a "
-        f"false alarm for at most {number(100 * bound.fpr, digits=0)} of 100 people who did not take part, notices that this person did with "
-        f"probability at most {rounded_up(100 * bound.tpr, digits=1)} %, provided that the others' taking part does not depend on this person (proved)."
+        "For any one person: somebody who sees this release and all earlier releases listed, knows everything about everybody else, and "
+        f"raises a false alarm for at most {number(100 * bound.fpr, digits=0)} of 100 people who did not take part, notices that this "
+        f"person did with probability at most {rounded_up(100 * bound.tpr, digits=1)} %, provided that the others' taking part does not depend on "
+        "this person (proved)."
     )
 
 
@@ -124,8 +132,8 @@ def attack_against_bound(membership: Membership) -> str:
     attack, bound = membership.attack, membership.bound
     return (
         f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the attack recognised {percent(attack.tpr.value, digits=1)} of "
-        f"{attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); guessing gives {percent(attack.fpr)}, and no attacker "
-        f"can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
+        f"{attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); guessing gives {percent(attack.fpr)}, and no "
+        f"attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
     )
 
 
@@ -139,8 +147,8 @@ def utility_in_short(utility: Utility) -> str:
     what = "rating error" if mine.gap_closed else "ranking quality"
     floor = "knowing nothing" if mine.gap_closed else "recommending what is popular"
     text = (
-        f"A recommender trained on the synthetic log closes {percent(gap.value)} of the gap in {what} between {floor} and training on the real log "
-        f"({interval(gap, digits=0, as_percent=True)}, {gap.n:,} test users)"
+        f"A recommender trained on the synthetic log closes {percent(gap.value)} of the gap in {what} between {floor} and training on the "
+        f"real log ({interval(gap, digits=0, as_percent=True)}, {gap.n:,} test users)"
     )
     failed = [limit.name for limit in mine.realism if not limit.passed]
     return f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
@@ -149,11 +157,11 @@ def utility_in_short(utility: Utility) -> str:
 def reach(bound: AttackBound) -> str:
     """What any attacker can reach at most."""
     return (
-        f"No attacker can reach an AUC above {rounded_up(bound.auc, digits=3)}, or recognise more than {rounded_up(100 * bound.tpr, digits=1)} % "
-        f"of participants at {number(100 * bound.fpr, digits=0)} false alarms in 100."
+        f"No attacker can reach an AUC above {rounded_up(bound.auc, digits=3)}, or recognise more than "
+        f"{rounded_up(100 * bound.tpr, digits=1)} % of participants at {number(100 * bound.fpr, digits=0)} false alarms in 100."
     )
 
 
 def _factor(epsilon: float) -> str:
     factor = math.exp(min(epsilon, 700.0))
-    return f"{factor:,.2f}" if factor < 10 else f"{factor:,.0f}" if factor < 1e6 else f"{factor:.1e}"
+    return rounded_up(factor) if factor < 10 else f"{math.ceil(factor):,}" if factor < 1e6 else f"{1.05 * factor:.1e}"

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from synthrec.audit.record import AuditRecord, Verdict
+from synthrec.report import sentences
+from synthrec.report.record import ReleaseRecord
+from synthrec.report.render import Edition, render
+from tests.report.records import attack, audit, bound, release, utility
+
+INTERNAL, PUBLIC = Edition.INTERNAL, Edition.PUBLIC
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Balance(HTMLParser):
+    """Opens and closes every element in order, and keeps every id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+
+def words_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page[page.index("<body>") :]))
+
+
+@pytest.fixture(scope="module")
+def internal() -> str:
+    return render(release(), audit(), edition=INTERNAL)
+
+
+def test_equal_records_render_to_identical_bytes(internal: str) -> None:
+    assert render(release(), audit(), edition=INTERNAL) == internal
+
+
+def test_records_that_went_through_their_files_render_to_the_same_page(internal: str) -> None:
+    again = ReleaseRecord.model_validate_json(release().model_dump_json())
+    audited = AuditRecord.model_validate_json(audit().model_dump_json())
+    assert render(again, audited, edition=INTERNAL) == internal
+
+
+@pytest.mark.parametrize("edition", list(Edition))
+@pytest.mark.parametrize("audited", [True, False])
+def test_the_page_is_well_formed_and_no_id_stands_twice(edition: Edition, audited: bool) -> None:
+    page = Balance()
+    page.feed(render(release(), audit() if audited else None, edition=edition))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert "script" not in page.tags and "link" not in page.tags and "img" not in page.tags
+
+
+def test_the_page_asks_for_nothing_outside_itself(internal: str) -> None:
+    addresses = set(re.findall(r"\w+://[^\s\"')]+", internal))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "name spaces only"
+    assert not re.search(r"@import|url\((?!#)|src=|javascript:|\son\w+=", internal)
+    assert len(internal) < 1_500_000
+
+
+def test_the_claim_the_attack_and_the_utility_stand_on_the_page(internal: str) -> None:
+    text = words_of(internal)
+    for figure in ("ε = 7.98", "1e-4", "0.517", "0.968", "65 %", "NO LEAK FOUND", "0.547", "r-7f3c19a2"):
+        assert figure in text, figure
+    for mechanism in release().mechanisms:
+        assert mechanism.purpose in text
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_every_plot_has_a_table_behind_it(audited: bool) -> None:
+    page = render(release(), audit() if audited else None, edition=INTERNAL)
+    assert page.count("<figure>") >= 2
+    for figure in page.split("<figure>")[1:]:
+        assert "<table>" in figure.split("</section>")[0]
+
+
+def test_the_public_edition_of_a_private_source_is_the_same_whatever_the_audit_found() -> None:
+    private = release(source_public=False)
+    leak = audit(verdict=Verdict.LEAK_DETECTED, reason="zebra", seconds=123456.0)
+    pages = {render(private, record, edition=PUBLIC) for record in (None, audit(), leak)}
+    assert len(pages) == 1
+    text = words_of(pages.pop())
+    for word in ("NO LEAK FOUND", "LEAK DETECTED", "NOT RUN", "zebra", "RMSE", "NDCG", "123,456"):
+        assert word not in text
+
+
+def test_the_public_edition_of_a_public_source_shows_the_audit() -> None:
+    assert "NO LEAK FOUND" in render(release(source_public=True), audit(), edition=PUBLIC)
+
+
+def test_the_internal_edition_says_that_it_must_not_be_passed_on(internal: str) -> None:
+    assert "PRIVATE" in words_of(internal)
+    assert "PRIVATE" not in words_of(render(release(source_public=False), audit(), edition=PUBLIC))
+
+
+def test_a_release_with_deterministic_noise_makes_no_claim() -> None:
+    page = words_of(render(release(not_private=True, epsilon=math.inf, epsilon_cross_check=math.inf), audit(), edition=PUBLIC))
+    assert "NOT PRIVATE" in page and "ε = ∞" in page
+    assert "For any one person" not in page and "differentially private" not in page and "7.98" not in page.split("The ledger")[0]
+
+
+def test_a_release_without_audit_says_not_run() -> None:
+    assert "NOT RUN" in words_of(render(release(), None, edition=INTERNAL))
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_page_never_promises_what_nobody_can(verdict: Verdict) -> None:
+    page = words_of(render(release(), audit(verdict=verdict), edition=INTERNAL)).lower()
+    assert verdict.value.lower() in page
+    for word in ("anonymous", "anonymi", "compliant", "gdpr-", " safe"):
+        assert word not in page
+
+
+def test_a_row_that_fails_a_realism_limit_is_struck_out_and_says_so(internal: str) -> None:
+    row = next(part for part in internal.split("<tr") if '<th scope="row">DP marginals only' in part)
+    assert "<s>0.992</s>" in row and "fails 1 of 6" in row
+    passing = next(part for part in internal.split("<tr") if '<th scope="row">DP moments of tastes' in part)
+    assert "<s>" not in passing
+
+
+def test_a_log_without_ratings_renders_its_ranking_alone() -> None:
+    ladder = tuple(arm.model_copy(update={"rmse": None, "mae": None, "bias_rmse": None, "gap_closed": None}) for arm in utility().ladder)
+    page = words_of(render(release(), audit(utility=utility().model_copy(update={"ladder": ladder})), edition=INTERNAL))
+    assert "ranking quality" in page and "35 %" in page and "rating error (RMSE)" not in page
+
+
+def test_an_audit_without_attack_and_without_utility_renders() -> None:
+    page = render(release(), audit(membership=None, utility=None, verdict=Verdict.NOT_RUN), edition=INTERNAL)
+    assert "NOT RUN" in page and "90.7 %" in page
+
+
+def test_markup_in_names_is_shown_and_not_obeyed() -> None:
+    hostile = "<script>alert(1)</script>"
+    page = render(
+        release(source_name=hostile, public_declarations=(hostile,), commands=(hostile,), limits=(hostile,)),
+        audit(reason=hostile),
+        edition=INTERNAL,
+    )
+    assert hostile not in page and "&lt;script&gt;" in page
+
+
+def test_a_strange_label_in_a_picture_is_shown_and_not_obeyed() -> None:
+    ladder = tuple(arm.model_copy(update={"label": "<b onload=x>$x_1$</b>"}) for arm in utility().ladder)
+    page = render(release(), audit(utility=utility().model_copy(update={"ladder": ladder})), edition=INTERNAL)
+    assert "<b onload" not in page
+
+
+@pytest.mark.parametrize("separation", [0.0, 0.1, 8.0])
+def test_extreme_bounds_and_attacks_render(separation: float) -> None:
+    extreme = bound(separation)
+    membership = audit().membership
+    assert membership is not None
+    changed = membership.model_copy(update={"attack": attack(separation=separation), "bound": extreme})
+    Balance().feed(render(release(bound=extreme), audit(membership=changed), edition=INTERNAL))
+
+
+def test_figures_of_a_claim_are_never_rounded_in_our_favour() -> None:
+    assert sentences.rounded_up(7.9801) == "7.99"
+    assert sentences.rounded_up(7.98) == "7.98"
+    assert sentences.rounded_up(math.inf) == "∞"
+    assert "90.8 %" in sentences.for_one_person(release(bound=bound().model_copy(update={"tpr": 0.90701})))
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-5, "1e-5"), (2.5e-6, "2.5e-6"), (1e-4, "1e-4"), (1.23456e-9, "1.235e-9")])
+def test_delta_is_written_as_on_the_command_line(value: float, text: str) -> None:
+    assert sentences.delta(value) == text
+
+
+def test_the_claim_names_unit_relation_bound_and_the_earlier_releases() -> None:
+    text = " ".join(sentences.claim(release(releases_before=2, ledger_total=11.2)))
+    for part in ("add or remove one user", "user_id", "100 events", "population of 1,000", "2 earlier releases", "11.20"):
+        assert part in text, part
