@@ -61,8 +61,8 @@ class Diagnostics:
         said.append("events of a user: " + ", ".join(f"{quantile:.0%} have up to {events:,}" for quantile, events in self.activity.items()))
         said += [f"events_per_user = {bound}: keeps {share:.1%} of the events{' (as configured)' if bound == self.events_per_user else ''}"
                  for bound, share in sorted(self.kept_at.items())]
-        said.append(f"events_per_user = {self.suggested_events_per_user} would be the least of these that keeps {SHARE_TO_KEEP:.0%}; a K chosen "
-                    "from this figure was chosen with sight of the log, and its choice is not covered by epsilon")
+        said.append(f"events_per_user = {self.suggested_events_per_user} would be the least of these that keeps {SHARE_TO_KEEP:.0%}; "
+                    "a K chosen from this figure was chosen with sight of the log, and its choice is not covered by epsilon")
         said += [f"rating {level}: {_part(count, self.usable_events)}" for level, count in self.ratings.items()]
         said += [f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}" for name, count in self.other.items()]
         return [f"{MARK}  {line}" for line in said]

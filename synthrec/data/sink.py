@@ -130,7 +130,9 @@ class _TableWriter:
         self.is_csv, self.is_empty = like.suffix != ".parquet", True
         self._metadata = {f"{METADATA_PREFIX}{key}": value for key, value in metadata.items()}
         self._file: Any = path.open("xb")
-        self._stream: Any = pa.CompressedOutputStream(self._file, pa.Codec("gzip", compression_level=GZIP_LEVEL)) if like.suffix == ".gz" else self._file
+        self._stream: Any = self._file
+        if like.suffix == ".gz":
+            self._stream = pa.CompressedOutputStream(self._file, pa.Codec("gzip", compression_level=GZIP_LEVEL))
         self._writer: Any = None
 
     def append(self, table: pa.Table) -> None:

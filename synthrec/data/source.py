@@ -31,6 +31,7 @@ from synthrec.data.domain import LEVEL_TOLERANCE, Categorical
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
 from synthrec.data.frames import columns_of_frame, is_frame, to_arrow
+from synthrec.data.public_values import PublicColumn
 from synthrec.data.roles import role_of
 from synthrec.data.schema import Schema
 from synthrec.data.store import EventWriter
@@ -95,6 +96,19 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
         return columns_of_frame(log)
     file = find_files(log)[0]
     return tuple(zip(file.columns, file.types, strict=True))
+
+
+def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
+    """Values of one column. Call it only for a column whose values the owner has declared public."""
+    with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con, _library_errors():
+        table = _open(con, log, [name], progress=Progress(), where="the table")
+        text, value = _identifier(table[name]), _number(table[name].cast("string"))
+        known = table.select(text=text, number=value).filter(text.notnull())
+        values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
+        edges = known.aggregate(low=known.number.min(), high=known.number.max(), first=known.text.min(), last=known.text.max())
+        few = len(values) <= limit
+        return PublicColumn(values=tuple(sorted(values, key=lambda text: (len(text), text) if text.isdigit() else (0, text)))
+                            if few else None, **edges.to_pyarrow().to_pylist()[0])
 
 
 @contextmanager
