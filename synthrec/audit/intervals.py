@@ -56,33 +56,29 @@ def auc(positive: np.ndarray, *, negative: np.ndarray, confidence: float = CONFI
         exact = clopper_pearson(int(value) * fewer, n=fewer, confidence=confidence)
         return Figure(value=value, low=exact.low, high=exact.high, n=m + n, method="DeLong", confidence=confidence)
     if variance <= 0.0:
-        variance = null_auc_variance(fewer, n=fewer)
+        variance = auc_variance(0.5, m=fewer, n=fewer)
     logit, z = np.log(value / (1 - value)), float(stats.norm.isf((1 - confidence) / 2))
     half = z * np.sqrt(variance) / (value * (1 - value))
     low, high = (1 / (1 + np.exp(-np.clip(logit + side * half, -700, 700))) for side in (-1, 1))
     return Figure(value=value, low=float(low), high=float(high), n=m + n, method="DeLong", confidence=confidence)
 
 
-def null_auc_variance(m: int, *, n: int) -> float:
-    """Variance of the AUC of scores that tell nothing, m against n without ties."""
-    return (m + n + 1) / (12.0 * m * n)
+def auc_variance(value: float, *, m: int, n: int) -> float:
+    """Hanley and McNeil's (1982) variance of an AUC of `value`, m against n; at 0.5 that of scores that tell nothing."""
+    q1, q2 = value / (2 - value), 2 * value * value / (1 + value)
+    return (value * (1 - value) + (m - 1) * (q1 - value**2) + (n - 1) * (q2 - value**2)) / (m * n)
 
 
-def detectable_auc(m: int, *, n: int, power: float = 0.8, level: float = 0.05) -> float:
-    """Smallest AUC that a one-sided test at `level` finds with chance `power`; 1.0 when classes are too small for any.
-
-    The alternative's variance is Hanley and McNeil's (1982); solved by bisection.
-    """
+def detectable_auc(m: int, *, n: int, power: float = 0.8, level: float = 0.05, above: float = 0.5) -> float:
+    """Smallest AUC that a one-sided test at `level` tells from `above` with chance `power`; 1.0 when classes are too small for any."""
     if m < 2 or n < 2:
         return 1.0
-    needed = float(stats.norm.isf(level)) * np.sqrt(null_auc_variance(m, n=n))
+    needed = above + float(stats.norm.isf(level)) * np.sqrt(auc_variance(above, m=m, n=n))
     z_power = float(stats.norm.ppf(power))
-    low, high = 0.5, 1.0
+    low, high = above, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        q1, q2 = middle / (2 - middle), 2 * middle * middle / (1 + middle)
-        variance = (middle * (1 - middle) + (m - 1) * (q1 - middle**2) + (n - 1) * (q2 - middle**2)) / (m * n)
-        enough = middle - 0.5 - needed >= z_power * np.sqrt(max(variance, 0.0))
+        enough = middle - needed >= z_power * np.sqrt(max(auc_variance(middle, m=m, n=n), 0.0))
         low, high = (low, middle) if enough else (middle, high)
     return high
 

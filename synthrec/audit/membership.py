@@ -117,7 +117,8 @@ def roc(inside: np.ndarray, *, outside: np.ndarray) -> tuple[np.ndarray, np.ndar
 def tpr_at(inside: np.ndarray, *, outside: np.ndarray, fpr: float, rng: np.random.Generator) -> Figure:
     """True positive rate at a false positive rate; the threshold is found anew in every resample of both classes."""
     value = _read_roc(*roc(inside, outside=outside), fpr=fpr)
-    drawn = [_read_roc(*roc(rng.choice(inside, len(inside)), outside=rng.choice(outside, len(outside))), fpr=fpr) for _ in range(TPR_RESAMPLES)]
+    drawn = [_read_roc(*roc(rng.choice(inside, len(inside)), outside=rng.choice(outside, len(outside))), fpr=fpr)
+             for _ in range(TPR_RESAMPLES)]
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(inside) + len(outside),
                   method=f"bootstrap of members and holdout users, {TPR_RESAMPLES:,} resamples")

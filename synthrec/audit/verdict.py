@@ -49,10 +49,11 @@ def conclude(attack: Attack | None, *, control: Attack | None, bound: AttackBoun
         return Conclusion(Verdict.INCONCLUSIVE, (
             f"A leak planted on purpose was not found (AUC {control.auc.value:.3f}, at least {control.auc.low:.3f}), "
             "so finding nothing in the release says nothing."))
+    findable = intervals.detectable_auc(attack.members, n=attack.holdout, level=(1 - POLICY["confidence"]) / 2, above=POLICY["leak_auc"])
     return Conclusion(Verdict.NO_LEAK_FOUND, (
         f"The attack's AUC is {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to {attack.auc.high:.3f}); with "
-        f"{attack.members:,} members and {attack.holdout:,} holdout users an AUC of {attack.detectable_auc:.3f} is told from 0.5 four "
-        f"times in five, and the attack found a leak planted on purpose (AUC {control.auc.value:.3f})."))
+        f"{attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more would be called a leak four "
+        f"times in five, and a leak planted on purpose was found (AUC {control.auc.value:.3f})."))
 
 
 def _found(attack: Attack) -> bool:
