@@ -115,8 +115,8 @@ def for_one_person(release: ReleaseRecord) -> str:
     return (
         "For any one person: somebody who sees this release and all earlier releases listed, knows everything about everybody else, and "
         f"raises a false alarm for at most {number(100 * bound.fpr, digits=0)} of 100 people who did not take part, notices that this "
-        f"person did with probability at most {rounded_up(100 * bound.tpr, digits=1)} %, provided that the others' taking part does not depend on "
-        "this person (proved)."
+        f"person did with probability at most {rounded_up(100 * bound.tpr, digits=1)} %, provided that the others' taking part does not "
+        "depend on this person (proved)."
     )
 
 
