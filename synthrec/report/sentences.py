@@ -154,6 +154,19 @@ def utility_in_short(utility: Utility) -> str:
     return f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
 
 
+def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
+    """Three sentences for the terminal: the claim, the use, the attack."""
+    told = claim(release)[0] if release.not_private else (
+        f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
+        f"epsilon {rounded_up(release.epsilon_cross_check)}."
+    )
+    use = utility_in_short(audit.utility) if audit.utility is not None else "How useful the synthetic log is was not measured."
+    found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
+    if audit.membership is not None:
+        found = f"{found} {attack_against_bound(audit.membership)}"
+    return tuple(sentence for sentence in (told, use, found) if sentence)
+
+
 def reach(bound: AttackBound) -> str:
     """What any attacker can reach at most."""
     return (

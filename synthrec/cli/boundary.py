@@ -1,0 +1,64 @@
+"""Where errors become exit codes: one message for the operator, and never a value of the log.
+
+Guarantees: of an exception that is not ours only its type and the places in our own files are shown, no message and no variable
+(rule 10); warnings and log lines of libraries, which may quote cells, are not shown at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import warnings
+from pathlib import Path
+from traceback import walk_tb
+from types import TracebackType
+
+import click
+
+from synthrec.errors import SynthrecError
+
+OUR_BUG, INTERRUPTED = 70, 130
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Boundary:
+    """Context in which a command runs; leaves by an exit code."""
+
+    def __enter__(self) -> Boundary:
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
+        self._disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._warnings.__exit__(None, None, None)
+        logging.disable(self._disabled)
+        if error is None or isinstance(error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit):
+            return
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            return                  # click ends quietly when the reader of a pipe has gone
+        message, code = describe(error)
+        click.echo(f"synthrec: {message}", err=True)
+        sys.exit(code)
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """The one message for an error, and the exit code."""
+    if isinstance(error, SynthrecError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted. No half-written file is left; what the ledger was charged stays charged.", INTERRUPTED
+    places = [f"{Path(path).relative_to(_PACKAGE.parent)}:{line}" for path, line in _our_frames(error)]
+    where = " < ".join(reversed(places)) or "no file of synthrec"
+    return (
+        f"this is a bug of synthrec, not of your log or your configuration: {type(error).__name__} in {where}. "
+        "No value of the log is in this line; please report it with the version that `synthrec --version` prints."
+    ), OUR_BUG
+
+
+def _our_frames(error: BaseException) -> list[tuple[str, int]]:
+    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    return [(path, line) for path, line in frames if Path(path).resolve().is_relative_to(_PACKAGE)]

@@ -1,0 +1,61 @@
+"""Options that several commands share, worded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+log_argument = click.argument("log", metavar="LOG")
+release_argument = click.argument("release", metavar="RELEASE", type=click.Path(path_type=Path))
+config_option = click.option(
+    "--config",
+    metavar="TOML",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The configuration that `synthrec init` proposed and you completed.",
+)
+epsilon_option = click.option(
+    "--epsilon",
+    type=float,
+    required=True,
+    help="Privacy budget of the whole release, per user: smaller is more private and less useful. Usual values: 1 to 8.",
+)
+delta_option = click.option(
+    "--delta",
+    type=float,
+    required=True,
+    help="Must be below 1 / population; a tenth of that or less is usual, for example 1e-5.",
+)
+out_option = click.option(
+    "--out", metavar="FOLDER", required=True, type=click.Path(path_type=Path), help="Folder of the release. It must not exist yet."
+)
+model_option = click.option(
+    "--model",
+    type=click.Choice(["gan", "moments", "marginals"]),
+    default="gan",
+    show_default=True,
+    help="`moments` and `marginals` are simpler private methods without a GAN: the baselines of the audit.",
+)
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where the GAN is trained."
+)
+exclude_option = click.option(
+    "--exclude-users",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="User ids, one a line, that are left out before anything else happens (opt-outs).",
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
+
+
+def audit_share_option(default: float) -> click.decorators.FC:
+    """Share of users kept out of training; how much is kept by default depends on the command."""
+    return click.option(
+        "--audit-share",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=default,
+        show_default=True,
+        help="Share of users who are kept out of training, so that the audit can compare members with people outside. "
+        "Who they are is drawn by a secret key. 0 means that nobody is and that no attack can be measured.",
+    )

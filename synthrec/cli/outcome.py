@@ -1,0 +1,51 @@
+"""What came out, on the terminal: where things are, three sentences from the records, a summary of the audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from synthrec.audit.record import AuditRecord
+from synthrec.report import sentences
+from synthrec.report.record import ReleaseRecord, read_record
+
+
+def echo_outcome(folder: Path, audit: AuditRecord) -> None:
+    """Where the synthetic log and the reports are, and what came out."""
+    release = read_record(folder / "share" / "release.json", kind=ReleaseRecord)
+    for words, place in (
+        ("synthetic log", next(iter(sorted((folder / "share").glob("events.*"))), folder / "share")),
+        ("report for you", folder / "private" / "report.internal.html"),
+        ("report to share", folder / "share" / "report.html"),
+    ):
+        click.echo(f"{words:<16} {place}")
+    for sentence in sentences.came_out(release, audit):
+        click.echo()
+        click.echo(click.wrap_text(sentence, width=100))
+
+
+def echo_audit(audit: AuditRecord) -> None:
+    """A summary table of the audit. Measured on the real log, so each block says PRIVATE."""
+    click.echo("PRIVATE: measured on the real log")
+    if audit.membership is not None:
+        attack, control, bound = audit.membership.attack, audit.membership.control, audit.membership.bound
+        click.echo(f"\n{'membership':<28}{'AUC':>8}  {'interval':<16}{'hits at ' + sentences.percent(attack.fpr):>12}")
+        for words, found in ((attack.name, attack), ("control: planted leak", control)):
+            hits = sentences.percent(found.tpr.value, digits=1)
+            click.echo(f"{words:<28}{found.auc.value:>8.3f}  {sentences.interval(found.auc):<16}{hits:>12}")
+        most = f"{sentences.rounded_up(100 * bound.tpr, digits=1)} %"
+        click.echo(f"{'any attacker, at most':<28}{sentences.rounded_up(bound.auc, digits=3):>8}  {'proved':<16}{most:>12}")
+    if audit.utility is not None:
+        click.echo(f"\n{'utility':<28}{'RMSE':>8}{'gap closed':>12}{'NDCG@10':>9}{'gap closed':>12}  realism")
+        for arm in audit.utility.ladder:
+            failed = [limit.name for limit in arm.realism if not limit.passed]
+            realism = "" if not arm.realism else f"fails {', '.join(failed)}" if failed else "within limits"
+            cells = (
+                f"{arm.rmse.value:.3f}" if arm.rmse else "-",
+                sentences.percent(arm.gap_closed.value) if arm.gap_closed else "-",
+                f"{arm.ndcg.value:.3f}" if arm.ndcg else "-",
+                sentences.percent(arm.ranking_gap_closed.value) if arm.ranking_gap_closed else "-",
+            )
+            click.echo(f"{arm.label[:27]:<28}{cells[0]:>8}{cells[1]:>12}{cells[2]:>9}{cells[3]:>12}  {realism}")
+    click.echo(f"\n{audit.verdict.value}: {audit.reason}")

@@ -1,0 +1,34 @@
+"""`synthrec plan`: what a budget buys, before anything is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from synthrec.cli.options import delta_option, epsilon_option, model_option
+
+
+@click.command(
+    short_help="Say what a budget buys; touches no data.",
+    epilog="Next: `synthrec run LOG --config TOML --epsilon ... --delta ... --out RELEASE`.",
+)
+@click.argument("config", metavar="TOML", type=click.Path(path_type=Path))
+@epsilon_option
+@delta_option
+@model_option
+def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
+    """Say what a budget buys. Touches no data and spends nothing.
+
+    Prints the noise of each measurement in your users' own units, how the budget is split, what an attacker can reach at most, the time
+    and memory to expect, and whether the plan is feasible for the declared population.
+    """
+    from synthrec.data.schema import Schema
+    from synthrec.pipeline import plan_release
+
+    planned = plan_release(Schema.load(config), epsilon=epsilon, delta=delta, model=model)
+    for heading, lines in planned.describe():
+        click.echo(heading)
+        for line in lines:
+            click.echo(f"  {line}")
+        click.echo()

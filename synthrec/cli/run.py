@@ -1,0 +1,52 @@
+"""`synthrec run`: the whole chain, from a log to an audited release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from synthrec.cli.options import (
+    audit_share_option,
+    config_option,
+    delta_option,
+    device_option,
+    epsilon_option,
+    exclude_option,
+    log_argument,
+    model_option,
+    out_option,
+    quiet_option,
+)
+
+
+@click.command(short_help="From a log to an audited release: fit, sample, audit, report.")
+@log_argument
+@config_option
+@epsilon_option
+@delta_option
+@out_option
+@audit_share_option(0.3)
+@model_option
+@device_option
+@exclude_option
+@quiet_option
+def run(
+    log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
+    exclude_users: Path | None, quiet: bool,
+) -> None:
+    """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
+
+    share/ in that folder is what may leave. private/ stays with you: it holds the audit, the internal report and the key of the roles.
+    """
+    from synthrec import pipeline
+    from synthrec.cli.outcome import echo_outcome
+    from synthrec.cli.progress import progress_for
+    from synthrec.data.schema import Schema
+
+    record = pipeline.run(
+        log, schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
+        exclude_users=exclude_users, device=device, progress=progress_for(quiet=quiet),
+    )
+    echo_outcome(out, record)
+    click.get_current_context().exit(record.verdict.exit_code)

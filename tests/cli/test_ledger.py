@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from synthrec.cli.main import cli
+from synthrec.privacy.event import gaussian
+from synthrec.privacy.ledger import Charge, Ledger
+
+
+def written(path: Path) -> Path:
+    account = Charge(source="movie ratings", release_id="r-1", kind="release")
+    with Ledger.open(path) as ledger:
+        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)))
+        for _ in range(3):
+            ledger.charge(account.entry(mechanism="game", event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10)))
+    return path
+
+
+def test_ledger_show_prints_every_mechanism_that_saw_the_log(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["ledger", "show", str(written(tmp_path / "l.jsonl"))])
+    assert result.exit_code == 0
+    assert "r-1" in result.output and "items" in result.output and "game" in result.output and "30 x" in result.output
+
+
+def test_a_broken_or_missing_ledger_is_one_message(tmp_path: Path) -> None:
+    path = written(tmp_path / "l.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    result = CliRunner().invoke(cli, ["ledger", "show", str(path)])
+    assert result.exit_code == 2 and "unbroken chain" in result.stderr
+    assert CliRunner().invoke(cli, ["ledger", "show", str(tmp_path / "none")]).exit_code == 2
