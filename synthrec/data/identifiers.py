@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 WHOLE_AS_FLOAT = r"^(-?[0-9]+)\.0+$"
 WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
+EXACT_BELOW = 2.0**53      # larger floats do not hold every whole number
 NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "nat", "\\n")
 
 
@@ -20,7 +21,7 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         values = values.combine_chunks()
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_finite(values), values, None)
-        whole = pc.equal(values, pc.floor(values))
+        whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), EXACT_BELOW))
         values = pc.if_else(whole, pc.cast(pc.if_else(whole, values, None), pa.int64(), safe=False).cast(pa.string()),
                             values.cast(pa.string()))
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))

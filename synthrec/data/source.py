@@ -101,9 +101,9 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con, _library_errors():
-        table = _open(con, log, [name], progress=Progress(), where="the table")
-        text, value = _identifier(table[name]), _number(table[name].cast("string"))
-        known = table.select(text=text, number=value).filter(text.notnull())
+        parts = _open(con, log, [name], progress=Progress(), where="the table")
+        known = _union([part.select(text=_identifier(part[name]), number=_number(part[name].cast("string"))) for part in parts])
+        known = known.filter(known.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
         edges = known.aggregate(low=known.number.min(), high=known.number.max(), first=known.text.min(), last=known.text.max())
         few = len(values) <= limit
@@ -116,10 +116,12 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
                 progress: Progress) -> Iterator[Any]:
     """A database with the table `judged` that `bounding` describes, gone with all its files at the end."""
     with _database(spill) as con, _library_errors():
-        source = _open(con, log, [*schema.kept_columns], progress=progress, where="the log")
+        con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
         con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
-        read = source.select(unit=_identifier(source[schema.privacy.unit]), account=_identifier(source[schema.user]),
-                             key=_identifier(source[schema.item]), **_rating(source, schema), **_moment(source, schema))
+        parts = _open(con, log, [*schema.kept_columns], progress=progress, where="the log")
+        read = _union([part.select(unit=_identifier(part[schema.privacy.unit]), account=_identifier(part[schema.user]),
+                                   key=_identifier(part[schema.item]), **_rating(part, schema), **_moment(part, schema))
+                       for part in parts])
         if exclude_users is not None:
             read = _without(con, read, exclude_users)
         items = con.table("items")
@@ -127,24 +129,26 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
         yield con
 
 
-def _open(con: Any, log: Log, wanted: list[str], *, progress: Progress, where: str) -> Any:
-    """An Ibis table with the wanted columns, all of them present; the others are dropped and said once."""
+def _open(con: Any, log: Log, wanted: list[str], *, progress: Progress, where: str) -> list[Any]:
+    """Ibis tables with the wanted columns, all of them present, one per physical form; other columns are dropped and said once."""
     if isinstance(log, ibis.Table):
         require_columns(wanted, log.columns, where=where)
         _say_dropped(log.columns, wanted, progress)
-        log = log.select(wanted).to_pyarrow_batches(chunk_size=BATCH_ROWS)
-        return con.create_table(f"t_{len(con.list_tables())}", pa.Table.from_batches(log))
+        return [ibis.memtable(log.select(wanted).to_pyarrow())]
     if is_frame(log):
         names = [name for name, _ in columns_of_frame(log)]
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
-        return con.create_table(f"t_{len(con.list_tables())}", ibis.memtable(to_arrow(log, wanted)))
+        return [ibis.memtable(to_arrow(log, wanted))]
     files = find_files(log)
     for file in files:
         file.require(wanted)
     _say_dropped([name for file in files for name in file.columns], wanted, progress)
-    tables = [_open_files(con, alike).select(wanted) for alike in _alike(files)]
-    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+    return [_open_files(con, alike) for alike in _alike(files)]
+
+
+def _union(parts: list[Any]) -> Any:
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
 def _open_files(con: Any, files: list[TableFile]) -> Any:
@@ -176,7 +180,8 @@ def _identifier(column: Any) -> Any:
     kind = column.type()
     if kind.is_floating():
         finite = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
-        column = ibis.ifelse(finite == finite.floor(), finite.try_cast("int64").cast("string"), finite.cast("string"))
+        exact = ibis.ifelse(finite.abs() < identifiers.EXACT_BELOW, finite, ibis.null(kind))
+        column = ibis.ifelse(exact == exact.floor(), exact.try_cast("int64").cast("string"), finite.cast("string"))
     text = column.cast("string").strip().re_replace(identifiers.WHOLE_AS_FLOAT, r"\1")
     return ibis.ifelse(text.lower().isin(identifiers.NO_VALUE), ibis.null("string"), text)
 
@@ -186,8 +191,8 @@ def _rating(source: Any, schema: Schema) -> dict[str, Any]:
     if scale is None:
         return {"rating": ibis.null("float32"), "rating_read": ibis.literal(False)}
     number = _number(source[scale.name])
-    place = (number - scale.min) / scale.step
-    on_grid = ((place - place.round()).abs() <= LEVEL_TOLERANCE) & place.between(-0.5, scale.size - 0.5)
+    place = _within((number - scale.min) / scale.step, -0.5, scale.size - 0.5)
+    on_grid = (place - place.round()).abs() <= LEVEL_TOLERANCE
     return {"rating": ibis.ifelse(on_grid, scale.min + place.round() * scale.step, ibis.null("float64")).cast("float32"),
             "rating_read": number.notnull()}
 
@@ -202,22 +207,25 @@ def _moment(source: Any, schema: Schema) -> dict[str, Any]:
         if column.type().is_numeric():
             raise DataError(f"{time.name} must hold timestamps or ISO 8601 text, as unit = \"iso\" says", found="a column of numbers",
                             remedy='Say unit = "s", "ms", "us" or "ns".')
-        source.get_backend().settings["timezone"] = time.zone       # what a moment without offset means
         moment = _epoch(column.try_cast(dt.Timestamp(timezone=time.zone)))
-        second = moment.floor()
+        second = moment
     elif native:
         raise DataError(f'{time.name} must hold numbers, as unit = "{time.unit}" says', found="a column of timestamps",
                         remedy='Say unit = "iso".')
     else:
         moment = _number(column)
-        second = (moment / UNITS_PER_SECOND[time.unit]).floor()
-    inside = second.between(time.min_seconds, time.max_seconds)
-    return {"moment": moment, "second": ibis.ifelse(inside, second, ibis.null("float64")).try_cast("int64")}
+        second = moment / UNITS_PER_SECOND[time.unit]
+    return {"moment": moment, "second": _within(second, time.min_seconds, time.max_seconds + 1 - 1e-6).floor().try_cast("int64")}
 
 
 def _number(column: Any) -> Any:
     number = column.try_cast("float64")
     return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
+
+
+def _within(number: Any, low: float, high: float) -> Any:
+    """Null outside: to be asked before rounding, which fails on what no integer can hold."""
+    return ibis.ifelse(number.between(low, high), number, ibis.null("float64"))
 
 
 @ibis.udf.scalar.builtin(name="epoch")  # type: ignore[untyped-decorator]
@@ -262,10 +270,13 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
     declared = schema.user_attributes
     if not declared:
         return {}
-    table = _open(con, schema.users_path, [schema.user, *declared], progress=Progress(), where="the user table")
-    columns = {f"a{place}": _identifier(table[name]) if isinstance(attribute, Categorical) else _number(table[name])
-               for place, (name, attribute) in enumerate(declared.items())}
-    con.create_table("people", table.select(account=_identifier(table[schema.user]), **columns))
+    def read(part: Any) -> Any:
+        columns = {f"a{place}": _identifier(part[name]) if isinstance(attribute, Categorical) else _number(part[name])
+                   for place, (name, attribute) in enumerate(declared.items())}
+        return part.select(account=_identifier(part[schema.user]), **columns)
+
+    parts = _open(con, schema.users_path, [schema.user, *declared], progress=Progress(), where="the user table")
+    con.create_table("people", _union([read(part) for part in parts]))
     rows = con.con.sql(bounding.attributes(len(declared))).to_arrow_table()
     return {name: attribute.encode(rows[f"a{place}"].combine_chunks()) for place, (name, attribute) in enumerate(declared.items())}
 
@@ -301,7 +312,12 @@ def _library_errors() -> Iterator[None]:
     except duckdb.OutOfMemoryException:
         raise DataError("reading needs room for temporary files", found="memory and the spill folder full",
                         remedy="Free some space on the disk that holds the output folder.") from None
-    except (duckdb.Error, IbisError, pa.ArrowException):
+    except IbisError:
+        raise DataError("the columns of the log must be numbers, text or times", found="a column of another type",
+                        remedy="Convert it, or write the log as CSV.") from None
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
+        raise       # our own query is wrong
+    except (duckdb.Error, pa.ArrowException):
         raise DataError("every file of the log must be a whole, readable table, each line with as many fields as the header",
                         found="damaged content, or another format than the name says", remedy="Export it again as UTF-8.") from None
     except OSError as error:
