@@ -1,0 +1,113 @@
+"""A trained generator as files that may leave: weights and tables in safetensors, words in JSON.
+
+Guarantees: holds weights, schema, plan and paid measurements; no rows, no real user ids, no optimizer or RNG state. Reading runs no
+code (rule 13).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.schema import Schema
+from synthrec.errors import ReleaseError
+from synthrec.model.choice import ItemTables
+from synthrec.model.estimates import Estimates
+from synthrec.model.generator import Generator
+from synthrec.model.tastes import TasteFrame
+from synthrec.model.times import TimeTables
+from synthrec.privacy.plan import Plan
+
+FORMAT_VERSION = 1
+TENSORS, WORDS = "generator.safetensors", "generator.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """All that sampling needs."""
+
+    schema: Schema
+    plan: Plan
+    catalogue: Catalogue        # ids only
+    estimates: Estimates
+    tables: ItemTables
+    generator: Generator
+
+    def save(self, folder: Path) -> None:
+        """Write the two files into an existing folder."""
+        estimates, tables, times = self.estimates, self.tables, self.estimates.times
+        arrays = {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in self.generator.state_dict().items()}
+        arrays |= {f"frame.{name}": getattr(estimates.frame, name) for name in ("features", "item_mean", "popularity")}
+        arrays |= {f"estimates.{name}": getattr(estimates, name) for name in ("activity", "levels", "rating_shares")}
+        arrays |= {f"tables.{name}": getattr(tables, name) for name in ("item_mean", "log_weight", "cuts")}
+        arrays |= {f"attribute.{place}": shares for place, shares in enumerate(estimates.attributes.values())}
+        if estimates.moment is not None:
+            arrays["estimates.moment"] = estimates.moment
+        if times is not None:
+            arrays |= {f"times.{name}": getattr(times, name) for name in ("start", "span", "hour")}
+        words = {
+            "format_version": FORMAT_VERSION,
+            "schema": json.loads(self.schema.model_dump_json()),
+            "plan": json.loads(self.plan.model_dump_json()),
+            "catalogue": self.catalogue.to_json(),
+            "features": list(estimates.feature_names),
+            "activity_edges": list(estimates.activity_edges),
+            "attributes": list(estimates.attributes),
+            "rating_unit": estimates.frame.rating_unit,
+            "rating_noise": tables.rating_noise,
+        }
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / TENSORS)
+            (folder / WORDS).write_text(json.dumps(words, indent=1), encoding="utf-8")
+        except (OSError, SafetensorError):
+            raise ReleaseError("the generator must be writable", found="a failed write", remedy="Free space on the output disk.") from None
+
+    @classmethod
+    def load(cls, folder: Path) -> Artifact:
+        """Read the two files. Raises ReleaseError if they are missing, altered or of another version."""
+        try:
+            words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+            if words["format_version"] != FORMAT_VERSION:
+                raise ReleaseError("generator.json must be of a format that this version reads", found="another format_version",
+                                   remedy="Use the version of synthrec that made it.")
+            arrays = load_file(folder / TENSORS)
+            frame = TasteFrame(rating_unit=float(words["rating_unit"]), **_part(arrays, "frame"))
+            estimates = Estimates(
+                frame=frame, feature_names=tuple(words["features"]), activity_edges=tuple(words["activity_edges"]),
+                attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},
+                times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
+                **({"moment": None} | _part(arrays, "estimates")))
+            tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=float(words["rating_noise"]),
+                                **_part(arrays, "tables"))
+            return cls(schema=Schema.model_validate(words["schema"]), plan=Plan.model_validate_json(json.dumps(words["plan"])),
+                       catalogue=Catalogue.from_json(words["catalogue"]), estimates=estimates, tables=tables,
+                       generator=_generator(_part(arrays, "generator")))
+        except (OSError, SafetensorError, ValidationError, KeyError, TypeError, ValueError, RuntimeError):
+            raise ReleaseError("a release must hold a whole generator", found=f"{WORDS} or {TENSORS} missing or altered",
+                               remedy="Copy the release again from where it was made.") from None
+
+
+def ids_only(catalogue: Catalogue) -> Catalogue:
+    """A catalogue without its attributes."""
+    return Catalogue(ids=catalogue.ids, attributes=pa.table({}))
+
+
+def _part(arrays: dict[str, np.ndarray], room: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(room + "."): array for name, array in arrays.items() if name.startswith(room + ".")}
+
+
+def _generator(state: dict[str, np.ndarray]) -> Generator:
+    first = state["residual.0.weight"]
+    size = len(state["scale"])
+    generator = Generator(factor=torch.zeros(size, size), scale=torch.zeros(size), conditions=first.shape[1] - size, hidden=first.shape[0])
+    generator.load_state_dict({name: torch.as_tensor(array) for name, array in state.items()})
+    return generator

@@ -1,0 +1,108 @@
+"""Calibration: synthetic users must give the answers that the real ones gave.
+
+Indirect inference (Gourieroux, Monfort and Renault 1993): draw synthetic users, ask them what the log was asked (popularity,
+ratings, tastes), and move the generator until the answers agree with the paid measurements. It undoes what the estimators do to
+tastes (ridge, clipping, picking what one likes) and what the game did to the margins. Post-processing: no data, no cost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from synthrec.data.eventlog import EventLog
+from synthrec.model.choice import Behaviour, ItemTables, cut, pick, rate
+from synthrec.model.estimates import Estimates
+from synthrec.model.generator import Generator
+from synthrec.model.population import Conditions, condition_vectors, draw_conditions
+from synthrec.model.tastes import taste_blocks
+
+USERS = 3000
+ROUNDS = 4
+CELLS = 6_000_000           # users times items of a popularity round
+LEAST_RATING_NOISE = 0.3    # in quarters of the scale
+
+
+def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables, rng: np.random.Generator) -> ItemTables:
+    """Set the generator's gain in place and return the tables that go with it."""
+    conditions = draw(estimates, users=USERS, rng=rng)
+    latent = rng.standard_normal((USERS, len(generator.scale)))
+    for _ in range(ROUNDS):
+        behaviour = behave(generator, latent, conditions=conditions, estimates=estimates)
+        tables = tables.with_(log_weight=_popular(behaviour, conditions, tables=tables, estimates=estimates))
+        log, tables = _rated(behaviour, conditions, tables=tables, estimates=estimates, rng=rng)
+        if estimates.moment is not None:
+            _match_tastes(generator, log, estimates=estimates)
+    return tables
+
+
+def draw(estimates: Estimates, *, users: int, rng: np.random.Generator) -> Conditions:
+    """Conditions from the measured shares."""
+    return draw_conditions(users, edges=estimates.activity_edges, activity=estimates.activity, attributes=estimates.attributes,
+                           most=len(estimates.frame.item_mean), rng=rng)
+
+
+def behave(generator: Generator, latent: np.ndarray, *, conditions: Conditions, estimates: Estimates) -> Behaviour:
+    """The behaviour of users with these latents and conditions."""
+    vectors = condition_vectors(conditions.events, conditions.attributes, sizes={name: len(shares) - 1 for name, shares in
+                                estimates.attributes.items()}, most_events=estimates.activity_edges[-1] - 1)
+    device = generator.scale.device
+    with torch.no_grad():
+        rows = generator(torch.as_tensor(latent, dtype=torch.float32, device=device),
+                         torch.as_tensor(vectors, dtype=torch.float32, device=device))
+    return Behaviour.split(rows.double().cpu().numpy())
+
+
+def starting_tables(estimates: Estimates) -> ItemTables:
+    """Tables as measured, before any calibration."""
+    frame = estimates.frame
+    middle = (estimates.levels[1:] + estimates.levels[:-1]) / 2
+    return ItemTables(features=frame.features, item_mean=frame.item_mean, log_weight=np.log(frame.popularity), levels=estimates.levels,
+                      cuts=middle, rating_noise=0.9 * frame.rating_unit)
+
+
+def _popular(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables, estimates: Estimates) -> np.ndarray:
+    """Weights under which each item is picked as often as measured: one round of proportional fitting.
+
+    An item's chance to be among n picks without repeats is taken as 1 - exp(-c p) with c such that the chances sum to n.
+    """
+    users = slice(0, max(50, min(len(conditions.events), CELLS // len(tables.log_weight))))
+    events = conditions.events[users].astype(np.float64)
+    logits = behaviour.tilt[users] @ tables.features.T + tables.log_weight
+    share = np.exp(logits - logits.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    pace = events[:, None].copy()
+    for _ in range(4):
+        chance = -np.expm1(-pace * share)
+        pace *= np.clip(events[:, None] / chance.sum(axis=1, keepdims=True), 0.5, 3.0)
+    found = chance.sum(axis=0) / chance.sum()
+    weight = tables.log_weight + np.log(estimates.frame.popularity + 1e-12) - np.log(found + 1e-12)
+    return np.asarray(weight - weight.max())
+
+
+def _rated(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables, estimates: Estimates,
+           rng: np.random.Generator) -> tuple[EventLog, ItemTables]:
+    """Events of the calibration users, and noise and cuts under which their ratings spread as measured."""
+    user = np.repeat(np.arange(len(conditions.events)), conditions.events)
+    item = pick(behaviour, conditions.events, tables=tables, rng=rng)
+    raw = rate(behaviour, user, item, tables=tables, rng=rng)
+    shares, levels = estimates.rating_shares, estimates.levels
+    variance = shares @ levels**2 - (shares @ levels) ** 2
+    least = (LEAST_RATING_NOISE * estimates.frame.rating_unit) ** 2
+    noise = np.sqrt(max(least, tables.rating_noise**2 + variance - raw.var()))
+    tables = tables.with_(rating_noise=float(noise), cuts=np.quantile(raw, np.clip(np.cumsum(shares)[:-1], 0, 1)))
+    offsets = np.concatenate(([0], np.cumsum(conditions.events)))
+    return EventLog(offsets=offsets, item=item, rating=cut(raw, tables=tables)), tables
+
+
+def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates) -> None:
+    """Scale bias, slopes and tilts, one number each, towards the measured variance of each."""
+    assert estimates.moment is not None
+    frame = estimates.frame
+    rows = np.concatenate(list(taste_blocks(log, frame=frame)))
+    found, wanted = (rows**2).mean(axis=0), np.diag(estimates.moment)
+    count = frame.features.shape[1]
+    gain = generator.gain.double().cpu().numpy()
+    for part in (slice(0, 1), slice(1, count + 1), slice(count + 1, None)):
+        gain[part] *= np.sqrt(np.clip(wanted[part].sum() / max(found[part].sum(), 1e-12), 0.5, 2.0))
+    generator.gain.copy_(torch.as_tensor(np.clip(gain, 0.1, 6.0), dtype=generator.gain.dtype))

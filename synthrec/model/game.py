@@ -1,0 +1,163 @@
+"""The game: a private critic against a generator that starts from the measurements.
+
+Guarantees: real users enter through `PrivateCritic.step` only, drawn by Poisson sampling, each block of steps charged before its
+first batch is drawn. The generator's steps see scores of a critic that is already private: post-processing (rules 2, 8, 9, 11).
+Standardisation of the critic's inputs comes from synthetic users.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from synthrec.data.eventlog import EventLog
+from synthrec.model.calibration import draw
+from synthrec.model.choice import Behaviour, ItemTables, pick
+from synthrec.model.critic import Critic
+from synthrec.model.estimates import Estimates
+from synthrec.model.generator import Generator
+from synthrec.model.pooling import pool_log, pool_picks, pooled_width
+from synthrec.model.population import condition_vectors
+from synthrec.model.private_step import PrivateCritic
+from synthrec.privacy.accounting import Accountant
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.plan import Plan, Training
+from synthrec.privacy.sampler import poisson_batches, system_generator
+from synthrec.progress import Progress
+
+CRITIC_HIDDEN = 48
+AVERAGE_DECAY = 0.98
+FARTHEST = 5.0          # standard deviations of a critic's input
+STANDARD_USERS = 2048
+
+
+@dataclass
+class Fakes:
+    """Synthetic users for the critic, with gradients to the generator."""
+
+    generator: Generator
+    estimates: Estimates
+    tables: ItemTables
+    rng: np.random.Generator
+    mean: torch.Tensor | None = None
+    deviation: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        device = self.generator.scale.device
+        self.features = torch.as_tensor(self.tables.features, dtype=torch.float32, device=device)
+        self.item_mean = torch.as_tensor(self.tables.item_mean, dtype=torch.float32, device=device)
+        self.log_weight = torch.as_tensor(self.tables.log_weight, dtype=torch.float32, device=device)
+        self.cuts = torch.as_tensor(self.tables.cuts, dtype=torch.float32, device=device)
+        self.levels = torch.as_tensor(self.tables.levels, dtype=torch.float32, device=device)
+
+    def batch(self, users: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pooled synthetic users, and the stacked behaviour they come from.
+
+        Shapes:
+            -> [B, 3F + 2 + C] standardised, [B, D].
+
+        The picks are fixed; a weight of value 1 on each carries the gradient of its log probability, so that pooled means move with
+        the tilt as expectations do (Foerster et al. 2018).
+        """
+        device = self.features.device
+        conditions = draw(self.estimates, users=users, rng=self.rng)
+        latent = torch.as_tensor(self.rng.standard_normal((users, len(self.generator.scale))), dtype=torch.float32, device=device)
+        sizes = {name: len(shares) - 1 for name, shares in self.estimates.attributes.items()}
+        condition = torch.as_tensor(condition_vectors(conditions.events, conditions.attributes, sizes=sizes,
+                                                      most_events=self.estimates.activity_edges[-1] - 1), dtype=torch.float32, device=device)
+        stacked = self.generator.stacked(latent, condition)
+        behaviour = stacked * (self.generator.gain * self.generator.scale)
+        count = self.features.shape[1]
+        bias, slope, tilt = behaviour[:, 0], behaviour[:, 1 : count + 1], behaviour[:, count + 1 :]
+        item = pick(Behaviour.split(behaviour.detach().double().cpu().numpy()), conditions.events, tables=self.tables, rng=self.rng)
+        items, used = _padded(item, conditions.events, device=device)
+        logs = torch.log_softmax(tilt @ self.features.T + self.log_weight, dim=1).gather(1, items)
+        weight = used * torch.exp(logs - logs.detach()) / used.sum(dim=1, keepdim=True)
+        features = self.features[items]
+        noise = torch.as_tensor(self.rng.normal(0, self.tables.rating_noise, items.shape), dtype=torch.float32, device=device)
+        raw = self.item_mean[items] + bias[:, None] + torch.einsum("bf,bnf->bn", slope, features) + noise
+        level = raw + (self.levels[torch.bucketize(raw.detach(), self.cuts, right=True)] - raw).detach()
+        deviation = (level - self.item_mean[items]) / self.estimates.frame.rating_unit
+        return self.standardise(pool_picks(features, deviation, weight, condition)), stacked
+
+    def standardise(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Inputs of mean 0 and variance 1 over synthetic users; not finite becomes 0."""
+        if self.mean is None or self.deviation is None:
+            return pooled
+        return torch.nan_to_num((pooled - self.mean) / self.deviation, nan=0.0, posinf=0.0, neginf=0.0).clamp(-FARTHEST, FARTHEST)
+
+    def learn_standard(self) -> None:
+        """Take mean and deviation from synthetic users."""
+        with torch.no_grad():
+            rows = torch.cat([self.batch(256)[0] for _ in range(STANDARD_USERS // 256)])
+        self.mean, self.deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(1e-3)
+
+
+def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: ItemTables, plan: Plan, ledger: Ledger, charge: Charge,
+         rng: np.random.Generator, progress: Progress) -> Generator:
+    """The generator after the plan's critic steps, averaged over the later ones."""
+    training = plan.training
+    assert training is not None
+    device = generator.scale.device
+    fakes = Fakes(generator, estimates, tables, rng)
+    fakes.learn_standard()
+    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
+    pooled = pool_log(log, frame=estimates.frame, sizes=sizes, most_events=plan.events_per_user)
+    real = fakes.standardise(torch.as_tensor(pooled, device=device))
+    critic = PrivateCritic(Critic(inputs=pooled_width(fakes.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values()),
+                                  hidden=CRITIC_HIDDEN), training=training, device=device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
+    average = copy.deepcopy(generator)
+    batches = poisson_batches(len(real), sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())
+    done = 0
+    with progress.stage("game", total=training.steps) as advance:
+        for block in training.blocks():
+            ledger.charge(charge.entry(mechanism="game", event=training.event(block)))
+            for _ in range(block):
+                critic.step(real[next(batches)], fakes.batch(training.fakes_per_step)[0])
+                done += 1
+                if done % training.critic_steps_per_generator_step == 0:
+                    _generator_step(generator, critic, fakes, optimizer, training=training)
+                    _average(average, generator)
+            advance(block, note=f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}")
+    return average
+
+
+def charged_epsilon(ledger: Ledger, *, charge: Charge, delta: float) -> float:
+    """Epsilon of what this training has charged so far: public, the ledger says it."""
+    return Accountant(entry.event for entry in ledger.entries if entry.release_id == charge.release_id).epsilon(delta)
+
+
+def _generator_step(generator: Generator, critic: PrivateCritic, fakes: Fakes, optimizer: torch.optim.Optimizer, *,
+                    training: Training) -> None:
+    """Look more real, and stay near the measured moments: taste means at 0, second moment where it was."""
+    pooled, stacked = fakes.batch(training.fakes_per_step)
+    loss = torch.nn.functional.softplus(-critic.score(pooled)).mean()
+    size = torch.linalg.matrix_norm(generator.factor).square() + 1e-6
+    drift = stacked.mean(dim=0).square().sum() / size
+    moment = stacked.T @ stacked / len(stacked) - generator.factor @ generator.factor.T
+    loss = loss + training.anchor_weight * (drift + moment.square().sum() / size.square())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _average(average: Generator, generator: Generator) -> None:
+    with torch.no_grad():
+        for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
+            mean.lerp_(now, 1 - AVERAGE_DECAY)
+
+
+def _padded(item: np.ndarray, events: np.ndarray, *, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat picks as a rectangle with a mask.
+
+    Shapes:
+        item int[N], events int[B] -> int64[B, most], float32[B, most].
+    """
+    used = np.arange(events.max()) < events[:, None]
+    padded = np.zeros(used.shape, dtype=np.int64)
+    padded[used] = item
+    return torch.as_tensor(padded, device=device), torch.as_tensor(used, dtype=torch.float32, device=device)

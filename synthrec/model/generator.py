@@ -1,0 +1,43 @@
+"""The generator: from a latent vector and a condition to one user's behaviour (bias, taste in rating, tilt in choosing).
+
+Anchored: a linear part reproduces the measured second moment of tastes; a small network adds what the game teaches, starting from
+nothing. Without the game this is the moments model, without moments the marginals model.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Generator(nn.Module):
+    """Latent and condition to behaviour.
+
+    Shapes:
+        factor [D, D], scale [D]; forward: latent [B, D], condition [B, C] -> [B, D]: bias, F slopes, F tilts (D = 2F + 1), in
+        ratings, ratings per feature and log odds per feature.
+    """
+
+    factor: torch.Tensor
+    scale: torch.Tensor
+    gain: torch.Tensor
+
+    def __init__(self, *, factor: torch.Tensor, scale: torch.Tensor, conditions: int, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("factor", factor)
+        self.register_buffer("scale", scale)
+        self.register_buffer("gain", torch.ones_like(scale))
+        last = nn.Linear(hidden, len(scale))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.residual = nn.Sequential(nn.Linear(len(scale) + conditions, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden),
+                                      nn.LeakyReLU(0.2), last)
+
+    def stacked(self, latent: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Behaviour in the units of the stacked taste vectors, in which it is anchored."""
+        return latent @ self.factor.T + self.residual(torch.cat([latent, condition], dim=1))
+
+    def forward(self, latent: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Behaviour in natural units."""
+        behaviour: torch.Tensor = self.stacked(latent, condition) * (self.gain * self.scale)
+        return behaviour

@@ -1,0 +1,130 @@
+"""Measure first: everything the generator learns from the log outside the game, each as one noisy sum over users.
+
+Guarantees: the log is touched only inside `noisy_sum`, which clips each user's vector to the planned norm and charges the ledger
+first. Later measurements lean on released earlier ones only (adaptive composition).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
+from synthrec.model.estimates import Estimates, estimate_items, project_to_simplex, project_to_moment
+from synthrec.model.features import catalogue_features
+from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
+from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
+from synthrec.model.times import HOURS, SPAN_BINS, START_BINS, SIZE, TimeTables, time_vectors
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import Measurement, noisy_sum
+from synthrec.privacy.plan import Plan
+from synthrec.progress import Progress
+
+
+@dataclass(frozen=True)
+class Paid:
+    """The means to ask: whom to charge, and by which plan."""
+
+    plan: Plan
+    ledger: Ledger
+    charge: Charge
+    advance: Callable[..., None] = field(default=lambda count=1, note="": None)
+
+    def ask(self, name: str, blocks: Iterator[np.ndarray | sp.csr_matrix], *, size: int) -> Measurement:
+        """One planned noisy sum."""
+        found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge)
+        self.advance(1, note=name)
+        return found
+
+
+def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge,
+            progress: Progress) -> Estimates:
+    """All planned measurements of a bounded log, and what follows from them."""
+    with progress.stage("measure", total=len(plan.measurements)) as advance:
+        paid = Paid(plan=plan, ledger=ledger, charge=charge, advance=advance)
+        edges = activity_edges(plan.events_per_user)
+        activity = project_to_simplex(paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values)
+        rating = schema.rating
+        assert rating is not None
+        shares = project_to_simplex(paid.ask(
+            "ratings", rating_vectors(log, levels=rating.levels, events_per_user=plan.events_per_user), size=rating.size).values)
+        centre, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
+        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=centre, unit=unit, events_per_user=plan.events_per_user),
+                         size=2 * catalogue.size)
+        features = catalogue_features(catalogue, schema)
+        count, mean = estimate_items(items, features=features, events_per_user=plan.events_per_user)
+        item_mean = np.clip(centre + unit * mean, rating.levels[0], rating.levels[-1])
+        popularity = count / count.sum()
+        described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
+        frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=unit)
+        return Estimates(
+            frame=frame, feature_names=described.names, activity_edges=edges, activity=activity, levels=rating.levels, rating_shares=shares,
+            moment=_moment(log, paid=paid, frame=frame), attributes=_attributes(log, paid=paid, schema=schema),
+            times=_times(log, paid=paid, schema=schema))
+
+
+def activity_vectors(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[sp.csr_matrix]:
+    """A one-hot of each user's bucket; a user without events has none."""
+    events = np.diff(log.offsets)
+    active = np.flatnonzero(events > 0)
+    bucket = np.minimum(np.searchsorted(edges, events[active], side="right") - 1, len(edges) - 2)
+    yield sp.csr_matrix((np.ones(len(active)), (active, bucket)), shape=(len(events), len(edges) - 1))
+
+
+def rating_vectors(log: EventLog, *, levels: np.ndarray, events_per_user: int) -> Iterator[sp.csr_matrix]:
+    """A user's ratings per level over K."""
+    assert log.rating is not None
+    level = np.abs(log.rating[:, None] - levels[None, :]).argmin(axis=1)
+    yield sp.csr_matrix((np.full(len(level), 1 / events_per_user), (log.user_of_event(), level)),
+                        shape=(len(log.offsets) - 1, len(levels)))
+
+
+def item_vectors(log: EventLog, *, items: int, centre: float, unit: float, events_per_user: int) -> Iterator[sp.csr_matrix]:
+    """For each kept event (COUNT_WEIGHT, rating deviation) / sqrt(K): counts in the first half, deviations in the second."""
+    for block in user_blocks(log):
+        assert block.rating is not None
+        deviation = (np.asarray(block.rating, dtype=np.float64) - centre) / unit
+        counts = by_user(block, np.full(len(deviation), COUNT_WEIGHT / np.sqrt(events_per_user)), items=items)
+        yield sp.hstack([counts, by_user(block, deviation / np.sqrt(events_per_user), items=items)], format="csr")
+
+
+def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.ndarray]:
+    """A one-hot for each attribute, "other" included."""
+    users = len(log.offsets) - 1
+    vectors = np.zeros((users, sum(size + 1 for size in sizes.values())))
+    start = 0
+    for name, size in sizes.items():
+        vectors[np.arange(users), start + np.clip(log.attributes[name], 0, size)] = 1
+        start += size + 1
+    yield vectors
+
+
+def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame) -> np.ndarray | None:
+    if not paid.plan.has("tastes"):
+        return None
+    half = paid.ask("tastes", (half_vectors(block) for block in taste_blocks(log, frame=frame)), size=frame.size * (frame.size + 1) // 2)
+    return project_to_moment(half.values / paid.plan.population, size=frame.size)
+
+
+def _attributes(log: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.ndarray]:
+    sizes = {name: attribute.size for name, attribute in schema.user_attributes.items()}
+    if not sizes:
+        return {}
+    counts = paid.ask("attributes", attribute_vectors(log, sizes=sizes), size=sum(size + 1 for size in sizes.values())).values
+    cuts = np.cumsum([size + 1 for size in sizes.values()])[:-1]
+    return {name: project_to_simplex(part) for name, part in zip(sizes, np.split(counts, cuts), strict=True)}
+
+
+def _times(log: EventLog, *, paid: Paid, schema: Schema) -> TimeTables | None:
+    column = schema.time
+    if column is None:
+        return None
+    sums = paid.ask("times", (time_vectors(block, column=column) for block in user_blocks(log)), size=SIZE).values
+    start, span, hour = np.split(sums, [START_BINS, START_BINS + SPAN_BINS])
+    assert len(hour) == HOURS
+    return TimeTables(start=project_to_simplex(start), span=project_to_simplex(span), hour=project_to_simplex(hour))

@@ -1,0 +1,59 @@
+"""A user as the critic sees them: means over the user's events of features, squared features, deviations and their products.
+
+The same numbers two ways: from a log with sparse products, and from a generator's picks with gradients.
+
+Guarantees: row b is a function of user b's own events and attributes, public features and released measurements only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from synthrec.data.eventlog import EventLog
+from synthrec.model.population import condition_vectors
+from synthrec.model.tastes import TasteFrame, by_user, user_blocks
+
+
+def pooled_width(features: int) -> int:
+    """Length of a pooled vector, conditions not counted."""
+    return 3 * features + 2
+
+
+def pool_log(log: EventLog, *, frame: TasteFrame, sizes: Mapping[str, int], most_events: int) -> np.ndarray:
+    """Pooled vectors and conditions of all users of a log.
+
+    Shapes:
+        -> float32[B, 3F + 2 + C].
+    """
+    rows = []
+    items = len(frame.item_mean)
+    for block in user_blocks(log):
+        assert block.rating is not None
+        events = np.diff(block.offsets)
+        weight = np.repeat(1 / np.maximum(events, 1), events)
+        deviation = (np.asarray(block.rating, dtype=np.float64) - frame.item_mean[block.item]) / frame.rating_unit
+        picked, rated, squared = (by_user(block, weight * value, items=items) for value in (np.ones(len(weight)), deviation, deviation**2))
+        ones = np.ones(items)
+        rows.append(np.column_stack([
+            picked @ frame.features, picked @ frame.features**2, rated @ frame.features, rated @ ones, squared @ ones,
+            condition_vectors(events, block.attributes, sizes=sizes, most_events=most_events)]))
+    width = pooled_width(frame.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values())
+    return np.concatenate([np.zeros((0, width)), *rows]).astype(np.float32)
+
+
+def pool_picks(features: torch.Tensor, deviation: torch.Tensor, weight: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+    """Pooled vectors of picked events; differentiable in `deviation` and `weight`.
+
+    Shapes:
+        features [B, N, F] of the picked items, deviation [B, N] in quarters of the scale, weight [B, N] summing to 1 per user (0 where
+        there is no event), condition [B, C] -> [B, 3F + 2 + C].
+    """
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bn,bnf->bf", weight, values)
+
+    rated = mean(features * deviation[..., None])
+    own = torch.stack([(weight * deviation).sum(dim=1), (weight * deviation**2).sum(dim=1)], dim=1)
+    return torch.cat([mean(features), mean(features**2), rated, own, condition], dim=1)

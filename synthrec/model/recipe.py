@@ -1,0 +1,64 @@
+"""What each model asks of the log and how it splits its budget: the public constants, in one place.
+
+Chosen on simulated logs and on the split seeds that the benchmark keeps for choosing (100 to 102), never on a private log. Shares
+are parts of 1 / noise^2. The measurements feed the anchor; the game is the critic's training by DP-SGD.
+"""
+
+from __future__ import annotations
+
+import math
+
+from synthrec.data.schema import Schema
+from synthrec.errors import SchemaError
+from synthrec.privacy.plan import Game, Measure, Model
+
+COUNT_WEIGHT = 0.7          # of an item's count beside its rating deviation (in quarters of the scale) in a user's vector
+TIME_PARTS = 3              # one-hots of a user's time vector: start, span, hour of week
+LARGEST_BATCH = 1200        # users in a critic step, expected
+
+
+def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
+    """The noisy sums that a model needs of a log with this schema."""
+    require_rating(schema)
+    asked = [
+        Measure(name="activity", purpose="how many users have how many events", unit="users", sensitivity=1.0, share=0.03),
+        Measure(name="ratings", purpose="how often each rating is given", unit="events / K", sensitivity=1.0, share=0.02),
+        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="user shares of items", sensitivity=1.0,
+                share=0.70),
+    ]
+    if model != "marginals":
+        asked.append(Measure(name="tastes", purpose="how users' tastes vary together, along item features", unit="squared taste norms",
+                             sensitivity=1.0, share=0.13))
+    if schema.user_attributes:
+        asked.append(Measure(name="attributes", purpose="how many users have which attribute", unit="users",
+                             sensitivity=math.sqrt(len(schema.user_attributes)), share=0.02))
+    if schema.time is not None:
+        asked.append(Measure(name="times", purpose="when users come, for how long, at which hours", unit="users",
+                             sensitivity=math.sqrt(TIME_PARTS), share=0.04))
+    return tuple(asked)
+
+
+def game(schema: Schema, *, model: Model) -> Game | None:
+    """The game's constants; the batch follows the declared population."""
+    if model != "gan":
+        return None
+    population = schema.source.population
+    rate = min(0.25, LARGEST_BATCH / population)
+    return Game(share=0.06, sampling_rate=rate, expected_batch_size=rate * population, steps=200, clip_norm=1.0, fakes_per_step=256,
+                critic_rate=2e-3, generator_rate=1e-3, critic_steps_per_generator_step=2, anchor_weight=10.0)
+
+
+def require_rating(schema: Schema) -> None:
+    """Raise SchemaError for a log without ratings."""
+    if schema.rating is None:
+        raise SchemaError("the configuration must declare one ordinal column, the rating", found="none; logs without ratings are not "
+                          "served by this version", remedy='Declare it as { type = "ordinal", min = ..., max = ..., step = ... }.')
+
+
+def activity_edges(events_per_user: int) -> tuple[int, ...]:
+    """Log buckets of events per user: bucket j holds edges[j] to edges[j + 1] - 1 events; the last ends at K."""
+    edges, edge = [1], 1.0
+    while edges[-1] <= events_per_user:
+        edge = max(edge * 1.45, edges[-1] + 1)
+        edges.append(min(round(edge), events_per_user + 1))
+    return tuple(edges)

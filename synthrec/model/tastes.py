@@ -1,0 +1,135 @@
+"""A user's tastes as one short vector: how they rate and which items they pick, along item features.
+
+Two ridge estimates of one user, stacked: the slope of the user's rating deviations on the features (with an intercept, the user's
+bias), and the tilt of the user's item choice against popularity. The same function reads real users and synthetic ones, so the
+calibration can compare them measurement by measurement.
+
+Guarantees: row b of the result is a function of user b's own events, public features and released measurements only, of norm at most
+1 (adaptive composition applies to the released ones).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from synthrec.data.eventlog import EventLog
+
+BLOCK_USERS = 1024
+BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 15.0, 40.0
+BIAS_WEIGHT = 0.3           # of the intercept, which varies more than the slopes
+RATING_NORM = 0.5           # slopes and weighted intercept are clipped to this
+CHOICE_NORM = 1.0           # the tilt is clipped to this
+HALF = 0.7                  # norm of either half in the stack, so that a stack of two full halves has norm below 1
+
+
+@dataclass(frozen=True)
+class TasteFrame:
+    """What tastes are measured against; public or paid for.
+
+    Shapes:
+        features float64[V, F], standardised under `popularity`; item_mean float64[V]; popularity float64[V], sums to 1.
+    """
+
+    features: np.ndarray
+    item_mean: np.ndarray
+    popularity: np.ndarray
+    rating_unit: float          # a quarter of the rating scale
+
+    @property
+    def size(self) -> int:
+        """Length of a stacked vector: bias, F slopes, F tilts."""
+        return 2 * self.features.shape[1] + 1
+
+    @property
+    def scale(self) -> np.ndarray:
+        """float64[size]: what one unit of each stacked coordinate is in ratings per feature (slopes) or log odds per feature (tilts)."""
+        count = self.features.shape[1]
+        rating = RATING_NORM / HALF * self.rating_unit
+        return np.concatenate(([rating / BIAS_WEIGHT], np.full(count, rating), np.full(count, CHOICE_NORM / HALF)))
+
+
+def taste_blocks(log: EventLog, *, frame: TasteFrame) -> Iterator[np.ndarray]:
+    """Stacked taste vectors, a block of users at a time.
+
+    Shapes:
+        each float64[at most BLOCK_USERS, 2F + 1].
+    """
+    features = frame.features
+    count = features.shape[1]
+    design = np.column_stack([np.ones(len(features)), features])
+    upper = np.triu_indices(count + 1)
+    products = design[:, upper[0]] * design[:, upper[1]]
+    mean = frame.popularity @ features
+    covariance = (features * frame.popularity[:, None]).T @ features - np.outer(mean, mean)
+    ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
+    for block in user_blocks(log):
+        picked, deviation, events = _matrices(block, frame=frame)
+        gram = _symmetric(picked @ products, upper=upper, size=count + 1)
+        slopes = np.linalg.solve(gram + ridge, (deviation @ design)[..., None])[..., 0]
+        slopes[:, 0] *= BIAS_WEIGHT
+        pull = picked @ features - events[:, None] * mean
+        tilts = np.linalg.solve(events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None])[..., 0]
+        stacked = np.concatenate((_clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
+                                  _clipped(tilts, CHOICE_NORM) * (HALF / CHOICE_NORM)), axis=1)
+        yield np.nan_to_num(stacked, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def half_vectors(tastes: np.ndarray) -> np.ndarray:
+    """Outer products of rows with themselves as isometric half vectors: off-diagonals times sqrt 2, norm = squared norm of the row.
+
+    Shapes:
+        float64[B, D] -> float64[B, D (D + 1) / 2].
+    """
+    rows, columns = np.triu_indices(tastes.shape[1])
+    return tastes[:, rows] * tastes[:, columns] * np.where(rows == columns, 1.0, np.sqrt(2.0))
+
+
+def from_half_vector(half: np.ndarray, *, size: int) -> np.ndarray:
+    """The symmetric matrix of an isometric half vector.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[D, D].
+    """
+    rows, columns = np.triu_indices(size)
+    matrix = np.zeros((size, size))
+    matrix[rows, columns] = half / np.where(rows == columns, 1.0, np.sqrt(2.0))
+    return matrix + np.triu(matrix, 1).T
+
+
+def user_blocks(log: EventLog, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
+    """The log's users in blocks."""
+    everybody = len(log.offsets) - 1
+    for start in range(0, everybody, users):
+        yield log.select(np.arange(start, min(start + users, everybody)))
+
+
+def by_user(log: EventLog, values: np.ndarray, *, items: int) -> sp.csr_matrix:
+    """One value per event as a matrix of users by items.
+
+    Shapes:
+        values float64[N] -> csr float64[B, V].
+    """
+    return sp.csr_matrix((values, log.item, log.offsets), shape=(len(log.offsets) - 1, items))
+
+
+def _matrices(block: EventLog, *, frame: TasteFrame) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
+    assert block.rating is not None
+    items = len(frame.item_mean)
+    deviation = (np.asarray(block.rating, dtype=np.float64) - frame.item_mean[block.item]) / frame.rating_unit
+    return (by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items),
+            np.diff(block.offsets).astype(np.float64))
+
+
+def _symmetric(upper_parts: np.ndarray, *, upper: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
+    full = np.zeros((len(upper_parts), size, size))
+    full[:, upper[0], upper[1]] = upper_parts
+    full[:, upper[1], upper[0]] = upper_parts
+    return full
+
+
+def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
+    return rows * np.minimum(1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

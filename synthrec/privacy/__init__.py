@@ -1,0 +1,1 @@
+"""The private engine: event, accounting, ledger, mechanisms, sampler, plan. No networks in here."""

@@ -1,0 +1,157 @@
+"""From a ledger to epsilon: privacy loss distributions over all its events, with a second opinion.
+
+Formal guarantees: every figure is an upper bound for the events given (pessimistic discretisation), under adding or removing one
+user, Poisson sampling where an event says so, any adaptive order. Deltas that no event holds (thresholds) are added to delta.
+
+Source: PLD accounting with connect-the-dots discretisation (Doroshenko et al. 2022) from dp-accounting; the cross-check is the PRV
+accountant of Gopi, Lee and Wutschitz (2021) from Opacus. Trade-off from a profile: Dong, Roth and Su (2022), proposition 2.12.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from synthrec.errors import PlanError
+from synthrec.privacy.event import Event, PublicRecord
+
+INTERVAL = 1e-3
+CROSS_CHECK_ERROR = 0.01        # absolute error of epsilon that the second accountant is asked for
+ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
+CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
+EPSILON_GRID = np.concatenate((np.linspace(0, 1, 26), np.linspace(1.1, 12, 110), np.linspace(12.5, 60, 96)))
+
+
+class Bound(PublicRecord):
+    """The most that any attacker can reach against one user, whatever they know about everybody else."""
+
+    fpr: float
+    tpr: float
+    auc: float
+    advantage: float
+    roc: tuple[tuple[float, float], ...]
+
+
+class Accountant:
+    """The privacy loss of some events, composed once and asked many times."""
+
+    def __init__(self, events: Iterable[Event], *, extra_delta: float = 0.0) -> None:
+        self._events = tuple(events)
+        self._extra_delta = extra_delta
+        self._loss = _compose(self._events)
+
+    def epsilon(self, delta: float) -> float:
+        """Smallest epsilon at `delta`; infinite if an event is not private or the extra deltas alone exceed `delta`."""
+        if self._loss is None or delta <= self._extra_delta:
+            return math.inf
+        return float(self._loss.get_epsilon_for_delta(delta - self._extra_delta))
+
+    def delta(self, epsilons: Sequence[float] | np.ndarray) -> np.ndarray:
+        """delta at each epsilon, extra deltas included, at most 1."""
+        if self._loss is None:
+            return np.ones(len(epsilons))
+        deltas = np.asarray(self._loss.get_delta_for_epsilon(list(epsilons)), dtype=float)
+        return np.minimum(1.0, deltas + self._extra_delta)
+
+    def profile(self, deltas: Sequence[float]) -> tuple[tuple[float, float], ...]:
+        """(delta, epsilon) pairs."""
+        return tuple((delta, self.epsilon(delta)) for delta in deltas)
+
+    def bound(self, *, fpr: float = 0.1) -> Bound:
+        """Largest TPR at `fpr`, AUC and advantage that the whole profile allows."""
+        alphas = np.unique(np.concatenate((np.linspace(0, 1, 101), [fpr])))
+        deltas = self.delta(EPSILON_GRID)[:, None]
+        growth = np.exp(EPSILON_GRID)[:, None]
+        missed = np.maximum(0.0, np.maximum(1 - deltas - growth * alphas, (1 - deltas - alphas) / growth)).max(axis=0)
+        tprs = 1 - missed
+        return Bound(
+            fpr=fpr,
+            tpr=float(tprs[np.searchsorted(alphas, fpr)]),
+            auc=_area_above(alphas, tprs),
+            advantage=float(self.delta([0.0])[0]),
+            roc=tuple(zip(alphas.tolist(), tprs.tolist(), strict=True)),
+        )
+
+
+def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
+    """Epsilon by the second accountant: an upper bound made by other code on another principle."""
+    from opacus.accountants import PRVAccountant
+
+    grouped = _grouped(events)
+    if grouped is None or delta <= extra_delta:
+        return math.inf
+    if not grouped:
+        return 0.0
+    accountant = PRVAccountant()
+    accountant.history = [(noise, rate, count) for (noise, rate), count in grouped.items()]
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+        warnings.simplefilter("ignore", UserWarning)        # about the grid of RDP orders that only bounds the PRV's domain
+        return float(accountant.get_epsilon(delta - extra_delta, eps_error=CROSS_CHECK_ERROR))
+
+
+def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float, delta: float, extra_delta: float = 0.0) -> float:
+    """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists them, epsilon falls with scale.
+
+    Raises PlanError if no scale up to 10,000 does.
+    """
+    def too_much(scale: float) -> bool:
+        return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > epsilon
+
+    low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2      # near the classical Gaussian mechanism
+    while too_much(high):
+        low, high = high, high * 1.5
+        if high > 1e4:
+            raise PlanError("epsilon must be reachable with finite noise", found=f"epsilon {epsilon:g} at delta {delta:g}",
+                            remedy="Raise epsilon or delta.")
+    while low == high or not too_much(low):
+        low, high = low / 1.5, low
+    while high / low > 1.0005:
+        middle = math.sqrt(low * high)
+        if too_much(middle):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
+    """How often each (noise multiplier, sampling rate) ran; None if something ran without noise.
+
+    Gaussians on everybody are merged into one, exactly: their 1 / noise^2 add up (Dong, Roth and Su 2022, corollary 3.3). Besides
+    speed, this keeps Opacus's mesh sane: with several wide Gaussians side by side it returns a far too large epsilon.
+    """
+    grouped: Counter[tuple[float, float]] = Counter()
+    weight = 0.0
+    for event in events:
+        if event.kind == "none" or event.noise_multiplier == 0:
+            return None
+        if event.sampling_rate == 1.0:
+            weight += event.count / event.noise_multiplier**2
+        else:
+            grouped[event.noise_multiplier, event.sampling_rate] += event.count
+    if weight:
+        grouped[1 / math.sqrt(weight), 1.0] = 1
+    return grouped
+
+
+def _compose(events: Iterable[Event]) -> Any:
+    from dp_accounting.pld import privacy_loss_distribution as pld
+
+    grouped = _grouped(events)
+    if grouped is None:
+        return None
+    total = pld.identity(value_discretization_interval=INTERVAL)
+    for (noise, rate), count in sorted(grouped.items()):
+        loss = pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=INTERVAL)
+        total = total.compose(loss.self_compose(count))
+    return total
+
+
+def _area_above(alphas: np.ndarray, tprs: np.ndarray) -> float:
+    """Area under the piecewise constant curve that lies on or above the concave bound: an upper bound of the AUC."""
+    return float(np.minimum(1.0, (np.diff(alphas) * tprs[1:]).sum()))

@@ -1,0 +1,143 @@
+"""The frozen plan of one training: every constant that sampler, clipping, noise and ledger read, fixed before the log is opened.
+
+Guarantees: a plan is a function of public words (epsilon, delta, declared population, K, recipe); nothing in it moves when a user
+is added. `events()` lists exactly what training will charge, so the epsilon asked for is the epsilon spent (rules 3, 8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from synthrec.errors import PlanError
+from synthrec.privacy.accounting import Accountant, solve_scale
+from synthrec.privacy.event import Event, PublicRecord, gaussian
+from synthrec.privacy.mechanisms import GaussianSum
+
+Model = Literal["gan", "moments", "marginals"]
+BLOCK = 10          # training steps per ledger entry, at most
+
+
+class Measure(PublicRecord):
+    """A noisy sum before its noise is known: `share` is its part of the budget, in units of 1 / noise multiplier squared."""
+
+    name: str
+    purpose: str
+    unit: str
+    sensitivity: float
+    share: float
+
+
+class Game(PublicRecord):
+    """The critic's training before its noise is known; all public constants.
+
+    `expected_batch_size` divides every sum of clipped gradients, whatever the batch was.
+    """
+
+    share: float
+    sampling_rate: float
+    expected_batch_size: float
+    steps: int
+    clip_norm: float
+    fakes_per_step: int
+    critic_rate: float
+    generator_rate: float
+    critic_steps_per_generator_step: int
+    anchor_weight: float
+
+
+class Training(Game):
+    """The critic's training with its noise."""
+
+    noise_multiplier: float
+
+    def blocks(self) -> tuple[int, ...]:
+        """How many steps each ledger entry pays for."""
+        whole, rest = divmod(self.steps, BLOCK)
+        return (BLOCK,) * whole + ((rest,) if rest else ())
+
+    def event(self, steps: int) -> Event:
+        """The event of some steps."""
+        return gaussian(noise_multiplier=self.noise_multiplier, sampling_rate=self.sampling_rate, count=steps)
+
+
+class Plan(PublicRecord):
+    """One training, fixed."""
+
+    format_version: Literal[1] = 1
+    model: Model
+    epsilon: float
+    delta: float
+    population: int
+    events_per_user: int
+    measurements: tuple[GaussianSum, ...]
+    training: Training | None
+    budget_share: dict[str, float]
+
+    @property
+    def is_private(self) -> bool:
+        """Is there noise at all?"""
+        return math.isfinite(self.epsilon)
+
+    def measurement(self, name: str) -> GaussianSum:
+        """The planned noisy sum of that name."""
+        return next(plan for plan in self.measurements if plan.name == name)
+
+    def has(self, name: str) -> bool:
+        """Is that noisy sum planned?"""
+        return any(plan.name == name for plan in self.measurements)
+
+    def events(self) -> tuple[Event, ...]:
+        """What training will charge, all steps of the game in one event."""
+        sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1) for plan in self.measurements)
+        return sums + ((self.training.event(self.training.steps),) if self.training else ())
+
+    def accountant(self) -> Accountant:
+        """What the plan as a whole gives away."""
+        return Accountant(self.events())
+
+
+def solve_plan(
+    *, model: Model, epsilon: float, delta: float, population: int, events_per_user: int, measures: Sequence[Measure], game: Game | None
+) -> Plan:
+    """The plan whose total is `epsilon` at `delta`; the noise of every part follows from its share.
+
+    `epsilon = inf` makes a plan without noise: not private, for measuring what noise costs. Raises PlanError.
+    """
+    _require_budget(epsilon=epsilon, delta=delta, population=population)
+    total = sum(measure.share for measure in measures) + (game.share if game else 0.0)
+    shares = {measure.name: measure.share / total for measure in measures} | ({"game": game.share / total} if game else {})
+
+    def at(scale: float) -> Plan:
+        return Plan(
+            model=model, epsilon=epsilon, delta=delta, population=population, events_per_user=events_per_user,
+            measurements=tuple(_with_noise(measure, scale / math.sqrt(shares[measure.name])) for measure in measures),
+            training=_training(game, share=shares.get("game", 0.0), scale=scale), budget_share=shares)
+
+    if math.isinf(epsilon):
+        return at(0.0)
+    return at(solve_scale(lambda scale: at(scale).events(), epsilon=epsilon, delta=delta))
+
+
+def _with_noise(measure: Measure, noise_multiplier: float) -> GaussianSum:
+    return GaussianSum(name=measure.name, purpose=measure.purpose, unit=measure.unit, sensitivity=measure.sensitivity,
+                       noise_multiplier=noise_multiplier)
+
+
+def _training(game: Game | None, *, share: float, scale: float) -> Training | None:
+    """Noise such that all steps together weigh `share` of 1 / scale^2, by the central limit theorem of Gaussian DP (Bu et al. 2020)."""
+    if game is None:
+        return None
+    if scale == 0:
+        return Training(**game.model_dump(), noise_multiplier=0.0)
+    weight = share / scale**2 / (game.steps * game.sampling_rate**2)
+    return Training(**game.model_dump(), noise_multiplier=1 / math.sqrt(math.log1p(weight)))
+
+
+def _require_budget(*, epsilon: float, delta: float, population: int) -> None:
+    if not epsilon > 0:
+        raise PlanError("epsilon must be above 0", found=f"{epsilon:g}", remedy="Common values lie between 1 and 8.")
+    if not 0 < delta < 1 / population:
+        raise PlanError(f"delta must be above 0 and below 1 / population = {1 / population:.3g}", found=f"{delta:g}",
+                        remedy="A common choice is a tenth of 1 / population or less.")
