@@ -9,6 +9,7 @@ written. What is written comes from the chunks and from public declarations.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -132,7 +133,7 @@ class _TableWriter:
         self._file: Any = path.open("xb")
         self._stream: Any = self._file
         if like.suffix == ".gz":
-            self._stream = pa.CompressedOutputStream(self._file, pa.Codec("gzip", compression_level=GZIP_LEVEL))
+            self._stream = gzip.GzipFile("", "wb", compresslevel=GZIP_LEVEL, fileobj=self._file, mtime=0)
         self._writer: Any = None
 
     def append(self, table: pa.Table) -> None:

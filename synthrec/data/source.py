@@ -80,11 +80,13 @@ def read_log(
         if len(units) == 0:
             raise DataError("the log must hold at least one usable event", found="none that satisfies all declarations at once",
                             remedy="`synthrec check` says privately why rows are dropped.")
-        writer = EventWriter(units["events"].to_numpy(), store=store, rating=schema.rating is not None, time=schema.time is not None)
-        for batch in con.con.sql(bounding.EVENTS).to_arrow_reader(BATCH_ROWS):
-            writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"])
+        attributes = attribute_codes(con, schema)
         role = None if role_key is None else role_of(units["unit"].to_pylist(), key=role_key, audit_share=audit_share)
-        return writer.finish(attributes=attribute_codes(con, schema), role=role)
+        has = {"rating": schema.rating is not None, "time": schema.time is not None}
+        with EventWriter(units["events"].to_numpy(), store=store, **has) as writer:
+            for batch in con.con.sql(bounding.EVENTS).to_arrow_reader(BATCH_ROWS):
+                writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"])
+            return writer.finish(attributes=attributes, role=role)
 
 
 def columns_of(log: Log) -> tuple[tuple[str, str], ...]:

@@ -1,12 +1,16 @@
 """Fill the columns of an `EventLog` batch by batch, in memory or in files that stay mapped.
 
-Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json` and cannot be opened.
+Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json`, cannot be opened, and is removed
+when writing it fails.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +25,26 @@ class EventWriter:
         self._store, self._written = store, 0
         if store is not None:
             store.mkdir(parents=True, mode=0o700)
+        try:
+            self._allocate(counts, rating=rating, time=time)
+        except BaseException:
+            self._remove()
+            raise
+
+    def _allocate(self, counts: np.ndarray, *, rating: bool, time: bool) -> None:
         self._offsets = self._column("offsets", np.dtype(np.int64), len(counts) + 1)
         self._offsets[:] = np.concatenate(([0], np.cumsum(counts)))
         total = int(self._offsets[-1])
         self._item = self._column("item", np.dtype(np.int32), total)
         self._rating = self._column("rating", np.dtype(np.float32), total) if rating else None
         self._time = self._column("time", np.dtype(np.int64), total) if time else None
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._remove()
 
     def append(self, *, item: pa.Array, rating: pa.Array, time: pa.Array) -> None:
         """The next rows; what the log has not is ignored."""
@@ -57,4 +75,15 @@ class EventWriter:
     def _column(self, name: str, kind: np.dtype, length: int) -> np.ndarray:
         if self._store is None:
             return np.empty(length, dtype=kind)
-        return np.lib.format.open_memmap(self._store / f"{name}.npy", mode="w+", dtype=kind, shape=(length,))
+        path = self._store / f"{name}.npy"
+        if length == 0:
+            np.save(path, np.empty(0, dtype=kind), allow_pickle=False)
+            return np.empty(0, dtype=kind)
+        column = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(length,))
+        with path.open("r+b") as stream:        # a full disk must say so now: writing to the map would kill the process
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        return column
+
+    def _remove(self) -> None:
+        if self._store is not None:
+            shutil.rmtree(self._store, ignore_errors=True)
