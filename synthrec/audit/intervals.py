@@ -54,7 +54,8 @@ def auc(positive: np.ndarray, *, negative: np.ndarray, confidence: float = CONFI
     fewer = min(m, n)
     if variance <= 0.0 and value in (0.0, 1.0):
         exact = clopper_pearson(int(value) * fewer, n=fewer, confidence=confidence)
-        return Figure(value=value, low=exact.low, high=exact.high, n=m + n, method="DeLong", confidence=confidence)
+        return Figure(value=value, low=exact.low, high=exact.high, n=m + n, method="exact, classes separated",
+                      confidence=confidence)
     if variance <= 0.0:
         variance = auc_variance(0.5, m=fewer, n=fewer)
     logit, z = np.log(value / (1 - value)), float(stats.norm.isf((1 - confidence) / 2))

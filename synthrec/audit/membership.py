@@ -67,7 +67,7 @@ def attack_from_scores(name: str, *, inside: np.ndarray, outside: np.ndarray, re
         name=name, auc=intervals.auc(inside, negative=outside), advantage=advantage(inside, outside=outside),
         tpr=tpr_at(inside, outside=outside, fpr=fpr, rng=rng), fpr=fpr, members=m, holdout=n, reference=reference,
         detectable_auc=intervals.detectable_auc(m, n=n),
-        roc=tuple((float(rate), _read_roc(false_rate, true_rate, fpr=float(rate))) for rate in grid),
+        roc=tuple((float(rate), float(_read_roc(false_rate[None], true_rate[None], fpr=rate)[0])) for rate in grid),
     )
 
 
@@ -108,29 +108,42 @@ def nearest_cosine(targets: sparse.csr_array, *, others: sparse.csr_array, neigh
 
 def roc(inside: np.ndarray, *, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """False and true positive rates from (0, 0) to (1, 1); tied scores are one step, so a threshold inside a tie is a coin."""
-    cuts = np.unique(np.concatenate((inside, outside)))[::-1]
-    false_rate = 1 - np.searchsorted(np.sort(outside), cuts, side="left") / len(outside)
-    true_rate = 1 - np.searchsorted(np.sort(inside), cuts, side="left") / len(inside)
-    return np.concatenate(([0.0], false_rate)), np.concatenate(([0.0], true_rate))
+    cuts, code = np.unique(-np.concatenate((inside, outside)), return_inverse=True)
+    steps = [np.bincount(part, minlength=len(cuts)) for part in (code[:len(inside)], code[len(inside):])]
+    true_rate, false_rate = (np.concatenate(([0.0], np.cumsum(step) / max(1, step.sum()))) for step in steps)
+    return false_rate, true_rate
 
 
-def tpr_at(inside: np.ndarray, *, outside: np.ndarray, fpr: float, rng: np.random.Generator) -> Figure:
+def tpr_at(inside: np.ndarray, *, outside: np.ndarray, fpr: float, rng: np.random.Generator, resamples: int = TPR_RESAMPLES) -> Figure:
     """True positive rate at a false positive rate; the threshold is found anew in every resample of both classes."""
-    value = _read_roc(*roc(inside, outside=outside), fpr=fpr)
-    drawn = [_read_roc(*roc(rng.choice(inside, len(inside)), outside=rng.choice(outside, len(outside))), fpr=fpr)
-             for _ in range(TPR_RESAMPLES)]
+    false_rate, true_rate = roc(inside, outside=outside)
+    value = float(_read_roc(false_rate[None], true_rate[None], fpr=fpr)[0])
+    _, code = np.unique(-np.concatenate((inside, outside)), return_inverse=True)
+    at_once = max(1, 2_000_000 // len(code))
+    drawn = np.concatenate([
+        _read_roc(_resampled_rates(code[len(inside):], steps=len(false_rate), count=count, rng=rng),
+                  _resampled_rates(code[:len(inside)], steps=len(false_rate), count=count, rng=rng), fpr=fpr)
+        for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
+    ])
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(inside) + len(outside),
-                  method=f"bootstrap of members and holdout users, {TPR_RESAMPLES:,} resamples")
+                  method=f"bootstrap of members and holdout users, {resamples:,} resamples")
 
 
-def _read_roc(false_rate: np.ndarray, true_rate: np.ndarray, *, fpr: float) -> float:
-    """The last point at or below `fpr`, and from there the line to the next."""
-    after = int(np.searchsorted(false_rate, fpr, side="right"))
-    if after == len(false_rate):
-        return float(true_rate[-1])
-    part = (fpr - false_rate[after - 1]) / (false_rate[after] - false_rate[after - 1])
-    return float(true_rate[after - 1] + part * (true_rate[after] - true_rate[after - 1]))
+def _resampled_rates(code: np.ndarray, *, steps: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Rates of `count` bootstrap resamples at every step of the joint ROC. Shapes: code int[n] < steps - 1 -> float64[count, steps]."""
+    drawn = code[rng.integers(0, len(code), (count, len(code)))] + 1 + steps * np.arange(count)[:, None]
+    return np.asarray(np.cumsum(np.bincount(drawn.ravel(), minlength=count * steps).reshape(count, steps), axis=1) / len(code))
+
+
+def _read_roc(false_rate: np.ndarray, true_rate: np.ndarray, *, fpr: float) -> np.ndarray:
+    """TPR at `fpr` of each curve: its last point at or below, then the line to the next. Shapes: float[R, steps] -> float64[R]."""
+    rows = np.arange(len(false_rate))
+    before = (false_rate <= fpr).sum(axis=1) - 1
+    after = np.minimum(before + 1, false_rate.shape[1] - 1)
+    width = false_rate[rows, after] - false_rate[rows, before]
+    part = np.where(width > 0, (fpr - false_rate[rows, before]) / np.where(width > 0, width, 1.0), 0.0)
+    return np.asarray(true_rate[rows, before] + part * (true_rate[rows, after] - true_rate[rows, before]))
 
 
 def advantage(inside: np.ndarray, *, outside: np.ndarray) -> Figure:
