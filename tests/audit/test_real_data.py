@@ -1,4 +1,4 @@
-"""On MovieLens the protocol gives the figures that the literature and the design's experiments gave: an outside check of the whole chain."""
+"""On MovieLens the protocol gives the figures that the design's experiments gave: an outside check of the whole chain."""
 
 from __future__ import annotations
 
