@@ -43,8 +43,8 @@ _STYLE = {
 def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     """Measured ROC under the proved curve; without a membership test only the proved curve."""
     with rc_context(_STYLE):
-        canvas = Canvas(figsize=(6.6, 4.6), layout="constrained")
-        axes = canvas.add_subplot()
+        canvas = Canvas(figsize=(6.6, 4.6))
+        axes = canvas.add_axes((0.095, 0.1, 0.875, 0.87))
         x, y = zip(*bound.roc, strict=True)
         axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
         axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
@@ -73,8 +73,8 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
 def profile(release: ReleaseRecord) -> str:
     """Epsilon as a function of delta, the claimed point marked."""
     with rc_context(_STYLE):
-        canvas = Canvas(figsize=(6.6, 2.5), layout="constrained")
-        axes = canvas.add_subplot()
+        canvas = Canvas(figsize=(6.6, 2.5))
+        axes = canvas.add_axes((0.075, 0.185, 0.9, 0.78))
         deltas, epsilons = zip(*release.profile, strict=True)
         axes.plot(deltas, epsilons, color=BLUE, linewidth=2, marker="o", markersize=4)
         for x, y in release.profile:
@@ -97,11 +97,14 @@ def ladder(utility: Utility) -> str:
     ]
     panels = [panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1]
     with rc_context(_STYLE):
-        canvas = Canvas(figsize=(8.0, 0.42 * len(arms) + 0.95), layout="constrained")
-        grid = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        inches = 0.42 * len(arms) + 0.7
+        canvas = Canvas(figsize=(8.0, inches))
+        left = min(0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / 576)     # points of a letter over points of the width
+        room = {"left": left, "right": 0.985, "bottom": 0.46 / inches, "top": 0.995, "wspace": 0.06}
+        grid = canvas.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw=room)[0]
         for axes, (label, figures, floor, falling) in zip(grid, panels, strict=True):
             _ladder_panel(axes, arms=arms, figures=figures, floor=floor, falling=falling)
-            axes.set_xlabel(f"{label}, better to the right")
+            axes.set_xlabel(f"{label}, better →")
         grid[0].set_yticks(range(len(arms)), [arm.label for arm in arms])
         for tick, arm in zip(grid[0].get_yticklabels(), arms, strict=True):
             tick.set(color=BLUE if arm.name == "synthrec" else INK, fontweight="bold" if arm.name == "synthrec" else "normal")

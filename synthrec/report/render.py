@@ -7,6 +7,7 @@ itself is declared public (rule 14). Everything else about the audit is not hidd
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -77,6 +78,7 @@ def _template(name: str) -> str:
     return files("synthrec.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_template), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
