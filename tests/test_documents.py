@@ -1,0 +1,59 @@
+"""What the documents promise is held to: commands that they show parse, doctests run, the version is one."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import re
+import shlex
+
+import click
+import pytest
+
+from synthrec import __version__
+from synthrec.cli.main import cli
+from tests.conftest import REPOSITORY
+
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+
+
+def shown_commands(text: str) -> list[str]:
+    """`synthrec ...` lines in fenced blocks, continuation lines joined, comments and placeholders in [brackets] left out."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    commands = (re.sub(r"^\$ ", "", line.strip()).split("  #")[0] for line in lines)
+    return [re.sub(r"\[[^\]]*\](\.\.\.)?", "", command).strip() for command in commands if re.match(r"synthrec [a-z]", command)]
+
+
+def parse(command: str) -> None:
+    """Parse without running; raises click.UsageError for a command or option that does not exist."""
+    words = shlex.split(command)[1:]
+    group: click.Command = cli
+    while isinstance(group, click.Group) and words:
+        group = group.commands[words.pop(0)]
+    group.make_context("synthrec", words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_a_document_shows_parses(document: object) -> None:
+    for command in shown_commands(document.read_text(encoding="utf-8")):  # type: ignore[attr-defined]
+        parse(command)
+
+
+def test_a_command_that_does_not_exist_any_more_would_be_noticed() -> None:
+    assert shown_commands("```sh\n$ synthrec fit log.csv --config c.toml \\\n   --budget 3  # spends\n```") != []
+    with pytest.raises(click.UsageError):
+        parse(shown_commands("```\nsynthrec fit log.csv --budget 3\n```")[0])
+
+
+def test_every_doctest_of_the_package_holds() -> None:
+    for path in sorted((REPOSITORY / "synthrec").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if ">>> " in source and ast.get_docstring(ast.parse(source)):
+            name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+            assert doctest.testmod(importlib.import_module(name)).failed == 0, name
+
+
+def test_citation_and_package_name_the_same_version() -> None:
+    assert f"version: {__version__}" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
