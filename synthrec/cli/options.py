@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 log_argument = click.argument("log", metavar="LOG")
 release_argument = click.argument("release", metavar="RELEASE", type=click.Path(path_type=Path))
@@ -49,7 +53,7 @@ exclude_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
 
 
-def audit_share_option(default: float) -> click.decorators.FC:
+def audit_share_option(default: float) -> Callable[[Command], Command]:
     """Share of users kept out of training; how much is kept by default depends on the command."""
     return click.option(
         "--audit-share",

@@ -59,7 +59,7 @@ class BarProgress(Progress):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         self._bars = Bars(
@@ -68,8 +68,7 @@ class BarProgress(Progress):
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             console=Console(stderr=True),
         )
         self._open = 0
@@ -83,7 +82,9 @@ class BarProgress(Progress):
         task = self._bars.add_task(name, total=total, note="")
 
         def advance(count: int = 1, note: str = "") -> None:
-            self._bars.update(task, advance=count, **({"note": note} if note else {}))
+            self._bars.update(task, advance=count)
+            if note:
+                self._bars.update(task, note=note)
 
         try:
             yield advance

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ from synthrec.report.record import ReleaseRecord
 
 INK, MUTED, HAIR, WASH = "#1d2733", "#5a6675", "#d9dfe6", "#f1f4f7"
 BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "synthrec",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -49,7 +50,8 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
         axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
         axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
-        key = [("proved limit of any attacker", f"AUC {sentences.rounded_up(bound.auc, digits=3)}", INK, "-")]
+        most = sentences.rounded_up(bound.auc, digits=3)
+        key: list[tuple[str, str, str, Any]] = [("proved limit of any attacker", f"AUC {most}", INK, "-")]
         if membership is not None:
             control, attack = membership.control, membership.attack
             axes.plot(*zip(*control.roc, strict=True), color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)), zorder=2, clip_on=False)
