@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
 
-    share/ in that folder is what may leave. private/ stays with you: it holds the audit, the internal report and the key of the roles.
+    share/ in that folder is what may leave. private/ stays with you: it holds the audit and the internal report.
     """
     from synthrec import pipeline
     from synthrec.cli.outcome import echo_outcome

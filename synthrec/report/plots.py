@@ -114,7 +114,7 @@ def ladder(utility: Utility) -> str:
 
 
 def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], figure: Figure | None, name: str, title: str) -> str:
-    """A tile's little axis: marks with a word each, and one figure with its interval in blue."""
+    """A tile's little axis: marks with a word each, and one figure with its interval in blue; all of it within `low` and `high`."""
     with rc_context(_STYLE):
         canvas = Canvas(figsize=(2.4, 0.7))
         axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
@@ -126,8 +126,8 @@ def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], 
             axes.plot((x, x), (-0.3, 0.3), color=INK, linewidth=1.4, zorder=3, clip_on=False)
             axes.text(x, -0.95, word, ha=side, va="bottom", fontsize=10.5, color=MUTED)
         if figure is not None:
-            axes.plot((max(low, figure.low), min(high, figure.high)), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False)
-            axes.plot([min(max(figure.value, low), high)], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False)
+            axes.plot((figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False)
+            axes.plot([figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False)
         return _svg(canvas, name=name, title=title)
 
 

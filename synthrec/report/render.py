@@ -66,12 +66,14 @@ def _pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, Ma
 def _attack_strip(release: ReleaseRecord, auc: Figure | None) -> str:
     title = "AUC on a scale from 0.5 (guessing) to 1, with the proved bound"
     marks = [(0.5, "0.5 guessing"), (min(release.bound.auc, 1.0), f"at most {sentences.rounded_up(release.bound.auc, digits=3)}")]
-    return plots.scale_strip(low=0.5, high=1.0, marks=marks, figure=auc, name="attack", title=title)
+    low = 0.5 if auc is None else min(0.5, auc.low)
+    return plots.scale_strip(low=low, high=1.0, marks=marks, figure=auc, name="attack", title=title)
 
 
 def _gap_strip(gap: Figure) -> str:
     title = "Share of the gap closed, from 0 % (knows nothing) to 100 % (the real log)"
-    return plots.scale_strip(low=0.0, high=1.0, marks=[(0.0, "0 % nothing"), (1.0, "real log 100 %")], figure=gap, name="gap", title=title)
+    marks = [(0.0, "0 % nothing"), (1.0, "real log 100 %")]
+    return plots.scale_strip(low=min(0.0, gap.low), high=max(1.0, gap.high), marks=marks, figure=gap, name="gap", title=title)
 
 
 def _template(name: str) -> str:
