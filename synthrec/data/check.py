@@ -13,6 +13,7 @@ from typing import Any
 from synthrec.data import bounding, source
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
+from synthrec.data.usable import require_usable
 from synthrec.progress import Progress
 
 MARK = "PRIVATE"
@@ -76,7 +77,7 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue, *, spill: Path, exc
         DataError: as `source.read_log` does.
     """
     with source.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
-        source.require_usable(con, schema)
+        require_usable(con, schema)
         con.raw_sql(f"CREATE TABLE bounded AS {bounding.bounded(schema, events_per_user=None)}")
         con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
         dropped = _dropped(con, schema)

@@ -94,7 +94,7 @@ def _source(tables: _Tables) -> str:
     claim = ""
     if tables.public:
         names = json.dumps(list(tables.public), ensure_ascii=False)
-        claim = ("# The owner's word, given to `synthrec init`: what these columns hold is public. The values below were read from the log.\n"
+        claim = ("# The owner's word, given to `synthrec init`: what these columns hold is public. Their values below were read.\n"
                  f"values_are_public = {names}\n")
     return f"""\
 # What synthrec may know about the log before it reads it. Everything in this file is PUBLIC and appears in reports.
@@ -179,7 +179,6 @@ def _users(tables: _Tables, *, user: str | None) -> str:
         if name not in tables.public and meaning(name) == "personal":
             lines.append(f"# {_key(name)} looks personal and is left out")
         elif meaning(name) == "number":
-            facts = tables.facts(name, table=tables.users)
             lines.append(f"{_key(name)} = {_numeric(tables.facts(name, table=tables.users))}")
         else:
             lines.append(f"{_key(name)} = {_category(tables.facts(name, table=tables.users), named=name in tables.public)}")
@@ -205,7 +204,7 @@ def _items(tables: _Tables, *, item: str | None) -> str:
     if tables.items is None:
         return ""
     table = read_public_table(tables.items)
-    lines = ["[items]", f"independent_of_log = {ASK}        # true if no column below was computed from this log (popularity, mean rating, ...)"]
+    lines = ["[items]", f"independent_of_log = {ASK}    # true if nothing below was computed from this log (popularity, ratings)"]
     for name in table.column_names:
         if name != item:
             nested = pa.types.is_nested(table.schema.field(name).type)

@@ -63,12 +63,15 @@ def window(column: PublicColumn) -> tuple[str, str, str] | None:
     """unit, first and last day of a time column; None if it does not look like one."""
     if column.low is not None and column.high is not None and column.low > 0:
         unit = next((unit for unit, per_second in UNITS_PER_SECOND.items() if column.high < _ENDING_SECONDS * per_second), None)
-        return None if unit is None else (unit, *(_day(value / UNITS_PER_SECOND[unit]) for value in (column.low, column.high)))
+        if unit is None:
+            return None
+        return unit, _day(column.low / UNITS_PER_SECOND[unit]), _day(column.high / UNITS_PER_SECOND[unit])
     if column.first is not None and column.last is not None:
         try:
-            return ("iso", *(datetime.fromisoformat(value).date().isoformat() for value in (column.first, column.last)))
+            first, last = (datetime.fromisoformat(value).date().isoformat() for value in (column.first, column.last))
         except ValueError:
             return None
+        return "iso", first, last
     return None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synthrec.data.publish import publish
 from synthrec.errors import DataError
 
 KEY_BYTES = 32
@@ -72,11 +73,11 @@ def _create(path: Path) -> None:
             stream.write(os.urandom(KEY_BYTES))
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(beside, path)
+        publish(beside, path)
     except FileExistsError:
         pass
     finally:
-        beside.unlink()
+        beside.unlink(missing_ok=True)
 
 
 def _draw(unit_id: str, key: bytes) -> float:

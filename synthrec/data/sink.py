@@ -28,6 +28,7 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Item, Unit, User
 from synthrec.data.domain import Ordinal
 from synthrec.data.eventlog import EventLog
+from synthrec.data.publish import publish
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
 
@@ -172,7 +173,7 @@ def _published(targets: list[Path], *, metadata: dict[str, str]) -> Iterator[lis
             if target.suffix != ".parquet":
                 said = {"format_version": "1", **metadata}
                 _publish_text(_side_file(target), json.dumps(said, indent=1, ensure_ascii=False), done=done)
-            os.link(beside, target)
+            publish(beside, target)
             done.append(target)
     except BaseException:
         for target in done:

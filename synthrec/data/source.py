@@ -10,14 +10,12 @@ never a cell, an id or a count; library errors, which quote cells, are re-raised
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import numpy as np
@@ -27,6 +25,7 @@ from ibis.common.exceptions import IbisError
 from synthrec.data import bounding, identifiers
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND
+from synthrec.data.database import embedded, library_errors
 from synthrec.data.domain import LEVEL_TOLERANCE, Categorical
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
@@ -35,11 +34,10 @@ from synthrec.data.public_values import PublicColumn
 from synthrec.data.roles import role_of
 from synthrec.data.schema import Schema
 from synthrec.data.store import EventWriter
+from synthrec.data.usable import require_usable
 from synthrec.errors import DataError
 from synthrec.progress import Progress
 
-THREADS = 2
-MEMORY_LIMIT = "1GB"
 BATCH_ROWS = 1 << 18
 Log = Any       # a path, glob or folder, or a pandas, polars, pyarrow or Ibis table
 
@@ -91,7 +89,7 @@ def read_log(
 
 def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
     """Names and physical types ("text" in CSV and JSON lines): all that may be known of a log before it is declared."""
-    with _library_errors():
+    with library_errors(IbisError):
         if isinstance(log, ibis.Table):
             return tuple((name, str(kind)) for name, kind in log.schema().items())
     if is_frame(log):
@@ -102,7 +100,7 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
-    with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con, _library_errors():
+    with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
         parts = _open(con, log, [name], progress=Progress(), where="the table")
         known = _union([part.select(text=_identifier(part[name]), number=_number(part[name].cast("string"))) for part in parts])
         known = known.filter(known.text.notnull())
@@ -117,7 +115,7 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, exclude_users: Path | None,
                 progress: Progress) -> Iterator[Any]:
     """A database with the table `judged` that `bounding` describes, gone with all its files at the end."""
-    with _database(spill) as con, _library_errors():
+    with _database(spill) as con:
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
         con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
         parts = _open(con, log, [*schema.kept_columns], progress=progress, where="the log")
@@ -246,27 +244,6 @@ def _without(con: Any, read: Any, exclude_users: Path) -> Any:
     return read.anti_join(units, "unit")        # rows without a unit are dropped later
 
 
-def require_usable(con: Any, schema: Schema) -> None:
-    """Raise DataError if a whole column cannot be what the schema says it is."""
-    any_row = con.con.sql(bounding.whole_columns(schema)).to_arrow_table().to_pylist()[0]
-    if not any_row["rows"]:
-        raise DataError("the log must hold rows", found="a header only, or nobody left after opt-outs", remedy="Export it again.")
-    if not any_row["user"]:
-        raise DataError(f"{schema.user} must hold user ids", found="a column without any", remedy="Check the export.")
-    if not any_row["item"]:
-        raise DataError(f"{schema.item} must hold ids of the catalogue", found="no id in common",
-                        remedy="Check that the log and the catalogue spell ids in the same way.")
-    if (scale := schema.rating) is not None and not any_row["rating"]:
-        raise DataError(f"{scale.name} must hold numbers from {scale.min} to {scale.max} by {scale.step}",
-                        found="no number on that scale" if any_row["rating_read"] else "a column without any number",
-                        remedy="Correct min, max and step, or check the export.")
-    if (time := schema.time) is not None and not any_row["time"]:
-        fits = [unit for unit in UNITS_PER_SECOND if any_row[f"fits_{unit}"] and time.unit != "iso"]
-        advice = f'The values look like unit = "{fits[0]}".' if fits else "Correct unit, zone, min and max, or check the export."
-        raise DataError(f'{time.name} must hold times from {time.min} to {time.max} in unit "{time.unit}"',
-                        found="none in that window" if any_row["time_read"] else "a column without any readable time", remedy=advice)
-
-
 def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
     """Codes of each declared user attribute, in the users' order; without a row in the table: "other"."""
     declared = schema.user_attributes
@@ -285,43 +262,5 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
 
 @contextmanager
 def _database(spill: Path) -> Iterator[Any]:
-    """An embedded DuckDB that reaches no network and leaves nothing below `spill`."""
-    made = not spill.exists()
-    try:
-        spill.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="spill-", dir=spill))
-    except OSError as error:
-        raise DataError("the folder for temporary files must be writable", found=f"{error.strerror}",
-                        remedy="Choose another output folder, or free some space.") from None
-    try:
-        con = ibis.duckdb.connect(threads=THREADS, memory_limit=MEMORY_LIMIT, temp_directory=str(folder),
-                                  preserve_insertion_order=False, autoinstall_known_extensions=False)
-        try:
-            yield con
-        finally:
-            con.disconnect()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if made and not any(spill.iterdir()):
-            spill.rmdir()
-
-
-@contextmanager
-def _library_errors() -> Iterator[None]:
-    """Re-raise what DuckDB, Ibis and Arrow say, which quotes cells, as DataError."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise DataError("reading needs room for temporary files", found="memory and the spill folder full",
-                        remedy="Free some space on the disk that holds the output folder.") from None
-    except IbisError:
-        raise DataError("the columns of the log must be numbers, text or times", found="a column of another type",
-                        remedy="Convert it, or write the log as CSV.") from None
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
-        raise       # our own query is wrong
-    except (duckdb.Error, pa.ArrowException):
-        raise DataError("every file of the log must be a whole, readable table, each line with as many fields as the header",
-                        found="damaged content, or another format than the name says", remedy="Export it again as UTF-8.") from None
-    except OSError as error:
-        raise DataError("reading and storing the log must be possible", found=f"{error.strerror or 'a failed read or write'}",
-                        remedy="Check free space and permissions of the output folder.") from None
+    with embedded(spill) as con, library_errors(IbisError):
+        yield ibis.duckdb.from_connection(con)

@@ -129,7 +129,8 @@ def test_one_person_is_one_unit_even_if_the_export_wrote_the_id_as_a_float(tmp_p
 
 
 @pytest.mark.parametrize(("column", "bad"), [
-    ("rating", 3.5), ("rating", 6), ("rating", 0), ("rating", np.nan), ("rating", np.inf), ("rating", 1e300), ("rating", -1e300), ("rating", "five"), ("rating", None),
+    ("rating", 3.5), ("rating", 6), ("rating", 0), ("rating", np.nan), ("rating", np.inf), ("rating", 1e300), ("rating", -1e300),
+    ("rating", "five"), ("rating", None),
     ("item_id", 99), ("item_id", None), ("item_id", "x"), ("timestamp", 0), ("timestamp", START - 1), ("timestamp", 1e300),
     ("timestamp", "soon"), ("timestamp", np.nan),
 ])

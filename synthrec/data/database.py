@@ -1,0 +1,70 @@
+"""An embedded DuckDB for one reading, and its complaints turned into ours.
+
+Guarantees: it reaches no network, what it writes lies in a private folder below `spill` and is removed at the end, whatever
+happened; its messages, which quote cells, are re-raised as DataError `from None`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from synthrec.errors import DataError
+
+THREADS = 2
+MEMORY_LIMIT = "1GB"
+
+
+@contextmanager
+def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that lives as long as the block. Raises DataError if `spill` cannot be written."""
+    made = not spill.exists()
+    try:
+        spill.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="spill-", dir=spill))
+    except OSError as error:
+        raise DataError("the folder for temporary files must be writable", found=f"{error.strerror}",
+                        remedy="Choose another output folder, or free some space.") from None
+    try:
+        con = duckdb.connect(":memory:", config={
+            "threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": str(folder), "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False})
+        try:
+            yield con
+        finally:
+            con.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made and not any(spill.iterdir()):
+            spill.rmdir()
+
+
+@contextmanager
+def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
+    """Re-raise what DuckDB, Arrow and the file system say as DataError.
+
+    Args:
+        unknown_type: what the expression library raises for a column type that it does not know.
+    """
+    try:
+        yield
+    except unknown_type:
+        raise DataError("the columns of the log must be numbers, text or times", found="a column of another type",
+                        remedy="Convert it, or write the log as CSV.") from None
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
+        raise       # our own query is wrong
+    except duckdb.OutOfMemoryException:
+        raise DataError("reading needs room for temporary files", found="memory and the spill folder full",
+                        remedy="Free some space on the disk that holds the output folder.") from None
+    except (duckdb.Error, pa.ArrowException):
+        raise DataError("every file of the log must be a whole, readable table, each line with as many fields as the header",
+                        found="damaged content, or another format than the name says", remedy="Export it again as UTF-8.") from None
+    except OSError as error:
+        raise DataError("reading and storing the log must be possible", found=f"{error.strerror or 'a failed read or write'}",
+                        remedy="Check free space and permissions of the output folder.") from None

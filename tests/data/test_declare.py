@@ -1,0 +1,146 @@
+"""`init`: names and file format alone make the proposal, unless the owner says that a column's values are public."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.declare import propose
+from synthrec.data.names import first_meaning, meaning
+from synthrec.data.public_values import catalogue_type
+from synthrec.data.schema import Schema
+from synthrec.data.source import read_log
+from synthrec.errors import SchemaError
+from tests.conftest import shared_data
+from tests.data import small
+
+MARK = "zqx"
+
+
+def ratings(folder: Path, *, suffix: str = ".csv") -> Path:
+    small.write_tables(folder)
+    pd.read_csv(folder / "users.csv").assign(email=f"{MARK}@home", city=f"{MARK}town").to_csv(folder / "users.csv", index=False)
+    frame = small.events().assign(event_type=f"{MARK}view", odd=MARK)
+    if suffix == ".parquet":
+        frame.assign(timestamp=pd.to_datetime(frame["timestamp"], unit="s")).to_parquet(folder / "ratings.parquet")
+    else:
+        frame.to_csv(folder / f"ratings{suffix}", index=False)
+    return folder / f"ratings{suffix}"
+
+
+def filled(text: str, **answers: str) -> str:
+    """The proposal with the owner's answers in place of the question marks."""
+    lines = []
+    for line in text.splitlines():
+        key = line.split("=")[0].strip()
+        lines.append(line.replace('"?"', answers[key]) if key in answers else line)
+    return "\n".join(lines)
+
+
+def test_no_value_of_the_log_or_the_user_table_is_looked_at_unasked(tmp_path: Path) -> None:
+    text = propose(ratings(tmp_path), folder=tmp_path)
+    assert MARK not in text
+    said = tomllib.loads(text)
+    assert said["columns"]["rating"] == {"type": "ordinal", "min": "?", "max": "?", "step": "?"}
+    assert said["columns"]["timestamp"] == {"type": "datetime", "unit": "?", "zone": "UTC", "min": "?", "max": "?"}
+    assert said["columns"]["item_id"] == {"role": "item", "catalogue": "items.csv"}
+    assert said["columns"]["event_type"] == said["columns"]["odd"] == {"drop": True}
+    assert said["users"] == {"table": "users.csv", "gender": {"type": "categorical", "values": "?"},
+                             "age": {"type": "numeric", "min": "?", "max": "?", "bins": 10}, "city": {"type": "categorical", "values": "?"}}
+    assert said["items"]["independent_of_log"] == "?" and said["source"]["population"] == "?"
+    with pytest.raises(SchemaError, match="must be replaced by a public declaration"):
+        Schema.parse(text)
+
+
+def test_equal_names_give_an_equal_proposal_whatever_the_values(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        small.write_tables(tmp_path / name, users=20 + seed)
+        small.events(seed=seed, users=20 + seed).to_csv(tmp_path / name / "log.csv", index=False)
+    assert propose(tmp_path / "a" / "log.csv", folder=tmp_path / "a") == propose(tmp_path / "b" / "log.csv", folder=tmp_path / "b")
+
+
+def test_a_column_named_as_public_is_filled_and_the_claim_recorded(tmp_path: Path) -> None:
+    path = ratings(tmp_path)
+    text = propose(path, values_are_public=("rating", "timestamp", "gender", "age"), folder=tmp_path)
+    assert MARK not in text
+    said = tomllib.loads(text)
+    assert said["source"]["values_are_public"] == ["rating", "timestamp", "gender", "age"]
+    assert said["columns"]["rating"] == {"type": "ordinal", "min": 1, "max": 5, "step": 1}
+    assert said["columns"]["timestamp"]["unit"] == "s" and said["columns"]["timestamp"]["min"].startswith("2024-01-0")
+    assert said["users"]["gender"]["values"] == ["F", "M"] and said["users"]["age"] == {"type": "numeric", "min": 1, "max": 20, "bins": 10}
+    schema = Schema.parse(filled(text, population="50", independent_of_log="true", city='["there"]'), folder=tmp_path)
+    schema.require_served()
+    schema.require_declared()
+    assert schema.source.values_are_public == ("rating", "timestamp", "gender", "age")
+    log = read_log(path, schema, Catalogue.read(schema), spill=tmp_path / "spill", events_per_user=None)
+    assert small.people(log) and len(log.item) == 160
+
+
+def test_a_physical_timestamp_needs_no_question_about_its_unit(tmp_path: Path) -> None:
+    assert tomllib.loads(propose(ratings(tmp_path, suffix=".parquet"), folder=tmp_path))["columns"]["timestamp"]["unit"] == "iso"
+    text = propose(ratings(tmp_path / "p", suffix=".parquet"), values_are_public=("timestamp",), folder=tmp_path)
+    assert tomllib.loads(text)["columns"]["timestamp"]["min"].startswith("2024-01-0")
+
+
+def test_a_column_that_does_not_exist_cannot_be_public(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="no column sex"):
+        propose(ratings(tmp_path), values_are_public=("sex",))
+
+
+def test_columns_without_a_telling_name_are_asked_about(tmp_path: Path) -> None:
+    said = tomllib.loads(propose(pd.DataFrame({"who": ["a"], "what it is": ["b"], "rating": [1]})))
+    assert said["privacy"]["unit"] == "?" and said["columns"]["who"] == said["columns"]["what it is"] == {"role": "?"}
+
+
+def test_a_data_frame_and_a_public_item_list_need_no_catalogue() -> None:
+    frame = small.events()
+    assert tomllib.loads(propose(frame))["columns"]["item_id"] == {"role": "item", "catalogue": "?"}
+    listed = tomllib.loads(propose(frame, values_are_public=("item_id", "rating")))["columns"]
+    assert listed["item_id"]["values"] == sorted(frame["item_id"].unique().tolist())
+    halves = propose(frame.assign(rating=frame["rating"] / 2), values_are_public=("rating",))
+    assert tomllib.loads(halves)["columns"]["rating"] == {"type": "ordinal", "min": 0.5, "max": 2.5, "step": 0.5}
+
+
+def test_paths_are_relative_to_where_the_configuration_will_stand(tmp_path: Path) -> None:
+    path = ratings(tmp_path / "data")
+    said = tomllib.loads(propose(path, folder=tmp_path))
+    assert (said["columns"]["item_id"]["catalogue"], said["users"]["table"]) == ("data/items.csv", "data/users.csv")
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("userId", "user"), ("USER ID", "user"), ("movieId", "item"), ("StockCode", "item"), ("Stars", "rating"), ("created_at", "time"),
+    ("event-type", "event"), ("invoice", "group"), ("zip_code", "personal"), ("gender", None),
+])
+def test_names_are_read_without_case_and_punctuation(name: str, expected: str | None) -> None:
+    assert meaning(name) == expected
+
+
+def test_the_more_telling_of_two_names_wins() -> None:
+    assert first_meaning(["reviewer", "user_id"], "user") == "user_id"
+    assert first_meaning(["x"], "user") is None
+
+
+@pytest.mark.parametrize(("cells", "expected"), [
+    (["1990", "1991", None], "numeric"),
+    (["Drama|War", "Drama", "War|Comedy", "Comedy"] * 20, "set"),
+    (["red", "blue"] * 20, "categorical"),
+    ([f"A film about number {place} and more" for place in range(40)], "text"),
+    ([None, " "], "drop"),
+])
+def test_the_catalogue_is_public_and_may_be_read(cells: list[str | None], expected: str) -> None:
+    assert expected in catalogue_type(cells)
+
+
+def test_the_real_ratings_need_five_answers(tmp_path: Path) -> None:
+    path = shared_data("ml-100k.csv.gz")
+    text = propose(path, values_are_public=("rating", "timestamp", "gender", "age", "occupation"), folder=tmp_path)
+    with pytest.raises(SchemaError, match=r"2 missing: \[source\] population; \[items\] independent_of_log"):
+        Schema.parse(text)
+    said = tomllib.loads(text)
+    assert said["items"]["class"] == {"type": "set", "separator": " "} and said["items"]["release_year"] == {"type": "numeric"}
+    assert len(said["users"]["occupation"]["values"]) == 20 + np.int64(0) and "zip_code" not in said["users"]
