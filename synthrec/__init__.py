@@ -14,7 +14,7 @@ _WHERE = {
     "Schema": "synthrec.data.schema",
     "Synthesizer": "synthrec.synthesizer",
     "SynthrecError": "synthrec.errors",
-    "plan_release": "synthrec.pipeline",
+    "plan_release": "synthrec.model.recipe",
 }
 __all__ = ["Schema", "Synthesizer", "SynthrecError", "__version__", "plan_release"]
 

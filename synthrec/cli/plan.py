@@ -18,16 +18,19 @@ from synthrec.cli.options import delta_option, epsilon_option, model_option
 @delta_option
 @model_option
 def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
-    """Say what a budget buys. Touches no data and spends nothing.
+    """Say what a budget buys. Reads the public catalogue but no log, and spends nothing.
 
     Prints the noise of each measurement in your users' own units, how the budget is split, what an attacker can reach at most, the time
     and memory to expect, and whether the plan is feasible for the declared population.
     """
+    from synthrec.data.catalogue import Catalogue
     from synthrec.data.schema import Schema
+    from synthrec.forecast import forecast
     from synthrec.pipeline import plan_release
 
-    planned = plan_release(Schema.load(config), epsilon=epsilon, delta=delta, model=model)
-    for heading, lines in planned.describe():
+    schema = Schema.load(config)
+    planned = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
+    for heading, lines in forecast(planned, catalogue=Catalogue.read(schema)):
         click.echo(heading)
         for line in lines:
             click.echo(f"  {line}")

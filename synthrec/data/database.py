@@ -32,7 +32,7 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise DataError("the folder for temporary files must be writable", found=f"{error.strerror}",
                         remedy="Choose another output folder, or free some space.") from None
     try:
-        con = duckdb.connect(":memory:", config={
+        con = duckdb.connect(str(folder / "rows.duckdb"), config={
             "threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": str(folder), "preserve_insertion_order": False,
             "autoinstall_known_extensions": False})
         try:

@@ -67,14 +67,19 @@ def write_log(
         for chunk in chunks:
             ids = FIRST_ID + first_user + np.arange(len(chunk.offsets) - 1, dtype=np.int64)
             first_user += len(ids)
-            events.append(_event_table(chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv))
+            events.append(event_table(chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv))
             if users is not None:
-                users.append(_user_table(chunk, ids, schema=schema, rng=rng))
+                users.append(user_table(chunk, ids, schema=schema, rng=rng))
         if first_user == 1 or events.is_empty:
             raise ReleaseError("a synthetic log must hold at least one user", found="none", remedy="Ask for more users.")
 
 
-def _event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: Catalogue, text_times: bool) -> pa.Table:
+def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: Catalogue, text_times: bool) -> pa.Table:
+    """A chunk's events as the log's own columns; `text_times` writes moments as text, as CSV needs.
+
+    Shapes:
+        ids int64[B], one a user.
+    """
     columns: dict[str, Any] = {}
     for name in schema.kept_columns:
         column = schema.columns[name]
@@ -93,7 +98,8 @@ def _event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue:
     return pa.table(columns)
 
 
-def _user_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, rng: np.random.Generator) -> pa.Table:
+def user_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, rng: np.random.Generator) -> pa.Table:
+    """A chunk's users and their attributes, a row each; `rng` draws the value within a bin."""
     column = schema.columns[schema.user]
     columns = {schema.user: _identifiers(ids, text=isinstance(column, User) and column.type == "text")}
     for name, attribute in schema.user_attributes.items():

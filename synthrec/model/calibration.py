@@ -19,7 +19,7 @@ from synthrec.model.tastes import taste_blocks
 
 USERS = 3000
 ROUNDS = 4
-CELLS = 6_000_000           # users times items of a popularity round
+CELLS = 3_000_000           # users times items of a popularity round
 LEAST_RATING_NOISE = 0.3    # in quarters of the scale
 
 

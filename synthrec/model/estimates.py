@@ -44,15 +44,15 @@ class Estimates:
     times: TimeTables | None
 
 
-def estimate_items(items: Measurement, *, features: ItemFeatures, events_per_user: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each item is picked (in user shares, above 0) and its mean deviation.
+def estimate_items(items: Measurement, *, features: ItemFeatures) -> tuple[np.ndarray, np.ndarray]:
+    """How often each item is picked (in events, above 0) and its mean deviation in quarters of the scale.
 
     Shapes:
         items.values float64[2V] -> float64[V], float64[V].
     """
     counts, sums = np.split(items.values, 2)
-    count = shrunken_counts(counts / COUNT_WEIGHT, noise_std=items.noise_std / COUNT_WEIGHT)
-    return count, _means(sums, count=count, noise_std=items.noise_std, features=features, events_per_user=events_per_user)
+    count = shrunken_counts(counts, noise_std=items.noise_std)
+    return count, _means(sums * COUNT_WEIGHT, count=count, noise_std=items.noise_std * COUNT_WEIGHT, features=features)
 
 
 def shrunken_counts(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:
@@ -78,10 +78,10 @@ def shrunken_counts(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:
     return found
 
 
-def _means(sums: np.ndarray, *, count: np.ndarray, noise_std: float, features: ItemFeatures, events_per_user: int) -> np.ndarray:
+def _means(sums: np.ndarray, *, count: np.ndarray, noise_std: float, features: ItemFeatures) -> np.ndarray:
     """Posterior mean deviation of each item: a regression on features and log count, pulled to the item's own noisy mean."""
     own = sums / count
-    variance = (noise_std / count) ** 2 + RATING_VARIANCE / np.sqrt(events_per_user) / count
+    variance = (noise_std / count) ** 2 + RATING_VARIANCE / count
     plain = features.standardised(np.ones(len(count))).values
     design = np.column_stack([np.ones(len(count)), plain, np.log(count) / 2])
     penalty = np.diag(np.concatenate(([1e-3], np.full(design.shape[1] - 1, SLOPE_PENALTY))))

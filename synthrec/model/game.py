@@ -32,6 +32,7 @@ CRITIC_HIDDEN = 48
 AVERAGE_DECAY = 0.98
 FARTHEST = 5.0          # standard deviations of a critic's input
 STANDARD_USERS = 2048
+EPSILON_EVERY = 50      # steps between two computations of the epsilon charged
 
 
 @dataclass
@@ -112,7 +113,7 @@ def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: I
     optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
     average = copy.deepcopy(generator)
     batches = poisson_batches(len(real), sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())
-    done = 0
+    done, note = 0, ""
     with progress.stage("game", total=training.steps) as advance:
         for block in training.blocks():
             ledger.charge(charge.entry(mechanism="game", event=training.event(block)))
@@ -122,7 +123,9 @@ def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: I
                 if done % training.critic_steps_per_generator_step == 0:
                     _generator_step(generator, critic, fakes, optimizer, training=training)
                     _average(average, generator)
-            advance(block, note=f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}")
+            if done % EPSILON_EVERY == 0 or done == training.steps:
+                note = f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}"
+            advance(block, note=note)
     return average
 
 

@@ -26,6 +26,9 @@ from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 
 
+LEAST_USERS = 0.05      # of the declared population: a floor under the noisy number of active users
+
+
 @dataclass(frozen=True)
 class Paid:
     """The means to ask: whom to charge, and by which plan."""
@@ -48,23 +51,23 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
     with progress.stage("measure", total=len(plan.measurements)) as advance:
         paid = Paid(plan=plan, ledger=ledger, charge=charge, advance=advance)
         edges = activity_edges(plan.events_per_user)
-        activity = project_to_simplex(paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values)
+        active = paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values
+        users = max(float(active.sum()), LEAST_USERS * plan.population)
         rating = schema.rating
         assert rating is not None
         shares = project_to_simplex(paid.ask(
-            "ratings", rating_vectors(log, levels=rating.levels, events_per_user=plan.events_per_user), size=rating.size).values)
+            "ratings", rating_vectors(log, levels=rating.levels), size=rating.size).values)
         centre, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
-        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=centre, unit=unit, events_per_user=plan.events_per_user),
-                         size=2 * catalogue.size)
+        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=centre, unit=unit), size=2 * catalogue.size)
         features = catalogue_features(catalogue, schema)
-        count, mean = estimate_items(items, features=features, events_per_user=plan.events_per_user)
+        count, mean = estimate_items(items, features=features)
         item_mean = np.clip(centre + unit * mean, rating.levels[0], rating.levels[-1])
         popularity = count / count.sum()
         described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=unit)
         return Estimates(
-            frame=frame, feature_names=described.names, activity_edges=edges, activity=activity, levels=rating.levels, rating_shares=shares,
-            moment=_moment(log, paid=paid, frame=frame), attributes=_attributes(log, paid=paid, schema=schema),
+            frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active), levels=rating.levels, rating_shares=shares,
+            moment=_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
             times=_times(log, paid=paid, schema=schema))
 
 
@@ -76,21 +79,19 @@ def activity_vectors(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[sp.cs
     yield sp.csr_matrix((np.ones(len(active)), (active, bucket)), shape=(len(events), len(edges) - 1))
 
 
-def rating_vectors(log: EventLog, *, levels: np.ndarray, events_per_user: int) -> Iterator[sp.csr_matrix]:
-    """A user's ratings per level over K."""
+def rating_vectors(log: EventLog, *, levels: np.ndarray) -> Iterator[sp.csr_matrix]:
+    """A user's ratings per level: norm at most K."""
     assert log.rating is not None
     level = np.abs(log.rating[:, None] - levels[None, :]).argmin(axis=1)
-    yield sp.csr_matrix((np.full(len(level), 1 / events_per_user), (log.user_of_event(), level)),
-                        shape=(len(log.offsets) - 1, len(levels)))
+    yield sp.csr_matrix((np.ones(len(level)), (log.user_of_event(), level)), shape=(len(log.offsets) - 1, len(levels)))
 
 
-def item_vectors(log: EventLog, *, items: int, centre: float, unit: float, events_per_user: int) -> Iterator[sp.csr_matrix]:
-    """For each kept event (COUNT_WEIGHT, rating deviation) / sqrt(K): counts in the first half, deviations in the second."""
+def item_vectors(log: EventLog, *, items: int, centre: float, unit: float) -> Iterator[sp.csr_matrix]:
+    """For each kept event 1 in the first half and its rating deviation / COUNT_WEIGHT in the second; counted in events."""
     for block in user_blocks(log):
         assert block.rating is not None
-        deviation = (np.asarray(block.rating, dtype=np.float64) - centre) / unit
-        counts = by_user(block, np.full(len(deviation), COUNT_WEIGHT / np.sqrt(events_per_user)), items=items)
-        yield sp.hstack([counts, by_user(block, deviation / np.sqrt(events_per_user), items=items)], format="csr")
+        deviation = (np.asarray(block.rating, dtype=np.float64) - centre) / unit / COUNT_WEIGHT
+        yield sp.hstack([by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items)], format="csr")
 
 
 def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.ndarray]:
@@ -104,11 +105,12 @@ def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.nd
     yield vectors
 
 
-def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame) -> np.ndarray | None:
+def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame, users: float) -> np.ndarray | None:
+    """Second moment of stacked tastes, over the noisy number of active users that the activity histogram paid for."""
     if not paid.plan.has("tastes"):
         return None
     half = paid.ask("tastes", (half_vectors(block) for block in taste_blocks(log, frame=frame)), size=frame.size * (frame.size + 1) // 2)
-    return project_to_moment(half.values / paid.plan.population, size=frame.size)
+    return project_to_moment(half.values / users, size=frame.size)
 
 
 def _attributes(log: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.ndarray]:

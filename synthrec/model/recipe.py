@@ -10,21 +10,31 @@ import math
 
 from synthrec.data.schema import Schema
 from synthrec.errors import SchemaError
-from synthrec.privacy.plan import Game, Measure, Model
+from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
-COUNT_WEIGHT = 0.7          # of an item's count beside its rating deviation (in quarters of the scale) in a user's vector
+COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
 TIME_PARTS = 3              # one-hots of a user's time vector: start, span, hour of week
 LARGEST_BATCH = 1200        # users in a critic step, expected
+
+
+def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model = "gan") -> Plan:
+    """Every constant of a training, from public words: touches no log. Raises SchemaError, PlanError."""
+    schema.require_served()
+    schema.require_declared()
+    return solve_plan(model=model, epsilon=epsilon, delta=delta, population=schema.source.population,
+                      events_per_user=schema.privacy.events_per_user, measures=measures(schema, model=model),
+                      game=game(schema, model=model))
 
 
 def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     """The noisy sums that a model needs of a log with this schema."""
     require_rating(schema)
+    most = schema.privacy.events_per_user
     asked = [
         Measure(name="activity", purpose="how many users have how many events", unit="users", sensitivity=1.0, share=0.03),
-        Measure(name="ratings", purpose="how often each rating is given", unit="events / K", sensitivity=1.0, share=0.02),
-        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="user shares of items", sensitivity=1.0,
-                share=0.70),
+        Measure(name="ratings", purpose="how often each rating is given", unit="events", sensitivity=float(most), share=0.02),
+        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events",
+                sensitivity=math.sqrt(most) / COUNT_WEIGHT, share=0.70),
     ]
     if model != "marginals":
         asked.append(Measure(name="tastes", purpose="how users' tastes vary together, along item features", unit="squared taste norms",

@@ -13,6 +13,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,16 @@ def _compose(events: Iterable[Event]) -> Any:
         return None
     total = pld.identity(value_discretization_interval=INTERVAL)
     for (noise, rate), count in sorted(grouped.items()):
-        loss = pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=INTERVAL)
-        total = total.compose(loss.self_compose(count))
+        total = total.compose(_single(noise, rate).self_compose(count))
     return total
+
+
+@lru_cache(maxsize=32)
+def _single(noise: float, rate: float) -> Any:
+    """The loss of one run; a training asks for it at every block."""
+    from dp_accounting.pld import privacy_loss_distribution as pld
+
+    return pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=INTERVAL)
 
 
 def _area_above(alphas: np.ndarray, tprs: np.ndarray) -> float:

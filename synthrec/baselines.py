@@ -1,0 +1,54 @@
+"""The simpler private methods at the release's epsilon: what a generator must beat to be worth its name.
+
+Guarantees: trained on the release's own bounded log, charged to the source's ledger as `internal`; their outputs stay below private/ and
+decide nothing but "do not release" (rule 12). A second audit reads them again and charges nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synthrec.audit.utility import ArmInput
+from synthrec.claim import with_internal_runs
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.roles import Role
+from synthrec.evidence import Evidence
+from synthrec.folder import Folder
+from synthrec.model.artifact import Artifact
+from synthrec.model.generation import generate
+from synthrec.model.recipe import plan_release
+from synthrec.model.train import train
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.plan import Model
+from synthrec.progress import Progress
+
+LABELS: dict[Model, str] = {"marginals": "DP marginals", "moments": "DP moments"}
+
+
+def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> dict[str, ArmInput]:
+    """As many synthetic users of each baseline as the release has; none if nobody was kept back to score them on."""
+    if not (evidence.real.role == Role.TEST).any():
+        return {}
+    users = len(evidence.synthetic.offsets) - 1
+    arms = {}
+    for model, label in LABELS.items():
+        place = folder.private / "baselines" / model
+        if not place.exists():
+            _train(folder, model=model, evidence=evidence, progress=progress)
+        log = EventLog.concat(list(generate(Artifact.load(place), users=users, rng=np.random.default_rng())))
+        arms[str(model)] = ArmInput(log=log, label=label, epsilon=evidence.release.epsilon, ledger_kind="internal")
+    return arms
+
+
+def _train(folder: Folder, *, model: Model, evidence: Evidence, progress: Progress) -> None:
+    schema, release = evidence.schema, evidence.release
+    plan = plan_release(schema, epsilon=evidence.artifact.plan.epsilon, delta=release.delta, model=model)
+    charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{model}", kind="internal")
+    with Ledger.open(schema.ledger_path) as ledger:
+        artifact = train(evidence.trained_on, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge,
+                         device="cpu", rng=np.random.default_rng(), progress=progress)
+        place = folder.private / "baselines" / model
+        place.mkdir(parents=True)
+        artifact.save(place)
+        folder.write(with_internal_runs(release, ledger))

@@ -1,0 +1,104 @@
+"""The claim: what a release says about its own privacy, derived from plan and ledger alone.
+
+Guarantees: every field is public or paid for; epsilon is computed from the entries that were written, not from what was asked.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from datetime import UTC, datetime
+
+from synthrec import __version__
+from synthrec.audit.record import AttackBound
+from synthrec.data.schema import Schema
+from synthrec.privacy.accounting import ACCOUNTANT, CROSS_CHECK, Accountant, cross_check
+from synthrec.privacy.ledger import Entry, Ledger, events_of, extra_delta_of
+from synthrec.privacy.plan import Plan
+from synthrec.report.record import InternalRuns, Mechanism, ReleaseRecord
+
+PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+LIBRARIES = ("torch", "opacus", "dp-accounting", "opendp", "duckdb", "ibis-framework", "numpy", "pyarrow")
+NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice, operating system randomness; training: torch's generator, "
+                "seeded by the operating system, not a cryptographic one")
+FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; training noise is float32, summed from four draws (Opacus secure "
+                  "mode), against attacks on the last bits (Holohan and Braghin 2021)")
+LIMITS = (
+    "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
+    "It does not hide what is true of the population as a whole, or of a group that acts together.",
+    "It stands on the owner's word for what is public: catalogue, scales, windows, value lists and the declared population.",
+    "A choice made after looking at the log, for example of K, is not paid for.",
+    "delta is the chance, on average, that the bound on what is learnt about one user does not hold.",
+    "A release cannot be called back: erasing a user from the log later does not change it.",
+)
+
+
+def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: str, audit_share: float, synthetic_users: int,
+                   seed: int | None, commands: tuple[str, ...]) -> ReleaseRecord:
+    """The record of a training that has just been charged to `ledger`."""
+    mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
+    accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
+    whole = Accountant(events_of(counted), extra_delta=extra_delta_of(counted))
+    return ReleaseRecord(
+        release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
+        source_name=schema.source.name, source_public=schema.source.public, population=plan.population, unit=schema.privacy.unit,
+        neighbouring_relation="add or remove one user", events_per_user=plan.events_per_user, audit_share=audit_share,
+        public_declarations=public_declarations(schema), model=plan.model, training=_training(plan), budget_share=plan.budget_share,
+        mechanisms=_mechanisms(plan), epsilon=accountant.epsilon(plan.delta), delta=plan.delta,
+        epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
+        accountant=ACCOUNTANT, cross_check_accountant=CROSS_CHECK, profile=accountant.profile(PROFILE_DELTAS),
+        bound=AttackBound.model_validate(whole.bound().model_dump()), ledger_total=whole.epsilon(plan.delta),
+        releases_before=len({entry.release_id for entry in counted} - {release_id}), internal=_internal(internal, delta=plan.delta),
+        trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}), epsilon_cap=schema.source.epsilon_cap,
+        try_number=len({entry.release_id for entry in counted}), noise_source=NOISE_SOURCE, floating_point=FLOATING_POINT,
+        not_private=not plan.is_private, synthetic_users=synthetic_users, seed_of_sampling=seed, limits=LIMITS, commands=commands,
+        versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}})
+
+
+def with_internal_runs(record: ReleaseRecord, ledger: Ledger) -> ReleaseRecord:
+    """The record after an audit has trained baselines."""
+    return record.model_copy(update={"internal": _internal(ledger.internal(), delta=record.delta)})
+
+
+def public_declarations(schema: Schema) -> tuple[str, ...]:
+    """What the owner vouches for, a sentence each."""
+    said = [
+        f"The population is about {schema.source.population:,} users; at most {schema.privacy.events_per_user} events of each count.",
+        "The source itself is published." if schema.source.public else "The source is not published.",
+    ]
+    if schema.item_column.catalogue is not None:
+        said.append(f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log.")
+    else:
+        said.append("The list of item ids.")
+    if schema.rating is not None:
+        said.append(f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}.")
+    if schema.time is not None:
+        said.append(f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}.")
+    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()]
+    said += [f"The values of {name}, filled in by `init` from the log on the owner's word." for name in schema.source.values_are_public]
+    return tuple(said)
+
+
+def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
+    found = [
+        Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian", sensitivity=each.sensitivity, noise_std=each.noise_std,
+                  unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier, sampling_rate=None, count=1)
+        for each in plan.measurements
+    ]
+    if (game := plan.training) is not None:
+        found.append(Mechanism(
+            name="game", purpose="the critic's training by DP-SGD", kind="Poisson-subsampled Gaussian", sensitivity=game.clip_norm,
+            noise_std=game.noise_multiplier * game.clip_norm, unit_of_noise="clip norms", noise_multiplier=game.noise_multiplier,
+            sampling_rate=game.sampling_rate, count=game.steps))
+    return tuple(found)
+
+
+def _training(plan: Plan) -> dict[str, float | int | str]:
+    if plan.training is None:
+        return {}
+    return plan.training.model_dump(exclude={"share"})
+
+
+def _internal(entries: tuple[Entry, ...], *, delta: float) -> InternalRuns:
+    epsilon = Accountant(events_of(entries), extra_delta=extra_delta_of(entries)).epsilon(delta) if entries else 0.0
+    return InternalRuns(count=len({entry.release_id for entry in entries}), epsilon=epsilon)

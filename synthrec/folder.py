@@ -1,0 +1,155 @@
+"""The release folder: what may leave in `share/`, what stays in `private/`, and how both come into being whole.
+
+Guarantees: a release is built beside its place and renamed at the end, so no half release is taken for whole; `private/` is readable
+by its owner only; whoever opens a release has checked every shared file against the manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthrec.errors import DataError, ReleaseError
+from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.record import ReleaseRecord, read_record, write_record
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a release came from: private, for the audit."""
+
+    config_folder: Path
+    audit_share: float
+
+
+@dataclass(frozen=True)
+class Folder:
+    """RELEASE: paths by the names that the contract gives them."""
+
+    path: Path
+
+    @property
+    def share(self) -> Path:
+        """All that may leave."""
+        return self.path / "share"
+
+    @property
+    def private(self) -> Path:
+        """What stays."""
+        return self.path / "private"
+
+    @property
+    def events(self) -> Path:
+        """The synthetic log."""
+        return self.share / "events.parquet"
+
+    @property
+    def users(self) -> Path:
+        """The synthetic users' attributes."""
+        return self.share / "users.parquet"
+
+    @property
+    def record_path(self) -> Path:
+        """The public record."""
+        return self.share / "release.json"
+
+    @property
+    def audit_path(self) -> Path:
+        """The audit's record."""
+        return self.private / "audit.json"
+
+    @property
+    def roles_key(self) -> Path:
+        """The key that gives users their roles."""
+        return self.private / "roles.key"
+
+    @property
+    def bounded(self) -> Path:
+        """The bounded log of the members."""
+        return self.private / "bounded"
+
+    @property
+    def opt_outs(self) -> Path:
+        """Users who were left out before anything else."""
+        return self.private / "excluded.txt"
+
+    @property
+    def spill(self) -> Path:
+        """Where reading may put temporary files."""
+        return self.private / "spill"
+
+    def record(self) -> ReleaseRecord:
+        """release.json."""
+        return read_record(self.record_path, kind=ReleaseRecord)
+
+    def write(self, record: ReleaseRecord) -> None:
+        """Write release.json and list the shared files anew."""
+        write_record(record, path=self.record_path)
+        write_manifest(self.share)
+
+    def verified(self) -> Folder:
+        """This folder, its shared files as the manifest says. Raises ReleaseError."""
+        if not self.share.is_dir():
+            raise ReleaseError("a release must be a folder with share/ in it", found="none at the path given",
+                               remedy="Name a folder that `synthrec fit` or `synthrec run` made.")
+        verify_manifest(self.share)
+        return self
+
+    def write_origin(self, origin: Origin) -> None:
+        """Keep for the audit where the configuration was."""
+        words = {"format_version": FORMAT_VERSION, "config_folder": str(origin.config_folder.resolve()), "audit_share": origin.audit_share}
+        (self.private / "origin.json").write_text(json.dumps(words), encoding="utf-8")
+
+    def origin(self) -> Origin:
+        """Where the release came from. Raises ReleaseError without `private/`."""
+        try:
+            words = json.loads((self.private / "origin.json").read_text(encoding="utf-8"))
+            return Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ReleaseError("an audit needs the private/ folder of the release", found="none, or an altered one",
+                               remedy="Run it where the release was made, before private/ is removed.") from None
+
+
+def open_folder(path: Path | str) -> Folder:
+    """A release by the path of its folder or of its share/."""
+    place = Path(path)
+    return Folder(place.parent if place.name == "share" else place)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Folder]:
+    """A release in the making; it gets its name when all went well, and vanishes otherwise. Raises ReleaseError."""
+    require_absent(out)
+    making = Folder(out.with_name(f".{out.name}.partial-{os.getpid()}"))
+    try:
+        with _disk_errors():
+            making.path.mkdir(parents=True)
+            making.private.mkdir(mode=0o700)
+            making.share.mkdir()
+            yield making
+            require_absent(out)
+            making.path.rename(out)
+    finally:
+        shutil.rmtree(making.path, ignore_errors=True)
+
+
+def require_absent(out: Path) -> None:
+    """Raise ReleaseError if something stands there: a release is never overwritten."""
+    if out.exists() or out.is_symlink():
+        raise ReleaseError("the output folder must not exist yet", found=f"something at {out.name}", remedy="Choose another --out.")
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError("the output folder must be writable", found=error.strerror or "a failed write",
+                        remedy="Free space, or choose another --out. What was charged to the ledger stays charged.") from None

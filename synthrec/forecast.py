@@ -1,0 +1,104 @@
+"""What a plan buys, before anything is spent: noise in the user's own units, the split, the attacker's reach, time and memory.
+
+Guarantees: reads the plan and the public catalogue, no log.
+"""
+
+from __future__ import annotations
+
+import math
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.errors import PlanError
+from synthrec.model.recipe import activity_edges
+from synthrec.privacy.plan import Plan
+
+TYPICAL_EVENTS = 0.5            # of K, kept per user: an assumption, and said to be one
+MEAN_ABSOLUTE_NORMAL = math.sqrt(2 / math.pi)
+MOST_ACTIVITY_NOISE = 0.5       # of the population: beyond, not even the number of events per user can be seen
+GOOD, FAIR = 0.15, 0.35         # expected total variation of popularity
+UNIT_WORDS = {
+    "activity": "users in each bucket of activity",
+    "ratings": "events at each rating",
+    "items": "events of each item",
+    "tastes": "on each second moment of tastes, where one user counts at most 1",
+    "attributes": "users with each attribute value",
+    "times": "users in each part of the window, span and hour of the week",
+}
+# measured by benchmarks/cost.py on 2 cores: seconds = base + per million (population x K) + game
+BASE_SECONDS, SECONDS_PER_MILLION, GAME_SECONDS_PER_ITEM, GAME_SECONDS = 12.0, 25.0, 0.012, 10.0
+BASE_GIB, GIB_PER_MILLION = 0.6, 0.45
+
+Section = tuple[str, list[str]]
+
+
+def forecast(plan: Plan, *, catalogue: Catalogue) -> list[Section]:
+    """Headings and lines for `synthrec plan`."""
+    bound = plan.accountant().bound()
+    split = [f"{name:<11}{share:>5.0%}" for name, share in sorted(plan.budget_share.items(), key=lambda part: -part[1])]
+    reach = [
+        f"With 10 false alarms in 100, nobody can recognise more than {100 * bound.tpr:.1f} in 100 of those who took part.",
+        f"Guessing recognises 10. Largest advantage {bound.advantage:.2f}, largest AUC {bound.auc:.3f}.",
+    ]
+    seconds, gib = cost(plan, items=catalogue.size)
+    return [
+        (f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, for a declared population of {plan.population:,}", []),
+        ("Noise (standard deviation) of each measurement; one user counts at most "
+         f"{plan.events_per_user} events", _noise_lines(plan)),
+        ("Budget split (of 1 / noise squared)", split),
+        ("What any attacker can reach at most, from this release alone", reach),
+        ("Expected cost on 2 cores", [f"about {_minutes(seconds)} and {gib:.1f} GiB for fit"]),
+        ("Feasible?", [feasibility(plan, items=catalogue.size)]),
+    ]
+
+
+def require_feasible(plan: Plan) -> None:
+    """Raise PlanError if the noise drowns even the coarsest measurement for the declared population."""
+    noise = _activity_noise(plan)
+    if noise <= MOST_ACTIVITY_NOISE:
+        return
+    factor = noise / MOST_ACTIVITY_NOISE
+    raise PlanError(
+        "the declared population must be large enough for the budget",
+        found=f"noise of {noise:.0%} of {plan.population:,} users on the coarsest measurement; {MOST_ACTIVITY_NOISE:.0%} is the most",
+        remedy=f"About {math.ceil(plan.population * factor):,} users would do, or an epsilon of about {plan.epsilon * factor:.2g}; "
+               "a smaller K (events_per_user) helps items and tastes, but not this one.")
+
+
+def feasibility(plan: Plan, *, items: int) -> str:
+    """One sentence."""
+    require_feasible(plan)
+    distance = popularity_error(plan, items=items)
+    words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
+    return (f"Yes; {words}: item popularity will be off by about {min(distance, 1):.2f} (total variation, before shrinkage, if users keep "
+            f"{TYPICAL_EVENTS * plan.events_per_user:.0f} events on average).")
+
+
+def popularity_error(plan: Plan, *, items: int) -> float:
+    """Expected total variation between measured and true popularity, for TYPICAL_EVENTS a user."""
+    events = plan.population * plan.events_per_user * TYPICAL_EVENTS
+    return 0.5 * items * MEAN_ABSOLUTE_NORMAL * plan.measurement("items").noise_std / events
+
+
+def cost(plan: Plan, *, items: int) -> tuple[float, float]:
+    """Seconds and GiB of `fit`, roughly."""
+    millions = plan.population * plan.events_per_user / 1e6
+    game = 0.0 if plan.training is None else GAME_SECONDS + GAME_SECONDS_PER_ITEM * items
+    return BASE_SECONDS + SECONDS_PER_MILLION * millions + game, BASE_GIB + GIB_PER_MILLION * millions
+
+
+def _noise_lines(plan: Plan) -> list[str]:
+    lines = [f"{each.name:<11}±{each.noise_std:>9.3g} {UNIT_WORDS[each.name]}" for each in plan.measurements]
+    if (game := plan.training) is not None:
+        lines.append(f"{'game':<11}±{game.noise_multiplier:>9.3g} clip norms on each of {game.steps} sums over about "
+                     f"{game.expected_batch_size:,.0f} users")
+    return lines
+
+
+def _activity_noise(plan: Plan) -> float:
+    """Noise of the whole activity histogram, as a share of the population."""
+    buckets = len(activity_edges(plan.events_per_user)) - 1
+    return plan.measurement("activity").noise_std * math.sqrt(buckets) / plan.population
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"

@@ -1,0 +1,125 @@
+"""START HERE. One release, from a real log to an audited, anonymised one.
+
+    log -> schema, bounding -> DP measurements -> conditional GAN trained with DP-SGD -> synthetic log
+                                     \\______________ one ledger ______________/              |
+                        report  <-  audit (utility, privacy, mechanism)  <-------------------+
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthrec.audit.record import AuditRecord
+from synthrec.baselines import baseline_logs
+from synthrec.data.schema import Schema
+from synthrec.errors import ReleaseError
+from synthrec.evidence import collect, weigh
+from synthrec.folder import Folder, Origin, new_folder, open_folder, require_absent
+from synthrec.forecast import require_feasible
+from synthrec.model.recipe import plan_release
+from synthrec.privacy.plan import Model
+from synthrec.progress import Progress
+from synthrec.report.record import read_record, write_record
+from synthrec.report.render import Edition, render
+from synthrec.synthesizer import Synthesizer, key_path
+
+SYNTHETIC_USERS = 2         # times the declared population, as in the evaluation protocol
+SILENT = Progress()
+
+
+def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.3,
+        exclude_users: Path | None = None, device: str = "auto", progress: Progress = SILENT) -> AuditRecord:
+    """The whole picture: fit, sample, audit, report."""
+    release = fit(log, schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
+                  exclude_users=exclude_users, device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
+    record = audit(release, log=log, progress=progress)
+    report(release)
+    return record
+
+
+def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
+        exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
+    """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The only step that spends the budget."""
+    require_absent(out)
+    plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
+    require_feasible(plan)
+    synthesizer = Synthesizer(schema, plan)
+    with new_folder(out) as folder:
+        synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, keep=folder, progress=progress)
+        _keep_for_audit(folder, schema=schema, audit_share=audit_share, exclude_users=exclude_users)
+        if synthetic_users:
+            _write_synthetic_log(folder, synthesizer=synthesizer, users=synthetic_users, progress=progress)
+        command = f"synthrec {'run' if synthetic_users else 'fit'} LOG --config TOML --epsilon {epsilon:g} --delta {delta:g} --out RELEASE"
+        synthesizer.save_into(folder, record=synthesizer.record.model_copy(update={
+            "synthetic_users": synthetic_users, "commands": (f"{command} --audit-share {audit_share:g} --model {model}",)}))
+    return out
+
+
+def sample(release: Path, *, users: int, out: Path, seed: int | None = None, progress: Progress = SILENT) -> Path:
+    """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing."""
+    _write(Synthesizer.load(release), users=users, events=out, people=_beside(out), seed=seed, progress=progress)
+    return out
+
+
+def audit(release: Path, *, log: Any, progress: Progress = SILENT) -> AuditRecord:
+    """Attack a release and score its use on the real log; baselines of equal epsilon are trained for it, kind `internal`."""
+    folder = open_folder(release).verified()
+    evidence = collect(folder, log=log, progress=progress)
+    arms = baseline_logs(folder, evidence=evidence, progress=progress)
+    record = weigh(folder, evidence=evidence, arms=arms, progress=progress)
+    write_record(record, path=folder.audit_path)
+    return record
+
+
+def report(release: Path) -> tuple[Path, ...]:
+    """Render the pages: the public one below share/, and the internal one where private/ is at hand."""
+    folder = open_folder(release).verified()
+    record = folder.record()
+    found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
+    pages = [folder.share / "report.html"]
+    pages[0].write_text(render(record, found, edition=Edition.PUBLIC), encoding="utf-8")
+    folder.write(record)
+    if folder.private.is_dir():
+        pages.append(folder.private / "report.internal.html")
+        pages[1].write_text(render(record, found, edition=Edition.INTERNAL), encoding="utf-8")
+    return tuple(pages)
+
+
+def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:
+    folder.write_origin(Origin(config_folder=schema.folder, audit_share=audit_share))
+    shutil.copyfile(key_path(schema), folder.roles_key)
+    if exclude_users is not None:
+        shutil.copyfile(exclude_users, folder.opt_outs)
+
+
+def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int, progress: Progress) -> None:
+    people = folder.users if synthesizer.schema.user_attributes else None
+    _write(synthesizer, users=users, events=folder.events, people=people, seed=None, progress=progress)
+
+
+def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress) -> None:
+    from synthrec.data.sink import write_log
+
+    record = synthesizer.record
+    said = {"synthetic": "true", "release_id": record.release_id, "source": record.source_name,
+            "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
+    with progress.stage("sample", total=users) as advance:
+        def counted():      # type: ignore[no-untyped-def]
+            for chunk in synthesizer.chunks(users=users, seed=seed):
+                yield chunk
+                advance(len(chunk.offsets) - 1)
+
+        write_log(events, counted(), schema=synthesizer.schema, catalogue=synthesizer.artifact.catalogue, metadata=said,
+                  rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None)
+
+
+def _beside(out: Path) -> Path:
+    """events.parquet -> events.users.parquet."""
+    for suffix in (".csv.gz", ".csv", ".parquet"):
+        if out.name.endswith(suffix):
+            return out.with_name(out.name.removesuffix(suffix) + ".users" + suffix)
+    raise ReleaseError("a synthetic log is written as .parquet, .csv or .csv.gz", found=out.name, remedy="Choose one of them.")

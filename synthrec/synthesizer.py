@@ -1,0 +1,197 @@
+"""The Python face: `Synthesizer(schema, plan).fit(log)`, `.sample(users=...)`, `.save(path)`, `Synthesizer.load(path)`.
+
+Guarantees: `fit` is the only method that sees the log and the only one that spends; the object keeps the trained generator and public
+records, never a row of the log.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthrec.claim import release_record
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.roles import Role, load_or_create_key
+from synthrec.data.schema import Schema
+from synthrec.data.sink import event_table, user_table
+from synthrec.data.source import read_log
+from synthrec.errors import BudgetError, PlanError, ReleaseError
+from synthrec.folder import Folder, new_folder, open_folder
+from synthrec.model.artifact import Artifact
+from synthrec.model.generation import generate
+from synthrec.model.train import train
+from synthrec.privacy.accounting import Accountant
+from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
+from synthrec.privacy.plan import Plan
+from synthrec.progress import Progress
+from synthrec.report.record import ReleaseRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SyntheticLog:
+    """Synthetic events and, where the log has user attributes, synthetic users, as the log's own columns."""
+
+    events: pd.DataFrame
+    users: pd.DataFrame | None
+
+
+class Synthesizer:
+    """A private generator of user-behaviour logs.
+
+    Args:
+        schema: what the owner declares about the log.
+        plan: the budget, from `synthrec.plan_release(schema, epsilon=..., delta=...)`.
+    """
+
+    def __init__(self, schema: Schema, plan: Plan) -> None:
+        self.schema, self.plan = schema, plan
+        self._artifact: Artifact | None = None
+        self._record: ReleaseRecord | None = None
+        self._entries: tuple[str, ...] = ()
+
+    def fit(self, log: Any, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
+            keep: Folder | None = None, progress: Progress = Progress()) -> Synthesizer:  # noqa: B008  (it holds nothing)
+        """Train on a log: a path, glob, folder, or a pandas, polars, Arrow or Ibis table.
+
+        Args:
+            audit_share: share of users kept from training, to attack and test the release with.
+            exclude_users: a file of user ids, one a line, that are left out before anything else.
+            keep: a release in the making, whose private/ keeps what an audit needs.
+
+        Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail.
+        """
+        self.schema.require_served()
+        self.schema.require_declared()
+        self._require_own_plan()
+        catalogue = Catalogue.read(self.schema)
+        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self.schema.ledger_path) as ledger:
+            self._require_budget(ledger)
+            spill = keep.spill if keep else Path(scratch)
+            with progress.stage("read the log", total=1) as advance:
+                everybody = read_log(log, self.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
+                                     role_key=load_or_create_key(key_path(self.schema)), audit_share=audit_share,
+                                     exclude_users=exclude_users, progress=progress)
+                members = everybody.users_with(Role.MEMBER)
+                del everybody
+                advance(1)
+            if keep:
+                members.save(keep.bounded)
+            charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release")
+            self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
+                                   device=chosen_device(device), rng=np.random.default_rng(), progress=progress)
+            self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
+                                          audit_share=audit_share, synthetic_users=0, seed=None, commands=())
+            self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
+        return self
+
+    def chunks(self, *, users: int, seed: int | None = None) -> Iterator[EventLog]:
+        """Synthetic users as columns, a chunk at a time; equal seeds give equal users."""
+        return generate(self.artifact, users=users, rng=np.random.default_rng(seed))
+
+    def sample(self, *, users: int, seed: int | None = None) -> SyntheticLog:
+        """Synthetic users as data frames. Costs nothing."""
+        log = EventLog.concat(list(self.chunks(users=users, seed=seed)))
+        ids = synthetic_ids(users)
+        events = event_table(log, ids, schema=self.schema, catalogue=self.artifact.catalogue, text_times=False)
+        people = user_table(log, ids, schema=self.schema, rng=np.random.default_rng(seed)) if self.schema.user_attributes else None
+        return SyntheticLog(events=events.to_pandas(), users=None if people is None else people.to_pandas())
+
+    def save(self, path: Path | str) -> Path:
+        """Write a release folder (its share/ only) that must not exist yet."""
+        out = Path(path)
+        with new_folder(out) as folder:
+            self.save_into(folder, record=self.record)
+            shutil.rmtree(folder.private)
+        return out
+
+    def save_into(self, folder: Folder, *, record: ReleaseRecord) -> None:
+        """Write generator, ledger excerpt, record and manifest into the share/ of a release in the making."""
+        self.artifact.save(folder.share)
+        (folder.share / "ledger.jsonl").write_text("".join(f"{line}\n" for line in self._entries), encoding="utf-8")
+        folder.write(record)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Synthesizer:
+        """Read a release; runs no code from it. Raises ReleaseError if a file is missing or altered."""
+        folder = open_folder(path).verified()
+        artifact = Artifact.load(folder.share)
+        loaded = cls(artifact.schema, artifact.plan)
+        loaded._artifact, loaded._record = artifact, folder.record()
+        loaded._entries = tuple((folder.share / "ledger.jsonl").read_text(encoding="utf-8").splitlines())
+        return loaded
+
+    @property
+    def artifact(self) -> Artifact:
+        """The trained generator. Raises ReleaseError before `fit`."""
+        if self._artifact is None:
+            raise ReleaseError("sampling needs a trained generator", found="none", remedy="Call fit(log) or load(path) first.")
+        return self._artifact
+
+    @property
+    def record(self) -> ReleaseRecord:
+        """What the release says about itself. Raises ReleaseError before `fit`."""
+        if self._record is None:
+            raise ReleaseError("a record needs a trained generator", found="none", remedy="Call fit(log) or load(path) first.")
+        return self._record
+
+    def _require_own_plan(self) -> None:
+        declared = (self.schema.source.population, self.schema.privacy.events_per_user)
+        if (self.plan.population, self.plan.events_per_user) != declared:
+            raise PlanError("a plan must be made for the schema that it is used with", found="another population or K",
+                            remedy="Make it with plan_release(schema, ...).")
+
+    def _require_budget(self, ledger: Ledger) -> None:
+        """The cap counts all releases of the source, this one included."""
+        if ledger.entries and ledger.entries[0].source != self.schema.source.name:
+            raise BudgetError("a ledger belongs to one source", found="another source's name in it",
+                              remedy="Correct [source] name or ledger.")
+        spent = ledger.counted()
+        before = Accountant(events_of(spent), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta) if spent else 0.0
+        after = Accountant((*events_of(spent), *self.plan.events()), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta)
+        cap = self.schema.source.epsilon_cap
+        if self.plan.is_private and after > cap:
+            raise BudgetError(
+                f"all releases of a source together must stay within epsilon_cap = {cap:g}",
+                found=f"{before:.3g} spent at delta {self.plan.delta:g}, {after:.3g} after this one",
+                remedy=f"About {max(0.0, cap - before):.2g} is left. Lower epsilon, or raise the cap with the privacy officer.")
+
+
+def key_path(schema: Schema) -> Path:
+    """The source's roles key, beside its ledger."""
+    return schema.ledger_path.with_name(f"{schema.ledger_path.name}.roles.key")
+
+
+def synthetic_ids(users: int) -> np.ndarray:
+    """Ids from the space that no real user has."""
+    from synthrec.data.sink import FIRST_ID
+
+    return FIRST_ID + 1 + np.arange(users, dtype=np.int64)
+
+
+def new_release_id() -> str:
+    """An id that says nothing."""
+    return secrets.token_hex(6)
+
+
+def chosen_device(device: str) -> str:
+    """`auto` takes a GPU where there is one. Raises PlanError for one that is not there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if there else "cpu"
+    if device not in ("cpu", "cuda") or (device == "cuda" and not there):
+        raise PlanError("device must be auto, cpu, or cuda where there is a GPU", found=device if there else f"{device}, and no GPU",
+                        remedy="Use --device auto.")
+    return device
