@@ -30,7 +30,7 @@ class UserOptimizer(DPOptimizer):    # type: ignore[misc]
 
     def clip_and_accumulate(self) -> None:
         """Zero the non-finite, then clip and sum as Opacus does."""
-        squares = torch.stack([rows.reshape(len(rows), -1).square().sum(dim=1) for rows in self.grad_samples]).sum(dim=0)
+        squares = torch.stack([rows.flatten(start_dim=1).square().sum(dim=1) for rows in self.grad_samples]).sum(dim=0)
         finite = torch.isfinite(squares)
         for parameter in self.params:
             rows = self._get_flat_grad_sample(parameter)
@@ -57,7 +57,7 @@ class PrivateCritic:
             real [any number, also 0, inputs]; fake [fakes_per_step, inputs].
         """
         self._optimizer.zero_grad()
-        softplus(-self._hooked(real)).sum().backward()
+        softplus(-self._hooked(real.detach().requires_grad_())).sum().backward()    # backward hooks want an input with a gradient
         self._optimizer.pre_step()
         for parameter, gradient in zip(self._hooked.parameters(), self._fake_gradients(fake), strict=True):
             parameter.grad += gradient

@@ -6,6 +6,9 @@ initialisation and synthetic users, never privacy noise (rule 7).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -34,12 +37,24 @@ def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, le
         tables = calibrate(generator, estimates=estimates, tables=starting_tables(estimates), rng=rng)
         advance(1)
     if plan.training is not None:
-        generator = play(generator, log, estimates=estimates, tables=tables, plan=plan, ledger=ledger, charge=charge, rng=rng,
-                         progress=progress)
+        with one_thread():
+            generator = play(generator, log, estimates=estimates, tables=tables, plan=plan, ledger=ledger, charge=charge, rng=rng,
+                             progress=progress)
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng)
             advance(1)
     return Artifact(schema=schema, plan=plan, catalogue=ids_only(catalogue), estimates=estimates, tables=tables, generator=generator.cpu())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The game's tensors are small: a second thread waits more than it works, and on a busy machine far more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
