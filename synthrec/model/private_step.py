@@ -1,16 +1,15 @@
 """One critic step by DP-SGD: the only place where a network sees real users.
 
 Formal guarantees: each user's gradient, over all their events at once, is made finite (else zero) and clipped to `clip_norm`; the sum
-gets Gaussian noise of `noise_multiplier` clip norms from a generator that the operating system seeded; the noisy sum is divided
-by the public expected batch size. The fakes' gradient is added afterwards, computed without hooks and without any factor of the
-real batch (rules 1, 2, 3, 7). An empty batch adds its noise and counts.
+gets Gaussian noise of `noise_multiplier` clip norms from the operating system's own randomness; the noisy sum is divided by the
+public expected batch size. The fakes' gradient is added afterwards, computed without hooks and without any factor of the real batch
+(rules 1, 2, 3, 7). An empty batch adds its noise and counts.
 
 Opacus's `make_private` would derive sampling rate and normaliser from the private number of users; its parts are used directly.
+Not its noise: torch's generator on a CPU keeps 32 bits of any seed, so few enough to try them all.
 """
 
 from __future__ import annotations
-
-import os
 
 import torch
 from opacus import GradSampleModule
@@ -19,6 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 
 from synthrec.model.critic import Critic
+from synthrec.privacy.noise import system_normal
 from synthrec.privacy.plan import Training
 
 GRADIENT_PENALTY = 1.0      # on fakes only: a penalty across or on real users would need noise of its own
@@ -26,7 +26,7 @@ WEIGHT_DECAY = 1e-4
 
 
 class UserOptimizer(DPOptimizer):    # type: ignore[misc]
-    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum."""
+    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum, and the operating system's noise."""
 
     def clip_and_accumulate(self) -> None:
         """Zero the non-finite, then clip and sum as Opacus does."""
@@ -36,6 +36,12 @@ class UserOptimizer(DPOptimizer):    # type: ignore[misc]
             rows = self._get_flat_grad_sample(parameter)
             parameter.grad_sample = torch.where(finite.reshape(-1, *[1] * (rows.dim() - 1)), rows, torch.zeros_like(rows))
         super().clip_and_accumulate()
+
+    def add_noise(self) -> None:
+        """The clipped sum with noise of `noise_multiplier` clip norms on each coordinate, drawn anew."""
+        for parameter in self.params:
+            noise = torch.as_tensor(system_normal(parameter.numel()) * (self.noise_multiplier * self.max_grad_norm), dtype=parameter.dtype)
+            parameter.grad = parameter.summed_grad + noise.reshape(parameter.shape).to(parameter.device)
 
 
 class PrivateCritic:
@@ -48,7 +54,7 @@ class PrivateCritic:
         inner = torch.optim.Adam(self._hooked.parameters(), lr=training.critic_rate, betas=(0.5, 0.9), weight_decay=WEIGHT_DECAY)
         self._optimizer = UserOptimizer(
             inner, noise_multiplier=training.noise_multiplier, max_grad_norm=training.clip_norm,
-            expected_batch_size=training.expected_batch_size, loss_reduction="mean", generator=noise_generator(device), secure_mode=True)
+            expected_batch_size=training.expected_batch_size, loss_reduction="mean")
 
     def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         """Learn to tell `real` users, drawn by Poisson sampling, from `fake` ones.
@@ -83,8 +89,3 @@ def shaped_like(critic: Critic) -> Critic:
     first, second = critic.body[0], critic.body[2]
     assert isinstance(first, torch.nn.Linear) and isinstance(second, torch.nn.Linear)
     return Critic(inputs=first.in_features, hidden=first.out_features)
-
-
-def noise_generator(device: torch.device) -> torch.Generator:
-    """torch's generator, seeded by the operating system; not a cryptographic one, which the report says."""
-    return torch.Generator(device=device).manual_seed(int.from_bytes(os.urandom(7), "big"))
