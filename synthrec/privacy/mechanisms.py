@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -76,21 +77,24 @@ def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray
 
     Guarantees: each row's integer vector has an L2 norm of at most LATTICE.
     """
-    rows = sp.csr_matrix(block, dtype=np.float64, copy=True) if sp.issparse(block) else np.array(block, dtype=np.float64)
-    values = rows.data if sp.issparse(rows) else rows
-    squares = rows.multiply(rows).sum(axis=1).A1 if sp.issparse(rows) else (values * values).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    rows: Any = sp.csr_matrix(block, dtype=np.float64, copy=True) if sp.issparse(block) else np.array(block, dtype=np.float64)
+    if sp.issparse(rows):
+        rows.sum_duplicates()       # parts of one cell, rounded one by one, could add up to more than the cell
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        squares = rows.multiply(rows).sum(axis=1).A1 if sp.issparse(rows) else (rows * rows).sum(axis=1)
         factor = np.where(np.isfinite(squares), np.minimum(1.0, norm / np.sqrt(squares)), 0.0)
     factor = np.where(squares > 0, factor, 0.0) * (LATTICE / norm * ROUNDING)
     if sp.issparse(rows):
         with np.errstate(invalid="ignore"):
             scaled = np.trunc(rows.data * np.repeat(factor, np.diff(rows.indptr)))
         scaled[~np.isfinite(scaled)] = 0
-        return np.bincount(rows.indices, weights=scaled, minlength=rows.shape[1]).astype(np.int64)
+        found: np.ndarray = np.bincount(rows.indices, weights=scaled, minlength=rows.shape[1]).astype(np.int64)
+        return found
     with np.errstate(invalid="ignore"):
         scaled = np.trunc(rows * factor[:, None])
     scaled[~np.isfinite(scaled)] = 0
-    return scaled.astype(np.int64).sum(axis=0)
+    summed: np.ndarray = scaled.astype(np.int64).sum(axis=0)
+    return summed
 
 
 def _add_noise(total: np.ndarray, *, scale: float) -> np.ndarray:
