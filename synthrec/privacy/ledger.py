@@ -1,8 +1,9 @@
 """What was ever asked of a source log: written ahead, never rewritten, one file per source across all releases.
 
 Guarantees: an entry is on disk (fsync) before the log is touched for it, so a crash counts as spent and nothing runs unpaid
-(rules 11, 12). Each line carries the hash of the line before: a removed, altered or reordered line is found. One process holds
-the ledger at a time. Entries hold public constants only, so the file may be shown to anybody.
+(rules 11, 12). Each line carries the hash of the line before: an altered, reordered or removed line is found, but not that the last
+lines are missing. One process holds the ledger at a time. Entries hold public constants only, and days instead of moments, since how
+long a step takes depends on the log: the file may be shown to anybody.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from synthrec.privacy.event import Event, PublicRecord
 
 FORMAT_VERSION = 1
 GENESIS = "0" * 64
+BEGINNING = b'{"format_version":'       # of every line
 Kind = Literal["release", "internal", "trial"]
 
 
@@ -105,10 +107,13 @@ class Ledger:
             except OSError:
                 raise BudgetError("one process at a time may spend from a source", found=f"{path.name} in use",
                                   remedy="Wait until the other `synthrec` has finished.") from None
-            _cut_torn_line(handle)
-            ledger = cls.read(path)
+            ledger = cls.read(path)         # verified before it is mended: another file by this name stays as it is
+            _mend_torn_line(handle, whole=len(ledger.entries))
             ledger._handle = handle
-            yield ledger
+            try:
+                yield ledger
+            finally:
+                ledger._handle = None       # its number may become another file's
         finally:
             os.close(handle)
 
@@ -117,7 +122,7 @@ class Ledger:
         if self._handle is None:
             raise BudgetError("a ledger must be open to be charged", found="one opened for reading", remedy="Use Ledger.open.")
         previous = self.entries[-1].hash if self.entries else GENESIS
-        sealed = entry.sealed(previous=previous, charged_utc=datetime.now(UTC).isoformat(timespec="seconds"))
+        sealed = entry.sealed(previous=previous, charged_utc=datetime.now(UTC).date().isoformat())
         try:
             line = sealed.model_dump_json().encode() + b"\n"
             if os.write(self._handle, line) != len(line):
@@ -173,18 +178,24 @@ def _runs(entries: tuple[Entry, ...]) -> list[tuple[tuple[str, ...], Entry, int]
     return runs
 
 
-def _cut_torn_line(handle: int) -> None:
-    """Drop what follows the last newline: `charge` never returned for it, so nothing ran on its account."""
-    size = os.fstat(handle).st_size
-    whole = os.pread(handle, size, 0).rfind(b"\n") + 1
-    if whole < size:
-        os.ftruncate(handle, whole)
+def _mend_torn_line(handle: int, *, whole: int) -> None:
+    """After the last newline: end an entry that is whole, drop a torn one, for which `charge` never returned."""
+    content = os.pread(handle, os.fstat(handle).st_size, 0)
+    end = content.rfind(b"\n") + 1
+    if end == len(content):
+        return
+    if content.count(b"\n") < whole:
+        os.write(handle, b"\n")
+    else:
+        os.ftruncate(handle, end)
+    os.fsync(handle)
 
 
 def _chain(lines: list[bytes], *, name: str) -> tuple[Entry, ...]:
-    """Parse and verify. What follows the last newline is a write that never succeeded, on whose account nothing ran."""
+    """Parse and verify. What follows the last newline counts if it is a whole entry; else it is a write that never succeeded."""
     entries: list[Entry] = []
-    for place, line in enumerate(lines[:-1], start=1):
+    torn = lines[-1][: len(BEGINNING)] == BEGINNING[: len(lines[-1])] and not _is_entry(lines[-1])
+    for place, line in enumerate(lines[:-1] if torn else lines, start=1):
         where = f"{name}, line {place}"
         try:
             entry = Entry.model_validate_json(line)
@@ -197,3 +208,11 @@ def _chain(lines: list[bytes], *, name: str) -> tuple[Entry, ...]:
                               remedy="Restore the ledger from a backup: entries may not be altered or lost.")
         entries.append(entry)
     return tuple(entries)
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        Entry.model_validate_json(line)
+    except ValidationError:
+        return False
+    return True
