@@ -27,6 +27,7 @@ from synthrec.errors import BudgetError, PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
+from synthrec.model.recipe import measures
 from synthrec.model.train import train
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
@@ -147,12 +148,14 @@ class Synthesizer:
 
     def _require_own_plan(self) -> None:
         declared = (self.schema.source.population, self.schema.privacy.events_per_user)
-        if (self.plan.population, self.plan.events_per_user) != declared:
-            raise PlanError("a plan must be made for the schema that it is used with", found="another population or K",
+        asked = {(each.name, each.sensitivity) for each in measures(self.schema, model=self.plan.model)}
+        if (self.plan.population, self.plan.events_per_user) != declared or {
+                (each.name, each.sensitivity) for each in self.plan.measurements} != asked:
+            raise PlanError("a plan must be made for the schema that it is used with", found="another population, K or set of measurements",
                             remedy="Make it with plan_release(schema, ...).")
 
     def _require_budget(self, ledger: Ledger) -> None:
-        """The cap counts all releases of the source, this one included."""
+        """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
         if ledger.entries and ledger.entries[0].source != self.schema.source.name:
             raise BudgetError("a ledger belongs to one source", found="another source's name in it",
                               remedy="Correct [source] name or ledger.")
@@ -160,7 +163,7 @@ class Synthesizer:
         before = Accountant(events_of(spent), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta) if spent else 0.0
         after = Accountant((*events_of(spent), *self.plan.events()), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta)
         cap = self.schema.source.epsilon_cap
-        if self.plan.is_private and after > cap:
+        if after > cap and (self.plan.is_private or not self.schema.source.public):
             raise BudgetError(
                 f"all releases of a source together must stay within epsilon_cap = {cap:g}",
                 found=f"{before:.3g} spent at delta {self.plan.delta:g}, {after:.3g} after this one",
