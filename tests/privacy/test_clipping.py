@@ -1,0 +1,128 @@
+"""One user moves a sum by at most the declared norm, whatever they hold. Teeth: sums that clip otherwise are caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from synthrec.privacy import mechanisms
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum, noisy_sum
+
+NORM = 2.5
+CHARGE = Charge(source="s", release_id="r", kind="release")
+Sum = Callable[[np.ndarray], np.ndarray]
+
+
+def odd_users() -> np.ndarray:
+    """Ordinary users, then one each of: nothing, NaN, infinite, huge, overflowing, tiny, 10,000 events in one cell, 100 times the norm."""
+    rng = np.random.default_rng(3)
+    users = rng.normal(0, 1, (14, 6))
+    users[6:] = 0
+    users[7, 2] = np.nan
+    users[8, :3] = (np.inf, -np.inf, 1)
+    users[9] = 1e150
+    users[10] = 1e300
+    users[11] = 1e-30
+    users[12, 4] = 10_000
+    users[13] = 100 * NORM / np.sqrt(6)
+    return users
+
+
+def most_moved(add_up: Sum) -> float:
+    """How far the sum moves, in norms, when the worst of the users leaves."""
+    users = odd_users()
+    whole = add_up(users).astype(np.float64)
+    moves = [np.linalg.norm(whole - add_up(np.delete(users, gone, axis=0))) for gone in range(len(users))]
+    return max((move if np.isfinite(move) else np.inf) for move in moves) / LATTICE
+
+
+def dense(users: np.ndarray) -> np.ndarray:
+    return lattice_sum(users, norm=NORM)
+
+
+def sparse(users: np.ndarray) -> np.ndarray:
+    return lattice_sum(sp.csr_matrix(users), norm=NORM)
+
+
+def in_parts(users: np.ndarray) -> np.ndarray:
+    """Each cell as two parts of opposite signs."""
+    rows, columns = np.indices(users.shape).reshape(2, -1)
+    with np.errstate(invalid="ignore"):
+        parts = np.stack([3 * users.ravel(), -2 * users.ravel()], axis=1).ravel()
+    offsets = np.arange(len(users) + 1) * 2 * users.shape[1]
+    return lattice_sum(sp.csr_matrix((parts, np.repeat(columns, 2), offsets), shape=users.shape), norm=NORM)
+
+
+def loosely(users: np.ndarray) -> np.ndarray:
+    """A saboteur: clips to 1.1 times the norm."""
+    return lattice_sum(users, norm=1.1 * NORM) * 1.1
+
+
+def per_event(users: np.ndarray) -> np.ndarray:
+    """A saboteur: clips each event (cell) instead of each user."""
+    return sum((lattice_sum(np.where(np.arange(6) == cell, users, 0), norm=NORM) for cell in range(6)), np.zeros(6))
+
+
+def unguarded(users: np.ndarray) -> np.ndarray:
+    """A saboteur: lets what is not finite through."""
+    with np.errstate(all="ignore"):
+        factor = np.minimum(1.0, NORM / np.sqrt((users**2).sum(axis=1)))
+        return (users * factor[:, None]).sum(axis=0) * LATTICE / NORM
+
+
+@pytest.mark.parametrize("add_up", [dense, sparse, in_parts])
+def test_removing_any_one_user_moves_the_clipped_sum_by_at_most_the_norm(add_up: Sum) -> None:
+    assert 0.99 < most_moved(add_up) <= 1.0
+
+
+@pytest.mark.parametrize("saboteur", [loosely, per_event, unguarded])
+def test_a_sum_that_clips_otherwise_is_caught(saboteur: Sum) -> None:
+    assert most_moved(saboteur) > 1.0
+
+
+def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> None:
+    users = odd_users()
+    sound = users[[0, 1, 2, 3, 4, 5, 11, 12, 13]]
+    for add_up in (dense, sparse):
+        assert (add_up(np.concatenate((sound, users[[7, 8, 10]]))) == add_up(sound)).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(hnp.arrays(np.float64, (1, 5), elements=st.floats(allow_nan=True, allow_infinity=True)), st.floats(1e-6, 1e6))
+def test_one_users_lattice_vector_never_exceeds_the_lattice(user: np.ndarray, norm: float) -> None:
+    for block in (user, sp.csr_matrix(user)):
+        moved = lattice_sum(block, norm=norm)
+        assert sum(int(step) ** 2 for step in moved) <= LATTICE**2
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float64, (4, 5), elements=st.floats(-100, 100)), st.floats(0.01, 1e3))
+def test_a_sum_is_the_sum_of_its_users_and_dense_is_sparse(users: np.ndarray, norm: float) -> None:
+    alone = sum(lattice_sum(user[None, :], norm=norm) for user in users)
+    assert (lattice_sum(users, norm=norm) == alone).all() and (lattice_sum(sp.csr_matrix(users), norm=norm) == alone).all()
+
+
+def test_rounding_loses_less_than_a_lattice_step_a_user_and_cell() -> None:
+    users = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 6))
+    assert np.abs(dense(users) * NORM / LATTICE - users.sum(axis=0)).max() <= 50 * NORM / LATTICE
+
+
+def test_noisy_sum_clips_before_it_adds_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: total.astype(float))
+    plan = GaussianSum(name="x", purpose="", unit="", sensitivity=NORM, noise_multiplier=1.0)
+
+    def released(users: np.ndarray) -> np.ndarray:
+        return noisy_sum(iter([users[:5], sp.csr_matrix(users[5:])]), plan=plan, size=6, ledger=ledger, charge=CHARGE).values * LATTICE / NORM
+
+    with Ledger.open(tmp_path / "l.jsonl") as ledger:
+        assert most_moved(lambda users: np.rint(released(users))) <= 1.0
+        monkeypatch.setattr(mechanisms, "lattice_sum", lambda block, *, norm: np.rint(lattice_sum(block, norm=1.1 * norm) * 1.1).astype(np.int64))
+        assert most_moved(released) > 1.05
