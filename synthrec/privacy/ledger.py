@@ -95,18 +95,8 @@ class Ledger:
     @contextmanager
     def open(cls, path: Path) -> Iterator[Ledger]:
         """Hold the ledger for spending; a new source starts an empty one. Nobody else can spend meanwhile."""
+        handle = _locked(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise BudgetError("the ledger must be writable", found=f"{path.name}: {error.strerror}",
-                              remedy="Make its folder writable, or correct [source] ledger.") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BudgetError("one process at a time may spend from a source", found=f"{path.name} in use",
-                                  remedy="Wait until the other `synthrec` has finished.") from None
             ledger = cls.read(path)         # verified before it is mended: another file by this name stays as it is
             _mend_torn_line(handle, whole=len(ledger.entries))
             ledger._handle = handle
@@ -114,6 +104,8 @@ class Ledger:
                 yield ledger
             finally:
                 ledger._handle = None       # its number may become another file's
+                if os.fstat(handle).st_size == 0:
+                    path.unlink()           # nothing was charged: a refused run leaves nothing behind
         finally:
             os.close(handle)
 
@@ -176,6 +168,25 @@ def _runs(entries: tuple[Entry, ...]) -> list[tuple[tuple[str, ...], Entry, int]
         else:
             runs.append((key, entry, event.count))
     return runs
+
+
+def _locked(path: Path) -> int:
+    """A handle on the ledger, made if need be, that nobody else can hold. Raises BudgetError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise BudgetError("the ledger must be writable", found=f"{path.name}: {error.strerror}",
+                          remedy="Make its folder writable, or correct [source] ledger.") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino != os.fstat(handle).st_ino:      # an empty one, removed by its holder between open and lock
+            raise FileNotFoundError
+    except OSError:
+        os.close(handle)
+        raise BudgetError("one process at a time may spend from a source", found=f"{path.name} in use",
+                          remedy="Wait until the other `synthrec` has finished.") from None
+    return handle
 
 
 def _mend_torn_line(handle: int, *, whole: int) -> None:
