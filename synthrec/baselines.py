@@ -35,6 +35,7 @@ def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> 
     for model, label in LABELS.items():
         place = folder.private / "baselines" / model
         if not place.exists():
+            progress.say(f"training the baseline {label} at the same epsilon, for the audit only")
             _train(folder, model=model, evidence=evidence, progress=progress)
         log = EventLog.concat(list(generate(Artifact.load(place), users=users, rng=np.random.default_rng())))
         arms[str(model)] = ArmInput(log=log, label=label, epsilon=evidence.release.epsilon, ledger_kind="internal")

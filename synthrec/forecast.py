@@ -15,7 +15,7 @@ from synthrec.privacy.plan import Plan
 TYPICAL_EVENTS = 0.5            # of K, kept per user: an assumption, and said to be one
 MEAN_ABSOLUTE_NORMAL = math.sqrt(2 / math.pi)
 MOST_ACTIVITY_NOISE = 0.5       # of the population: beyond, not even the number of events per user can be seen
-GOOD, FAIR = 0.15, 0.35         # expected total variation of popularity
+GOOD, FAIR, HOPELESS = 0.15, 0.35, 0.8     # expected total variation of popularity
 UNIT_WORDS = {
     "activity": "users in each bucket of activity",
     "ratings": "events at each rating",
@@ -68,9 +68,12 @@ def feasibility(plan: Plan, *, items: int) -> str:
     """One sentence."""
     require_feasible(plan)
     distance = popularity_error(plan, items=items)
+    kept = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
+    if distance > HOPELESS:
+        return (f"Only in part: noise drowns single items ({kept}). Ratings, activity and attributes will do, popularity and tastes will not; "
+                f"about {math.ceil(plan.population * distance / FAIR):,} users would do, or an epsilon of {plan.epsilon * distance / FAIR:.2g}.")
     words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
-    return (f"Yes; {words}: item popularity will be off by about {min(distance, 1):.2f} (total variation, before shrinkage, if users keep "
-            f"{TYPICAL_EVENTS * plan.events_per_user:.0f} events on average).")
+    return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {kept})."
 
 
 def popularity_error(plan: Plan, *, items: int) -> float:

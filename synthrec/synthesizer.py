@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,14 +76,14 @@ class Synthesizer:
         self.schema.require_served()
         self.schema.require_declared()
         self._require_own_plan()
+        device = chosen_device(device)
         catalogue = Catalogue.read(self.schema)
         with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self.schema.ledger_path) as ledger:
             self._require_budget(ledger)
             spill = keep.spill if keep else Path(scratch)
-            with progress.stage("read the log", total=1) as advance:
+            with progress.stage("read the log", total=1) as advance, _source_key(self.schema) as key:
                 everybody = read_log(log, self.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
-                                     role_key=load_or_create_key(key_path(self.schema)), audit_share=audit_share,
-                                     exclude_users=exclude_users, progress=progress)
+                                     role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(Role.MEMBER)
                 del everybody
                 advance(1)
@@ -90,7 +91,7 @@ class Synthesizer:
                 members.save(keep.bounded)
             charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release")
             self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
-                                   device=chosen_device(device), rng=np.random.default_rng(), progress=progress)
+                                   device=device, rng=np.random.default_rng(), progress=progress)
             self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
                                           audit_share=audit_share, synthetic_users=0, seed=None, commands=())
             self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
@@ -173,6 +174,19 @@ class Synthesizer:
 def key_path(schema: Schema) -> Path:
     """The source's roles key, beside its ledger."""
     return schema.ledger_path.with_name(f"{schema.ledger_path.name}.roles.key")
+
+
+@contextmanager
+def _source_key(schema: Schema) -> Iterator[bytes]:
+    """The roles key; one that is new goes again if the log cannot be read, so that a refused run leaves nothing behind."""
+    path = key_path(schema)
+    fresh = not path.exists()
+    try:
+        yield load_or_create_key(path)
+    except BaseException:
+        if fresh:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def synthetic_ids(users: int) -> np.ndarray:

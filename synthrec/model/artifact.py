@@ -67,6 +67,7 @@ class Artifact:
         }
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / TENSORS)
+            (folder / TENSORS).chmod(0o644)         # safetensors makes it for its owner only; it is there to be shared
             (folder / WORDS).write_text(json.dumps(words, indent=1), encoding="utf-8")
         except (OSError, SafetensorError):
             raise ReleaseError("the generator must be writable", found="a failed write", remedy="Free space on the output disk.") from None
