@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from sklearn.cluster import KMeans
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Embedding, ItemCategory, ItemNumber, ItemSet, Text
@@ -21,6 +22,7 @@ from synthrec.data.schema import Schema
 MOST_WORDS = 20         # of a set or categorical column: the ones that most items have
 LEAST_ITEMS = 3         # that a word must describe
 EMBEDDING_AXES = 8
+GROUPS = 16
 FARTHEST = 4.0          # standard deviations
 YEAR_IN_BRACKETS = re.compile(r"\((1[89]\d\d|20\d\d)\)")
 
@@ -55,11 +57,11 @@ class ItemFeatures:
 
 
 def catalogue_features(catalogue: Catalogue, schema: Schema) -> ItemFeatures:
-    """Features of each declared item attribute: words as 0 or 1, numbers as they are, of titles the year in brackets."""
+    """Features of each declared item attribute: words as 0 or 1, numbers as they are, of titles the year in brackets; then groups."""
     found = ItemFeatures(names=(), values=np.zeros((catalogue.size, 0)))
     for name, declared in schema.item_attributes.items():
         found = found.with_columns(**_columns(name, declared, catalogue.attributes.column(name).combine_chunks()))
-    return found
+    return found.with_columns(**_groups(found))
 
 
 def _columns(name: str, declared: object, cells: pa.Array) -> dict[str, np.ndarray]:
@@ -74,6 +76,16 @@ def _columns(name: str, declared: object, cells: pa.Array) -> dict[str, np.ndarr
         return {f"{name} year": _number(years)} if any(years) else {}
     assert isinstance(declared, Embedding)
     return _axes(name, cells)
+
+
+def _groups(described: ItemFeatures) -> dict[str, np.ndarray]:
+    """Membership in groups of items with like attributes: what sums of single attributes cannot say ("old *and* a western")."""
+    items = len(described.values)
+    rows = described.standardised(np.ones(items)).values
+    if items < 10 * GROUPS or len(np.unique(rows, axis=0)) < 2 * GROUPS:
+        return {}
+    group = KMeans(GROUPS, n_init=4, random_state=0).fit_predict(rows)
+    return {f"group {place + 1}": (group == place).astype(np.float64) for place in range(GROUPS)}
 
 
 def _texts(cells: pa.Array) -> list[str | None]:

@@ -54,8 +54,8 @@ def game(schema: Schema, *, model: Model) -> Game | None:
         return None
     population = schema.source.population
     rate = min(0.25, LARGEST_BATCH / population)
-    return Game(share=0.06, sampling_rate=rate, expected_batch_size=rate * population, steps=200, clip_norm=1.0, fakes_per_step=256,
-                critic_rate=2e-3, generator_rate=1e-3, critic_steps_per_generator_step=2, anchor_weight=10.0)
+    return Game(share=0.05, sampling_rate=rate, expected_batch_size=rate * population, steps=200, clip_norm=1.0, fakes_per_step=256,
+                critic_rate=2e-3, generator_rate=3e-4, critic_steps_per_generator_step=2, anchor_weight=10.0)
 
 
 def require_rating(schema: Schema) -> None:
