@@ -1,0 +1,165 @@
+"""A small log made of arrays, its schema and catalogue, a plan, and ways to look into a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
+from synthrec.model import calibration, game, measurements
+from synthrec.model.artifact import Artifact
+from synthrec.model.recipe import plan_release
+from synthrec.model.train import train
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, lattice_sum
+from synthrec.privacy.plan import Model, Plan
+from synthrec.progress import Progress
+
+ITEMS, K, USERS, STEPS = 40, 20, 90, 23
+START = 1_704_067_200       # 2024-01-01 UTC
+CONFIG = f"""
+[source]
+name = "small log"
+population = 2000
+ledger = "small.ledger.jsonl"
+epsilon_cap = 20.0
+[privacy]
+events_per_user = {K}
+unit = "user_id"
+[columns]
+user_id   = {{ role = "user" }}
+item_id   = {{ role = "item", catalogue = "items.csv" }}
+rating    = {{ type = "ordinal", min = 1, max = 5, step = 1 }}
+timestamp = {{ type = "datetime", unit = "s", zone = "Europe/Berlin", min = "2024-01-01", max = "2024-12-31" }}
+[users]
+table = "users.csv"
+gender = {{ type = "categorical", values = ["F", "M"] }}
+region = {{ type = "categorical", values = ["north", "south", "west"] }}
+[items]
+independent_of_log = true
+genres = {{ type = "set", separator = "|" }}
+year   = {{ type = "numeric" }}
+"""
+CHARGE = Charge(source="small log", release_id="r1", kind="release")
+
+
+def prepared(folder: Path) -> tuple[Schema, Catalogue]:
+    """Schema and catalogue on disk."""
+    rng = np.random.default_rng(0)
+    genres = np.array(["Drama", "War", "Comedy"])
+    pd.DataFrame({"item_id": np.arange(ITEMS) + 1, "year": rng.integers(1960, 2020, ITEMS),
+                  "genres": ["|".join(rng.choice(genres, 2, replace=False)) for _ in range(ITEMS)]}).to_csv(folder / "items.csv", index=False)
+    (folder / "synthrec.toml").write_text(CONFIG, encoding="utf-8")
+    schema = Schema.load(folder / "synthrec.toml")
+    return schema, Catalogue.read(schema)
+
+
+def make_log(*, users: int = USERS, seed: int = 0) -> EventLog:
+    """Random users; the last one is alone in picking the last item."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, K + 1, users)
+    items = [np.sort(rng.permutation(ITEMS - 1)[:count]) for count in counts]
+    items[-1][-1] = ITEMS - 1
+    total = int(counts.sum())
+    user = np.repeat(np.arange(users), counts)
+    time = START + rng.integers(0, 360 * 86_400, total)
+    return EventLog(offsets=np.concatenate(([0], np.cumsum(counts))), item=np.concatenate(items).astype(np.int32),
+                    rating=rng.integers(1, 6, total).astype(np.float32), time=time[np.lexsort((time, user))].astype(np.int64),
+                    attributes={"gender": rng.integers(0, 3, users).astype(np.int16), "region": rng.integers(0, 4, users).astype(np.int16)})
+
+
+def one_user(*, events: int, rating: float | None = None, item: int | None = None, seed: int = 0) -> EventLog:
+    """A user of any size, who may pick an item again and again, at one moment."""
+    rng = np.random.default_rng(seed)
+    return EventLog(offsets=np.array([0, events]),
+                    item=(np.arange(events) % ITEMS if item is None else np.full(events, item)).astype(np.int32),
+                    rating=(rng.integers(1, 6, events) if rating is None else np.full(events, rating)).astype(np.float32),
+                    time=np.full(events, START, dtype=np.int64),
+                    attributes={"gender": np.array([2], dtype=np.int16), "region": np.array([9], dtype=np.int16)})
+
+
+def without(log: EventLog, user: int) -> EventLog:
+    """The log without one user."""
+    return log.select(np.delete(np.arange(len(log.offsets) - 1), user))
+
+
+PLANS: dict[Model, Plan] = {}
+
+
+def make_plan(schema: Schema, *, model: Model = "gan") -> Plan:
+    """A plan with few steps; solved once, since every schema here is the same."""
+    plan = PLANS.setdefault(model, PLANS.get(model) or plan_release(schema, epsilon=5.0, delta=1e-4, model=model))
+    if plan.training is None:
+        return plan
+    return plan.model_copy(update={"training": plan.training.model_copy(update={"steps": STEPS, "fakes_per_step": 16})})
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer synthetic users inside calibration and standardisation: they are post-processing."""
+    monkeypatch.setattr(calibration, "USERS", 150)
+    monkeypatch.setattr(game, "STANDARD_USERS", 256)
+
+
+def trained(log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int = 0) -> tuple[Artifact, Ledger]:
+    """One training with fixed initialisation, and the ledger that it wrote."""
+    schema, catalogue = prepared(folder)
+    torch.manual_seed(seed)
+    with Ledger.open(schema.ledger_path) as ledger:
+        found = train(log, catalogue=catalogue, schema=schema, plan=plan or make_plan(schema), ledger=ledger, charge=CHARGE, device="cpu",
+                      rng=np.random.default_rng(seed), progress=Progress())
+    return found, ledger
+
+
+Replies = dict[str, np.ndarray]
+
+
+@contextmanager
+def answered(replies: Replies, *, totals: Replies | None = None) -> Iterator[None]:
+    """Inside, every noisy sum gives the reply of its name (the answer to the first log that asks); `totals` gets the clipped sums of the log."""
+    honest = measurements.noisy_sum
+
+    def reply(blocks: Any, *, plan: GaussianSum, size: int, ledger: Any, charge: Charge) -> Measurement:
+        total = np.zeros(size, dtype=np.int64)
+        for block in blocks:
+            total += lattice_sum(block, norm=plan.sensitivity)
+        if totals is not None:
+            totals[plan.name] = total
+        if plan.name not in replies:
+            noise = np.random.default_rng(len(plan.name)).normal(0, plan.noise_std, size)
+            replies[plan.name] = total * (plan.sensitivity / LATTICE) + noise
+        event = make_event(plan)
+        entry = charge.entry(mechanism=plan.name, event=event)
+        if isinstance(ledger, Ledger):
+            entry = ledger.charge(entry)
+        return Measurement(values=replies[plan.name], noise_std=plan.noise_std, entry=entry)
+
+    measurements.noisy_sum = reply
+    try:
+        yield
+    finally:
+        measurements.noisy_sum = honest
+
+
+def make_event(plan: GaussianSum) -> Any:
+    """What an honest noisy sum would charge."""
+    from synthrec.privacy.event import gaussian
+
+    return gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
+
+
+def clipped_sums(log: EventLog, *, schema: Schema, catalogue: Catalogue, plan: Plan, replies: Replies,
+                 measure: Callable[..., Any] = measurements.measure) -> Replies:
+    """The clipped lattice sum of each measurement of a log, when all released values are `replies`."""
+    totals: Replies = {}
+    with answered(replies, totals=totals):
+        measure(log, catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE, progress=Progress())
+    return totals

@@ -1,0 +1,162 @@
+"""Every planned measurement, through `measure` itself: its noise, its charge, its order. Teeth included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.schema import Schema
+from synthrec.model import measurements
+from synthrec.model.estimates import project_to_moment, project_to_simplex, shrunken_counts
+from synthrec.model.recipe import activity_edges
+from synthrec.model.tastes import from_half_vector, half_vectors
+from synthrec.privacy import mechanisms
+from synthrec.privacy.ledger import Entry, Ledger, events_of
+from synthrec.privacy.mechanisms import LATTICE, lattice_sum, noisy_sum
+from synthrec.progress import Progress
+from tests.model.small import CHARGE, Replies, answered, make_log, make_plan, prepared
+from tests.statistics_ import accepts_only_the_truth
+
+Source = tuple[Schema, Catalogue]
+
+
+class Free:
+    """A ledger for repeating one draw: nothing leaves the test."""
+
+    def charge(self, entry: Entry) -> Entry:
+        return entry
+
+
+def scales_as_planned(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Per measurement: is the noise of repeated draws of the planned scale?"""
+    schema, catalogue = source
+    found: dict[str, bool] = {}
+
+    def repeated(blocks: Iterator[Any], *, plan: Any, size: int, ledger: Any, charge: Any) -> Any:
+        kept = list(blocks)
+        exact = sum((lattice_sum(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64)) * plan.sensitivity / LATTICE
+
+        def noise() -> np.ndarray:
+            return noisy_sum(kept, plan=plan, size=size, ledger=Free(), charge=charge).values - exact       # type: ignore[arg-type]
+
+        found[plan.name] = accepts_only_the_truth(lambda: np.concatenate([noise() for _ in range(1 + 800 // size)]), plan.noise_std)
+        return noisy_sum(kept, plan=plan, size=size, ledger=ledger, charge=charge)
+
+    monkeypatch.setattr(measurements, "noisy_sum", repeated)
+    with Ledger.open(tmp_path / "l.jsonl") as ledger:
+        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"), ledger=ledger,
+                             charge=CHARGE, progress=Progress())
+    return found
+
+
+def test_every_measurement_has_the_planned_noise(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scales_as_planned(source, tmp_path, monkeypatch)
+    assert found == dict.fromkeys(["activity", "ratings", "items", "tastes", "attributes", "times"], True)
+
+
+def test_half_the_noise_is_caught_in_every_measurement(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = mechanisms._add_noise
+    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: honest(total, scale=scale / 2))
+    assert not any(scales_as_planned(source, tmp_path, monkeypatch).values())
+
+
+@pytest.mark.parametrize("model", ["marginals", "moments"])
+def test_measuring_charges_exactly_what_the_plan_lists_in_its_order(model: Any, tmp_path: Path) -> None:
+    schema, catalogue = prepared(tmp_path)
+    plan = make_plan(schema, model=model)
+    with Ledger.open(schema.ledger_path) as ledger:
+        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=plan, ledger=ledger, charge=CHARGE, progress=Progress())
+        assert events_of(ledger.entries) == plan.events()
+        assert [entry.mechanism for entry in ledger.entries] == [each.name for each in plan.measurements]
+
+
+def test_a_later_measurement_sees_an_earlier_one_only_as_released(source: Source) -> None:
+    """With the same replies, what is asked of one user does not depend on the log that the replies came from."""
+    schema, catalogue = source
+    plan, seen = make_plan(schema, model="moments"), list[Replies]()
+    for seed in (0, 1):
+        totals: Replies = {}
+        with answered({name: np.linspace(1, 9, size) for name, size in sizes_of(source).items()}, totals=totals):
+            measurements.measure(make_log(seed=0), catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE,     # type: ignore[arg-type]
+                                 progress=Progress())
+        seen.append(totals)
+        with answered(Replies()):
+            measurements.measure(make_log(seed=seed + 5), catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE,     # type: ignore[arg-type]
+                                 progress=Progress())
+    assert all(np.array_equal(seen[0][name], seen[1][name]) for name in seen[0])
+
+
+def sizes_of(source: Source) -> dict[str, int]:
+    schema, catalogue = source
+    replies: Replies = {}
+    with answered(replies):
+        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"), ledger=None,     # type: ignore[arg-type]
+                             charge=CHARGE, progress=Progress())
+    return {name: len(values) for name, values in replies.items()}
+
+
+@pytest.mark.parametrize("extreme", [-1e9, 0.0, 1e-12, 1e9])
+def test_any_answer_that_noise_may_give_makes_estimates(extreme: float, source: Source) -> None:
+    schema, catalogue = source
+    for odd, size in sizes_of(source).items():
+        with answered({odd: np.full(size, extreme)}):
+            found = measurements.measure(make_log(users=5), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"),
+                                         ledger=None, charge=CHARGE, progress=Progress())       # type: ignore[arg-type]
+        shares = [found.activity, found.rating_shares, found.frame.popularity, *found.attributes.values()]
+        assert all(np.isfinite(part).all() and part.min() >= 0 and part.sum() == pytest.approx(1) for part in shares), odd
+        assert found.moment is not None and np.isfinite(found.moment).all() and np.isfinite(found.frame.item_mean).all(), odd
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(hnp.arrays(np.float64, st.integers(1, 12), elements=finite))
+def test_projection_gives_shares_and_leaves_shares_alone(noisy: np.ndarray) -> None:
+    found = project_to_simplex(noisy)
+    assert (found >= 0).all() and found.sum() == pytest.approx(1)
+    assert project_to_simplex(found) == pytest.approx(found, abs=1e-12)
+    if noisy.sum() > 1e-3:
+        share = noisy / noisy.sum()
+        for corner in np.eye(len(noisy)):           # nearer than any mixture with a corner of the simplex
+            assert np.linalg.norm(found - share) <= np.linalg.norm(0.999 * found + 0.001 * corner - share) + 1e-9 * np.linalg.norm(share)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float64, (3, 4), elements=st.floats(-1, 1)))
+def test_half_vectors_keep_norms_and_come_back(rows: np.ndarray) -> None:
+    halves = half_vectors(rows)
+    assert np.linalg.norm(halves, axis=1) == pytest.approx((rows**2).sum(axis=1), abs=1e-12)
+    for row, half in zip(rows, halves, strict=True):
+        assert from_half_vector(half, size=4) == pytest.approx(np.outer(row, row), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.float64, 10, elements=st.floats(-5, 5)))
+def test_a_projected_moment_is_positive_semidefinite_and_a_moment_stays(half: np.ndarray) -> None:
+    found = project_to_moment(half, size=4)
+    assert np.linalg.eigvalsh(found).min() >= -1e-9
+    rows, columns = np.triu_indices(4)
+    again = found[rows, columns] * np.where(rows == columns, 1.0, np.sqrt(2.0))
+    assert project_to_moment(again, size=4) == pytest.approx(found, abs=1e-9)
+
+
+def test_shrinking_counts_helps_against_noise() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.lognormal(2, 1.5, 800)
+    noisy = true + rng.normal(0, 30, 800)
+    assert np.abs(shrunken_counts(noisy, noise_std=30.0) - true).mean() < 0.6 * np.abs(noisy - true).mean()
+
+
+@pytest.mark.parametrize("most", [1, 2, 20, 200, 5000])
+def test_activity_buckets_cover_one_to_k_once(most: int) -> None:
+    edges = activity_edges(most)
+    assert edges[0] == 1 and edges[-1] == most + 1 and all(low < high for low, high in zip(edges, edges[1:], strict=False))

@@ -1,0 +1,245 @@
+"""One critic step: clipped per user, noised, divided by a constant, fakes apart. Teeth: each rule is broken on purpose and caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from opacus.optimizers import DPOptimizer
+
+from synthrec.model import private_step
+from synthrec.model.critic import Critic
+from synthrec.model.pooling import pool_log
+from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.model.tastes import TasteFrame
+from synthrec.privacy.plan import Training
+from tests.model.small import ITEMS, make_log, one_user
+from tests.statistics_ import accepts_only_the_truth, draws_for_scale
+
+INPUTS, HIDDEN = 30, 48
+CLIP, EXPECTED, NOISE = 0.8, 50.0, 1.7
+CPU = torch.device("cpu")
+
+
+def training(**changes: float) -> Training:
+    return Training(**{**{"share": 0.1, "sampling_rate": 0.1, "expected_batch_size": EXPECTED, "steps": 20, "clip_norm": CLIP, "fakes_per_step": 8,
+                          "critic_rate": 1e-3, "generator_rate": 1e-3, "critic_steps_per_generator_step": 2, "anchor_weight": 1.0,
+                          "noise_multiplier": NOISE}, **changes})        # type: ignore[arg-type]
+
+
+class Step:
+    """A critic whose step can be looked at: its gradient comes back and its weights stay, times `scale` to make gradients large."""
+
+    def __init__(self, *, noise: float = 0.0, scale: float = 1.0, inputs: int = INPUTS, fakes: bool = True) -> None:
+        torch.manual_seed(4)
+        network = Critic(inputs=inputs, hidden=HIDDEN)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(scale)
+        self.critic = PrivateCritic(network, training=training(noise_multiplier=noise), device=CPU)
+        self.critic._optimizer.original_optimizer.step = lambda: None
+        if not fakes:       # they are added after the noise; beside large ones float32 would hide a small move
+            self.critic._fake_gradients = lambda fake: tuple(torch.zeros_like(parameter) for parameter in network.parameters())
+
+    def __call__(self, real: torch.Tensor, fake: torch.Tensor) -> np.ndarray:
+        self.critic.step(real, fake)
+        return torch.cat([parameter.grad.reshape(-1) for parameter in self.critic._hooked.parameters()]).double().numpy()
+
+
+def users(count: int, *, seed: int = 0) -> torch.Tensor:
+    return torch.randn((count, INPUTS), generator=torch.Generator().manual_seed(seed))
+
+
+NOBODY, FAKE, OTHER_FAKE = users(0), users(8, seed=1), users(8, seed=2)
+
+
+def odd_batch() -> torch.Tensor:
+    """Ordinary users and one each: NaN, infinite, huge, 100 times, all zero."""
+    batch = torch.cat([users(6), torch.full((5, INPUTS), 1.0)])
+    batch[6, 3], batch[7, 0], batch[8], batch[9], batch[10] = float("nan"), float("inf"), 1e30, 100.0, 0.0
+    return batch
+
+
+def most_moved(*, scale: float = 1.0) -> float:
+    """The longest move of the clipped sum, in clip norms, when one user leaves the batch."""
+    step, batch = Step(scale=scale, fakes=False), odd_batch()
+    whole = step(batch, FAKE)
+    moves = [np.linalg.norm(whole - step(torch.cat([batch[:gone], batch[gone + 1:]]), FAKE)) for gone in range(len(batch))]
+    return max(move if np.isfinite(move) else np.inf for move in moves) * EXPECTED / CLIP
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 10.0])
+def test_one_user_moves_the_gradient_by_at_most_the_clip_norm_over_the_constant(scale: float) -> None:
+    assert most_moved(scale=scale) <= 1 + 1e-4
+
+
+def loosely(self: UserOptimizer) -> None:
+    self.max_grad_norm = 1.1 * CLIP
+    HONEST_CLIPPING(self)
+
+
+HONEST_CLIPPING = UserOptimizer.clip_and_accumulate
+
+
+@pytest.mark.parametrize("saboteur", [loosely, DPOptimizer.clip_and_accumulate])
+def test_clipping_to_another_norm_or_letting_nan_through_is_caught(saboteur: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UserOptimizer, "clip_and_accumulate", saboteur)
+    assert most_moved(scale=10.0) > 1.05
+
+
+def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> None:
+    step, batch = Step(), odd_batch()
+    sound = torch.cat([batch[:6], batch[9:]])
+    assert np.array_equal(step(torch.cat([batch[6:8], sound]), FAKE), step(sound, FAKE))
+
+
+def test_the_sum_of_a_batch_is_the_sum_of_its_users() -> None:
+    step, batch = Step(), users(7)
+    nobody = step(NOBODY, FAKE)
+    alone = sum(step(user[None], FAKE) - nobody for user in batch)
+    assert step(batch, FAKE) - nobody == pytest.approx(alone, abs=1e-6)
+
+
+def frame() -> TasteFrame:
+    rng = np.random.default_rng(0)
+    return TasteFrame(features=rng.normal(0, 1, (ITEMS, 4)), item_mean=np.full(ITEMS, 3.0), popularity=np.full(ITEMS, 1 / ITEMS), rating_unit=1.0)
+
+
+def heavy_move(*, per_event: bool) -> float:
+    """How far a user of 10,000 events moves the sum, in clip norms."""
+    heavy = one_user(events=10_000, rating=5.0)
+    if per_event:       # the saboteur's critic sees each event as if it were a user
+        heavy = type(heavy)(offsets=np.arange(10_001), item=heavy.item, rating=heavy.rating,
+                            attributes={name: np.repeat(codes, 10_000) for name, codes in heavy.attributes.items()})
+    sizes = {"gender": 2, "region": 3}
+    rest, added = (torch.as_tensor(pool_log(log, frame=frame(), sizes=sizes, most_events=20)) for log in (make_log(), heavy))
+    step, fake = Step(inputs=rest.shape[1]), torch.zeros(8, rest.shape[1])
+    return float(np.linalg.norm(step(torch.cat([rest, added]), fake) - step(rest, fake)) * EXPECTED / CLIP)
+
+
+def test_a_user_of_ten_thousand_events_counts_as_one_user() -> None:
+    assert heavy_move(per_event=False) <= 1 + 1e-4
+    assert heavy_move(per_event=True) > 100
+
+
+def test_pooled_users_are_functions_of_their_own_events_to_the_last_bit() -> None:
+    log, sizes = make_log(users=40), {"gender": 2, "region": 3}
+    whole = pool_log(log, frame=frame(), sizes=sizes, most_events=20)
+    for user in (0, 17, 39):
+        alone = pool_log(log.select(np.array([user])), frame=frame(), sizes=sizes, most_events=20)
+        assert np.array_equal(alone[0], whole[user])
+
+
+def noise_is_as_planned(real: torch.Tensor) -> bool:
+    silent, noisy = Step(), Step(noise=NOISE)
+    without = silent(real, FAKE)
+    assert len(without) > draws_for_scale()
+    return accepts_only_the_truth(lambda: noisy(real, FAKE) - without, NOISE * CLIP / EXPECTED)
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_a_step_has_the_planned_noise_also_on_an_empty_batch(count: int) -> None:
+    assert noise_is_as_planned(users(count))
+
+
+def none(size: int) -> np.ndarray:
+    return np.zeros(size)
+
+
+def half(size: int) -> np.ndarray:
+    return 0.5 * np.random.default_rng().standard_normal(size)
+
+
+def fixed_seed(size: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(size)
+
+
+@pytest.mark.parametrize("saboteur", [none, half, fixed_seed])
+def test_noise_that_is_absent_halved_or_repeated_is_caught(saboteur: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private_step, "system_normal", saboteur)
+    assert not noise_is_as_planned(NOBODY)
+
+
+def skip_empty(self: UserOptimizer, closure: object = None) -> bool:
+    if len(self.grad_samples[0]) == 0:
+        for parameter in self.params:
+            parameter.grad = torch.zeros_like(parameter)
+        return True
+    return bool(HONEST_PRE_STEP(self, closure))
+
+
+HONEST_PRE_STEP = DPOptimizer.pre_step
+
+
+def test_an_empty_batch_that_is_skipped_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UserOptimizer, "pre_step", skip_empty)
+    assert not noise_is_as_planned(NOBODY)
+
+
+def test_an_empty_batch_moves_the_critic() -> None:
+    step = PrivateCritic(Critic(inputs=INPUTS, hidden=HIDDEN), training=training(), device=CPU)
+    before = [parameter.clone() for parameter in step._hooked.parameters()]
+    step.step(NOBODY, FAKE)
+    assert all(not torch.equal(old, new) for old, new in zip(before, step._hooked.parameters(), strict=True))
+
+
+def divides_by_the_constant() -> bool:
+    """Twice the users pull twice as hard, and one user more changes nobody's pull."""
+    step, batch = Step(), users(9)
+    nobody = step(NOBODY, FAKE)
+    once, twice = step(batch, FAKE) - nobody, step(torch.cat([batch, batch]), FAKE) - nobody
+    newcomer = users(1, seed=8)
+    one_more = step(torch.cat([batch, newcomer]), FAKE) - step(newcomer, FAKE)
+    return np.allclose(twice, 2 * once, atol=1e-6) and np.allclose(one_more, once, atol=1e-6) and float(np.abs(once).max()) > 1e-3
+
+
+def test_the_sum_is_divided_by_the_public_constant_whatever_the_batch() -> None:
+    assert divides_by_the_constant()
+
+
+def test_division_by_the_real_batch_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scale_grad(self: UserOptimizer) -> None:
+        for parameter in self.params:
+            parameter.grad /= max(1, len(parameter.grad_sample))
+
+    monkeypatch.setattr(UserOptimizer, "scale_grad", scale_grad)
+    assert not divides_by_the_constant()
+
+
+def fakes_are_apart() -> bool:
+    """Exchanging the fakes changes the gradient in the same way beside nobody, some, and many users of large gradients."""
+    step = Step(scale=3.0)
+    changes = [step(real, FAKE) - step(real, OTHER_FAKE) for real in (NOBODY, users(5), 50 * users(400, seed=6))]
+    return all(np.allclose(change, changes[0], atol=1e-5) for change in changes) and float(np.abs(changes[0]).max()) > 1e-3
+
+
+def test_the_fakes_pull_the_same_whatever_the_real_batch() -> None:
+    assert fakes_are_apart()
+
+
+def test_fakes_scaled_by_the_real_batch_or_its_clipping_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = PrivateCritic._fake_gradients
+
+    def by_batch(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        real = len(self._optimizer.grad_samples[0])
+        return tuple(gradient * (real / EXPECTED) for gradient in honest(self, fake))
+
+    def by_clipping(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows = torch.cat([rows.flatten(start_dim=1) for rows in self._optimizer.grad_samples], dim=1)
+        factor = (CLIP / rows.norm(dim=1)).clamp(max=1.0).mean() if len(rows) else torch.tensor(1.0)
+        return tuple(gradient * factor for gradient in honest(self, fake))
+
+    for saboteur in (by_batch, by_clipping):
+        monkeypatch.setattr(PrivateCritic, "_fake_gradients", saboteur)
+        assert not fakes_are_apart()
+
+
+def test_the_critic_scores_each_user_alone() -> None:
+    torch.manual_seed(0)
+    critic, batch = Critic(inputs=INPUTS, hidden=HIDDEN), users(12)
+    for mode in (critic.train(), critic.eval()):
+        assert torch.allclose(mode(batch), torch.cat([mode(user[None]) for user in batch]), atol=1e-6)
+    normed = torch.nn.Sequential(critic.body[0], torch.nn.BatchNorm1d(HIDDEN), *critic.body[1:]).train()      # the saboteur
+    assert not torch.allclose(normed(batch)[:6], normed(batch[:6]), atol=1e-3)

@@ -1,0 +1,128 @@
+"""Every measurement moves by at most its declared norm when a user leaves, and nobody else's part moves at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
+from synthrec.model import measurements
+from synthrec.model.recipe import COUNT_WEIGHT
+from synthrec.model.tastes import from_half_vector, half_vectors, taste_blocks, user_blocks
+from synthrec.model.times import time_vectors
+from synthrec.privacy.mechanisms import LATTICE
+from tests.model.small import ITEMS, K, Replies, clipped_sums, make_log, make_plan, one_user, without
+
+Source = tuple[Schema, Catalogue]
+NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times"}
+
+
+def neighbours() -> Iterator[tuple[EventLog, EventLog, EventLog]]:
+    """(log, the log without a user, that user), 24 times: ordinary users, the first, the last, and odd ones in between."""
+    for seed in range(14):
+        log = make_log(users=30, seed=seed)
+        gone = (0, 29, seed)[seed % 3]
+        yield log, without(log, gone), log.select(np.array([gone]))
+    odd = [one_user(events=1), one_user(events=K, rating=5.0), one_user(events=K, rating=1.0), one_user(events=10_000),
+           one_user(events=10_000, rating=5.0, item=3), one_user(events=500, rating=np.nan), one_user(events=7, rating=np.inf),
+           one_user(events=3, rating=1e30), one_user(events=ITEMS, rating=5.0), one_user(events=0)]
+    for place, user in enumerate(odd):
+        rest = make_log(users=30, seed=100 + place)
+        yield EventLog.concat([rest.select(np.arange(place)), user, rest.select(np.arange(place, 30))]), rest, user
+
+
+def most_moved(source: Source, *, measure: Callable[..., object] = measurements.measure) -> dict[str, float]:
+    """Per measurement, the longest move of the clipped sum in declared norms; infinite if others' parts moved with it."""
+    schema, catalogue = source
+    plan, replies, most = make_plan(schema, model="moments"), Replies(), dict[str, float]()
+    for log, rest, user in neighbours():
+        with np.errstate(invalid="ignore", over="ignore"):
+            whole, left, alone = (clipped_sums(part, schema=schema, catalogue=catalogue, plan=plan, replies=replies, measure=measure)
+                                  for part in (log, rest, user))
+        for name, total in whole.items():
+            move = float(np.linalg.norm((total - left[name]).astype(np.float64))) / LATTICE
+            others_moved = (total - left[name] != alone[name]).any()
+            most[name] = max(most.get(name, 0.0), np.inf if others_moved else move)
+    return most
+
+
+def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_elses_part(source: Source) -> None:
+    most = most_moved(source)
+    assert set(most) == NAMES
+    for name, move in most.items():
+        assert 0.1 < move <= 1.0, name
+
+
+def centred(log: EventLog, **options: object) -> np.ndarray:
+    """A saboteur: subtracts the mean over all users."""
+    found = time_vectors(log, **options)      # type: ignore[arg-type]
+    return found - found.mean(axis=0)
+
+
+def shares(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """A saboteur: divides by the number of users."""
+    for block in measurements_activity(log, edges=edges):
+        yield block / block.shape[0]
+
+
+measurements_activity = measurements.activity_vectors
+
+
+@pytest.mark.parametrize(("name", "place", "saboteur"), [("times", "time_vectors", centred), ("activity", "activity_vectors", shares)])
+def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, saboteur: object, source: Source,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurements, place, saboteur)
+    assert most_moved(source)[name] == np.inf
+
+
+def test_clipping_that_is_left_to_the_vectors_is_caught(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.model.small.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
+        np.asarray(block.sum(axis=0), dtype=np.float64).ravel(), posinf=0, neginf=0) * LATTICE / norm).clip(-2**60, 2**60).astype(np.int64))
+    most = most_moved(source)
+    assert most["items"] > 1.0 and most["ratings"] > 1.0
+
+
+def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source: Source) -> None:
+    schema, catalogue = source
+    plan, log = make_plan(schema, model="moments"), make_log(users=60, seed=9)
+    assert schema.rating is not None and schema.time is not None
+    vectors = {
+        "activity": measurements.activity_vectors(log, edges=(1, 5, 10, K + 1)),
+        "ratings": measurements.rating_vectors(log, levels=schema.rating.levels),
+        "attributes": measurements.attribute_vectors(log, sizes={"gender": 2, "region": 3}),
+        "times": (time_vectors(block, column=schema.time) for block in user_blocks(log)),
+    }
+    for name, blocks in vectors.items():
+        for block in blocks:
+            rows = block.toarray() if hasattr(block, "toarray") else block
+            assert (np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)).all(), name
+
+
+def test_the_item_norm_is_what_a_user_of_k_middling_events_needs(source: Source) -> None:
+    norm = make_plan(source[0], model="moments").measurement("items").sensitivity
+    assert norm == pytest.approx(np.sqrt(K) / COUNT_WEIGHT) and norm >= np.sqrt(K)
+
+
+def test_stacked_tastes_have_norm_below_one_and_half_vectors_keep_distances(source: Source) -> None:
+    schema, catalogue = source
+    seen: list[np.ndarray] = []
+
+    def look(log: EventLog, *, frame: object) -> Iterator[np.ndarray]:
+        for block in taste_blocks(log, frame=frame):       # type: ignore[arg-type]
+            seen.append(block)
+            yield block
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measurements, "taste_blocks", look)
+        clipped_sums(make_log(users=60), schema=schema, catalogue=catalogue, plan=make_plan(schema, model="moments"), replies={})
+    tastes = np.concatenate(seen)
+    assert (np.linalg.norm(tastes, axis=1) < 1).all() and np.linalg.norm(tastes, axis=1).max() > 0.05
+    halves = half_vectors(tastes)
+    assert np.linalg.norm(halves, axis=1) == pytest.approx((tastes**2).sum(axis=1))
+    assert from_half_vector(halves[3], size=tastes.shape[1]) == pytest.approx(np.outer(tastes[3], tastes[3]))
+    outer = (tastes[:, :, None] * tastes[:, None, :]).reshape(len(tastes), -1)
+    assert np.linalg.norm(halves[0] - halves[1]) == pytest.approx(np.linalg.norm(outer[0] - outer[1]))

@@ -1,0 +1,158 @@
+"""Nothing passes from the log to what is released but through a paid sum or a noised step: replay finds any other path.
+
+All answers are frozen (sums reply what they replied before, batches are empty, the noise is the same), so a training on the log and
+one on the log without a user must release the same arrays to the last bit. Teeth: unpaid paths are opened on purpose.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from synthrec.data.eventlog import EventLog
+from synthrec.model import game, private_step
+from synthrec.model import train as training
+from synthrec.model.artifact import Artifact
+from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.sampler import poisson_batches
+from tests.model.small import STEPS, USERS, Replies, answered, make_log, make_plan, prepared, quick, trained, without
+
+
+def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches without anybody, and the same noise in each training."""
+    rng = np.random.default_rng(0)
+
+    def empty(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        restart()
+        for batch in poisson_batches(users, sampling_rate=sampling_rate, steps=steps, rng=rng):
+            yield batch[:0]
+
+    def restart() -> None:
+        nonlocal rng
+        rng = np.random.default_rng(0)
+
+    monkeypatch.setattr(game, "poisson_batches", empty)
+    monkeypatch.setattr(private_step, "system_normal", lambda size: rng.standard_normal(size))
+    monkeypatch.setattr(game, "charged_epsilon", lambda *_, **__: 0.0)
+    quick(monkeypatch)
+
+
+def released(artifact: Artifact, ledger: Ledger, folder: Path) -> dict[str, bytes]:
+    """Every byte that such a training would release."""
+    folder.mkdir()
+    artifact.save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()} | {"ledger": str(ledger.entries).encode()}
+
+
+def differs(folder: Path) -> set[str]:
+    """What differs between a release from the log, from it without its last user (alone with an item), and from half of it."""
+    replies, outputs = Replies(), []
+    log = make_log()
+    for place, part in enumerate((log, without(log, USERS - 1), log.select(np.arange(USERS // 2)))):
+        source = folder / f"source{place}"
+        source.mkdir()
+        with answered(replies):
+            outputs.append(released(*trained(part, source), folder / f"out{place}"))
+    return {name for name in outputs[0] for other in outputs[1:] if outputs[0][name] != other[name]}
+
+
+def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze(monkeypatch)
+    assert differs(tmp_path) == set()
+
+
+HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = training.measure, training.play, game.pool_log
+
+
+def vocabulary_from_data(log: EventLog, **options: Any) -> Any:
+    """A saboteur: only items that somebody picked are known."""
+    found = HONEST_MEASURE(log, **options)
+    seen = np.isin(np.arange(len(found.frame.popularity)), log.item)
+    popularity = np.where(seen, found.frame.popularity, 1e-9)
+    return dataclasses.replace(found, frame=dataclasses.replace(found.frame, popularity=popularity / popularity.sum()))
+
+
+def activity_from_data(log: EventLog, **options: Any) -> Any:
+    """A saboteur: the true histogram of events per user."""
+    found = HONEST_MEASURE(log, **options)
+    counts = np.histogram(np.diff(log.offsets), bins=found.activity_edges)[0]
+    return dataclasses.replace(found, activity=counts / counts.sum())
+
+
+def started_from_data(generator: Any, log: EventLog, **options: Any) -> Any:
+    """A saboteur: one weight knows the number of users."""
+    found = HONEST_PLAY(generator, log, **options)
+    with torch.no_grad():
+        found.residual[0].bias[0] += 1e-3 * len(log.offsets)
+    return found
+
+
+def scaled_by_data(log: EventLog, **options: Any) -> Any:
+    """A saboteur: standardises the critic's inputs by the real users, and tells the fakes."""
+    pooled = HONEST_POOL(log, **options)
+    game.FARTHEST = float(np.abs(pooled[:, 0]).mean())
+    return pooled
+
+
+@pytest.mark.parametrize(("module", "name", "saboteur"), [
+    (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data), (training, "play", started_from_data),
+    (game, "pool_log", scaled_by_data)])
+def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze(monkeypatch)
+    monkeypatch.setattr(game, "FARTHEST", game.FARTHEST)
+    monkeypatch.setattr(module, name, saboteur)
+    assert differs(tmp_path)
+
+
+def test_one_user_more_changes_no_constant_of_the_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+    honest = private_step.PrivateCritic.step
+
+    def watched(self: Any, real: torch.Tensor, fake: torch.Tensor) -> None:
+        seen.append((len(fake), self._optimizer.expected_batch_size, self._optimizer.max_grad_norm, self._optimizer.noise_multiplier,
+                     self._optimizer.original_optimizer.param_groups[0]["lr"]))
+        honest(self, real, fake)
+
+    monkeypatch.setattr(private_step.PrivateCritic, "step", watched)
+    quick(monkeypatch)
+    runs = []
+    for place, users in enumerate((USERS, USERS + 1, 1)):
+        (tmp_path / str(place)).mkdir()
+        seen.clear()
+        trained(make_log(users=users), tmp_path / str(place))
+        runs.append(list(seen))
+    assert runs[0] == runs[1] == runs[2] and len(runs[0]) == STEPS
+    (tmp_path / "plan").mkdir()
+    schema, _ = prepared(tmp_path / "plan")
+    plan = make_plan(schema).training
+    assert plan is not None
+    assert runs[0][0] == (plan.fakes_per_step, plan.expected_batch_size, plan.clip_norm, plan.noise_multiplier, plan.critic_rate)
+
+
+def test_the_generators_step_sees_scores_of_fakes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real rows enter PrivateCritic.step and nothing else: rows marked by their values are looked for in everything scored."""
+    quick(monkeypatch)
+    pooled: list[np.ndarray] = []
+    scored: list[torch.Tensor] = []
+    honest_score = private_step.PrivateCritic.score
+
+    def pool(log: EventLog, **options: Any) -> np.ndarray:
+        pooled.append(HONEST_POOL(log, **options))
+        pooled[-1][:, 0] = 0.12345
+        return pooled[-1]
+
+    def score(self: Any, users: torch.Tensor) -> torch.Tensor:
+        scored.append(users.detach().clone())
+        return honest_score(self, users)
+
+    monkeypatch.setattr(game, "pool_log", pool)
+    monkeypatch.setattr(private_step.PrivateCritic, "score", score)
+    trained(make_log(), tmp_path)
+    assert len(pooled) == 1 and len(scored) == STEPS // 2
+    assert all(len(rows) == 16 and len(rows[:, 0].unique()) > 1 for rows in scored)
