@@ -1,6 +1,7 @@
 """From judged rows to at most K events of each privacy unit, in SQL that names no column of the log.
 
-`source.py` has turned the log into the table `judged`: one row per event with `unit` and `account` (text or null), `item`
+`source.py` has turned the log into the table `judged`: one row per event with `unit` and `account` (text or null; one column where
+the user is the unit), `item`
 (row of the catalogue or null), `rating` (level on the declared scale or null), `second` (within the declared window or null),
 `rating_read` (does the cell hold a number?) and `moment` (the cell as a number of seconds, milliseconds or whatever it was).
 
@@ -19,7 +20,7 @@ PLACE_ORDER = "place, second, item, rating"     # within a user by time; nothing
 
 def reasons(schema: Schema) -> dict[str, str]:
     """Why a row is not used, as name -> SQL condition; a row counts for the first that holds."""
-    found = {"no user": "unit IS NULL OR account IS NULL", "item not in the catalogue": "item IS NULL"}
+    found = {"no user": _nobody(schema), "item not in the catalogue": "item IS NULL"}
     if schema.rating is not None:
         found["rating off the declared scale"] = "rating IS NULL"
     if schema.time is not None:
@@ -28,50 +29,60 @@ def reasons(schema: Schema) -> dict[str, str]:
 
 
 def usable(schema: Schema) -> str:
-    """Rows that no reason excludes; without repeats, one random row of each (unit, item)."""
+    """Rows that no reason excludes, units as numbers."""
     keep = " AND ".join(f"NOT ({condition})" for condition in reasons(schema).values())
-    rows = f"SELECT unit, item, rating, second FROM judged WHERE {keep}"
-    if schema.repeats:
-        return rows
-    return _drawn(rows, per="unit, item", most=1)
+    return f"SELECT code, item, rating, second FROM judged JOIN names USING (unit) WHERE {keep}"
 
 
-def bounded(schema: Schema, *, events_per_user: int | None) -> str:
-    """At most K random events per unit; None keeps all. Run it once into a table: each run draws anew."""
-    rows = usable(schema)
-    if events_per_user is None:
-        return rows
-    return _drawn(rows, per="unit", most=events_per_user)
+def bounded(schema: Schema, *, events_per_user: int | None, part: int, parts: int) -> str:
+    """Events of every `parts`-th unit, from `usable`: without repeats one random row of each (unit, item), then at most K of them.
+
+    Run it once into a table: each run draws anew. None for K keeps all. A part holds whole units, so parts bound memory only.
+    """
+    rows = f"SELECT * FROM usable WHERE code % {parts} = {part}"
+    if not schema.repeats:
+        rows = _drawn(rows, per="code, item", most=1)
+    return rows if events_per_user is None else _drawn(rows, per="code", most=events_per_user)
 
 
 def _drawn(rows: str, *, per: str, most: int) -> str:
     # DuckDB refuses random() inside the window, so each row carries its draw into it
-    return (f"SELECT unit, item, rating, second FROM (SELECT *, row_number() OVER (PARTITION BY {per} ORDER BY draw) AS place"
+    return (f"SELECT code, item, rating, second FROM (SELECT *, row_number() OVER (PARTITION BY {per} ORDER BY draw) AS place"
             f" FROM (SELECT *, random() AS draw FROM ({rows}))) WHERE place <= {int(most)}")
 
 
+NAMES = "SELECT unit, row_number() OVER () AS code FROM (SELECT DISTINCT unit FROM judged WHERE unit IS NOT NULL)"
 UNITS = """
-    SELECT unit, events, row_number() OVER (ORDER BY draw) - 1 AS place
-    FROM (SELECT unit, count(*) AS events, random() AS draw FROM bounded GROUP BY unit)
+    SELECT unit, code, events, row_number() OVER (ORDER BY draw) - 1 AS place
+    FROM (SELECT code, count(*) AS events, random() AS draw FROM bounded GROUP BY code) JOIN names USING (code)
 """
-EVENTS = f"SELECT place, item, rating, second FROM bounded JOIN units USING (unit) ORDER BY {PLACE_ORDER}"
+EVENTS = f"SELECT place, item, rating, second FROM bounded JOIN units USING (code) ORDER BY {PLACE_ORDER}"
 
 
-def attributes(count: int) -> str:
+def attributes(schema: Schema, *, count: int) -> str:
     """One row per unit, in order of place, from `people(account, a0, a1, ...)`: any one value where there are several."""
     values = ", ".join(f"any_value(a{place}) AS a{place}" for place in range(count))
-    return (f"SELECT place, {values} FROM units LEFT JOIN (SELECT DISTINCT unit, account FROM judged) USING (unit)"
-            f" LEFT JOIN people USING (account) GROUP BY place ORDER BY place")
+    accounts = "units" if _one_account(schema) else "units LEFT JOIN (SELECT DISTINCT unit, account FROM judged) AS owned USING (unit)"
+    joined = f"{accounts} LEFT JOIN people ON people.account = {'unit' if _one_account(schema) else 'owned.account'}"
+    return f"SELECT place, {values} FROM {joined} GROUP BY place ORDER BY place"
 
 
 def whole_columns(schema: Schema) -> str:
     """One row of flags over the whole log: is there any row, any user, any readable cell per column, and which time unit fits?"""
-    flags = {"rows": "count(*) > 0", "user": "bool_or(unit IS NOT NULL AND account IS NOT NULL)", "item": "bool_or(item IS NOT NULL)",
+    flags = {"rows": "count(*) > 0", "user": f"bool_or(NOT ({_nobody(schema)}))", "item": "bool_or(item IS NOT NULL)",
              "rating_read": "bool_or(rating_read)", "rating": "bool_or(rating IS NOT NULL)",
              "time_read": "bool_or(moment IS NOT NULL)", "time": "bool_or(second IS NOT NULL)"}
     if schema.time is not None:
         flags |= {f"fits_{unit}": f"bool_or({_inside('moment', unit, schema.time)})" for unit in UNITS_PER_SECOND}
     return f"SELECT {', '.join(f'coalesce({flag}, false) AS {name}' for name, flag in flags.items())} FROM judged"
+
+
+def _nobody(schema: Schema) -> str:
+    return "unit IS NULL" if _one_account(schema) else "unit IS NULL OR account IS NULL"
+
+
+def _one_account(schema: Schema) -> bool:
+    return schema.privacy.unit == schema.user
 
 
 def _inside(moment: str, unit: str, time: Datetime) -> str:

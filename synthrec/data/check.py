@@ -78,8 +78,7 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue, *, spill: Path, exc
     """
     with source.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
         require_usable(con, schema)
-        con.raw_sql(f"CREATE TABLE bounded AS {bounding.bounded(schema, events_per_user=None)}")
-        con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
+        source.bound_rows(con, schema, events_per_user=None)
         dropped = _dropped(con, schema)
         rows, users = _one(con, "SELECT count(*), count(DISTINCT unit) FROM judged")
         events, items = _one(con, "SELECT count(*), count(DISTINCT item) FROM bounded")

@@ -18,7 +18,8 @@ import pyarrow as pa
 from synthrec.errors import DataError
 
 THREADS = 2
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "1500MB"
+INTERRUPTED = "Query interrupted"      # what DuckDB makes of Ctrl-C
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
-    """Re-raise what DuckDB, Arrow and the file system say as DataError.
+    """Re-raise what DuckDB, Arrow and the file system say as DataError, and their word for Ctrl-C as what it was.
 
     Args:
         unknown_type: what the expression library raises for a column type that it does not know.
@@ -57,12 +58,16 @@ def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
     except unknown_type:
         raise DataError("the columns of the log must be numbers, text or times", found="a column of another type",
                         remedy="Convert it, or write the log as CSV.") from None
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error) == INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
         raise       # our own query is wrong
-    except duckdb.OutOfMemoryException:
-        raise DataError("reading needs room for temporary files", found="memory and the spill folder full",
-                        remedy="Free some space on the disk that holds the output folder.") from None
-    except (duckdb.Error, pa.ArrowException):
+    except (duckdb.Error, pa.ArrowException) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or "could not write" in str(error).lower():
+            raise DataError("reading needs room for temporary files", found="memory or the disk full",
+                            remedy="Free some space on the disk that holds the output folder.") from None
         raise DataError("every file of the log must be a whole, readable table, each line with as many fields as the header",
                         found="damaged content, or another format than the name says", remedy="Export it again as UTF-8.") from None
     except OSError as error:

@@ -56,15 +56,22 @@ def require_columns(wanted: Iterable[str], present: Iterable[str], *, where: str
                         remedy="Correct the names in the configuration, or check that the first line holds column names.")
 
 
-def find_files(log: Path | str) -> tuple[TableFile, ...]:
-    """Files that a path, a glob or a folder stands for, in order of name. Raises DataError."""
+def find_files(log: Path | str, *, beside: Iterable[Path | None] = ()) -> tuple[TableFile, ...]:
+    """Files that a path, a glob or a folder stands for, in order of name. Raises DataError.
+
+    A folder and a glob leave out `beside` (the catalogue, the user table) and tables that are called users or items.
+    """
+    if not isinstance(log, (str, Path)):
+        raise DataError("the log must be a path, a glob, a folder or a pandas, polars, Arrow or Ibis table",
+                        found=f"a {type(log).__name__}", remedy="Convert it to one of these.")
     path = Path(log)
     if path.is_dir():
-        paths = sorted(inner for inner in path.iterdir() if _format(inner) and inner.is_file() and not inner.name.startswith("."))
+        paths = [inner for inner in path.iterdir() if _format(inner) and inner.is_file() and not inner.name.startswith(".")]
+        paths = _events_only(paths, beside)
     elif path.exists():
         paths = [path]
     else:
-        paths = sorted(Path(found) for found in glob.glob(str(log)))
+        paths = _events_only([found for name in glob.glob(str(log)) if (found := Path(name)).is_file()], beside)
     if not paths:
         raise DataError("the log must be a file, a glob or a folder with files", found=f"nothing at {path.name or path}",
                         remedy=f"Give the path of {_formats()} files.")
@@ -104,6 +111,11 @@ def file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError("every input must be a readable file", found=f"{path.name}: {error.strerror or 'unreadable'}",
                         remedy="Check the path and the permissions.") from None
+
+
+def _events_only(paths: list[Path], beside: Iterable[Path | None]) -> list[Path]:
+    others = {path.resolve() for path in beside if path is not None}
+    return sorted(path for path in paths if path.resolve() not in others and not set(path.name.lower().split(".")) & {"users", "items"})
 
 
 def _format(path: Path) -> str | None:

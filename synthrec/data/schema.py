@@ -87,6 +87,8 @@ class Schema(Declared):
         units = {name for name, column in self.columns.items() if isinstance(column, Unit)}
         if units - {self.privacy.unit} or self.privacy.unit not in units | {self.user}:
             raise ValueError('privacy.unit must be the user column, or the one column with role = "unit"')
+        if self.user in self.users.attributes or self.item in self.items.attributes:
+            raise ValueError("the id column of a table is no attribute of it")
         return self
 
     @classmethod

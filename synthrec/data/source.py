@@ -39,6 +39,7 @@ from synthrec.errors import DataError
 from synthrec.progress import Progress
 
 BATCH_ROWS = 1 << 18
+ROWS_AT_ONCE = 4_000_000         # what the windows of bounding hold in memory with ease
 Log = Any       # a path, glob or folder, or a pandas, polars, pyarrow or Ibis table
 
 
@@ -72,8 +73,7 @@ def read_log(
     """
     with judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
         require_usable(con, schema)
-        con.raw_sql(f"CREATE TABLE bounded AS {bounding.bounded(schema, events_per_user=events_per_user)}")
-        con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
+        bound_rows(con, schema, events_per_user=events_per_user)
         units = con.con.sql("SELECT unit, events FROM units ORDER BY place").to_arrow_table()
         if len(units) == 0:
             raise DataError("the log must hold at least one usable event", found="none that satisfies all declarations at once",
@@ -101,7 +101,7 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-        parts = _open(con, log, [name], progress=Progress(), where="the table")
+        parts = _open(con, log, [name], where="the table")
         known = _union([part.select(text=_identifier(part[name]), number=_number(part[name].cast("string"))) for part in parts])
         known = known.filter(known.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
@@ -118,10 +118,10 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
     with _database(spill) as con:
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
         con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
-        parts = _open(con, log, [*schema.kept_columns], progress=progress, where="the log")
-        read = _union([part.select(unit=_identifier(part[schema.privacy.unit]), account=_identifier(part[schema.user]),
-                                   key=_identifier(part[schema.item]), **_rating(part, schema), **_moment(part, schema))
-                       for part in parts])
+        parts = _open(con, log, [*schema.kept_columns], where="the log", progress=progress,
+                      beside=(schema.catalogue_path, schema.users_path))
+        read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
+                                   **_moment(part, schema)) for part in parts])
         if exclude_users is not None:
             read = _without(con, read, exclude_users)
         items = con.table("items")
@@ -129,7 +129,8 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
         yield con
 
 
-def _open(con: Any, log: Log, wanted: list[str], *, progress: Progress, where: str) -> list[Any]:
+def _open(con: Any, log: Log, wanted: list[str], *, where: str, progress: Progress = Progress(),     # noqa: B008
+          beside: tuple[Path | None, ...] = ()) -> list[Any]:
     """Ibis tables with the wanted columns, all of them present, one per physical form; other columns are dropped and said once."""
     if isinstance(log, ibis.Table):
         require_columns(wanted, log.columns, where=where)
@@ -140,7 +141,7 @@ def _open(con: Any, log: Log, wanted: list[str], *, progress: Progress, where: s
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
         return [ibis.memtable(to_arrow(log, wanted))]
-    files = find_files(log)
+    files = find_files(log, beside=beside)
     for file in files:
         file.require(wanted)
     _say_dropped([name for file in files for name in file.columns], wanted, progress)
@@ -178,12 +179,19 @@ def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
 def _identifier(column: Any) -> Any:
     """The same spelling as `identifiers.canonical`."""
     kind = column.type()
+    if kind.is_integer():
+        return column.cast("string")
     if kind.is_floating():
         finite = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
         exact = ibis.ifelse(finite.abs() < identifiers.EXACT_BELOW, finite, ibis.null(kind))
         column = ibis.ifelse(exact == exact.floor(), exact.try_cast("int64").cast("string"), finite.cast("string"))
     text = column.cast("string").strip().re_replace(identifiers.WHOLE_AS_FLOAT, r"\1")
     return ibis.ifelse(text.lower().isin(identifiers.NO_VALUE), ibis.null("string"), text)
+
+
+def _people(source: Any, schema: Schema) -> dict[str, Any]:
+    unit = {"unit": _identifier(source[schema.privacy.unit])}
+    return unit if schema.privacy.unit == schema.user else {**unit, "account": _identifier(source[schema.user])}
 
 
 def _rating(source: Any, schema: Schema) -> dict[str, Any]:
@@ -239,9 +247,20 @@ def _without(con: Any, read: Any, exclude_users: Path) -> Any:
         lines = exclude_users.read_text(encoding="utf-8-sig").splitlines()
     gone = identifiers.canonical(pa.array(lines, pa.string())).drop_null()
     out = con.create_table("opted_out", ibis.memtable(pa.table({"id": gone})))
-    named = read.account.isin(out.id) | read.unit.isin(out.id)
+    named = read.unit.isin(out.id) | read.account.isin(out.id) if "account" in read.columns else read.unit.isin(out.id)
     units = read.filter(named).select("unit").distinct()
     return read.anti_join(units, "unit")        # rows without a unit are dropped later
+
+
+def bound_rows(con: Any, schema: Schema, *, events_per_user: int | None) -> None:
+    """Make the tables `bounded` (events) and `units` of a database with `judged`."""
+    con.raw_sql(f"CREATE TABLE names AS {bounding.NAMES}")
+    con.raw_sql(f"CREATE TABLE usable AS {bounding.usable(schema)}")
+    con.raw_sql("CREATE TABLE bounded AS SELECT * FROM usable WHERE false")
+    parts = 1 + con.con.sql("SELECT count(*) FROM usable").fetchall()[0][0] // ROWS_AT_ONCE
+    for part in range(parts):
+        con.raw_sql(f"INSERT INTO bounded {bounding.bounded(schema, events_per_user=events_per_user, part=part, parts=parts)}")
+    con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
 
 
 def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
@@ -254,13 +273,13 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
                    for place, (name, attribute) in enumerate(declared.items())}
         return part.select(account=_identifier(part[schema.user]), **columns)
 
-    parts = _open(con, schema.users_path, [schema.user, *declared], progress=Progress(), where="the user table")
+    parts = _open(con, schema.users_path, [schema.user, *declared], where="the user table")
     con.create_table("people", _union([read(part) for part in parts]))
-    rows = con.con.sql(bounding.attributes(len(declared))).to_arrow_table()
+    rows = con.con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
     return {name: attribute.encode(rows[f"a{place}"].combine_chunks()) for place, (name, attribute) in enumerate(declared.items())}
 
 
 @contextmanager
 def _database(spill: Path) -> Iterator[Any]:
-    with embedded(spill) as con, library_errors(IbisError):
+    with library_errors(IbisError), embedded(spill) as con:
         yield ibis.duckdb.from_connection(con)

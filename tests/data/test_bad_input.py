@@ -92,6 +92,11 @@ def test_a_broken_file_is_refused_without_a_word_of_its_content(broken: str, tmp
     assert found in str(refused(make(tmp_path), tmp_path))
 
 
+def test_what_is_neither_a_path_nor_a_table_is_refused(tmp_path: Path) -> None:
+    for log in ([{"user_id": MARK}], {"user_id": [MARK]}, 7, None):
+        assert "found a " in str(refused(log, tmp_path))
+
+
 def test_one_broken_file_among_good_ones_is_refused(tmp_path: Path) -> None:
     (folder := tmp_path / "log").mkdir()
     marked_csv(folder / "a.csv")

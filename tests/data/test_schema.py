@@ -123,6 +123,8 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
     ('["F", "M"]', '[]', "[users] gender, values", "at least 1"),
     ("bins = 10", "bins = 101", "[users] age", "bins must be at most"),
     ("max = 100", "max = 0", "[users] age", "max must be above min"),
+    ("gender = {", "user_id = {", "[file]", "no attribute of it"),
+    ("title  = {", "item_id = {", "[file]", "no attribute of it"),
     ('type = "set"', 'type = "bag"', "[items] genres", "'embedding'"),
     ("independent_of_log = true", 'independent_of_log = "yes"', "[items] independent_of_log", "boolean"),
 ])

@@ -22,6 +22,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.sink import write_log
 from synthrec.data.source import read_log
+from synthrec.data.store import EventWriter
 from synthrec.errors import DataError, ReleaseError
 from tests.data import small
 from tests.data.small import START, config
@@ -170,9 +171,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(suffix: str, tmp_path: Path) -> 
 
 def test_a_disk_that_fills_while_the_bounded_log_is_stored_is_said_too(tmp_path: Path) -> None:
     schema, catalogue = small.prepared(tmp_path)
-    frame = small.events(users=500)
-    with pytest.raises(DataError, match="free space"), a_full_disk(10_000):
-        read_log(frame, schema, catalogue, spill=tmp_path / "spill", store=tmp_path / "store", events_per_user=5)
+    with pytest.raises(DataError, match="Free some space"), a_full_disk(10_000):
+        read_log(small.events(users=500), schema, catalogue, spill=tmp_path / "spill", store=tmp_path / "store", events_per_user=5)
+    with pytest.raises(OSError), a_full_disk(10_000), EventWriter(np.full(900, 5), store=tmp_path / "store", rating=True, time=True):
+        pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items.csv", "users.csv"]
 
 

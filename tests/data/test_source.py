@@ -84,6 +84,17 @@ def test_every_format_gives_the_same_log(form: str, tmp_path: Path) -> None:
     assert (log.offsets.dtype, log.item.dtype, log.rating.dtype, log.time.dtype) == (np.int64, np.int32, np.float32, np.int64)
 
 
+def test_a_folder_may_also_hold_the_catalogue_and_the_user_table(tmp_path: Path) -> None:
+    text = config(("items.csv", "films.csv"))
+    small.write_tables(tmp_path)
+    (tmp_path / "films.csv").write_bytes((tmp_path / "items.csv").read_bytes())
+    _csv(events(), tmp_path / "log.csv")
+    for log in (tmp_path, str(tmp_path / "*.csv")):
+        assert people(read(log, tmp_path, text)) == people(read(events(), tmp_path, text))
+    (tmp_path / "films.csv").unlink()
+    assert columns_of(tmp_path) == tuple((name, "text") for name in events().columns)
+
+
 def test_columns_of_names_columns_and_physical_types(tmp_path: Path) -> None:
     frame = events()
     assert columns_of(FORMATS["csv"](frame, tmp_path)) == tuple((name, "text") for name in frame.columns)
@@ -105,6 +116,16 @@ def test_which_events_a_user_keeps_is_a_fair_draw(tmp_path: Path) -> None:
     kept = np.bincount(read(frame, tmp_path, without_tables(), events_per_user=1).item, minlength=4)
     assert np.abs(kept - 1_000).max() < 5.5 * np.sqrt(4_000 * 0.25 * 0.75)      # false alarm below 1e-6
     assert kept.sum() == 4_000
+
+
+def test_bounding_in_parts_is_bounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.concat([events(), events(seed=1)])
+    options = {"events_per_user": 5, "role_key": b"k" * 32}
+    whole = read(frame, tmp_path, **options)
+    monkeypatch.setattr("synthrec.data.source.ROWS_AT_ONCE", 30)
+    parts = read(frame, tmp_path, **options)
+    assert np.diff(parts.offsets).tolist() == np.diff(whole.offsets).tolist() == [5] * 20
+    assert all(len(set(parts.item[start:start + 5])) == 5 for start in parts.offsets[:-1])
 
 
 def test_users_come_in_an_order_that_tells_nothing_of_the_file(tmp_path: Path) -> None:

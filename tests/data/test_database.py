@@ -1,0 +1,49 @@
+"""DuckDB's own words never reach the operator, and Ctrl-C stays Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from synthrec.data.database import embedded, library_errors
+from synthrec.errors import DataError
+
+SECRET = "zqx"
+
+
+@pytest.mark.parametrize("error", [
+    duckdb.ConversionException(SECRET), duckdb.InvalidInputException(SECRET), duckdb.IOException(f"Could not write {SECRET}"),
+    duckdb.OutOfMemoryException(SECRET), pa.ArrowInvalid(SECRET), OSError(28, SECRET), KeyError(SECRET),
+])
+def test_what_libraries_say_is_replaced(error: Exception) -> None:
+    with pytest.raises(DataError) as caught, library_errors(KeyError):
+        raise error
+    assert caught.value.__suppress_context__
+    assert isinstance(error, OSError) or SECRET not in str(caught.value)
+
+
+def test_our_own_bugs_are_not_dressed_as_bad_data(tmp_path: Path) -> None:
+    with pytest.raises(duckdb.CatalogException), library_errors(KeyError), embedded(tmp_path / "spill") as con:
+        con.execute("SELECT * FROM nothing")
+    with pytest.raises(RuntimeError, match="ours"), library_errors(KeyError):
+        raise RuntimeError("ours")
+    assert not (tmp_path / "spill").exists()
+
+
+def test_an_interrupted_query_is_an_interruption_and_leaves_nothing(tmp_path: Path) -> None:
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), library_errors(KeyError), embedded(tmp_path / "spill") as con:
+        con.execute("SELECT count(*) FROM range(200000) a, range(200000) b WHERE hash(a.range + b.range) = 7").fetchall()
+    assert not (tmp_path / "spill").exists()
+
+
+def test_nothing_is_fetched_from_a_network_and_the_folder_is_private(tmp_path: Path) -> None:
+    with embedded(tmp_path / "spill") as con:
+        assert con.execute("SELECT current_setting('autoinstall_known_extensions')").fetchall() == [(False,)]
+        assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "spill").iterdir()] == ["0o700"]
