@@ -92,7 +92,7 @@ class Artifact:
             return cls(schema=Schema.model_validate(words["schema"]), plan=Plan.model_validate_json(json.dumps(words["plan"])),
                        catalogue=Catalogue.from_json(words["catalogue"]), estimates=estimates, tables=tables,
                        generator=_generator(_part(arrays, "generator")))
-        except (OSError, SafetensorError, ValidationError, KeyError, TypeError, ValueError, RuntimeError):
+        except (OSError, SafetensorError, ValidationError, LookupError, TypeError, ValueError, RuntimeError):
             raise ReleaseError("a release must hold a whole generator", found=f"{WORDS} or {TENSORS} missing or altered",
                                remedy="Copy the release again from where it was made.") from None
 
