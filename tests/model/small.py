@@ -56,8 +56,9 @@ def prepared(folder: Path) -> tuple[Schema, Catalogue]:
     """Schema and catalogue on disk."""
     rng = np.random.default_rng(0)
     genres = np.array(["Drama", "War", "Comedy"])
-    pd.DataFrame({"item_id": np.arange(ITEMS) + 1, "year": rng.integers(1960, 2020, ITEMS),
-                  "genres": ["|".join(rng.choice(genres, 2, replace=False)) for _ in range(ITEMS)]}).to_csv(folder / "items.csv", index=False)
+    items = pd.DataFrame({"item_id": np.arange(ITEMS) + 1, "year": rng.integers(1960, 2020, ITEMS),
+                          "genres": ["|".join(rng.choice(genres, 2, replace=False)) for _ in range(ITEMS)]})
+    items.to_csv(folder / "items.csv", index=False)
     (folder / "synthrec.toml").write_text(CONFIG, encoding="utf-8")
     schema = Schema.load(folder / "synthrec.toml")
     return schema, Catalogue.read(schema)
@@ -124,7 +125,7 @@ Replies = dict[str, np.ndarray]
 
 @contextmanager
 def answered(replies: Replies, *, totals: Replies | None = None) -> Iterator[None]:
-    """Inside, every noisy sum gives the reply of its name (the answer to the first log that asks); `totals` gets the clipped sums of the log."""
+    """Inside, every noisy sum gives the reply of its name (the answer to the first log that asks); `totals` gets the clipped sums."""
     honest = measurements.noisy_sum
 
     def reply(blocks: Any, *, plan: GaussianSum, size: int, ledger: Any, charge: Charge) -> Measurement:

@@ -91,7 +91,8 @@ def test_paying_afterwards_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("crash_at", "charged"), [(0, 10), (12, 20), (22, 23)])
-def test_a_crash_in_the_game_has_spent_the_block_it_was_in(crash_at: int, charged: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_the_game_has_spent_the_block_it_was_in(crash_at: int, charged: int, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
 
     def crashing(users: int, **options: Any) -> Iterator[np.ndarray]:

@@ -42,7 +42,8 @@ def scales_as_planned(source: Source, tmp_path: Path, monkeypatch: pytest.Monkey
 
     def repeated(blocks: Iterator[Any], *, plan: Any, size: int, ledger: Any, charge: Any) -> Any:
         kept = list(blocks)
-        exact = sum((lattice_sum(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64)) * plan.sensitivity / LATTICE
+        steps = sum((lattice_sum(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64))
+        exact = steps * plan.sensitivity / LATTICE
 
         def noise() -> np.ndarray:
             return noisy_sum(kept, plan=plan, size=size, ledger=Free(), charge=charge).values - exact       # type: ignore[arg-type]

@@ -23,10 +23,9 @@ CLIP, EXPECTED, NOISE = 0.8, 50.0, 1.7
 CPU = torch.device("cpu")
 
 
-def training(**changes: float) -> Training:
-    return Training(**{**{"share": 0.1, "sampling_rate": 0.1, "expected_batch_size": EXPECTED, "steps": 20, "clip_norm": CLIP, "fakes_per_step": 8,
-                          "critic_rate": 1e-3, "generator_rate": 1e-3, "critic_steps_per_generator_step": 2, "anchor_weight": 1.0,
-                          "noise_multiplier": NOISE}, **changes})        # type: ignore[arg-type]
+def training(*, noise: float = NOISE) -> Training:
+    return Training(share=0.1, sampling_rate=0.1, expected_batch_size=EXPECTED, steps=20, clip_norm=CLIP, fakes_per_step=8,
+                    critic_rate=1e-3, generator_rate=1e-3, critic_steps_per_generator_step=2, anchor_weight=1.0, noise_multiplier=noise)
 
 
 class Step:
@@ -38,7 +37,7 @@ class Step:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.mul_(scale)
-        self.critic = PrivateCritic(network, training=training(noise_multiplier=noise), device=CPU)
+        self.critic = PrivateCritic(network, training=training(noise=noise), device=CPU)
         self.critic._optimizer.original_optimizer.step = lambda: None
         if not fakes:       # they are added after the noise; beside large ones float32 would hide a small move
             self.critic._fake_gradients = lambda fake: tuple(torch.zeros_like(parameter) for parameter in network.parameters())
@@ -104,7 +103,8 @@ def test_the_sum_of_a_batch_is_the_sum_of_its_users() -> None:
 
 def frame() -> TasteFrame:
     rng = np.random.default_rng(0)
-    return TasteFrame(features=rng.normal(0, 1, (ITEMS, 4)), item_mean=np.full(ITEMS, 3.0), popularity=np.full(ITEMS, 1 / ITEMS), rating_unit=1.0)
+    return TasteFrame(features=rng.normal(0, 1, (ITEMS, 4)), item_mean=np.full(ITEMS, 3.0), popularity=np.full(ITEMS, 1 / ITEMS),
+                      rating_unit=1.0)
 
 
 def heavy_move(*, per_event: bool) -> float:

@@ -36,7 +36,8 @@ def integrated_delta(noise: float, rate: float, epsilon: float) -> float:
     without = stats.norm.pdf(x, 0, noise)
     mixed = (1 - rate) * without + rate * stats.norm.pdf(x, 1, noise)
     step = x[1] - x[0]
-    return float(max(np.maximum(0, mixed - math.exp(epsilon) * without).sum(), np.maximum(0, without - math.exp(epsilon) * mixed).sum()) * step)
+    growth = math.exp(epsilon)
+    return float(step * max(np.maximum(0, one - growth * other).sum() for one, other in ((mixed, without), (without, mixed))))
 
 
 @pytest.mark.parametrize("noise", [0.4, 1.0, 5.0])

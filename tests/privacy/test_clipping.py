@@ -120,9 +120,11 @@ def test_noisy_sum_clips_before_it_adds_noise(monkeypatch: pytest.MonkeyPatch, t
     plan = GaussianSum(name="x", purpose="", unit="", sensitivity=NORM, noise_multiplier=1.0)
 
     def released(users: np.ndarray) -> np.ndarray:
-        return noisy_sum(iter([users[:5], sp.csr_matrix(users[5:])]), plan=plan, size=6, ledger=ledger, charge=CHARGE).values * LATTICE / NORM
+        found = noisy_sum(iter([users[:5], sp.csr_matrix(users[5:])]), plan=plan, size=6, ledger=ledger, charge=CHARGE)
+        return found.values * LATTICE / NORM
 
     with Ledger.open(tmp_path / "l.jsonl") as ledger:
         assert most_moved(lambda users: np.rint(released(users))) <= 1.0
-        monkeypatch.setattr(mechanisms, "lattice_sum", lambda block, *, norm: np.rint(lattice_sum(block, norm=1.1 * norm) * 1.1).astype(np.int64))
+        monkeypatch.setattr(mechanisms, "lattice_sum",
+                            lambda block, *, norm: np.rint(lattice_sum(block, norm=1.1 * norm) * 1.1).astype(np.int64))
         assert most_moved(released) > 1.05

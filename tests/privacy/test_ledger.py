@@ -207,7 +207,8 @@ def test_a_ledger_says_days_and_no_moments_since_running_times_depend_on_the_log
 @settings(max_examples=30, deadline=None)
 @given(charges=st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-9, 1), st.integers(1, 10**6), st.floats(0, 0.5),
                                   st.text(max_size=20)), min_size=1, max_size=5))
-def test_what_is_charged_is_read_back(charges: list[tuple[float, float, int, float, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_charged_is_read_back(charges: list[tuple[float, float, int, float, str]],
+                                      tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("ledger") / "a.jsonl"
     with Ledger.open(path) as ledger:
         for noise, rate, count, extra, name in charges:
