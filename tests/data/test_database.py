@@ -37,9 +37,9 @@ def test_our_own_bugs_are_not_dressed_as_bad_data(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_query_is_an_interruption_and_leaves_nothing(tmp_path: Path) -> None:
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt), library_errors(KeyError), embedded(tmp_path / "spill") as con:
-        con.execute("SELECT count(*) FROM range(30000) a, range(30000) b WHERE hash(a.range + b.range) = 7").fetchall()
+        con.execute("SELECT count(*) FROM range(20000) a, range(20000) b WHERE hash(a.range + b.range) = 7").fetchall()
     assert not (tmp_path / "spill").exists()
 
 

@@ -23,7 +23,7 @@ from tests.conftest import shared_data
 from tests.data import small
 from tests.data.small import CONFIG, START, config, events, people, read, without_tables
 
-SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _csv(frame: pd.DataFrame, path: Path) -> Path:
