@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["gan", "moments", "marginals"])
     parser.add_argument("--out", type=Path, default=HERE / "results")
     asked = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
     for seed in asked.seeds:
         found = cell(asked.log, data=asked.data, seed=seed, epsilon=asked.epsilon, models=asked.models)

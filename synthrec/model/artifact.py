@@ -50,8 +50,7 @@ class Artifact:
         arrays |= {f"estimates.{name}": getattr(estimates, name) for name in ("activity", "levels", "rating_shares")}
         arrays |= {f"tables.{name}": getattr(tables, name) for name in ("item_mean", "log_weight", "cuts")}
         arrays |= {f"attribute.{place}": shares for place, shares in enumerate(estimates.attributes.values())}
-        if estimates.moment is not None:
-            arrays["estimates.moment"] = estimates.moment
+        arrays |= {f"estimates.{name}": array for name in ("moment", "taste_variance") if (array := getattr(estimates, name)) is not None}
         if times is not None:
             arrays |= {f"times.{name}": getattr(times, name) for name in ("start", "span", "hour")}
         words = {
@@ -86,7 +85,7 @@ class Artifact:
                 frame=frame, feature_names=tuple(words["features"]), activity_edges=tuple(words["activity_edges"]),
                 attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},
                 times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
-                **({"moment": None} | _part(arrays, "estimates")))
+                **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")))
             tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=float(words["rating_noise"]),
                                 **_part(arrays, "tables"))
             return cls(schema=Schema.model_validate(words["schema"]), plan=Plan.model_validate_json(json.dumps(words["plan"])),

@@ -18,7 +18,8 @@ from synthrec.model.population import Conditions, condition_vectors, draw_condit
 from synthrec.model.tastes import taste_blocks
 
 USERS = 3000
-ROUNDS = 4
+ROUNDS = 6
+GAIN_POWER = 0.6            # of a ratio of variances: a little over 1/2, since the estimators shrink more than they should
 CELLS = 3_000_000           # users times items of a popularity round
 LEAST_RATING_NOISE = 0.3    # in quarters of the scale
 
@@ -31,7 +32,7 @@ def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables,
         behaviour = behave(generator, latent, conditions=conditions, estimates=estimates)
         tables = tables.with_(log_weight=_popular(behaviour, conditions, tables=tables, estimates=estimates))
         log, tables = _rated(behaviour, conditions, tables=tables, estimates=estimates, rng=rng)
-        if estimates.moment is not None:
+        if estimates.taste_variance is not None:
             _match_tastes(generator, log, estimates=estimates)
     return tables
 
@@ -97,12 +98,11 @@ def _rated(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables, 
 
 def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates) -> None:
     """Scale bias, slopes and tilts, one number each, towards the measured variance of each."""
-    assert estimates.moment is not None
+    assert estimates.taste_variance is not None
     frame = estimates.frame
-    rows = np.concatenate(list(taste_blocks(log, frame=frame)))
-    found, wanted = (rows**2).mean(axis=0), np.diag(estimates.moment)
+    found = (np.concatenate(list(taste_blocks(log, frame=frame))) ** 2).mean(axis=0)
     count = frame.features.shape[1]
     gain = generator.gain.double().cpu().numpy()
-    for part in (slice(0, 1), slice(1, count + 1), slice(count + 1, None)):
-        gain[part] *= np.sqrt(np.clip(wanted[part].sum() / max(found[part].sum(), 1e-12), 0.5, 2.0))
+    for part, wanted in zip((slice(0, 1), slice(1, count + 1), slice(count + 1, None)), estimates.taste_variance, strict=True):
+        gain[part] *= np.clip(wanted / max(found[part].sum(), 1e-12), 0.5, 2.0) ** GAIN_POWER
     generator.gain.copy_(torch.as_tensor(np.clip(gain, 0.1, 6.0), dtype=generator.gain.dtype))

@@ -22,6 +22,7 @@ PRIOR_ITEMS = 5000              # items that the prior of counts is fitted on, a
 RATING_VARIANCE = 1.1           # of one rating around its item's mean, in squared quarters of the scale
 LEAST_PRIOR_VARIANCE = 0.005
 SLOPE_PENALTY = 5.0
+LEAST_TRACE = 1e-4              # of a second moment, in squared taste norms
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Estimates:
 
     Shapes:
         activity float64[len(activity_edges) - 1]; levels, rating_shares float64[L]; moment float64[D, D], D = frame.size, the second
-        moment of stacked tastes, or None; attributes name -> float64[size + 1]. Shares sum to 1.
+        moment of stacked tastes, or None; taste_variance float64[3] of bias, slopes and tilts, or None; attributes name -> float64[size + 1]. Shares sum to 1.
     """
 
     frame: TasteFrame
@@ -40,6 +41,7 @@ class Estimates:
     levels: np.ndarray
     rating_shares: np.ndarray
     moment: np.ndarray | None
+    taste_variance: np.ndarray | None
     attributes: dict[str, np.ndarray]
     times: TimeTables | None
 
@@ -113,10 +115,25 @@ def project_to_simplex(noisy: np.ndarray) -> np.ndarray:
 
 
 def project_to_moment(half: np.ndarray, *, size: int) -> np.ndarray:
-    """The nearest positive semi-definite matrix to a noisy second moment.
+    """The nearest positive semi-definite matrix to a noisy second moment that has the same trace.
+
+    Without the trace, cutting off negative eigenvalues would add the positive half of the noise to every variance.
 
     Shapes:
         float64[D (D + 1) / 2] -> float64[D, D].
     """
     values, vectors = np.linalg.eigh(from_half_vector(half, size=size))
-    return (vectors * np.maximum(values, 0)) @ vectors.T
+    total = max(float(values.sum()), LEAST_TRACE)
+    return np.asarray((vectors * (total * project_to_simplex(values * (total / values.sum()) if values.sum() > 0 else values))) @ vectors.T)
+
+
+def taste_variances(half: np.ndarray, *, size: int) -> np.ndarray:
+    """Variance of bias, of all slopes and of all tilts, before any projection: unbiased but for a floor.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[3].
+    """
+    diagonal = np.diag(from_half_vector(half, size=size))
+    count = (size - 1) // 2
+    parts = [diagonal[:1].sum(), diagonal[1 : count + 1].sum(), diagonal[count + 1 :].sum()]
+    return np.maximum(parts, LEAST_TRACE)

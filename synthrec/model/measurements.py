@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.estimates import Estimates, estimate_items, project_to_simplex, project_to_moment
+from synthrec.model.estimates import Estimates, estimate_items, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import catalogue_features
 from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
@@ -67,7 +67,7 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=unit)
         return Estimates(
             frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active), levels=rating.levels, rating_shares=shares,
-            moment=_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
+            **_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
             times=_times(log, paid=paid, schema=schema))
 
 
@@ -105,12 +105,13 @@ def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.nd
     yield vectors
 
 
-def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame, users: float) -> np.ndarray | None:
+def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame, users: float) -> dict[str, np.ndarray | None]:
     """Second moment of stacked tastes, over the noisy number of active users that the activity histogram paid for."""
     if not paid.plan.has("tastes"):
-        return None
-    half = paid.ask("tastes", (half_vectors(block) for block in taste_blocks(log, frame=frame)), size=frame.size * (frame.size + 1) // 2)
-    return project_to_moment(half.values / users, size=frame.size)
+        return {"moment": None, "taste_variance": None}
+    size = frame.size
+    half = paid.ask("tastes", (half_vectors(block) for block in taste_blocks(log, frame=frame)), size=size * (size + 1) // 2).values / users
+    return {"moment": project_to_moment(half, size=size), "taste_variance": taste_variances(half, size=size)}
 
 
 def _attributes(log: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.ndarray]:

@@ -19,9 +19,9 @@ import scipy.sparse as sp
 from synthrec.data.eventlog import EventLog
 
 BLOCK_USERS = 1024
-BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 15.0, 40.0
-BIAS_WEIGHT = 0.3           # of the intercept, which varies more than the slopes
-RATING_NORM = 0.5           # slopes and weighted intercept are clipped to this
+BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
+BIAS_WEIGHT = 0.5           # of the intercept, which varies more than the slopes
+RATING_NORM = 0.7           # slopes and weighted intercept are clipped to this
 CHOICE_NORM = 1.0           # the tilt is clipped to this
 HALF = 0.7                  # norm of either half in the stack, so that a stack of two full halves has norm below 1
 
