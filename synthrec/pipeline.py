@@ -60,8 +60,15 @@ def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
 
 
 def sample(release: Path, *, users: int, out: Path, seed: int | None = None, progress: Progress = SILENT) -> Path:
-    """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing."""
-    _write(Synthesizer.load(release), users=users, events=out, people=_beside(out), seed=seed, progress=progress)
+    """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing.
+
+    Written to share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at.
+    """
+    synthesizer, folder = Synthesizer.load(release), open_folder(release)
+    joins = out.resolve() == folder.events.resolve()
+    _write(synthesizer, users=users, events=out, people=folder.users if joins else _beside(out), seed=seed, progress=progress)
+    if joins:
+        folder.write(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}))
     return out
 
 

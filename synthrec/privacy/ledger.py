@@ -182,11 +182,21 @@ def _locked(path: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.stat().st_ino != os.fstat(handle).st_ino:      # an empty one, removed by its holder between open and lock
             raise FileNotFoundError
+        _sync_folder(path.parent)
     except OSError:
         os.close(handle)
         raise BudgetError("one process at a time may spend from a source", found=f"{path.name} in use",
                           remedy="Wait until the other `synthrec` has finished.") from None
     return handle
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is on disk when its name is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _mend_torn_line(handle: int, *, whole: int) -> None:

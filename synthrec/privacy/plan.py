@@ -17,6 +17,7 @@ from synthrec.privacy.mechanisms import GaussianSum
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10          # training steps per ledger entry, at most
+LARGEST_EPSILON = 50.0
 
 
 class Measure(PublicRecord):
@@ -138,6 +139,9 @@ def _training(game: Game | None, *, share: float, scale: float) -> Training | No
 def _require_budget(*, epsilon: float, delta: float, population: int) -> None:
     if not epsilon > 0:
         raise PlanError("epsilon must be above 0", found=f"{epsilon:g}", remedy="Common values lie between 1 and 8.")
+    if LARGEST_EPSILON < epsilon < math.inf:
+        raise PlanError(f"epsilon must be at most {LARGEST_EPSILON:g}", found=f"{epsilon:g}",
+                        remedy="Beyond, nobody is protected and the accountants do not end. Common values lie between 1 and 8.")
     if not 0 < delta < 1 / population:
         raise PlanError(f"delta must be above 0 and below 1 / population = {1 / population:.3g}", found=f"{delta:g}",
                         remedy="A common choice is a tenth of 1 / population or less.")

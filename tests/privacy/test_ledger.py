@@ -144,13 +144,13 @@ def test_a_second_holder_is_refused_in_this_process_and_in_another(path: Path) -
 def test_an_entry_is_on_disk_before_the_first_user_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(module.os, "fsync", lambda handle: (real(handle), order.append("on disk"))[0])
 
     def users() -> Iterator[np.ndarray]:
         order.append(f"looked at with {len(Ledger.read(path).entries)} entries")
         yield np.ones((2, 3))
 
     with Ledger.open(path) as ledger:
+        monkeypatch.setattr(module.os, "fsync", lambda handle: (real(handle), order.append("on disk"))[0])
         noisy_sum(users(), plan=PLAN, size=3, ledger=ledger, charge=CHARGE)
     assert order == ["on disk", "looked at with 5 entries"]
 

@@ -61,6 +61,11 @@ def test_an_epsilon_that_buys_nothing_is_refused(epsilon: float) -> None:
         solved(epsilon=epsilon)
 
 
+def test_an_epsilon_that_no_accountant_ends_on_is_refused_at_once() -> None:
+    with pytest.raises(PlanError, match="at most 50"):
+        solved(epsilon=1000.0)
+
+
 @pytest.mark.parametrize("delta", [0.0, -1e-6, 1 / 6000, 1e-3, 1.0, math.nan])
 def test_a_delta_that_lets_a_user_go_unprotected_is_refused(delta: float) -> None:
     with pytest.raises(PlanError, match="1 / population"):
