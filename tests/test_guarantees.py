@@ -185,7 +185,7 @@ def test_share_holds_no_real_user_in_any_file(release: Path) -> None:
 def test_the_generator_holds_weights_tables_and_public_words_and_no_optimizer_or_rng_state(release: Path) -> None:
     arrays = load_file(release / "share" / "generator.safetensors")
     rooms = {"generator": {"factor", "scale", "gain", *(f"residual.{layer}.{part}" for layer in (0, 2, 4) for part in ("weight", "bias"))},
-             "frame": {"features", "item_mean", "popularity"}, "estimates": {"activity", "levels", "rating_shares", "moment"},
+             "frame": {"features", "item_mean", "popularity"}, "estimates": {"activity", "levels", "rating_shares", "moment", "taste_variance"},
              "tables": {"item_mean", "log_weight", "cuts"}, "times": {"start", "span", "hour"}, "attribute": {"0", "1"}}
     assert {name: set() for name in arrays}.keys() == {f"{room}.{name}" for room, names in rooms.items() for name in names}
     words = json.loads((release / "share" / "generator.json").read_text())
@@ -252,7 +252,8 @@ def test_a_generator_with_arrays_missing_or_of_another_shape_fails_cleanly(relea
     for name, array in arrays.items():
         others = {other: kept for other, kept in arrays.items() if other != name}
         reshaped = [{name: np.ravel(array)[:1]}, {name: np.zeros(0)}] if name.startswith("generator.") else []
-        missing = [] if name in ("estimates.moment", "estimates.taste_variance", "times.start") else [{}]       # a model without tastes or times has none
+        optional = ("estimates.moment", "estimates.taste_variance", "times.start")      # a model without tastes or times has none
+        missing = [] if name in optional else [{}]
         for changed in (*missing, *reshaped):
             save_file({**others, **changed}, tmp_path / "share" / "generator.safetensors")
             with pytest.raises(ReleaseError):
@@ -286,6 +287,20 @@ def test_a_seed_fixes_samples_and_never_the_noise(short: None, tmp_path: Path) -
         values.append(Synthesizer(schema, make_plan(schema, model="moments")).fit(frame(make_log(users=USERS)), device="cpu").artifact)
     for name in ("activity", "rating_shares", "moment"):
         assert not np.array_equal(getattr(values[0].estimates, name), getattr(values[1].estimates, name)), name
+
+
+def test_a_log_sampled_into_share_becomes_part_of_the_release(release: Path, tmp_path: Path) -> None:
+    shutil.copytree(release, tmp_path / "out")
+    for name in ("events.parquet", "users.parquet"):
+        (tmp_path / "out" / "share" / name).unlink()
+    write_manifest(tmp_path / "out" / "share")
+    before = Synthesizer.load(tmp_path / "out").record
+    pipeline.sample(tmp_path / "out", users=7, out=tmp_path / "elsewhere.parquet", seed=3)
+    assert Synthesizer.load(tmp_path / "out").record == before
+    pipeline.sample(tmp_path / "out", users=7, out=tmp_path / "out" / "share" / "events.parquet", seed=3)
+    after = Synthesizer.load(tmp_path / "out").record
+    assert (after.synthetic_users, after.seed_of_sampling) == (7, 3)
+    assert pq.read_table(tmp_path / "out" / "share" / "users.parquet").num_rows == 7
 
 
 # budget
