@@ -24,7 +24,7 @@ from synthrec.cli.main import cli
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.errors import BudgetError, PlanError, ReleaseError, SynthrecError
-from synthrec.model import measurements, recipe
+from synthrec.model import recipe
 from synthrec.model.artifact import Artifact
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Ledger, events_of
@@ -185,7 +185,8 @@ def test_share_holds_no_real_user_in_any_file(release: Path) -> None:
 def test_the_generator_holds_weights_tables_and_public_words_and_no_optimizer_or_rng_state(release: Path) -> None:
     arrays = load_file(release / "share" / "generator.safetensors")
     rooms = {"generator": {"factor", "scale", "gain", *(f"residual.{layer}.{part}" for layer in (0, 2, 4) for part in ("weight", "bias"))},
-             "frame": {"features", "item_mean", "popularity"}, "estimates": {"activity", "levels", "rating_shares", "moment", "taste_variance"},
+             "frame": {"features", "item_mean", "popularity"},
+             "estimates": {"activity", "levels", "rating_shares", "moment", "taste_variance"},
              "tables": {"item_mean", "log_weight", "cuts"}, "times": {"start", "span", "hour"}, "attribute": {"0", "1"}}
     assert {name: set() for name in arrays}.keys() == {f"{room}.{name}" for room, names in rooms.items() for name in names}
     words = json.loads((release / "share" / "generator.json").read_text())
@@ -403,4 +404,3 @@ def test_rows_in_another_order_ask_the_same_of_the_log(short: None, tmp_path: Pa
     one, two = sums(log, schema, replies), sums(log.sample(frac=1, random_state=1), schema, replies)
     assert all(np.array_equal(one[name], two[name]) for name in one) and set(one) == {each.name for each in make_plan(
         schema, model="moments").measurements}
-    assert measurements.noisy_sum.__name__ == "noisy_sum"
