@@ -100,7 +100,8 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], rng: np.random
 
 
 def _membership(evidence: Evidence, *, rng: np.random.Generator) -> Membership | None:
-    members, holdout, reference = (evidence.bounded.users_with(role) for role in (Role.MEMBER, Role.HOLDOUT, Role.REFERENCE))
+    members = evidence.trained_on       # the very events that were used; the others were drawn by the same rule
+    holdout, reference = (evidence.bounded.users_with(role) for role in (Role.HOLDOUT, Role.REFERENCE))
     if min(len(log.offsets) for log in (members, holdout, reference)) < 2:
         return None
     return audit_membership(members=members, holdout=holdout, reference=reference, synthetic=evidence.synthetic,

@@ -106,17 +106,19 @@ def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: I
     fakes = Fakes(generator, estimates, tables, rng)
     fakes.learn_standard()
     sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
-    pooled = pool_log(log, frame=estimates.frame, sizes=sizes, most_events=plan.events_per_user)
-    real = fakes.standardise(torch.as_tensor(pooled, device=device))
-    critic = PrivateCritic(Critic(inputs=pooled_width(fakes.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values()),
-                                  hidden=CRITIC_HIDDEN), training=training, device=device)
+    critic = PrivateCritic(new_critic(inputs=pooled_width(fakes.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values()), rng=rng),
+                           training=training, device=device)
     optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
     average = copy.deepcopy(generator)
-    batches = poisson_batches(len(real), sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())
+    batches = poisson_batches(len(log.offsets) - 1, sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())
+    real: torch.Tensor | None = None
     done, note = 0, ""
     with progress.stage("game", total=training.steps) as advance:
         for block in training.blocks():
             ledger.charge(charge.entry(mechanism="game", event=training.event(block)))
+            if real is None:
+                pooled = pool_log(log, frame=estimates.frame, sizes=sizes, most_events=plan.events_per_user)
+                real = fakes.standardise(torch.as_tensor(pooled, device=device))
             for _ in range(block):
                 critic.step(real[next(batches)], fakes.batch(training.fakes_per_step)[0])
                 done += 1
@@ -127,6 +129,13 @@ def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: I
                 note = f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}"
             advance(block, note=note)
     return average
+
+
+def new_critic(*, inputs: int, rng: np.random.Generator) -> Critic:
+    """A critic whose first weights follow from `rng`, not from torch's global state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
+        return Critic(inputs=inputs, hidden=CRITIC_HIDDEN)
 
 
 def charged_epsilon(ledger: Ledger, *, charge: Charge, delta: float) -> float:

@@ -22,7 +22,7 @@ from synthrec.errors import PlanError
 from synthrec.privacy.event import Event, PublicRecord
 
 INTERVAL = 1e-3
-CROSS_CHECK_ERROR = 0.01        # absolute error of epsilon that the second accountant is asked for
+CROSS_CHECK_ERROR = 0.001       # absolute error of epsilon that the second accountant is asked for
 ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
 CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
 EPSILON_GRID = np.concatenate((np.linspace(0, 1, 26), np.linspace(1.1, 12, 110), np.linspace(12.5, 60, 96)))
@@ -98,11 +98,14 @@ def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0
 def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float, delta: float, extra_delta: float = 0.0) -> float:
     """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists them, epsilon falls with scale.
 
+    It stays below epsilon by the second accountant's error, so that its upper bound, too, is within what was asked.
+
     Raises PlanError if no scale up to 10,000 does.
     """
     def too_much(scale: float) -> bool:
-        return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > epsilon
+        return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > target
 
+    target = epsilon - min(CROSS_CHECK_ERROR, epsilon / 100)
     low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2      # near the classical Gaussian mechanism
     while too_much(high):
         low, high = high, high * 1.5
