@@ -80,9 +80,11 @@ def cell(name: str, *, data: Path, seed: int, epsilon: float, models: list[str])
 def show(found: dict[str, object]) -> None:
     """One line per arm."""
     for arm in found["ladder"]:     # type: ignore[attr-defined]
-        gap = f"{arm['gap_closed']['value']:6.1%} [{arm['gap_closed']['low']:.1%}, {arm['gap_closed']['high']:.1%}]" if arm["gap_closed"] else ""
+        closed = arm["gap_closed"]
+        gap = f"{closed['value']:6.1%} [{closed['low']:.1%}, {closed['high']:.1%}]" if closed else ""
         rank = f"{arm['ranking_gap_closed']['value']:6.1%}" if arm["ranking_gap_closed"] else ""
-        limits = " ".join(f"{'' if limit['passed'] else 'FAIL '}{limit['name'].split(' (')[0]} {limit['distance']:.3f}" for limit in arm["realism"])
+        limits = " ".join(f"{'' if limit['passed'] else 'FAIL '}{limit['name'].split(' (')[0]} {limit['distance']:.3f}"
+                          for limit in arm["realism"])
         rmse = f"{arm['rmse']['value']:.4f}" if arm["rmse"] else "  -   "
         bias = f"{arm['bias_rmse']:.4f}" if arm["bias_rmse"] else "  -   "
         print(f"{found['log']} seed {found['seed']} eps {found['epsilon']} {arm['name']:10} RMSE {rmse} bias {bias} "

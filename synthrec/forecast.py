@@ -41,7 +41,7 @@ def forecast(plan: Plan, *, catalogue: Catalogue) -> list[Section]:
     ]
     seconds, gib = cost(plan, items=catalogue.size)
     return [
-        (f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, for a declared population of {plan.population:,}", []),
+        (f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, declared population {plan.population:,}", []),
         ("Noise (standard deviation) of each measurement; one user counts at most "
          f"{plan.events_per_user} events", _noise_lines(plan)),
         ("Budget split (of 1 / noise squared)", split),
@@ -70,8 +70,9 @@ def feasibility(plan: Plan, *, items: int) -> str:
     distance = popularity_error(plan, items=items)
     kept = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
     if distance > HOPELESS:
-        return (f"Only in part: noise drowns single items ({kept}). Ratings, activity and attributes will do, popularity and tastes will not; "
-                f"about {math.ceil(plan.population * distance / FAIR):,} users would do, or an epsilon of {plan.epsilon * distance / FAIR:.2g}.")
+        factor = distance / FAIR
+        return (f"Only in part: noise drowns single items ({kept}). Ratings, activity and attributes will do, popularity and tastes will "
+                f"not; about {math.ceil(plan.population * factor):,} users would do, or an epsilon of {plan.epsilon * factor:.2g}.")
     words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
     return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {kept})."
 

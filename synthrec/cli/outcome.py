@@ -20,9 +20,12 @@ def echo_outcome(folder: Path, audit: AuditRecord) -> None:
         ("report to share", folder / "share" / "report.html"),
     ):
         click.echo(f"{words:<16} {place}")
-    for sentence in sentences.came_out(release, audit):
-        click.echo()
-        click.echo(click.wrap_text(sentence, width=100))
+    claim, *measured = sentences.came_out(release, audit)
+    click.echo(f"\n{click.wrap_text(claim, width=100)}")
+    if measured and not release.source_public:
+        click.echo("\nPRIVATE, measured on the real log:")
+    for sentence in measured:
+        click.echo(f"\n{click.wrap_text(sentence, width=100)}")
 
 
 def echo_audit(audit: AuditRecord) -> None:

@@ -31,7 +31,8 @@ class Estimates:
 
     Shapes:
         activity float64[len(activity_edges) - 1]; levels, rating_shares float64[L]; moment float64[D, D], D = frame.size, the second
-        moment of stacked tastes, or None; taste_variance float64[3] of bias, slopes and tilts, or None; attributes name -> float64[size + 1]. Shares sum to 1.
+        moment of stacked tastes, or None; taste_variance float64[3] of bias, slopes and tilts, or None;
+        attributes name -> float64[size + 1]. Shares sum to 1.
     """
 
     frame: TasteFrame

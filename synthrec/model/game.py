@@ -67,8 +67,9 @@ class Fakes:
         conditions = draw(self.estimates, users=users, rng=self.rng)
         latent = torch.as_tensor(self.rng.standard_normal((users, len(self.generator.scale))), dtype=torch.float32, device=device)
         sizes = {name: len(shares) - 1 for name, shares in self.estimates.attributes.items()}
-        condition = torch.as_tensor(condition_vectors(conditions.events, conditions.attributes, sizes=sizes,
-                                                      most_events=self.estimates.activity_edges[-1] - 1), dtype=torch.float32, device=device)
+        vectors = condition_vectors(conditions.events, conditions.attributes, sizes=sizes,
+                                    most_events=self.estimates.activity_edges[-1] - 1)
+        condition = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         stacked = self.generator.stacked(latent, condition)
         behaviour = stacked * (self.generator.gain * self.generator.scale)
         count = self.features.shape[1]

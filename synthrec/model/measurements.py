@@ -19,12 +19,11 @@ from synthrec.model.estimates import Estimates, estimate_items, project_to_momen
 from synthrec.model.features import catalogue_features
 from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
-from synthrec.model.times import HOURS, SPAN_BINS, START_BINS, SIZE, TimeTables, time_vectors
+from synthrec.model.times import HOURS, SIZE, SPAN_BINS, START_BINS, TimeTables, time_vectors
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement, noisy_sum
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
-
 
 LEAST_USERS = 0.05      # of the declared population: a floor under the noisy number of active users
 
@@ -66,7 +65,8 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=unit)
         return Estimates(
-            frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active), levels=rating.levels, rating_shares=shares,
+            frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active),
+            levels=rating.levels, rating_shares=shares,
             **_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
             times=_times(log, paid=paid, schema=schema))
 

@@ -33,7 +33,8 @@ def draw_conditions(users: int, *, edges: tuple[int, ...], activity: np.ndarray,
     return Conditions(events=np.minimum(np.clip(events, low, past - 1), most), attributes=codes)
 
 
-def condition_vectors(events: np.ndarray, attributes: Mapping[str, np.ndarray], *, sizes: Mapping[str, int], most_events: int) -> np.ndarray:
+def condition_vectors(events: np.ndarray, attributes: Mapping[str, np.ndarray], *, sizes: Mapping[str, int],
+                      most_events: int) -> np.ndarray:
     """Conditions as numbers: log activity between 0 and 1, then a one-hot per attribute, "other" included.
 
     Shapes:
