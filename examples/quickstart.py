@@ -12,7 +12,7 @@ from synthrec.data.simulator import simulate
 
 def main(folder: Path) -> None:
     """Make a log, learn it privately, and draw people who never lived."""
-    config = simulate(users=500, items=200, seed=3).write(folder / "log")       # events.csv, users.csv, items.csv, synthrec.toml
+    config = simulate(users=500, items=100, seed=3).write(folder / "log")       # events.csv, users.csv, items.csv, synthrec.toml
     schema = Schema.load(config)                                                # what the owner declares about the log
     plan = plan_release(schema, epsilon=8, delta=1e-4)                          # every constant, before the log is opened
 

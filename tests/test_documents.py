@@ -6,13 +6,16 @@ import ast
 import doctest
 import importlib
 import re
+import runpy
 import shlex
+from pathlib import Path
 
 import click
 import pytest
 
 from synthrec import __version__
 from synthrec.cli.main import cli
+from synthrec.data.simulator import simulate
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
@@ -57,3 +60,19 @@ def test_every_doctest_of_the_package_holds() -> None:
 
 def test_citation_and_package_name_the_same_version() -> None:
     assert f"version: {__version__}" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_python_that_the_readme_shows_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(users=300, items=80, seed=5).write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    said: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), said)
+    assert blocks and said["again"].record == said["synthesizer"].record  # type: ignore[attr-defined]
+    assert (tmp_path / "release" / "share" / "generator.safetensors").exists()
+
+
+def test_the_quickstart_runs(tmp_path: Path) -> None:
+    runpy.run_path(str(REPOSITORY / "examples" / "quickstart.py"))["main"](tmp_path)
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["share"]
