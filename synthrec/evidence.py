@@ -67,10 +67,25 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
                              events_per_user=None)
         advance(1)
     trained_on = EventLog.open(folder.bounded)
-    if len(trained_on.offsets) != len(real.users_with(Role.MEMBER).offsets):
+    if not _same_people(trained_on, real.users_with(Role.MEMBER), most=schema.privacy.events_per_user):
         raise DataError("an audit must see the log that the release was made from", found="another log", remedy="Name that log with --log.")
     return Evidence(started=started, schema=schema, artifact=artifact, release=release, real=real, bounded=bounded, trained_on=trained_on,
                     synthetic=synthetic)
+
+
+def _same_people(bounded: EventLog, whole: EventLog, *, most: int) -> bool:
+    """Were the bounded users made from these? Whoever has fewer than `most` events must have the very same items, whatever the order."""
+    items = 1 + max(int(log.item.max(initial=0)) for log in (bounded, whole))
+
+    def fingerprints(log: EventLog) -> np.ndarray:
+        draws = np.random.default_rng(0).integers(2**63, size=items, dtype=np.uint64)
+        sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(draws[np.asarray(log.item)], dtype=np.uint64)))
+        sizes = np.diff(log.offsets)
+        found = sums[log.offsets[1:]] - sums[log.offsets[:-1]]      # wraps around, which is well defined
+        return np.sort(np.where(sizes < most, found, 0))
+
+    one, other = fingerprints(bounded), fingerprints(whole)
+    return len(one) == len(other) and bool((one == other).all())
 
 
 def weigh(folder: Folder, *, evidence: Evidence, arms: Mapping[str, ArmInput], progress: Progress) -> AuditRecord:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -69,17 +70,21 @@ class Ladder:
         return None if scored is None else self._figure(lambda weights: _mean(scored, weights), n=int(np.isfinite(scored).sum()))
 
     def gap_closed(self, name: str) -> Figure | None:
-        """(RMSE nothing - RMSE arm) / (RMSE nothing - RMSE real)."""
+        """(RMSE nothing - RMSE arm) / (RMSE nothing - RMSE real); None unless the real log beats nothing."""
         arm, nothing, real = (self.arms[each].errors for each in (name, NOTHING, REAL))
         if arm is None or nothing is None or real is None:
+            return None
+        if self._value(nothing, _root_mean_square) <= self._value(real, _root_mean_square):
             return None
         return self._figure(lambda weights: _gap(_root_mean_square(nothing, weights), _root_mean_square(arm, weights),
                                                  _root_mean_square(real, weights)), n=self.test_users)
 
     def ranking_gap_closed(self, name: str) -> Figure | None:
-        """(NDCG arm - NDCG popularity) / (NDCG real - NDCG popularity)."""
+        """(NDCG arm - NDCG popularity) / (NDCG real - NDCG popularity); None unless the real log beats popularity."""
         arm, floor, real = (self.arms[each].ndcg for each in (name, POPULARITY, REAL))
         if arm is None or floor is None or real is None:
+            return None
+        if self._value(real, _mean) <= self._value(floor, _mean):
             return None
         return self._figure(lambda weights: _gap(_mean(floor, weights), _mean(arm, weights), _mean(real, weights)),
                             n=int(np.isfinite(real).sum()))
@@ -112,6 +117,9 @@ class Ladder:
     def _rating_figure(self, name: str, statistic: Callable[[RatingErrors, np.ndarray], np.ndarray]) -> Figure | None:
         errors = self.arms[name].errors
         return None if errors is None else self._figure(lambda weights: statistic(errors, weights), n=self.test_users)
+
+    def _value(self, scored: Any, statistic: Callable[[Any, np.ndarray], np.ndarray]) -> float:
+        return float(statistic(scored, np.ones((1, self.weights.shape[1])))[0])
 
     def _figure(self, statistic: Callable[[np.ndarray], np.ndarray], *, n: int) -> Figure | None:
         return intervals.bootstrap(statistic, weights=self.weights, n=n)

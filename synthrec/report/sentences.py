@@ -160,7 +160,10 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
         f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
         f"epsilon {rounded_up(release.epsilon_cross_check)}."
     )
-    use = utility_in_short(audit.utility) if audit.utility is not None else "How useful the synthetic log is was not measured."
+    use = "How useful the synthetic log is was not measured."
+    if audit.utility is not None:
+        use = utility_in_short(audit.utility) or ("How useful the synthetic log is could not be told: with these test users, the real log "
+                                                  "itself is no better than knowing nothing.")
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"

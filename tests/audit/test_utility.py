@@ -57,6 +57,14 @@ def test_a_log_between_is_ranked_between_and_a_copy_of_the_real_log_closes_the_w
     assert all(rung[name].gap_closed is None for name in ("nothing", "popularity", "real"))
 
 
+def test_without_room_between_floor_and_ceiling_no_share_of_it_is_claimed(train: EventLog, test_users: EventLog,
+                                                                          rng: np.random.Generator) -> None:
+    useless = with_columns(train, rating=rng.permutation(train.rating), item=rng.integers(300, size=len(train.item)).astype(np.int32))
+    rung = {each.name: each for each in ladder_of(useless, test_users, rng=rng, copy=train).summary().ladder}
+    assert rung["real"].rmse.value > rung["nothing"].rmse.value and rung["copy"].rmse.value < rung["nothing"].rmse.value
+    assert rung["copy"].gap_closed is None
+
+
 def test_differences_are_paired_so_a_log_differs_from_itself_by_exactly_nothing(
         train: EventLog, test_users: EventLog, rng: np.random.Generator) -> None:
     noisy = with_columns(train, rating=np.clip(train.rating + rng.normal(0, 1.5, len(train.item)), 1, 5).astype(np.float32))
