@@ -56,16 +56,18 @@ def require_columns(wanted: Iterable[str], present: Iterable[str], *, where: str
                         remedy="Correct the names in the configuration, or check that the first line holds column names.")
 
 
-def find_files(log: Path | str, *, beside: Iterable[Path | None] = ()) -> tuple[TableFile, ...]:
+def find_files(log: Path | str, *, beside: Iterable[Path | None] = (), where: str = "the log") -> tuple[TableFile, ...]:
     """Files that a path, a glob or a folder stands for, in order of name. Raises DataError.
 
-    A folder and a glob leave out `beside` (the catalogue, the user table) and tables that are called users or items.
+    A folder and a glob leave out `beside` (the catalogue, the user table, the ledger) and files that are called users, items or ledger.
     """
     if not isinstance(log, (str, Path)):
-        raise DataError("the log must be a path, a glob, a folder or a pandas, polars, Arrow or Ibis table",
+        raise DataError(f"{where} must be a path, a glob, a folder or a pandas, polars, Arrow or Ibis table",
                         found=f"a {type(log).__name__}", remedy="Convert it to one of these.")
     path = Path(log)
-    if path.is_dir():
+    if str(log).strip() == "":
+        paths = []          # an unset variable of a shell is not the folder that one stands in
+    elif path.is_dir():
         paths = [inner for inner in path.iterdir() if _format(inner) and inner.is_file() and not inner.name.startswith(".")]
         paths = _events_only(paths, beside)
     elif path.exists():
@@ -73,7 +75,7 @@ def find_files(log: Path | str, *, beside: Iterable[Path | None] = ()) -> tuple[
     else:
         paths = _events_only([found for name in glob.glob(str(log)) if (found := Path(name)).is_file()], beside)
     if not paths:
-        raise DataError("the log must be a file, a glob or a folder with files", found=f"nothing at {path.name or path}",
+        raise DataError(f"{where} must be a file, a glob or a folder with files", found=f"nothing at {str(log) or 'an empty path'}",
                         remedy=f"Give the path of {_formats()} files.")
     return tuple(open_file(path) for path in paths)
 
@@ -115,7 +117,8 @@ def file_errors(path: Path) -> Iterator[None]:
 
 def _events_only(paths: list[Path], beside: Iterable[Path | None]) -> list[Path]:
     others = {path.resolve() for path in beside if path is not None}
-    return sorted(path for path in paths if path.resolve() not in others and not set(path.name.lower().split(".")) & {"users", "items"})
+    names = {"users", "items", "ledger"}
+    return sorted(path for path in paths if path.resolve() not in others and not set(path.name.lower().split(".")) & names)
 
 
 def _format(path: Path) -> str | None:

@@ -28,7 +28,7 @@ def read_toml(path: Path) -> dict[str, Any]:
                               remedy="Give the path of a synthrec.toml.")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SchemaError("the configuration must be a readable file", found=f"{path.name}: {error.strerror}",
+        raise SchemaError("the configuration must be a readable file", found=f"{path}: {error.strerror}",
                           remedy="Make one with `synthrec init LOG --out synthrec.toml`.") from None
     except UnicodeDecodeError:
         raise SchemaError("the configuration must be UTF-8 text", found="other bytes",

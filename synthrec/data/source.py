@@ -119,7 +119,7 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
         con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
         parts = _open(con, log, [*schema.kept_columns], where="the log", progress=progress,
-                      beside=(schema.catalogue_path, schema.users_path))
+                      beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
         read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
                                    **_moment(part, schema)) for part in parts])
         if exclude_users is not None:
@@ -141,7 +141,7 @@ def _open(con: Any, log: Log, wanted: list[str], *, where: str, progress: Progre
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
         return [ibis.memtable(to_arrow(log, wanted))]
-    files = find_files(log, beside=beside)
+    files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
     _say_dropped([name for file in files for name in file.columns], wanted, progress)
@@ -210,15 +210,16 @@ def _moment(source: Any, schema: Schema) -> dict[str, Any]:
     if time is None:
         return {"moment": ibis.null("float64"), "second": ibis.null("int64")}
     column = source[time.name]
-    native = column.type().is_timestamp() or column.type().is_date()
+    kind = column.type()
+    native = kind.is_timestamp() or kind.is_date() or kind.is_unknown()       # Ibis does not know nanoseconds with a zone
     if time.unit == "iso":
-        if column.type().is_numeric():
+        if kind.is_numeric():
             raise DataError(f"{time.name} must hold timestamps or ISO 8601 text, as unit = \"iso\" says", found="a column of numbers",
                             remedy='Say unit = "s", "ms", "us" or "ns".')
         moment = _epoch(column.try_cast(dt.Timestamp(timezone=time.zone)))
         second = moment
     elif native:
-        raise DataError(f'{time.name} must hold numbers, as unit = "{time.unit}" says', found="a column of timestamps",
+        raise DataError(f'{time.name} must hold numbers, as unit = "{time.unit}" says', found="a column of timestamps or the like",
                         remedy='Say unit = "iso".')
     else:
         moment = _number(column)

@@ -156,6 +156,8 @@ def test_a_wrong_time_unit_is_named_with_the_right_one(declared: str, real: str,
 def test_numbers_declared_as_iso_and_timestamps_declared_as_numbers_are_refused(tmp_path: Path) -> None:
     native = events().assign(timestamp=pd.Timestamp("2024-07-01"))
     assert 'Say unit = "iso"' in str(refused(native, tmp_path))
+    native.assign(timestamp=pd.Timestamp("2024-07-01", tz="UTC").as_unit("ns")).to_parquet(tmp_path / "log.parquet")
+    assert 'Say unit = "iso"' in str(refused(tmp_path / "log.parquet", tmp_path))
     iso = config(('unit = "s"', 'unit = "iso"'))
     assert "a column of numbers" in str(refused(events(), tmp_path, iso))
     assert "without any readable time" in str(refused(marked_csv(tmp_path / "log.csv"), tmp_path, iso))
@@ -206,6 +208,9 @@ def test_a_user_table_that_cannot_serve_is_refused(content: str, found: str, tmp
         read_log(marked(), schema, catalogue, spill=tmp_path / "spill", store=tmp_path / "store", events_per_user=5)
     assert MARK not in "".join(traceback.format_exception(caught.value))
     assert not (tmp_path / "store").exists() and not (tmp_path / "spill").exists()
+    (tmp_path / "users.csv").unlink()
+    with pytest.raises(DataError, match="the user table must be a file"):
+        read_log(marked(), schema, catalogue, spill=tmp_path / "spill", events_per_user=5)
 
 
 def test_a_list_of_opt_outs_that_is_missing_stops_everything(tmp_path: Path) -> None:

@@ -84,10 +84,11 @@ def test_every_format_gives_the_same_log(form: str, tmp_path: Path) -> None:
     assert (log.offsets.dtype, log.item.dtype, log.rating.dtype, log.time.dtype) == (np.int64, np.int32, np.float32, np.int64)
 
 
-def test_a_folder_may_also_hold_the_catalogue_and_the_user_table(tmp_path: Path) -> None:
+def test_a_folder_may_also_hold_the_catalogue_the_user_table_and_the_ledger(tmp_path: Path) -> None:
     text = config(("items.csv", "films.csv"))
     small.write_tables(tmp_path)
     (tmp_path / "films.csv").write_bytes((tmp_path / "items.csv").read_bytes())
+    (tmp_path / "small.ledger.jsonl").write_text("")
     _csv(events(), tmp_path / "log.csv")
     for log in (tmp_path, str(tmp_path / "*.csv")):
         assert people(read(log, tmp_path, text)) == people(read(events(), tmp_path, text))
