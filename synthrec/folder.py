@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,7 @@ def new_folder(out: Path) -> Iterator[Folder]:
     """A release in the making; it gets its name when all went well, and vanishes otherwise. Raises ReleaseError."""
     require_absent(out)
     making = Folder(out.with_name(f".{out.name}.partial-{os.getpid()}"))
+    missing = [parent for parent in out.parents if not parent.exists()]
     try:
         with _disk_errors():
             making.path.mkdir(parents=True)
@@ -138,6 +139,9 @@ def new_folder(out: Path) -> Iterator[Folder]:
             making.path.rename(out)
     finally:
         shutil.rmtree(making.path, ignore_errors=True)
+        for parent in () if out.exists() else missing:      # what only a release that did not come to be had needed
+            with suppress(OSError):
+                parent.rmdir()
 
 
 def require_absent(out: Path) -> None:

@@ -66,6 +66,9 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, pro
     """
     synthesizer, folder = Synthesizer.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
+    if not joins and out.resolve().is_relative_to(folder.share.resolve()):
+        raise ReleaseError("share/ holds one synthetic log, events.parquet", found=f"another name, {out.name}",
+                           remedy="Choose that name, or a place outside the release.")
     _write(synthesizer, users=users, events=out, people=folder.users if joins else _beside(out), seed=seed, progress=progress)
     if joins:
         folder.write(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}))

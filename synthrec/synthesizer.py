@@ -103,6 +103,8 @@ class Synthesizer:
 
     def sample(self, *, users: int, seed: int | None = None) -> SyntheticLog:
         """Synthetic users as data frames. Costs nothing."""
+        if users < 1:
+            raise ReleaseError("a synthetic log must hold at least one user", found=f"{users}", remedy="Ask for more users.")
         log = EventLog.concat(list(self.chunks(users=users, seed=seed)))
         ids = synthetic_ids(users)
         events = event_table(log, ids, schema=self.schema, catalogue=self.artifact.catalogue, text_times=False)

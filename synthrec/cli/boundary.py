@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from traceback import walk_tb
@@ -25,17 +27,24 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 class Boundary:
     """Context in which a command runs; leaves by an exit code."""
 
+    def __init__(self) -> None:
+        self._in_charge = threading.current_thread() is threading.main_thread()     # nobody else may listen to signals
+
     def __enter__(self) -> Boundary:
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
         warnings.simplefilter("ignore")
         self._disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
+        if self._in_charge:
+            self._terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)    # cleaned up after, like Ctrl-C
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._warnings.__exit__(None, None, None)
         logging.disable(self._disabled)
+        if self._in_charge:
+            signal.signal(signal.SIGTERM, self._terminated)
         if error is None or isinstance(error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit):
             return
         if isinstance(error, OSError) and error.errno == errno.EPIPE:

@@ -12,11 +12,11 @@ def write_new_text(path: Path, text: str) -> None:
     """Write a text file that does not exist yet; raises `ReleaseError`."""
     beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
         try:
+            beside.write_text(text, encoding="utf-8")
             os.link(beside, path)   # fails if the name is taken, unlike a rename
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
     except FileExistsError:
         raise ReleaseError(f"{path} must not exist yet", found="a file of that name", remedy="Choose another name with --out.") from None
     except OSError as error:

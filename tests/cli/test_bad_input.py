@@ -114,6 +114,18 @@ def test_rows_outside_the_declared_domain_are_dropped_without_a_word(owned: Path
     assert result.exit_code == 0 and result.stderr == "", result.output
 
 
+def test_a_refused_release_leaves_no_folder_that_was_made_for_it(owned: Path) -> None:
+    assert run(owned, log="absent.csv", out="new/place/release").exit_code == 2
+    assert not (owned / "new").exists()
+
+
+def test_an_empty_path_is_not_the_folder_that_one_stands_in(owned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(owned)
+    words = ["fit", "", "--config", "synthrec.toml", "--epsilon", "8", "--delta", "1e-4", "--out", "release"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2 and "empty path" in result.stderr, result.output
+
+
 def test_run_refuses_like_fit(owned: Path) -> None:
     assert run(owned, command="run", epsilon="0").exit_code == 2
     assert not (owned / "release").exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +49,12 @@ def test_an_error_of_ours_is_one_message_with_rule_finding_and_remedy_and_exit_c
     assert result.exit_code == 2
     assert result.stderr == "synthrec: epsilon must fit below the cap; found 9. Raise the cap.\n"
     assert result.stdout == ""
+
+
+def test_a_request_to_end_is_obeyed_like_ctrl_c() -> None:
+    result = CliRunner().invoke(command_that(lambda: signal.raise_signal(signal.SIGTERM)), ["go"])
+    assert result.exit_code == 130 and "No half-written file" in result.stderr
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_bug_shows_type_and_place_but_neither_message_nor_values() -> None:

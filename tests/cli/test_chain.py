@@ -150,6 +150,22 @@ def test_the_audit_can_be_run_again_and_prints_a_table_marked_private(spoiled: P
     assert MARK not in result.output
 
 
+def test_an_audit_with_another_log_of_as_many_users_is_refused(spoiled: Path, chain: Chain, tmp_path: Path) -> None:
+    before = (spoiled / "private" / "audit.json").read_bytes()
+    events = pd.read_csv(chain.log / "events.csv")
+    events["item_id"] = events["item_id"].sample(frac=1, random_state=1).to_numpy()
+    events.to_csv(tmp_path / "other.csv", index=False)
+    result = call("audit", spoiled, "--log", tmp_path / "other.csv", "--quiet")
+    assert result.exit_code == 2 and "another log" in result.stderr, result.output
+    assert (spoiled / "private" / "audit.json").read_bytes() == before
+
+
+def test_a_second_log_in_the_shared_half_is_refused_and_the_release_stays_whole(spoiled: Path) -> None:
+    result = call("sample", spoiled, "--users", "5", "--out", spoiled / "share" / "more.csv")
+    assert result.exit_code == 2 and "events.parquet" in result.stderr, result.output
+    verify_manifest(spoiled / "share")
+
+
 def test_report_renders_both_pages_again_to_the_same_bytes(spoiled: Path) -> None:
     public, internal = spoiled / "share" / "report.html", spoiled / "private" / "report.internal.html"
     before = public.read_bytes(), internal.read_bytes()
