@@ -150,6 +150,19 @@ def require_absent(out: Path) -> None:
         raise ReleaseError("the output folder must not exist yet", found=f"something at {out.name}", remedy="Choose another --out.")
 
 
+def write_page(path: Path, text: str) -> Path:
+    """Write a text beside its place and rename it, so that an old page stays whole until the new one is. Raises DataError."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DataError("the release folder must be writable", found=f"{path.name}: {error.strerror or 'a failed write'}",
+                        remedy="Free space, or make the folder writable; nothing was changed.") from None
+    return path
+
+
 @contextmanager
 def _disk_errors() -> Iterator[None]:
     try:

@@ -18,7 +18,7 @@ from synthrec.baselines import baseline_logs
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.evidence import collect, weigh
-from synthrec.folder import Folder, Origin, new_folder, open_folder, require_absent
+from synthrec.folder import Folder, Origin, new_folder, open_folder, require_absent, write_page
 from synthrec.forecast import require_feasible
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.plan import Model
@@ -90,12 +90,10 @@ def report(release: Path) -> tuple[Path, ...]:
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
-    pages = [folder.share / "report.html"]
-    pages[0].write_text(render(record, found, edition=Edition.PUBLIC), encoding="utf-8")
+    pages = [write_page(folder.share / "report.html", render(record, found, edition=Edition.PUBLIC))]
     folder.write(record)
     if folder.private.is_dir():
-        pages.append(folder.private / "report.internal.html")
-        pages[1].write_text(render(record, found, edition=Edition.INTERNAL), encoding="utf-8")
+        pages.append(write_page(folder.private / "report.internal.html", render(record, found, edition=Edition.INTERNAL)))
     return tuple(pages)
 
 

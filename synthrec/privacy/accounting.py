@@ -98,14 +98,14 @@ def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0
 def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float, delta: float, extra_delta: float = 0.0) -> float:
     """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists them, epsilon falls with scale.
 
-    It stays below epsilon by the second accountant's error, so that its upper bound, too, is within what was asked.
+    It stays below epsilon by twice the second accountant's error, so that its upper bound, too, is within what was asked.
 
     Raises PlanError if no scale up to 10,000 does.
     """
     def too_much(scale: float) -> bool:
         return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > target
 
-    target = epsilon - min(CROSS_CHECK_ERROR, epsilon / 100)
+    target = epsilon - min(2 * CROSS_CHECK_ERROR, epsilon / 100)
     low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2      # near the classical Gaussian mechanism
     while too_much(high):
         low, high = high, high * 1.5

@@ -91,7 +91,8 @@ def test_clipping_to_another_norm_or_letting_nan_through_is_caught(saboteur: obj
 def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> None:
     step, batch = Step(), odd_batch()
     sound = torch.cat([batch[:6], batch[9:]])
-    assert np.array_equal(step(torch.cat([batch[6:8], sound]), FAKE), step(sound, FAKE))
+    # equal but for the order in which two threads add float32: far below what one user may move
+    assert step(torch.cat([batch[6:8], sound]), FAKE) == pytest.approx(step(sound, FAKE), abs=1e-5 * CLIP / EXPECTED)
 
 
 def test_the_sum_of_a_batch_is_the_sum_of_its_users() -> None:
