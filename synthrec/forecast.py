@@ -24,9 +24,9 @@ UNIT_WORDS = {
     "attributes": "users with each attribute value",
     "times": "users in each part of the window, span and hour of the week",
 }
-# measured by benchmarks/cost.py on 2 cores: seconds = base + per million (population x K) + game
+# rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million (population x K) + game
 BASE_SECONDS, SECONDS_PER_MILLION, GAME_SECONDS_PER_ITEM, GAME_SECONDS = 12.0, 25.0, 0.012, 10.0
-BASE_GIB, GIB_PER_MILLION = 0.6, 0.45
+BASE_GIB, GIB_PER_MILLION = 0.9, 0.3
 
 Section = tuple[str, list[str]]
 
