@@ -7,9 +7,10 @@ are parts of 1 / noise^2. The measurements feed the anchor; the game is the crit
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 from synthrec.data.schema import Schema
-from synthrec.errors import SchemaError
+from synthrec.errors import PlanError, SchemaError
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
@@ -19,6 +20,8 @@ LARGEST_BATCH = 1200        # users in a critic step, expected
 
 def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model = "gan") -> Plan:
     """Every constant of a training, from public words: touches no log. Raises SchemaError, PlanError."""
+    if model not in get_args(Model):
+        raise PlanError(f"model must be one of {', '.join(get_args(Model))}", found=str(model), remedy="Leave it out for gan.")
     schema.require_served()
     schema.require_declared()
     return solve_plan(model=model, epsilon=epsilon, delta=delta, population=schema.source.population,

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from synthrec.errors import PlanError
+from synthrec.model.recipe import plan_release
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
 from synthrec.privacy.plan import BLOCK, Game, Measure, Plan, solve_plan
 
@@ -33,6 +34,11 @@ def test_a_plan_spends_what_was_asked_and_hardly_less_by_both_accountants(epsilo
     assert epsilon * (1 - 1.2e-3) - 2 * CROSS_CHECK_ERROR <= spent <= epsilon
     assert cross_check(plan.events(), delta=plan.delta) <= epsilon
     assert plan.accountant().epsilon(plan.delta) == spent
+
+
+def test_a_model_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(PlanError, match="gan, moments, marginals; found nonsense"):
+        plan_release(None, epsilon=1.0, delta=1e-6, model="nonsense")  # type: ignore[arg-type]
 
 
 def test_a_plan_with_a_step_or_a_measurement_left_out_would_spend_less() -> None:
