@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -36,7 +37,15 @@ def test_our_own_bugs_are_not_dressed_as_bad_data(tmp_path: Path) -> None:
     assert not (tmp_path / "spill").exists()
 
 
-def test_an_interrupted_query_is_an_interruption_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT as Python hears it by default: a suite started in the background of a shell inherits an ignored one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_query_is_an_interruption_and_leaves_nothing(heard: None, tmp_path: Path) -> None:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt), library_errors(KeyError), embedded(tmp_path / "spill") as con:
         con.execute("SELECT count(*) FROM range(20000) a, range(20000) b WHERE hash(a.range + b.range) = 7").fetchall()
