@@ -105,12 +105,13 @@ def weigh(folder: Folder, *, evidence: Evidence, arms: Mapping[str, ArmInput], p
 def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], rng: np.random.Generator) -> Utility | None:
     rating = evidence.schema.rating
     test = evidence.real.users_with(Role.TEST)
-    if rating is None or len(test.offsets) < 2:
+    if len(test.offsets) < 2:
         return None
     release = evidence.release
     mine = ArmInput(log=evidence.synthetic, label="synthrec", epsilon=release.epsilon, ledger_kind="release")
     return measure_utility(train=evidence.real.users_with(Role.MEMBER), test=test, arms={**arms, "synthrec": mine},
-                           items=evidence.artifact.catalogue.size, scale=(float(rating.levels[0]), float(rating.levels[-1])),
+                           items=evidence.artifact.catalogue.size,
+                           scale=None if rating is None else (float(rating.levels[0]), float(rating.levels[-1])),
                            events_per_user=release.events_per_user, rng=rng)
 
 

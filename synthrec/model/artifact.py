@@ -80,7 +80,7 @@ class Artifact:
                 raise ReleaseError("generator.json must be of a format that this version reads", found="another format_version",
                                    remedy="Use the version of synthrec that made it.")
             arrays = load_file(folder / TENSORS)
-            frame = TasteFrame(rating_unit=float(words["rating_unit"]), **_part(arrays, "frame"))
+            frame = TasteFrame(rating_unit=float(words["rating_unit"]), rated=len(arrays["estimates.levels"]) > 0, **_part(arrays, "frame"))
             estimates = Estimates(
                 frame=frame, feature_names=tuple(words["features"]), activity_edges=tuple(words["activity_edges"]),
                 attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},

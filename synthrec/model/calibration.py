@@ -88,13 +88,15 @@ def _rated(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables, 
     """Events of the calibration users, and noise and cuts under which their ratings spread as measured."""
     user = np.repeat(np.arange(len(conditions.events)), conditions.events)
     item = pick(behaviour, conditions.events, tables=tables, rng=rng)
+    offsets = np.concatenate(([0], np.cumsum(conditions.events)))
+    if not tables.rated:
+        return EventLog(offsets=offsets, item=item), tables
     raw = rate(behaviour, user, item, tables=tables, rng=rng)
     shares, levels = estimates.rating_shares, estimates.levels
     variance = shares @ levels**2 - (shares @ levels) ** 2
     least = (LEAST_RATING_NOISE * estimates.frame.rating_unit) ** 2
     noise = np.sqrt(max(least, tables.rating_noise**2 + variance - raw.var()))
     tables = tables.with_(rating_noise=float(noise), cuts=np.quantile(raw, np.clip(np.cumsum(shares)[:-1], 0, 1)))
-    offsets = np.concatenate(([0], np.cumsum(conditions.events)))
     return EventLog(offsets=offsets, item=item, rating=cut(raw, tables=tables)), tables
 
 

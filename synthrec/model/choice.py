@@ -51,6 +51,11 @@ class ItemTables:
     cuts: np.ndarray
     rating_noise: float
 
+    @property
+    def rated(self) -> bool:
+        """Does the log have ratings?"""
+        return len(self.levels) > 0
+
     def with_(self, **changes: object) -> ItemTables:
         """A copy with some columns changed."""
         return replace(self, **changes)     # type: ignore[arg-type]

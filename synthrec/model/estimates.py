@@ -51,8 +51,10 @@ def estimate_items(items: Measurement, *, features: ItemFeatures) -> tuple[np.nd
     """How often each item is picked (in events, above 0) and its mean deviation in quarters of the scale.
 
     Shapes:
-        items.values float64[2V] -> float64[V], float64[V].
+        items.values float64[2V], or float64[V] of a log without ratings, whose mean deviations are 0 -> float64[V], float64[V].
     """
+    if len(items.values) == len(features.values):
+        return shrunken_counts(items.values, noise_std=items.noise_std), np.zeros(len(items.values))
     counts, sums = np.split(items.values, 2)
     count = shrunken_counts(counts, noise_std=items.noise_std)
     return count, _means(sums * COUNT_WEIGHT, count=count, noise_std=items.noise_std * COUNT_WEIGHT, features=features)
@@ -128,13 +130,15 @@ def project_to_moment(half: np.ndarray, *, size: int) -> np.ndarray:
     return np.asarray((vectors * (total * project_to_simplex(values * (total / values.sum()) if values.sum() > 0 else values))) @ vectors.T)
 
 
-def taste_variances(half: np.ndarray, *, size: int) -> np.ndarray:
-    """Variance of bias, of all slopes and of all tilts, before any projection: unbiased but for a floor.
+def taste_variances(half: np.ndarray, *, size: int, rated: bool = True) -> np.ndarray:
+    """Variance of bias, of all slopes and of all tilts, before any projection: unbiased but for a floor. Unrated: tilts alone.
 
     Shapes:
         float64[D (D + 1) / 2] -> float64[3].
     """
     diagonal = np.diag(from_half_vector(half, size=size))
+    if not rated:
+        return np.maximum([0.0, 0.0, diagonal.sum()], LEAST_TRACE)
     count = (size - 1) // 2
     parts = [diagonal[:1].sum(), diagonal[1 : count + 1].sum(), diagonal[count + 1 :].sum()]
     return np.maximum(parts, LEAST_TRACE)

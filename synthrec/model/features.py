@@ -18,6 +18,7 @@ from sklearn.cluster import KMeans
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Embedding, ItemCategory, ItemNumber, ItemSet, Text
 from synthrec.data.schema import Schema
+from synthrec.model.words import word_features
 
 MOST_WORDS = 20         # of a set or categorical column: the ones that most items have
 LEAST_ITEMS = 3         # that a word must describe
@@ -73,7 +74,7 @@ def _columns(name: str, declared: object, cells: pa.Array) -> dict[str, np.ndarr
         return {name: _number(_texts(cells))}
     if isinstance(declared, Text):
         years = [match.group(1) if (match := YEAR_IN_BRACKETS.search(cell or "")) else None for cell in _texts(cells)]
-        return {f"{name} year": _number(years)} if any(years) else {}
+        return ({f"{name} year": _number(years)} if any(years) else {}) | word_features(name, _texts(cells))
     assert isinstance(declared, Embedding)
     return _axes(name, cells)
 

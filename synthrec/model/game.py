@@ -81,8 +81,10 @@ class Fakes:
         features = self.features[items]
         noise = torch.as_tensor(self.rng.normal(0, self.tables.rating_noise, items.shape), dtype=torch.float32, device=device)
         raw = self.item_mean[items] + bias[:, None] + torch.einsum("bf,bnf->bn", slope, features) + noise
-        level = raw + (self.levels[torch.bucketize(raw.detach(), self.cuts, right=True)] - raw).detach()
-        deviation = (level - self.item_mean[items]) / self.estimates.frame.rating_unit
+        deviation = torch.zeros_like(raw)
+        if self.tables.rated:
+            level = raw + (self.levels[torch.bucketize(raw.detach(), self.cuts, right=True)] - raw).detach()
+            deviation = (level - self.item_mean[items]) / self.estimates.frame.rating_unit
         return self.standardise(pool_picks(features, deviation, weight, condition)), stacked
 
     def standardise(self, pooled: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ def _chunk(artifact: Artifact, *, users: int, rng: np.random.Generator) -> Event
     column = artifact.schema.time
     times = artifact.estimates.times
     moments = None if times is None or column is None else draw_times(conditions.events, tables=times, column=column, rng=rng)
-    return EventLog(offsets=np.concatenate(([0], np.cumsum(conditions.events))), item=item,
-                    rating=cut(rate(behaviour, user, item, tables=artifact.tables, rng=rng), tables=artifact.tables),
-                    time=moments, attributes=conditions.attributes)
+    tables = artifact.tables
+    rating = cut(rate(behaviour, user, item, tables=tables, rng=rng), tables=tables) if tables.rated else None
+    return EventLog(offsets=np.concatenate(([0], np.cumsum(conditions.events))), item=item, rating=rating, time=moments,
+                    attributes=conditions.attributes)

@@ -52,23 +52,56 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         edges = activity_edges(plan.events_per_user)
         active = paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values
         users = max(float(active.sum()), LEAST_USERS * plan.population)
-        rating = schema.rating
-        assert rating is not None
-        shares = project_to_simplex(paid.ask(
-            "ratings", rating_vectors(log, levels=rating.levels), size=rating.size).values)
-        centre, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
-        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=centre, unit=unit), size=2 * catalogue.size)
+        scale = _scale(log, paid=paid, schema=schema)
+        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=scale.centre, unit=scale.unit),
+                         size=(2 if scale.rated else 1) * catalogue.size)
         features = catalogue_features(catalogue, schema)
         count, mean = estimate_items(items, features=features)
-        item_mean = np.clip(centre + unit * mean, rating.levels[0], rating.levels[-1])
+        item_mean = np.clip(scale.centre + scale.unit * mean, *scale.ends)
         popularity = count / count.sum()
         described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
-        frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=unit)
+        frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=scale.unit, rated=scale.rated)
         return Estimates(
             frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active),
-            levels=rating.levels, rating_shares=shares,
+            levels=scale.levels, rating_shares=scale.shares,
             **_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
             times=_times(log, paid=paid, schema=schema))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The declared levels and how often each is given, as paid for; no levels in a log without ratings."""
+
+    levels: np.ndarray
+    shares: np.ndarray
+
+    @property
+    def rated(self) -> bool:
+        """Does the log have ratings?"""
+        return len(self.levels) > 0
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest level."""
+        return (float(self.levels[0]), float(self.levels[-1])) if self.rated else (0.0, 0.0)
+
+    @property
+    def centre(self) -> float:
+        """The mean rating."""
+        return float(self.shares @ self.levels)
+
+    @property
+    def unit(self) -> float:
+        """A quarter of the scale."""
+        return (self.ends[1] - self.ends[0]) / 4 if self.rated else 1.0
+
+
+def _scale(log: EventLog, *, paid: Paid, schema: Schema) -> Scale:
+    rating = schema.rating
+    if rating is None:
+        return Scale(levels=np.zeros(0), shares=np.zeros(0))
+    counts = paid.ask("ratings", rating_vectors(log, levels=rating.levels), size=rating.size).values
+    return Scale(levels=rating.levels, shares=project_to_simplex(counts))
 
 
 def activity_vectors(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[sp.csr_matrix]:
@@ -87,9 +120,12 @@ def rating_vectors(log: EventLog, *, levels: np.ndarray) -> Iterator[sp.csr_matr
 
 
 def item_vectors(log: EventLog, *, items: int, centre: float, unit: float) -> Iterator[sp.csr_matrix]:
-    """For each kept event 1 in the first half and its rating deviation / COUNT_WEIGHT in the second; counted in events."""
+    """For each kept event 1 in the first half and its rating deviation / COUNT_WEIGHT in the second (there is one where there are
+    ratings); counted in events."""
     for block in user_blocks(log):
-        assert block.rating is not None
+        if block.rating is None:
+            yield by_user(block, np.ones(len(block.item)), items=items)
+            continue
         deviation = (np.asarray(block.rating, dtype=np.float64) - centre) / unit / COUNT_WEIGHT
         yield sp.hstack([by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items)], format="csr")
 
@@ -109,9 +145,13 @@ def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame, users: float) -> di
     """Second moment of stacked tastes, over the noisy number of active users that the activity histogram paid for."""
     if not paid.plan.has("tastes"):
         return {"moment": None, "taste_variance": None}
-    size = frame.size
-    half = paid.ask("tastes", (half_vectors(block) for block in taste_blocks(log, frame=frame)), size=size * (size + 1) // 2).values / users
-    return {"moment": project_to_moment(half, size=size), "taste_variance": taste_variances(half, size=size)}
+    part = frame.measured
+    size = part.stop - part.start
+    half = paid.ask("tastes", (half_vectors(block[:, part]) for block in taste_blocks(log, frame=frame)),
+                    size=size * (size + 1) // 2).values / users
+    moment = np.zeros((frame.size, frame.size))
+    moment[part, part] = project_to_moment(half, size=size)
+    return {"moment": moment, "taste_variance": taste_variances(half, size=size, rated=frame.rated)}
 
 
 def _attributes(log: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.ndarray]:

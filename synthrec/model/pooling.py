@@ -14,7 +14,7 @@ import torch
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.population import condition_vectors
-from synthrec.model.tastes import TasteFrame, by_user, user_blocks
+from synthrec.model.tastes import TasteFrame, by_user, deviations, user_blocks
 
 
 def pooled_width(features: int) -> int:
@@ -31,10 +31,9 @@ def pool_log(log: EventLog, *, frame: TasteFrame, sizes: Mapping[str, int], most
     rows = []
     items = len(frame.item_mean)
     for block in user_blocks(log):
-        assert block.rating is not None
         events = np.diff(block.offsets)
         weight = np.repeat(1 / np.maximum(events, 1), events)
-        deviation = (np.asarray(block.rating, dtype=np.float64) - frame.item_mean[block.item]) / frame.rating_unit
+        deviation = deviations(block, frame=frame)
         picked, rated, squared = (by_user(block, weight * value, items=items) for value in (np.ones(len(weight)), deviation, deviation**2))
         ones = np.ones(items)
         rows.append(np.column_stack([

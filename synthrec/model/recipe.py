@@ -10,7 +10,7 @@ import math
 from typing import get_args
 
 from synthrec.data.schema import Schema
-from synthrec.errors import PlanError, SchemaError
+from synthrec.errors import PlanError
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
@@ -31,13 +31,9 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
 
 def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     """The noisy sums that a model needs of a log with this schema."""
-    require_rating(schema)
-    most = schema.privacy.events_per_user
     asked = [
         Measure(name="activity", purpose="how many users have how many events", unit="users", sensitivity=1.0, share=0.03),
-        Measure(name="ratings", purpose="how often each rating is given", unit="events", sensitivity=float(most), share=0.02),
-        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events",
-                sensitivity=math.sqrt(most) / COUNT_WEIGHT, share=0.70),
+        *_item_measures(schema),
     ]
     if model != "marginals":
         asked.append(Measure(name="tastes", purpose="how users' tastes vary together, along item features", unit="squared taste norms",
@@ -61,11 +57,16 @@ def game(schema: Schema, *, model: Model) -> Game | None:
                 critic_rate=2e-3, generator_rate=3e-4, critic_steps_per_generator_step=2, anchor_weight=10.0)
 
 
-def require_rating(schema: Schema) -> None:
-    """Raise SchemaError for a log without ratings."""
+def _item_measures(schema: Schema) -> tuple[Measure, ...]:
+    """Which items, and how they are rated where anybody rates."""
+    most = schema.privacy.events_per_user
     if schema.rating is None:
-        raise SchemaError("the configuration must declare one ordinal column, the rating", found="none; logs without ratings are not "
-                          "served by this version", remedy='Declare it as { type = "ordinal", min = ..., max = ..., step = ... }.')
+        return (Measure(name="items", purpose="how often each item is picked", unit="events", sensitivity=math.sqrt(most), share=0.60),)
+    return (
+        Measure(name="ratings", purpose="how often each rating is given", unit="events", sensitivity=float(most), share=0.02),
+        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events",
+                sensitivity=math.sqrt(most) / COUNT_WEIGHT, share=0.70),
+    )
 
 
 def activity_edges(events_per_user: int) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ BIAS_WEIGHT = 0.5           # of the intercept, which varies more than the slope
 RATING_NORM = 0.7           # slopes and weighted intercept are clipped to this
 CHOICE_NORM = 1.0           # the tilt is clipped to this
 HALF = 0.7                  # norm of either half in the stack, so that a stack of two full halves has norm below 1
+WHOLE = 0.99                # norm of the tilt where it is alone
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TasteFrame:
     item_mean: np.ndarray
     popularity: np.ndarray
     rating_unit: float          # a quarter of the rating scale
+    rated: bool = True          # does the log have ratings? If not, bias and slopes are zero and the tilt has the whole norm
 
     @property
     def size(self) -> int:
@@ -45,11 +47,21 @@ class TasteFrame:
         return 2 * self.features.shape[1] + 1
 
     @property
+    def measured(self) -> slice:
+        """The coordinates of a stacked vector that can be other than zero."""
+        return slice(0 if self.rated else self.features.shape[1] + 1, self.size)
+
+    @property
+    def choice_part(self) -> float:
+        """Norm of the tilts in the stack."""
+        return HALF if self.rated else WHOLE
+
+    @property
     def scale(self) -> np.ndarray:
         """float64[size]: what one unit of each stacked coordinate is in ratings per feature (slopes) or log odds per feature (tilts)."""
         count = self.features.shape[1]
         rating = RATING_NORM / HALF * self.rating_unit
-        return np.concatenate(([rating / BIAS_WEIGHT], np.full(count, rating), np.full(count, CHOICE_NORM / HALF)))
+        return np.concatenate(([rating / BIAS_WEIGHT], np.full(count, rating), np.full(count, CHOICE_NORM / self.choice_part)))
 
 
 def taste_blocks(log: EventLog, *, frame: TasteFrame) -> Iterator[np.ndarray]:
@@ -69,12 +81,12 @@ def taste_blocks(log: EventLog, *, frame: TasteFrame) -> Iterator[np.ndarray]:
     for block in user_blocks(log):
         picked, deviation, events = _matrices(block, frame=frame)
         gram = _symmetric(picked @ products, upper=upper, size=count + 1)
-        slopes = np.linalg.solve(gram + ridge, (deviation @ design)[..., None])[..., 0]
+        slopes = np.linalg.solve(gram + ridge, (deviation @ design)[..., None])[..., 0]     # zero where nothing is rated
         slopes[:, 0] *= BIAS_WEIGHT
         pull = picked @ features - events[:, None] * mean
         tilts = np.linalg.solve(events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None])[..., 0]
         stacked = np.concatenate((_clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
-                                  _clipped(tilts, CHOICE_NORM) * (HALF / CHOICE_NORM)), axis=1)
+                                  _clipped(tilts, CHOICE_NORM) * (frame.choice_part / CHOICE_NORM)), axis=1)
         yield np.nan_to_num(stacked, nan=0.0, posinf=0.0, neginf=0.0)
 
 
@@ -116,10 +128,20 @@ def by_user(log: EventLog, values: np.ndarray, *, items: int) -> sp.csr_matrix:
     return sp.csr_matrix((values, log.item, log.offsets), shape=(len(log.offsets) - 1, items))
 
 
+def deviations(log: EventLog, *, frame: TasteFrame) -> np.ndarray:
+    """Each event's rating less its item's mean, in quarters of the scale; zero in a log without ratings.
+
+    Shapes:
+        -> float64[N].
+    """
+    if log.rating is None:
+        return np.zeros(len(log.item))
+    return np.asarray((np.asarray(log.rating, dtype=np.float64) - frame.item_mean[log.item]) / frame.rating_unit)
+
+
 def _matrices(block: EventLog, *, frame: TasteFrame) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
-    assert block.rating is not None
     items = len(frame.item_mean)
-    deviation = (np.asarray(block.rating, dtype=np.float64) - frame.item_mean[block.item]) / frame.rating_unit
+    deviation = deviations(block, frame=frame)
     return (by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items),
             np.diff(block.offsets).astype(np.float64))
 
