@@ -11,7 +11,7 @@ help:
 	@echo "make test       the test suite (under 8 minutes on 2 cores)"
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff and mypy"
-	@echo "make bench      the figures of the README"
+	@echo "make bench      the figures of the README: runs missing cells (two of it share them), rewrites the table"
 	@echo "make clean      remove .venv, caches and the demo's output"
 
 install: $(STAMP)

@@ -1,65 +1,113 @@
-"""`make bench`: the README's table, from the public logs in the folder that SYNTHREC_SHARED_DATA names (or ../shared/data).
+"""`make bench`: every cell of the protocol that is missing, then results, the README's table and benchmarks/ablation.md.
 
-Runs the protocol on seeds 0 to 2 at epsilon 8, cell by cell; a cell whose file is there is not run again. Ends with the means.
+    python -m benchmarks                        ML-100K and ML-1M, seeds 0 to 2, epsilon 8, 3, 1 and without DP
+    python -m benchmarks --quick                seed 0 at epsilon 3: under 20 minutes
+    python -m benchmarks --logs ml-1m --seeds 0 --epsilons 8 inf --arms synthrec moments
+    python -m benchmarks --table                from benchmarks/results alone: rewrites README and ablation.md
+
+Seeds 0 to 2 are reported and go to benchmarks/results; others (100 and above) are for choosing constants and are only printed. Start it
+twice to use two cores: a cell that the other process is running is left to it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import argparse
 import sys
+from itertools import groupby
 from pathlib import Path
 
-import numpy as np
+from benchmarks import results, tables
+from benchmarks.arms import ARMS
+from benchmarks.cells import Cell, claimed, run_apart
+from benchmarks.logs import DELTAS, data_folder
+from synthrec.audit.utility import REAL
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-SEEDS = (0, 1, 2)
-LOGS = ("ml-100k", "ml-1m")
+SEEDS, EPSILONS = (0, 1, 2), (8.0, 3.0, 1.0, float("inf"))
 
 
 def main() -> None:
-    """Fill the missing cells, print the table."""
-    data = Path(os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
-    for log in LOGS:
-        missing = [seed for seed in SEEDS if not _cell(log, seed).exists()]
-        if not missing:
-            continue
-        if not (data / f"{log}.csv.gz").exists():
-            sys.exit(f"{log}.csv.gz is needed to run the missing cells: set SYNTHREC_SHARED_DATA to the folder that holds it")
-        command = [sys.executable, str(HERE / "protocol.py"), log, "--data", str(data), "--seeds", *map(str, missing)]
-        subprocess.run(command, check=True)
-    print(table())
+    """Parse, run what is missing, write."""
+    asked = _parse()
+    if not asked.table:
+        cells = plan_cells(asked.logs, asked.seeds, asked.epsilons, asked.arms)
+        missing = [cell for cell in pending(cells, data=asked.data) if not (asked.data / f"{cell.log}.csv.gz").exists()]
+        if missing:
+            sys.exit(f"{missing[0].log}.csv.gz is needed to run missing cells: name its folder by --data or SYNTHREC_SHARED_DATA")
+        failures = run_pending(cells, data=asked.data)
+        report(asked.logs, asked.epsilons, asked.seeds, asked.arms, data=asked.data)
+        if failures:
+            sys.exit("failed: " + ", ".join(cell.name for cell in failures))
+    tables.rewrite()
 
 
-def table() -> str:
-    """Mean over seeds of each arm, as Markdown; an arm that fails a realism limit on the mean over seeds is struck out."""
-    lines = ["| log | arm | RMSE | gap closed | ranking gap closed | worst realism figure / its limit |", "|---|---|---:|---:|---:|---|"]
-    for log in LOGS:
-        cells = [json.loads(_cell(log, seed).read_text(encoding="utf-8"))["ladder"] for seed in SEEDS if _cell(log, seed).exists()]
-        for arms in zip(*cells, strict=True):
-            lines.append(_row(log, arms))
-    return "\n".join(lines)
+def plan_cells(logs: list[str], seeds: list[int], epsilons: list[float], arms: list[str]) -> list[Cell]:
+    """Every cell asked for, the real log of a split before its arms. Without noise nothing can stand in for the critics' noise."""
+    cells = []
+    for log in logs:
+        for seed in seeds:
+            cells.append(Cell(log, seed, None, REAL))
+            cells += [Cell(log, seed, epsilon, arm) for epsilon in epsilons for arm in arms
+                      if not (arm == "critic-without-data" and epsilon == float("inf"))]
+    return cells
 
 
-def _row(log: str, arms: tuple[dict, ...]) -> str:     # type: ignore[type-arg]
-    def mean(field: str) -> float | None:
-        return None if arms[0][field] is None else float(np.mean([arm[field]["value"] for arm in arms]))
+def pending(cells: list[Cell], *, data: Path) -> list[Cell]:
+    """Cells to run. What results hold is enough where they hold all arms asked for; else arms are to be paired, from the cache or anew."""
+    found: list[Cell] = []
+    needed: set[tuple[str, int]] = set()
+    arms = [cell for cell in cells if cell.arm != REAL]
+    for (log, seed, _), group in groupby(arms, key=lambda cell: (cell.log, cell.seed, cell.epsilon)):
+        together = list(group)
+        if not all(results.recorded(cell, data=data) for cell in together):
+            needed.add((log, seed))
+            found += [cell for cell in together if not cell.done(data=data)]
+    ends = [cell for cell in cells if cell.arm == REAL and (cell.log, cell.seed) in needed and not cell.done(data=data)]
+    return sorted(ends + found, key=cells.index)
 
-    rmse, gap, rank = mean("rmse"), mean("gap_closed"), mean("ranking_gap_closed")
-    shares = {limit["name"]: float(np.mean([arm["realism"][place]["distance"] for arm in arms])) / limit["limit"]
-              for place, limit in enumerate(arms[0]["realism"])}
-    worst = max(shares, key=shares.__getitem__, default="")
-    name = arms[0]["name"]
-    if shares and shares[worst] > 1:
-        name = f"~~{name}~~"
-    numbers = [f"{rmse:.4f}" if rmse else "", *(f"{share:.0%}" if share is not None else "" for share in (gap, rank))]
-    return f"| {log} | {name} | {' | '.join(numbers)} | {f'{worst}: {shares[worst]:.2f}' if worst else ''} |"
+
+def run_pending(cells: list[Cell], *, data: Path) -> list[Cell]:
+    """Run what is missing, one process each; returns the cells that failed."""
+    failures = []
+    for cell in pending(cells, data=data):
+        with claimed(cell) as mine:
+            if not mine or cell.done(data=data):
+                continue
+            print(f"{cell.name} ...", end=" ", flush=True)
+            if run_apart(cell, data=data):
+                facts = cell.facts()
+                print(", ".join(f"{what} {seconds:g} s" for what, seconds in facts["seconds"].items()), f"peak {facts['peak_gib']:g} GiB",
+                      flush=True)
+            else:
+                failures.append(cell)
+    return failures
 
 
-def _cell(log: str, seed: int) -> Path:
-    return RESULTS / f"{log}-eps8-seed{seed}.json"
+def report(logs: list[str], epsilons: list[float], seeds: list[int], arms: list[str], *, data: Path | None,
+           folder: Path = results.RESULTS) -> None:
+    """Print what the cells say; keep it if the seeds are the reported ones."""
+    reported = all(seed in SEEDS for seed in seeds)
+    for log in logs:
+        for epsilon in epsilons:
+            found = results.collect(log, epsilon=epsilon, seeds=SEEDS if reported else seeds, arms=ARMS if reported else arms, data=data)
+            if found is not None:
+                print(tables.lines(found), flush=True)
+                if reported:
+                    results.write(found, data=data, folder=folder)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="seed 0 at epsilon 3")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--logs", nargs="+", default=list(DELTAS), metavar="LOG", help="ml-100k, ml-1m, simulated-USERS")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--data", type=Path, default=data_folder())
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.seeds, asked.epsilons = [0], [3.0]
+    return asked
 
 
 if __name__ == "__main__":

@@ -47,7 +47,11 @@ def nothing_errors(*, observed: EventLog, heldout: EventLog, scale: tuple[float,
 def rating_errors(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float],
                   rng: np.random.Generator) -> RatingErrors:
     """Learn the factorisation from `log` alone, fold the test users in, predict what they held out."""
-    model = recommenders.fit_factorisation(log, items=items, rng=rng)
+    return model_errors(recommenders.fit_factorisation(log, items=items, rng=rng), observed=observed, heldout=heldout, scale=scale)
+
+
+def model_errors(model: recommenders.Factorisation, *, observed: EventLog, heldout: EventLog, scale: tuple[float, float]) -> RatingErrors:
+    """Fold the test users into a rating model, whatever it was learned from, and predict what they held out."""
     said = recommenders.fold_in(model, observed=observed, asked=heldout)
     return _errors(heldout, predicted=said.factors, bias=said.bias, scale=scale)
 
@@ -69,9 +73,13 @@ def ease_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: in
 
 def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
     """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
-    counts = recommenders.popularity(log, items=items)
+    return list_ndcg(recommenders.popularity(log, items=items), observed=observed, heldout=heldout)
+
+
+def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
+    """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
     blocks = _blocks(len(observed.offsets) - 1)
-    return _ndcg((np.tile(counts, (last - first, 1)) for first, last in blocks), observed=observed, heldout=heldout, items=items)
+    return _ndcg((np.tile(score, (last - first, 1)) for first, last in blocks), observed=observed, heldout=heldout, items=len(score))
 
 
 def _blocks(users: int, *, size: int = 512) -> Iterator[tuple[int, int]]:

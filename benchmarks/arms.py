@@ -1,0 +1,139 @@
+"""The arms: private methods that see the same bounded log and spend the same total epsilon. One function makes any of them.
+
+- bias-only: noisy item counts and rating sums handed straight to a recommender; no synthetic log;
+- marginals, moments: the generator's own simpler models (`plan_release(model=...)`);
+- synthrec: the product, as `synthrec fit` trains it;
+- game-off: synthrec without what it learns by playing (neither pairs of items nor the game), its budget given to the other measurements;
+- critic-without-data: synthrec whose critics meet nobody. Pairs and every step of the game get the noise that they would have got, and
+  an empty log; everything else is as planned and sees the log. What this arm gains, noise and prior gave.
+
+The ablations are made here, of public functions; nothing inside `synthrec/` knows of them.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.logs import Split
+from synthrec.audit.recommenders import FACTORS, Factorisation
+from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
+from synthrec.model import measurements
+from synthrec.model import train as training
+from synthrec.model.artifact import Artifact
+from synthrec.model.estimates import estimate_items, project_to_simplex
+from synthrec.model.features import catalogue_features
+from synthrec.model.generation import generate
+from synthrec.model.measurements import item_vectors, rating_vectors
+from synthrec.model.recipe import measures, plan_release
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import noisy_sum
+from synthrec.privacy.plan import Model, Plan, solve_plan
+from synthrec.progress import Progress
+
+ARMS = ("bias-only", "marginals", "moments", "synthrec", "game-off", "critic-without-data")
+PLAYED = ("pairs",)             # measurements that are a critic's step by another name: no part of "game off"
+SAMPLING_SEED = 1_000           # apart from the seed of training
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ItemBiases:
+    """A recommender without a log: item means and a list by popularity."""
+
+    model: Factorisation
+    popularity: np.ndarray
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Made:
+    """What an arm made, and what it cost."""
+
+    found: EventLog | ItemBiases
+    fit_seconds: float
+    sample_seconds: float
+    fit_peak_gib: float
+
+
+def make_arm(name: str, *, split: Split, epsilon: float, seed: int, spill: Path) -> Made:
+    """Train one arm on the split's bounded log and draw its synthetic users (none for bias-only)."""
+    plan = plan_arm(name, schema=split.schema, epsilon=epsilon, delta=split.delta)
+    charge = Charge(source=split.name, release_id=name, kind="release")
+    started = time.perf_counter()
+    with Ledger.open(spill / f"{name}.ledger.jsonl") as ledger:
+        fitted = _fit(name, split=split, plan=plan, ledger=ledger, charge=charge, seed=seed)
+    fit_seconds, peak = time.perf_counter() - started, peak_gib()
+    if isinstance(fitted, ItemBiases):
+        return Made(fitted, fit_seconds=fit_seconds, sample_seconds=0.0, fit_peak_gib=peak)
+    started = time.perf_counter()
+    log = EventLog.concat(list(generate(fitted, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
+    return Made(log, fit_seconds=fit_seconds, sample_seconds=time.perf_counter() - started, fit_peak_gib=peak)
+
+
+def plan_arm(name: str, *, schema: Schema, epsilon: float, delta: float) -> Plan:
+    """The arm's plan: its total is epsilon at delta, whatever it asks."""
+    if name in get_args(Model):
+        return plan_release(schema, epsilon=epsilon, delta=delta, model=name)   # type: ignore[arg-type]
+    if name in ("synthrec", "critic-without-data"):
+        return plan_release(schema, epsilon=epsilon, delta=delta, model="gan")
+    asked = measures(schema, model="gan")
+    if name == "bias-only":
+        kept = [measure for measure in asked if measure.name in ("ratings", "items")]
+    elif name == "game-off":
+        kept = [measure for measure in asked if measure.name not in PLAYED]
+    else:
+        raise ValueError(f"arm must be one of {', '.join(ARMS)}, found {name}")
+    return solve_plan(model="gan", epsilon=epsilon, delta=delta, population=schema.source.population,
+                      events_per_user=schema.privacy.events_per_user, measures=kept, game=None)
+
+
+def peak_gib() -> float:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _fit(name: str, *, split: Split, plan: Plan, ledger: Ledger, charge: Charge, seed: int) -> Artifact | ItemBiases:
+    if name == "bias-only":
+        return _item_biases(split, plan=plan, ledger=ledger, charge=charge)
+    critics = nobody_for_the_critics(split.bounded) if name == "critic-without-data" else nullcontext()
+    with critics:
+        return training.train(split.bounded, catalogue=split.catalogue, schema=split.schema, plan=plan, ledger=ledger, charge=charge,
+                              device="cpu", rng=np.random.default_rng(seed), progress=Progress())
+
+
+def _item_biases(split: Split, *, plan: Plan, ledger: Ledger, charge: Charge) -> ItemBiases:
+    """Item means as the model estimates them, from noisy sums with the whole budget."""
+    rating, items, log = split.schema.rating, split.catalogue.size, split.bounded
+    assert rating is not None
+    account: dict[str, Any] = {"ledger": ledger, "charge": charge}
+    shares = project_to_simplex(noisy_sum(rating_vectors(log, levels=rating.levels), plan=plan.measurement("ratings"), size=rating.size,
+                                          **account).values)
+    mean, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
+    sums = noisy_sum(item_vectors(log, items=items, centre=mean, unit=unit), plan=plan.measurement("items"), size=2 * items, **account)
+    count, deviation = estimate_items(sums, features=catalogue_features(split.catalogue, split.schema))
+    model = Factorisation(mean=mean, item_bias=unit * deviation, item_factors=np.zeros((items, FACTORS), dtype=np.float32))
+    return ItemBiases(model=model, popularity=count.astype(np.float32))
+
+
+@contextmanager
+def nobody_for_the_critics(log: EventLog) -> Iterator[None]:
+    """Inside, pairs and the game get an empty log, their charges and their noise; all else sees the log that it is given."""
+    nobody = log.select(np.zeros(0, dtype=np.int64))
+    honest_sum, honest_play = measurements.noisy_sum, training.play
+
+    def ask(blocks: Any, *, plan: Any, **rest: Any) -> Any:
+        return honest_sum(iter(()) if plan.name in PLAYED else blocks, plan=plan, **rest)
+
+    def play(generator: Any, log: EventLog, **rest: Any) -> Any:
+        return honest_play(generator, nobody, **rest)
+
+    with patch.object(measurements, "noisy_sum", ask), patch.object(training, "play", play):
+        yield
