@@ -2,7 +2,7 @@
 
 A split is made once and kept below `.cache/`, memory-mapped from there on, so that an arm's memory is its own. MovieLens: 10 % of the
 users, drawn by seed, are test users, the others train. Simulated: exactly the named number of users train, and 2,000 further users of the
-same world are test users, so that intervals are as wide at 1,000 users as at 200,000. World `WORLD + seed` was never used to choose a constant.
+same world are test users, so that intervals are as wide at 1,000 users as at 200,000. Worlds from `WORLD` on chose no constant.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def readme_block(*, folder: Path | None = None) -> str:
             parts.append(_gaps(log, figure, found))
     parts.append(_floors(folder=folder))
     parts.append(_cost(folder=folder))
-    parts.append("Mean over the split seeds, ± half the spread between highest and lowest seed; (n): only n seeds were run. ~~Struck out~~: "
+    parts.append("Mean over the split seeds, ± half the spread between highest and lowest seed; (n): n seeds were run. ~~Struck out~~: "
                  "at least one of these synthetic logs breaks a realism limit (below ε = 8 the popularity limit does not bind).")
     return "\n\n".join(parts)
 
