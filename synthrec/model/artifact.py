@@ -23,8 +23,8 @@ from synthrec.errors import ReleaseError
 from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
+from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
-from synthrec.model.times import TimeTables
 from synthrec.privacy.plan import Plan
 
 FORMAT_VERSION = 1
@@ -52,7 +52,7 @@ class Artifact:
         arrays |= {f"attribute.{place}": shares for place, shares in enumerate(estimates.attributes.values())}
         arrays |= {f"estimates.{name}": array for name in ("moment", "taste_variance") if (array := getattr(estimates, name)) is not None}
         if times is not None:
-            arrays |= {f"times.{name}": getattr(times, name) for name in ("start", "span", "hour")}
+            arrays |= {f"times.{name}": getattr(times, name) for name in TimeTables.names()}
         words = {
             "format_version": FORMAT_VERSION,
             "schema": json.loads(self.schema.model_dump_json()),

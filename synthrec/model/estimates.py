@@ -12,8 +12,8 @@ import numpy as np
 
 from synthrec.model.features import ItemFeatures
 from synthrec.model.recipe import COUNT_WEIGHT
+from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame, from_half_vector
-from synthrec.model.times import TimeTables
 from synthrec.privacy.mechanisms import Measurement
 
 GRID = 150

@@ -18,8 +18,8 @@ from synthrec.data.schema import Schema
 from synthrec.model.estimates import Estimates, estimate_items, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import catalogue_features
 from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
+from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
-from synthrec.model.times import HOURS, SIZE, SPAN_BINS, START_BINS, TimeTables, time_vectors
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement, noisy_sum
 from synthrec.privacy.plan import Plan
@@ -167,7 +167,6 @@ def _times(log: EventLog, *, paid: Paid, schema: Schema) -> TimeTables | None:
     column = schema.time
     if column is None:
         return None
-    sums = paid.ask("times", (time_vectors(block, column=column) for block in user_blocks(log)), size=SIZE).values
-    start, span, hour = np.split(sums, [START_BINS, START_BINS + SPAN_BINS])
-    assert len(hour) == HOURS
-    return TimeTables(start=project_to_simplex(start), span=project_to_simplex(span), hour=project_to_simplex(hour))
+    vectors = (time_vectors(block, column=column, events_per_user=paid.plan.events_per_user) for block in user_blocks(log))
+    asked = paid.ask("times", vectors, size=SIZE)
+    return time_tables(asked.values, noise_std=asked.noise_std, shares=project_to_simplex)

@@ -11,10 +11,10 @@ from typing import get_args
 
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError
+from synthrec.model.rhythm import TIME_NORM
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
-TIME_PARTS = 3              # one-hots of a user's time vector: start, span, hour of week
 LARGEST_BATCH = 1200        # users in a critic step, expected
 
 
@@ -42,8 +42,8 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
         asked.append(Measure(name="attributes", purpose="how many users have which attribute", unit="users",
                              sensitivity=math.sqrt(len(schema.user_attributes)), share=0.02))
     if schema.time is not None:
-        asked.append(Measure(name="times", purpose="when users come, for how long, at which hours", unit="users",
-                             sensitivity=math.sqrt(TIME_PARTS), share=0.04))
+        asked.append(Measure(name="times", purpose="when users come, in how many sessions, at which hours", unit="users",
+                             sensitivity=TIME_NORM, share=0.04))
     return tuple(asked)
 
 

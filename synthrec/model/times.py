@@ -1,123 +1,190 @@
-"""When users come: the start of each user's history in the window, its span, and the hours of the week that events fall into.
+"""When synthetic users come: sessions spread over a user's span, events in bursts within them.
 
-Guarantees: the window and the zone are declared; a user's vector holds two one-hots and one histogram of sum 1, so its norm is at
-most sqrt(3) whatever the number of events.
+The hour of each session is chosen among a few moments that its user could have come, by what the log so far lacks of the measured
+week: sessions are bursts, so independent draws would leave a rough week however many users there are. Post-processing throughout.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from synthrec.data.columns import Datetime
-from synthrec.data.eventlog import EventLog
+from synthrec.model.hours import HOURS, hour_of_week
+from synthrec.model.rhythm import (
+    GAP_EDGES,
+    MANY_SESSIONS,
+    SESSION_EDGES,
+    START_BINS,
+    TimeTables,
+    activity_band,
+    span_edges,
+)
 
-START_BINS = 64
-SHORTEST_SPAN_SECONDS = 300
-SPAN_BINS = 14
-HOURS = 168
-CANDIDATES = 8      # moments that an event may choose from, by hour of week
-SIZE = START_BINS + SPAN_BINS + HOURS
+CANDIDATES = 12             # moments that a session may choose from, by hour of week
+TOGETHER = 16               # users whose hours are chosen at once
+SLACK = 1.0                 # of the events of users chosen together: how far behind the week counts as missing already
+SHARPNESS = 4.0             # of the preference for hours that lack most; what it overdoes, the next sessions make up for
+SESSION_SPREAD = 1.4        # standard deviation of the log share of its user's events that a session has
+FITTING_ROUNDS = 30
 
 
 @dataclass(frozen=True)
-class TimeTables:
-    """Shares that sum to 1 each, as measured.
+class Sessions:
+    """Sessions of B users, user after user, and the events in them.
 
     Shapes:
-        start float64[START_BINS] over equal parts of the window; span float64[SPAN_BINS] over log buckets of seconds from first to
-        last event; hour float64[HOURS] from Monday 0:00 local time.
+        of_user int64[B + 1]: user b has sessions of_user[b] to of_user[b + 1]; of_session int64[S + 1]: the same for events;
+        offset int64[N]: seconds from a session's first event.
     """
 
-    start: np.ndarray
-    span: np.ndarray
-    hour: np.ndarray
+    of_user: np.ndarray
+    of_session: np.ndarray
+    offset: np.ndarray
 
 
-def time_vectors(log: EventLog, *, column: Datetime) -> np.ndarray:
-    """A user's time vector.
+def draw_times(events: np.ndarray, *, tables: TimeTables, column: Datetime, rng: np.random.Generator,
+               window: tuple[int, int] | None = None) -> np.ndarray:
+    """Moments of synthetic users' events in seconds, not decreasing within a user, inside the window.
+
+    `window` (first and last second) asks for a part of the declared window: all of each user's events then fall there.
 
     Shapes:
-        -> float64[B, SIZE].
+        events int64[B], at least 1 each -> int64[sum of events], user after user.
     """
-    assert log.time is not None
-    users = len(log.offsets) - 1
-    found = np.zeros((users, SIZE))
-    active = np.flatnonzero(np.diff(log.offsets) > 0)
-    first, last = log.time[log.offsets[active]], log.time[log.offsets[active + 1] - 1]
-    found[active, _start_bin(first, column=column)] = 1
-    found[active, START_BINS + _span_bin(last - first, column=column)] = 1
-    events = np.diff(log.offsets).astype(np.float64)
-    user = log.user_of_event()
-    np.add.at(found, (user, START_BINS + SPAN_BINS + hour_of_week(log.time, zone=column.zone)), 1 / events[user])
-    return found
+    first, last = window or (column.min_seconds, column.max_seconds)
+    number = _session_numbers(events, tables=tables, rng=rng)
+    sessions = _sessions(events, number=number, tables=tables, rng=rng, longest=last - first)
+    begin, end = _lives(number, tables=tables, column=column, window=(first, last), rng=rng)
+    moments = _candidates(sessions, begin=begin, end=end, window=(first, last), week=tables.hour, column=column, rng=rng)
+    starts = _balanced(moments, sessions=sessions, week=tables.hour, column=column, rng=rng)
+    chosen = np.repeat(starts, np.diff(sessions.of_session)) + sessions.offset
+    return chosen[np.lexsort((chosen, np.repeat(np.arange(len(events)), events)))]
 
 
-def draw_times(events: np.ndarray, *, tables: TimeTables, column: Datetime, rng: np.random.Generator) -> np.ndarray:
-    """Moments of synthetic users' events, not decreasing within a user, inside the window.
+def _session_numbers(events: np.ndarray, *, tables: TimeTables, rng: np.random.Generator) -> np.ndarray:
+    """How many sessions each user has, by their activity: log-uniform within its bucket, no more than events."""
+    odds = tables.sessions + 1e-9 * (tables.sessions.sum(axis=0) + 1e-3)       # a band that noise emptied takes after everybody
+    rows = np.cumsum(odds, axis=1)[activity_band(events)]
+    bucket = (rows < rng.random((len(events), 1)) * rows[:, -1:]).sum(axis=1)
+    low, past = np.asarray(SESSION_EDGES)[bucket], np.asarray(SESSION_EDGES)[bucket + 1]
+    return np.minimum(np.exp(rng.uniform(np.log(low), np.log(past))).astype(np.int64).clip(low, past - 1), events)
+
+
+def _sessions(events: np.ndarray, *, number: np.ndarray, tables: TimeTables, rng: np.random.Generator, longest: int) -> Sessions:
+    """Deal each user's events to sessions of uneven size, at least one each, and draw the gaps between them."""
+    of_user = np.concatenate(([0], np.cumsum(number)))
+    share = np.cumsum(np.exp(SESSION_SPREAD * rng.standard_normal(of_user[-1])))
+    before = np.concatenate(([0.0], share))
+    user = np.repeat(np.arange(len(events)), events - number)
+    where = before[of_user[:-1]][user] + rng.random(len(user)) * (before[of_user[1:]] - before[of_user[:-1]])[user]
+    session = np.clip(np.searchsorted(share, where, side="right"), of_user[:-1][user], of_user[1:][user] - 1)
+    size = 1 + np.bincount(session, minlength=of_user[-1])
+    of_session = np.concatenate(([0], np.cumsum(size)))
+    bucket = rng.choice(len(tables.gap), of_session[-1], p=tables.gap)
+    low, past = np.asarray(GAP_EDGES)[bucket], np.asarray(GAP_EDGES)[bucket + 1]
+    gap = np.floor(np.exp(rng.uniform(np.log(low + 0.5), np.log(past + 0.5))) - 0.5).astype(np.int64).clip(low, past - 1)
+    gap[of_session[:-1]] = 0
+    offset = np.cumsum(gap)
+    offset -= np.repeat(offset[of_session[:-1]], size)
+    length = np.repeat(np.maximum(offset[of_session[1:] - 1], 1), size)
+    return Sessions(of_user=of_user, of_session=of_session, offset=np.where(length > longest, offset * longest // length, offset))
+
+
+def _lives(number: np.ndarray, *, tables: TimeTables, column: Datetime, window: tuple[int, int],
+           rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Each user's start and span as ranges of seconds, jointly, so that histories end within the window and both keep their shares.
 
     Shapes:
-        events int64[B] -> int64[sum of events], user after user.
+        -> int64[B, 2] start from and before; float64[B, 2] span from and to, 0 for users of one session.
     """
-    users = len(events)
-    width = (column.max_seconds + 1 - column.min_seconds) / START_BINS
-    start_bin = rng.choice(START_BINS, users, p=tables.start)
-    starts = column.min_seconds + (start_bin[:, None] + rng.random((users, CANDIDATES))) * width
-    start = _choose(starts, tables=tables, column=column, rng=rng)
-    edges = _span_edges(column)
-    span_bin = rng.choice(SPAN_BINS, users, p=tables.span)
-    span = np.exp(rng.uniform(np.log(edges[span_bin]), np.log(edges[span_bin + 1])))
-    span = np.minimum(span, column.max_seconds - start)
-    user = np.repeat(np.arange(users), events)
-    moments = start[user, None] + rng.random((len(user), CANDIDATES)) * span[user, None]
-    chosen = _choose(moments, tables=tables, column=column, rng=rng)
-    ordered = np.lexsort((chosen, user))
-    return np.clip(chosen[ordered], column.min_seconds, column.max_seconds).astype(np.int64)
+    edges = np.linspace(column.min_seconds, column.max_seconds + 1, START_BINS + 1)
+    low, past = np.clip(edges[:-1], window[0], window[1] + 1), np.clip(edges[1:], window[0], window[1] + 1)
+    inside = past - low
+    start = (tables.start + 1e-9) * inside
+    spans = np.concatenate(([0.0], np.tile(span_edges(column)[:-1], 2)))
+    longest = np.concatenate(([0.0], np.tile(span_edges(column)[1:], 2)))
+    few, many = (number > 1) & (number < MANY_SESSIONS), number >= MANY_SESSIONS
+    span = np.concatenate(([1 - (few | many).mean()], *(kind.mean() * (row + 1e-9) / (row + 1e-9).sum()
+                                                       for kind, row in zip((few, many), tables.span, strict=True))))
+    joint = _fitted(start / start.sum(), span, fits=(low[:, None] + spans <= window[1]) & (inside[:, None] > 0))
+    begin, end = np.empty((len(number), 2)), np.empty((len(number), 2))
+    bins = tables.span.shape[1]
+    for kind, columns in ((number == 1, slice(0, 1)), (few, slice(1, 1 + bins)), (many, slice(1 + bins, None))):
+        part = joint[:, columns] + 1e-300 * (inside[:, None] > 0)
+        cell = rng.choice(part.size, int(kind.sum()), p=(part / part.sum()).ravel())
+        row, place = np.divmod(cell, part.shape[1])
+        begin[kind] = np.stack([low[row], past[row]], axis=1)
+        end[kind] = np.stack([spans[columns][place], longest[columns][place]], axis=1)
+    return begin, end
 
 
-def hour_of_week(seconds: np.ndarray, *, zone: str) -> np.ndarray:
-    """Hour from Monday 0:00 in the zone, with the zone's offset at each day's start (UTC).
+def _fitted(rows: np.ndarray, columns: np.ndarray, *, fits: np.ndarray) -> np.ndarray:
+    """Both margins, as nearly as what fits allows (iterative proportional fitting, Deming and Stephan 1940).
 
     Shapes:
-        int64[N] -> int64[N] in 0..167.
+        float64[R], float64[C], bool[R, C] -> float64[R, C].
     """
-    days = np.asarray(seconds) // 86_400
-    distinct, place = np.unique(days, return_inverse=True)
-    offsets = np.array([_offset(int(day) * 86_400, zone) for day in distinct], dtype=np.int64)
-    local = np.asarray(seconds) + offsets[place]
-    return ((local // 3_600 + 3 * 24) % HOURS).astype(np.int64)      # 1970-01-01 was a Thursday
+    joint = np.outer(rows, columns) * fits
+    for _ in range(FITTING_ROUNDS):
+        joint *= (columns / np.maximum(joint.sum(axis=0), 1e-300)).clip(0, 1e3)
+        joint *= (rows / np.maximum(joint.sum(axis=1), 1e-300)).clip(0, 1e3)[:, None]
+    return np.asarray(joint)
 
 
-def _choose(moments: np.ndarray, *, tables: TimeTables, column: Datetime, rng: np.random.Generator) -> np.ndarray:
-    """One of each row's candidates, with odds by hour of week.
+def _candidates(sessions: Sessions, *, begin: np.ndarray, end: np.ndarray, window: tuple[int, int], week: np.ndarray,
+                column: Datetime, rng: np.random.Generator) -> np.ndarray:
+    """Moments at which each session may begin: a user's first in the start's range, the last a span later, others between.
+
+    Spans count from the first session, so users of several have it settled here, by the week alone.
 
     Shapes:
-        float64[N, CANDIDATES] -> float64[N].
+        -> int64[S, CANDIDATES]. Every session ends within the window.
     """
-    hours = hour_of_week(np.clip(moments, column.min_seconds, column.max_seconds).astype(np.int64).ravel(), zone=column.zone)
-    odds = np.cumsum(tables.hour[hours].reshape(moments.shape) + 1e-12, axis=1)
-    pick = (odds < rng.random((len(moments), 1)) * odds[:, -1:]).sum(axis=1)
-    return moments[np.arange(len(moments)), np.minimum(pick, CANDIDATES - 1)]
+    number = np.diff(sessions.of_user)
+    user = np.repeat(np.arange(len(number)), number)
+    first = rng.uniform(begin[:, :1], begin[:, 1:], (len(number), CANDIDATES))
+    start = _one_of(first, odds=week[hour_of_week(first.astype(np.int64), column=column)] + 1e-9, rng=rng)
+    low, high = np.maximum(end, 1.0).T
+    reach = np.maximum(window[1] - start, 1.0)
+    high = np.minimum(high, np.maximum(reach, low))
+    span = np.exp(rng.uniform(np.log(low)[user, None], np.log(high)[user, None], (len(user), CANDIDATES)))
+    moments = start[user, None] + span * rng.random(span.shape)
+    last = sessions.of_user[1:] - 1
+    moments[last] = start[:, None] + span[last]
+    moments[sessions.of_user[:-1]] = np.where((number > 1)[:, None], start[:, None], first)
+    latest = window[1] - sessions.offset[sessions.of_session[1:] - 1]
+    return np.asarray(np.clip(moments, window[0], latest[:, None])).astype(np.int64)
 
 
-def _start_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
-    width = (column.max_seconds + 1 - column.min_seconds) / START_BINS
-    return np.clip(((seconds - column.min_seconds) / width).astype(np.int64), 0, START_BINS - 1)
+def _balanced(moments: np.ndarray, *, sessions: Sessions, week: np.ndarray, column: Datetime, rng: np.random.Generator) -> np.ndarray:
+    """One of each session's candidates, a few users at a time, by what the hours of the events so far lack of the measured week.
+
+    Shapes:
+        int64[S, CANDIDATES], float64[HOURS] -> int64[S].
+    """
+    size = np.diff(sessions.of_session)
+    middle = sessions.offset[sessions.of_session[:-1] + size // 2]
+    hours = hour_of_week(moments + middle[:, None], column=column)
+    had, starts = np.zeros(HOURS), np.empty(len(size), dtype=np.int64)
+    for user in range(0, len(sessions.of_user) - 1, TOGETHER):
+        some = slice(sessions.of_user[user], sessions.of_user[min(user + TOGETHER, len(sessions.of_user) - 1)])
+        inside = slice(sessions.of_session[some.start], sessions.of_session[some.stop])
+        lacks = week * (inside.stop + SLACK * (inside.stop - inside.start)) - had
+        lacks = np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (week + 1e-6))
+        starts[some] = _one_of(moments[some], odds=lacks[hours[some]] ** SHARPNESS, rng=rng)
+        at = np.repeat(starts[some], size[some]) + sessions.offset[inside]
+        had += np.bincount(hour_of_week(at, column=column), minlength=HOURS)
+    return starts
 
 
-def _span_edges(column: Datetime) -> np.ndarray:
-    window = max(column.max_seconds - column.min_seconds, 2 * SHORTEST_SPAN_SECONDS)
-    return np.concatenate(([1.0], np.geomspace(SHORTEST_SPAN_SECONDS, window, SPAN_BINS)))
+def _one_of(moments: np.ndarray, *, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One of each row.
 
-
-def _span_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
-    return np.clip(np.searchsorted(_span_edges(column), seconds, side="right") - 1, 0, SPAN_BINS - 1)
-
-
-def _offset(second: int, zone: str) -> int:
-    offset = datetime.fromtimestamp(second, tz=UTC).astimezone(ZoneInfo(zone)).utcoffset()
-    assert offset is not None
-    return int(offset.total_seconds())
+    Shapes:
+        [S, CANDIDATES], float64[S, CANDIDATES] -> [S].
+    """
+    steps = np.cumsum(odds, axis=1)
+    pick = (steps < rng.random((len(odds), 1)) * steps[:, -1:]).sum(axis=1)
+    return np.asarray(moments[np.arange(len(odds)), np.minimum(pick, CANDIDATES - 1)])

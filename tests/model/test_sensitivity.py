@@ -12,8 +12,8 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import measurements
 from synthrec.model.recipe import COUNT_WEIGHT
+from synthrec.model.rhythm import time_vectors
 from synthrec.model.tastes import from_half_vector, half_vectors, taste_blocks, user_blocks
-from synthrec.model.times import time_vectors
 from synthrec.privacy.mechanisms import LATTICE
 from tests.model.small import ITEMS, K, Replies, clipped_sums, make_log, make_plan, one_user, without
 
@@ -94,7 +94,7 @@ def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source
         "activity": measurements.activity_vectors(log, edges=(1, 5, 10, K + 1)),
         "ratings": measurements.rating_vectors(log, levels=schema.rating.levels),
         "attributes": measurements.attribute_vectors(log, sizes={"gender": 2, "region": 3}),
-        "times": (time_vectors(block, column=schema.time) for block in user_blocks(log)),
+        "times": (time_vectors(block, column=schema.time, events_per_user=K) for block in user_blocks(log)),
     }
     for name, blocks in vectors.items():
         for block in blocks:
