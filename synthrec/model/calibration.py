@@ -22,7 +22,8 @@ ROUNDS = 8
 EMPHASIS = (1.0, 1.4, 1.0)  # of the variances of bias, slopes and tilts: slopes stand for tastes that no feature says, too.
                             # Chosen on the public logs' split seeds 100 to 105, within all realism limits (benchmarks/notes.md)
 GAIN_POWER = 0.6            # of a ratio of variances: a little over 1/2, since the estimators shrink more than they should
-CELLS = 3_000_000           # users times items of a popularity round
+CELLS = 20_000_000          # users times items of a popularity round
+BLOCK = 2_000_000           # users times items held at once
 LEAST_RATING_NOISE = 0.3    # in quarters of the scale
 
 
@@ -69,16 +70,22 @@ def _popular(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables
 
     An item's chance to be among n picks without repeats is taken as 1 - exp(-c p) with c such that the chances sum to n.
     """
-    users = slice(0, max(50, min(len(conditions.events), CELLS // len(tables.log_weight))))
-    events = conditions.events[users].astype(np.float64)
-    logits = behaviour.tilt[users] @ tables.features.T + tables.log_weight
-    share = np.exp(logits - logits.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
-    pace = events[:, None].copy()
-    for _ in range(4):
-        chance = -np.expm1(-pace * share)
-        pace *= np.clip(events[:, None] / chance.sum(axis=1, keepdims=True), 0.5, 3.0)
-    found = chance.sum(axis=0) / chance.sum()
+    items = len(tables.log_weight)
+    users, step = min(len(conditions.events), max(50, CELLS // items)), max(1, BLOCK // items)
+    features, log_weight = tables.features.T.astype(np.float32), tables.log_weight.astype(np.float32)
+    found = np.zeros(items)
+    for first in range(0, users, step):
+        part = slice(first, min(first + step, users))
+        events = conditions.events[part, None].astype(np.float32)
+        share = behaviour.tilt[part].astype(np.float32) @ features + log_weight
+        share = np.exp(share - share.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        pace = events.copy()
+        for _ in range(4):
+            chance = -np.expm1(-pace * share)
+            pace *= np.clip(events / chance.sum(axis=1, keepdims=True), 0.5, 3.0)
+        found += chance.sum(axis=0)
+    found /= found.sum()
     weight = tables.log_weight + np.log(estimates.frame.popularity + 1e-12) - np.log(found + 1e-12)
     return np.asarray(weight - weight.max())
 

@@ -1,16 +1,19 @@
 """What a synthetic user does: which items they pick and how they rate them.
 
-Items by popularity tilted by taste, without repeats (Gumbel top-n: Kool, van Hoof and Welling 2019); ratings by item mean, bias and
-taste, with noise, cut into the declared levels.
+Items by popularity tilted by taste, without repeats; ratings by item mean, bias and taste, with noise, cut into the declared levels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-CELLS = 4_000_000       # users times items in a block of choices
+from synthrec.model.race import Partition, Urn, full_race, partition, thinned_race
+
+STAND_INS = 4096        # for the items of a larger catalogue, where a mean over all of them is asked for
+DENSE_ITEMS = 10_000    # up to so many, a key for every item is as fast as looking for the likely ones, and exact
 
 
 @dataclass(frozen=True)
@@ -57,32 +60,43 @@ class ItemTables:
         return len(self.levels) > 0
 
     def with_(self, **changes: object) -> ItemTables:
-        """A copy with some columns changed."""
-        return replace(self, **changes)     # type: ignore[arg-type]
+        """A copy with some columns changed; a partition of the same features is kept."""
+        changed = replace(self, **changes)     # type: ignore[arg-type]
+        if changed.features is self.features and "partition" in self.__dict__:
+            changed.__dict__["partition"] = self.partition
+        return changed
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Cells of items with like features, for catalogues too large to look at every item."""
+        return partition(self.features, self.log_weight)
+
+    @cached_property
+    def urn(self) -> Urn:
+        """The partition under these weights."""
+        return Urn.of(self.partition, features=self.features, log_weight=self.log_weight)
+
+    def stand_ins(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features and log weights over which to average as over all items: of all, or of a systematic sample with equal weights.
+
+        Shapes:
+            -> float64[S, F], float64[S].
+        """
+        if len(self.log_weight) <= DENSE_ITEMS:
+            return self.features, self.log_weight
+        return self.features[self.urn.typical(STAND_INS)], np.full(STAND_INS, -np.log(STAND_INS))
 
 
 def pick(behaviour: Behaviour, events: np.ndarray, *, tables: ItemTables, rng: np.random.Generator) -> np.ndarray:
-    """Items of each user, all different, in no particular order.
+    """Items of each user, all different, first come first; see `race` for how close to the weights exp(log_weight + tilt . features).
 
     Shapes:
         events int64[B], at most V -> int32[sum of events], user after user.
     """
-    features, weight = tables.features.astype(np.float32), tables.log_weight.astype(np.float32)
-    step = max(1, CELLS // len(weight))
-    picked = []
-    for start in range(0, len(events), step):
-        part = slice(start, start + step)
-        keys = behaviour.tilt[part].astype(np.float32) @ features.T
-        keys += weight
-        keys -= np.log(rng.exponential(size=keys.shape).astype(np.float32) + np.float32(1e-30))
-        most = int(events[part].max())
-        if most < keys.shape[1]:
-            top = np.argpartition(-keys, most - 1, axis=1)[:, :most]
-            top = np.take_along_axis(top, np.argsort(-np.take_along_axis(keys, top, axis=1), axis=1), axis=1)
-        else:
-            top = np.argsort(-keys, axis=1)
-        picked.append(top[np.arange(top.shape[1]) < events[part, None]])
-    return np.concatenate(picked).astype(np.int32)
+    weights = {"features": tables.features, "log_weight": tables.log_weight}
+    if len(tables.log_weight) <= DENSE_ITEMS:
+        return full_race(behaviour.tilt, events, rng=rng, **weights)
+    return thinned_race(behaviour.tilt, events, urn=tables.urn, rng=rng, **weights)
 
 
 def rate(behaviour: Behaviour, user: np.ndarray, item: np.ndarray, *, tables: ItemTables, rng: np.random.Generator) -> np.ndarray:

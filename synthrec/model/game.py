@@ -50,7 +50,7 @@ class Fakes:
         device = self.generator.scale.device
         self.features = torch.as_tensor(self.tables.features, dtype=torch.float32, device=device)
         self.item_mean = torch.as_tensor(self.tables.item_mean, dtype=torch.float32, device=device)
-        self.log_weight = torch.as_tensor(self.tables.log_weight, dtype=torch.float32, device=device)
+        self.stand_ins, self.log_weight = (torch.as_tensor(each, dtype=torch.float32, device=device) for each in self.tables.stand_ins())
         self.cuts = torch.as_tensor(self.tables.cuts, dtype=torch.float32, device=device)
         self.levels = torch.as_tensor(self.tables.levels, dtype=torch.float32, device=device)
 
@@ -76,9 +76,9 @@ class Fakes:
         bias, slope, tilt = behaviour[:, 0], behaviour[:, 1 : count + 1], behaviour[:, count + 1 :]
         item = pick(Behaviour.split(behaviour.detach().double().cpu().numpy()), conditions.events, tables=self.tables, rng=self.rng)
         items, used = _padded(item, conditions.events, device=device)
-        logs = torch.log_softmax(tilt @ self.features.T + self.log_weight, dim=1).gather(1, items)
-        weight = used * torch.exp(logs - logs.detach()) / used.sum(dim=1, keepdim=True)
         features = self.features[items]
+        logs = torch.einsum("bf,bnf->bn", tilt, features) - torch.logsumexp(tilt @ self.stand_ins.T + self.log_weight, dim=1)[:, None]
+        weight = used * torch.exp(logs - logs.detach()) / used.sum(dim=1, keepdim=True)
         noise = torch.as_tensor(self.rng.normal(0, self.tables.rating_noise, items.shape), dtype=torch.float32, device=device)
         raw = self.item_mean[items] + bias[:, None] + torch.einsum("bf,bnf->bn", slope, features) + noise
         deviation = torch.zeros_like(raw)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -13,16 +15,25 @@ from synthrec.model.choice import cut, pick, rate
 from synthrec.model.times import draw_times
 
 CHUNK_USERS = 1000
+THREADS = 2         # that draw chunks, each by a generator of its own, while the caller writes earlier ones
+AHEAD = 3           # chunks held
 
 
 def generate(artifact: Artifact, *, users: int, rng: np.random.Generator) -> Iterator[EventLog]:
-    """Synthetic users in chunks; the same `rng` state gives the same users.
+    """Synthetic users in chunks; the same `rng` state gives the same users, whatever the number of cores.
 
     Shapes:
         each log of at most CHUNK_USERS users.
     """
-    for start in range(0, users, CHUNK_USERS):
-        yield _chunk(artifact, users=min(CHUNK_USERS, users - start), rng=rng)
+    starts = range(0, users, CHUNK_USERS)
+    waiting: deque[Future[EventLog]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start, own in zip(starts, rng.spawn(len(starts)), strict=True):
+            waiting.append(pool.submit(_chunk, artifact, users=min(CHUNK_USERS, users - start), rng=own))
+            if len(waiting) == AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _chunk(artifact: Artifact, *, users: int, rng: np.random.Generator) -> EventLog:

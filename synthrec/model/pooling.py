@@ -30,14 +30,14 @@ def pool_log(log: EventLog, *, frame: TasteFrame, sizes: Mapping[str, int], most
     """
     rows = []
     items = len(frame.item_mean)
+    ones, squares = np.ones(items), frame.features**2
     for block in user_blocks(log):
         events = np.diff(block.offsets)
         weight = np.repeat(1 / np.maximum(events, 1), events)
         deviation = deviations(block, frame=frame)
         picked, rated, squared = (by_user(block, weight * value, items=items) for value in (np.ones(len(weight)), deviation, deviation**2))
-        ones = np.ones(items)
         rows.append(np.column_stack([
-            picked @ frame.features, picked @ frame.features**2, rated @ frame.features, rated @ ones, squared @ ones,
+            picked @ frame.features, picked @ squares, rated @ frame.features, rated @ ones, squared @ ones,
             condition_vectors(events, block.attributes, sizes=sizes, most_events=most_events)]))
     width = pooled_width(frame.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values())
     return np.concatenate([np.zeros((0, width)), *rows]).astype(np.float32)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -73,14 +74,12 @@ def taste_blocks(log: EventLog, *, frame: TasteFrame) -> Iterator[np.ndarray]:
     features = frame.features
     count = features.shape[1]
     design = np.column_stack([np.ones(len(features)), features])
-    upper = np.triu_indices(count + 1)
-    products = design[:, upper[0]] * design[:, upper[1]]
     mean = frame.popularity @ features
     covariance = (features * frame.popularity[:, None]).T @ features - np.outer(mean, mean)
     ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
     for block in user_blocks(log):
         picked, deviation, events = _matrices(block, frame=frame)
-        gram = _symmetric(picked @ products, upper=upper, size=count + 1)
+        gram = _grams(design[block.item], offsets=block.offsets)
         slopes = np.linalg.solve(gram + ridge, (deviation @ design)[..., None])[..., 0]     # zero where nothing is rated
         slopes[:, 0] *= BIAS_WEIGHT
         pull = picked @ features - events[:, None] * mean
@@ -146,11 +145,16 @@ def _matrices(block: EventLog, *, frame: TasteFrame) -> tuple[sp.csr_matrix, sp.
             np.diff(block.offsets).astype(np.float64))
 
 
-def _symmetric(upper_parts: np.ndarray, *, upper: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
-    full = np.zeros((len(upper_parts), size, size))
-    full[:, upper[0], upper[1]] = upper_parts
-    full[:, upper[1], upper[0]] = upper_parts
-    return full
+def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
+    """Each user's sum of outer products of event rows; one small product a user, so that its cost does not grow with the catalogue.
+
+    Shapes:
+        float64[N, D], offsets int64[B + 1] -> float64[B, D, D].
+    """
+    found = np.empty((len(offsets) - 1, rows.shape[1], rows.shape[1]))
+    for user, (start, end) in enumerate(pairwise(offsets)):
+        np.matmul(rows[start:end].T, rows[start:end], out=found[user])
+    return found
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
