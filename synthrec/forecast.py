@@ -22,6 +22,7 @@ UNIT_WORDS = {
     "items": "events of each item",
     "tastes": "on each second moment of tastes, where one user counts at most 1",
     "attributes": "users with each attribute value",
+    "groups": "on each sum of tastes over the users with one attribute value, where a user counts at most 1 an attribute",
     "times": "users in each part of the window, span and hour of the week",
 }
 # rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million (population x K) + game

@@ -184,13 +184,15 @@ def test_share_holds_no_real_user_in_any_file(release: Path) -> None:
 
 def test_the_generator_holds_weights_tables_and_public_words_and_no_optimizer_or_rng_state(release: Path) -> None:
     arrays = load_file(release / "share" / "generator.safetensors")
-    rooms = {"generator": {"factor", "scale", "gain", *(f"residual.{layer}.{part}" for layer in (0, 2, 4) for part in ("weight", "bias"))},
+    rooms = {"generator": {"factor", "scale", "gain", "effect",
+                           *(f"residual.{layer}.{part}" for layer in (0, 2, 4) for part in ("weight", "bias"))},
              "frame": {"features", "item_mean", "popularity"},
              "estimates": {"activity", "levels", "rating_shares", "moment", "taste_variance"},
-             "tables": {"item_mean", "log_weight", "cuts"}, "times": {"start", "sessions", "span", "gap", "hour"}, "attribute": {"0", "1"}}
+             "tables": {"item_mean", "log_weight", "cuts"}, "times": {"start", "sessions", "span", "gap", "hour"}, "attribute": {"0", "1"},
+             "group": {"0", "1", "columns"}}
     assert {name: set() for name in arrays}.keys() == {f"{room}.{name}" for room, names in rooms.items() for name in names}
     words = json.loads((release / "share" / "generator.json").read_text())
-    assert set(words) == {"format_version", "schema", "plan", "catalogue", "features", "activity_edges", "attributes", "rating_unit",
+    assert set(words) == {"format_version", "schema", "plan", "catalogue", "features", "activity_edges", "attributes", "groups", "rating_unit",
                           "rating_noise"}
     sizes = {size for array in arrays.values() for size in array.shape}
     log = make_log(users=USERS)
@@ -203,7 +205,7 @@ def test_the_excerpt_and_the_record_say_what_the_ledger_says(release: Path) -> N
     assert excerpt == [json.loads(entry.model_dump_json()) for entry in source.entries]
     loaded = Synthesizer.load(release)
     assert loaded.record.epsilon == Accountant(events_of(source.entries)).epsilon(1e-4) <= 5.0
-    assert events_of(source.entries)[:6] == loaded.plan.events()[:6] and sum(entry.event.count for entry in source.entries[6:]) == 23
+    assert events_of(source.entries)[:7] == loaded.plan.events()[:7] and sum(entry.event.count for entry in source.entries[7:]) == 23
     assert abs(loaded.record.epsilon_cross_check - loaded.record.epsilon) < 0.1 and not loaded.record.not_private
 
 

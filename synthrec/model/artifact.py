@@ -23,6 +23,7 @@ from synthrec.errors import ReleaseError
 from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
+from synthrec.model.groups import GroupDifferences
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
 from synthrec.privacy.plan import Plan
@@ -51,6 +52,9 @@ class Artifact:
         arrays |= {f"tables.{name}": getattr(tables, name) for name in ("item_mean", "log_weight", "cuts")}
         arrays |= {f"attribute.{place}": shares for place, shares in enumerate(estimates.attributes.values())}
         arrays |= {f"estimates.{name}": array for name in ("moment", "taste_variance") if (array := getattr(estimates, name)) is not None}
+        if (groups := estimates.groups) is not None:
+            arrays |= {f"group.{place}": groups.values[name] for place, name in enumerate(groups.values)}
+            arrays["group.columns"] = groups.columns
         if times is not None:
             arrays |= {f"times.{name}": getattr(times, name) for name in TimeTables.names()}
         words = {
@@ -61,6 +65,7 @@ class Artifact:
             "features": list(estimates.feature_names),
             "activity_edges": list(estimates.activity_edges),
             "attributes": list(estimates.attributes),
+            "groups": [] if groups is None else list(groups.values),
             "rating_unit": estimates.frame.rating_unit,
             "rating_noise": tables.rating_noise,
         }
@@ -85,6 +90,7 @@ class Artifact:
                 frame=frame, feature_names=tuple(words["features"]), activity_edges=tuple(words["activity_edges"]),
                 attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},
                 times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
+                groups=_groups(words["groups"], arrays),
                 **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")))
             tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=float(words["rating_noise"]),
                                 **_part(arrays, "tables"))
@@ -99,6 +105,12 @@ class Artifact:
 def ids_only(catalogue: Catalogue) -> Catalogue:
     """A catalogue without its attributes."""
     return Catalogue(ids=catalogue.ids, attributes=pa.table({}))
+
+
+def _groups(names: list[str], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:
+    if not names:
+        return None
+    return GroupDifferences(columns=arrays["group.columns"], values={name: arrays[f"group.{place}"] for place, name in enumerate(names)})
 
 
 def _part(arrays: dict[str, np.ndarray], room: str) -> dict[str, np.ndarray]:

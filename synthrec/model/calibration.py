@@ -14,6 +14,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.model.choice import Behaviour, ItemTables, cut, pick, rate
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
+from synthrec.model.groups import ShortFrame
 from synthrec.model.population import Conditions, condition_vectors, draw_conditions
 from synthrec.model.tastes import taste_blocks
 
@@ -22,6 +23,8 @@ ROUNDS = 8
 EMPHASIS = (1.0, 1.4, 1.0)  # of the variances of bias, slopes and tilts: slopes stand for tastes that no feature says, too.
                             # Chosen on the public logs' split seeds 100 to 105, within all realism limits (benchmarks/notes.md)
 GAIN_POWER = 0.6            # of a ratio of variances: a little over 1/2, since the estimators shrink more than they should
+PULLS = (0.5, 3.0)          # of the differences of groups: ridge and clipping make them look smaller than they are
+LEAST_DIFFERENCE = 1e-5     # squared, of short tastes: below, groups are taken as they come
 CELLS = 20_000_000          # users times items of a popularity round
 BLOCK = 2_000_000           # users times items held at once
 LEAST_RATING_NOISE = 0.3    # in quarters of the scale
@@ -31,12 +34,16 @@ def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables,
     """Set the generator's gain in place and return the tables that go with it."""
     conditions = draw(estimates, users=USERS, rng=rng)
     latent = rng.standard_normal((USERS, len(generator.scale)))
+    pull = np.ones(2)
     for _ in range(ROUNDS):
+        set_groups(generator, estimates=estimates, pull=pull)
         behaviour = behave(generator, latent, conditions=conditions, estimates=estimates)
         tables = tables.with_(log_weight=_popular(behaviour, conditions, tables=tables, estimates=estimates))
         log, tables = _rated(behaviour, conditions, tables=tables, estimates=estimates, rng=rng)
         if estimates.taste_variance is not None:
             _match_tastes(generator, log, estimates=estimates)
+        if estimates.groups is not None:
+            pull = np.clip(pull * _short_of_groups(log, conditions, estimates=estimates), *PULLS)
     return tables
 
 
@@ -55,6 +62,17 @@ def behave(generator: Generator, latent: np.ndarray, *, conditions: Conditions, 
         rows = generator(torch.as_tensor(latent, dtype=torch.float32, device=device),
                          torch.as_tensor(vectors, dtype=torch.float32, device=device))
     return Behaviour.split(rows.double().cpu().numpy())
+
+
+def set_groups(generator: Generator, *, estimates: Estimates, pull: np.ndarray) -> None:
+    """Give the generator the measured differences of groups, those of bias and of tilts each times its pull."""
+    if estimates.groups is None:
+        return
+    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
+    effect = estimates.groups.effect(estimates.frame, sizes=sizes)
+    effect[:1] *= pull[0]
+    effect[1:] *= pull[1]
+    generator.effect.copy_(torch.as_tensor(effect, dtype=generator.effect.dtype))
 
 
 def starting_tables(estimates: Estimates) -> ItemTables:
@@ -118,3 +136,13 @@ def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates) 
     for part, wanted in zip(parts, estimates.taste_variance * EMPHASIS, strict=True):
         gain[part] *= np.clip(wanted / max(found[part].sum(), 1e-12), 0.5, 2.0) ** GAIN_POWER
     generator.gain.copy_(torch.as_tensor(np.clip(gain, 0.1, 6.0), dtype=generator.gain.dtype))
+
+
+def _short_of_groups(log: EventLog, conditions: Conditions, *, estimates: Estimates) -> np.ndarray:
+    """By what factor synthetic groups differ too little, in bias and in tilts, where the same question is put to them."""
+    assert estimates.groups is not None
+    found = np.concatenate(list(ShortFrame.of(estimates.frame, names=estimates.feature_names).blocks(log)))
+    wanted = estimates.groups.of_users(conditions.attributes)
+    parts = (slice(0, 1), slice(1, None))
+    wide, seen = (np.array([(wanted[:, part] * rows[:, part]).sum() for part in parts]) for rows in (wanted, found))
+    return np.where(wide > LEAST_DIFFERENCE * len(found), np.clip(wide / np.maximum(seen, 0.5 * wide + 1e-12), 0.5, 2.0) ** GAIN_POWER, 1.0)

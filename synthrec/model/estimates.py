@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthrec.model.features import ItemFeatures
+from synthrec.model.groups import GroupDifferences
 from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame, from_half_vector
@@ -32,7 +33,7 @@ class Estimates:
     Shapes:
         activity float64[len(activity_edges) - 1]; levels, rating_shares float64[L]; moment float64[D, D], D = frame.size, the second
         moment of stacked tastes, or None; taste_variance float64[3] of bias, slopes and tilts, or None;
-        attributes name -> float64[size + 1]. Shares sum to 1.
+        attributes name -> float64[size + 1]. Shares sum to 1. groups: None where no attribute's values are told apart.
     """
 
     frame: TasteFrame
@@ -45,6 +46,7 @@ class Estimates:
     taste_variance: np.ndarray | None
     attributes: dict[str, np.ndarray]
     times: TimeTables | None
+    groups: GroupDifferences | None = None
 
 
 def estimate_items(items: Measurement, *, features: ItemFeatures) -> tuple[np.ndarray, np.ndarray]:

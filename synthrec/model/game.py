@@ -71,7 +71,7 @@ class Fakes:
                                     most_events=self.estimates.activity_edges[-1] - 1)
         condition = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         stacked = self.generator.stacked(latent, condition)
-        behaviour = stacked * (self.generator.gain * self.generator.scale)
+        behaviour = self.generator.behaviour(stacked, condition)
         count = self.features.shape[1]
         bias, slope, tilt = behaviour[:, 0], behaviour[:, 1 : count + 1], behaviour[:, count + 1 :]
         item = pick(Behaviour.split(behaviour.detach().double().cpu().numpy()), conditions.events, tables=self.tables, rng=self.rng)

@@ -17,6 +17,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.estimates import Estimates, estimate_items, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import catalogue_features
+from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
 from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
 from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
@@ -61,10 +62,14 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         popularity = count / count.sum()
         described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=scale.unit, rated=scale.rated)
+        moment = _moment(log, paid=paid, frame=frame, users=users)
+        attributes = _attributes(log, paid=paid, schema=schema)
         return Estimates(
             frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active),
             levels=scale.levels, rating_shares=scale.shares,
-            **_moment(log, paid=paid, frame=frame, users=users), attributes=_attributes(log, paid=paid, schema=schema),
+            **moment, attributes=attributes,
+            groups=_groups(log, paid=paid, schema=schema, short=ShortFrame.of(frame, names=described.names), shares=attributes,
+                           users=users),
             times=_times(log, paid=paid, schema=schema))
 
 
@@ -161,6 +166,16 @@ def _attributes(log: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.nd
     counts = paid.ask("attributes", attribute_vectors(log, sizes=sizes), size=sum(size + 1 for size in sizes.values())).values
     cuts = np.cumsum([size + 1 for size in sizes.values()])[:-1]
     return {name: project_to_simplex(part) for name, part in zip(sizes, np.split(counts, cuts), strict=True)}
+
+
+def _groups(log: EventLog, *, paid: Paid, schema: Schema, short: ShortFrame, shares: dict[str, np.ndarray],
+            users: float) -> GroupDifferences | None:
+    """How groups differ, told by the attribute shares that were paid for before."""
+    if not paid.plan.has("groups"):
+        return None
+    groups = Groups.of(schema)
+    found = paid.ask("groups", group_blocks(log, short=short, groups=groups), size=groups.width * short.size)
+    return estimate_groups(found.values, noise_std=found.noise_std, short=short, groups=groups, shares=shares, users=users)
 
 
 def _times(log: EventLog, *, paid: Paid, schema: Schema) -> TimeTables | None:

@@ -11,6 +11,7 @@ from typing import get_args
 
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError
+from synthrec.model.groups import Groups
 from synthrec.model.rhythm import TIME_NORM
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
@@ -41,6 +42,10 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     if schema.user_attributes:
         asked.append(Measure(name="attributes", purpose="how many users have which attribute", unit="users",
                              sensitivity=math.sqrt(len(schema.user_attributes)), share=0.02))
+    groups = Groups.of(schema)
+    if groups.sizes and model != "marginals":
+        asked.append(Measure(name="groups", purpose="how tastes differ between users with different attributes", unit="taste norms",
+                             sensitivity=groups.sensitivity, share=0.05))
     if schema.time is not None:
         asked.append(Measure(name="times", purpose="when users come, in how many sessions, at which hours", unit="users",
                              sensitivity=TIME_NORM, share=0.04))

@@ -60,7 +60,7 @@ def scales_as_planned(source: Source, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_every_measurement_has_the_planned_noise(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = scales_as_planned(source, tmp_path, monkeypatch)
-    assert found == dict.fromkeys(["activity", "ratings", "items", "tastes", "attributes", "times"], True)
+    assert found == dict.fromkeys(["activity", "ratings", "items", "tastes", "attributes", "groups", "times"], True)
 
 
 def test_half_the_noise_is_caught_in_every_measurement(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

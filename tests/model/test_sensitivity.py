@@ -18,7 +18,7 @@ from synthrec.privacy.mechanisms import LATTICE
 from tests.model.small import ITEMS, K, Replies, clipped_sums, make_log, make_plan, one_user, without
 
 Source = tuple[Schema, Catalogue]
-NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times"}
+NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times", "groups"}
 
 
 def neighbours() -> Iterator[tuple[EventLog, EventLog, EventLog]]:
@@ -69,10 +69,17 @@ def shares(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[np.ndarray]:
         yield block / block.shape[0]
 
 
-measurements_activity = measurements.activity_vectors
+measurements_activity, measurements_groups = measurements.activity_vectors, measurements.group_blocks
 
 
-@pytest.mark.parametrize(("name", "place", "saboteur"), [("times", "time_vectors", centred), ("activity", "activity_vectors", shares)])
+def apart(log: EventLog, **options: object) -> Iterator[np.ndarray]:
+    """A saboteur: each user's taste less the mean taste of all."""
+    rows = np.concatenate(list(measurements_groups(log, **options)))        # type: ignore[arg-type]
+    yield rows - rows.mean(axis=0)
+
+
+@pytest.mark.parametrize(("name", "place", "saboteur"), [("times", "time_vectors", centred), ("activity", "activity_vectors", shares),
+                                                        ("groups", "group_blocks", apart)])
 def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, saboteur: object, source: Source,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, place, saboteur)

@@ -85,6 +85,14 @@ def activity_from_data(log: EventLog, **options: Any) -> Any:
     return dataclasses.replace(found, activity=counts / counts.sum())
 
 
+def groups_from_data(log: EventLog, **options: Any) -> Any:
+    """A saboteur: groups differ as those in the log do."""
+    found = HONEST_MEASURE(log, **options)
+    share = np.bincount(np.asarray(log.attributes["gender"]), minlength=3)[:, None] / len(log.offsets)
+    values = {**found.groups.values, "gender": found.groups.values["gender"] * share}
+    return dataclasses.replace(found, groups=dataclasses.replace(found.groups, values=values))
+
+
 def started_from_data(generator: Any, log: EventLog, **options: Any) -> Any:
     """A saboteur: one weight knows the number of users."""
     found = HONEST_PLAY(generator, log, **options)
@@ -101,7 +109,8 @@ def scaled_by_data(log: EventLog, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(("module", "name", "saboteur"), [
-    (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data), (training, "play", started_from_data),
+    (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data),
+    (training, "measure", groups_from_data), (training, "play", started_from_data),
     (game, "pool_log", scaled_by_data)])
 def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     freeze(monkeypatch)
