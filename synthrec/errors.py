@@ -44,3 +44,7 @@ class BudgetError(SynthrecError):
 
 class ReleaseError(SynthrecError):
     """A release folder is missing a file, was altered, or already exists."""
+
+
+class ConditionError(SynthrecError):
+    """A sample is asked for what the schema, the catalogue or the release does not know."""
