@@ -51,4 +51,4 @@ def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(model: Mod
 def test_ratings_logs_keep_their_plan(tmp_path: Path) -> None:
     rated, _ = prepared(tmp_path)
     names = {each.name for each in plan_release(rated, epsilon=5.0, delta=1e-4, model="moments").measurements}
-    assert names == {"activity", "ratings", "items", "tastes", "attributes", "times"}
+    assert names == {"activity", "ratings", "items", "tastes", "attributes", "groups", "times"}
