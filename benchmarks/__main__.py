@@ -29,10 +29,10 @@ def main() -> None:
     """Parse, run what is missing, write."""
     asked = _parse()
     if not asked.table:
+        for log in asked.logs:
+            if log in DELTAS and not (asked.data / f"{log}.csv.gz").exists():
+                sys.exit(f"{log}.csv.gz is needed to run cells: name its folder by --data or SYNTHREC_SHARED_DATA")
         cells = plan_cells(asked.logs, asked.seeds, asked.epsilons, asked.arms)
-        missing = [cell for cell in pending(cells, data=asked.data) if not (asked.data / f"{cell.log}.csv.gz").exists()]
-        if missing:
-            sys.exit(f"{missing[0].log}.csv.gz is needed to run missing cells: name its folder by --data or SYNTHREC_SHARED_DATA")
         failures = run_pending(cells, data=asked.data)
         report(asked.logs, asked.epsilons, asked.seeds, asked.arms, data=asked.data)
         if failures:

@@ -75,6 +75,12 @@ def load(name: str, *, seed: int, data: Path | None = None) -> Split:
     return Split(name=name, schema=schema, catalogue=Catalogue.read(schema), delta=delta_of(name, schema), **logs)
 
 
+def simulated_size(name: str) -> tuple[int, int]:
+    """Users in training and items of `simulated-USERS` or `simulated-USERSxITEMS`."""
+    users, _, items = name.removeprefix(SIMULATED).partition("x")
+    return int(users), int(items or ITEMS)
+
+
 def delta_of(name: str, schema: Schema) -> float:
     """The protocol's delta: fixed for MovieLens, a tenth of 1 / population for the simulator."""
     return DELTAS.get(name, 0.1 / schema.source.population)
@@ -131,8 +137,8 @@ def _public(name: str, *, seed: int, data: Path | None) -> tuple[str, pd.DataFra
 
 def _simulated(name: str, *, seed: int, into: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """User table and catalogue go to files, as an owner has them; events stay a frame."""
-    users = int(name.removeprefix(SIMULATED))
-    world = simulate(users=users + TEST_USERS, items=ITEMS, seed=WORLD + seed)
+    users, items = simulated_size(name)
+    world = simulate(users=users + TEST_USERS, items=items, seed=WORLD + seed)
     config = replace(world, events=world.events[:0]).write(into)
     text = config.read_text(encoding="utf-8")
     declared = f"population = {users + TEST_USERS} "

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arms import ARMS
-from benchmarks.logs import DELTAS, HERE
-from benchmarks.results import OURS, failed, read
+from benchmarks.logs import DELTAS, HERE, ITEMS, SIMULATED, simulated_size
+from benchmarks.results import OURS, RESULTS, failed, read
 
 README, ABLATION = HERE.parent / "README.md", HERE / "ablation.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -73,7 +73,35 @@ def ablation_block(*, folder: Path | None = None) -> str:
                                  f"{reading(pair)} |")
         parts.append("\n".join(lines))
     parts.append(_limits(folder=folder))
+    parts.append(curve_block(folder=folder))
     return "\n\n".join(parts)
+
+
+def curve_block(*, folder: Path | None = None) -> str:
+    """Simulated logs by number of users, then what a fit costs by events and by items."""
+    rows = ["### Simulated logs, ε = 8, δ = 1 / (10 users)", "",
+            "| users in training | arm | RMSE gap | ranking gap | synthrec minus this arm, RMSE | the same, NDCG@10 | reading |",
+            "|---:|---|---:|---:|---|---|---|"]
+    costs = ["### What a fit costs on one thread (synthrec, ε = 8)", "",
+             "| users | items | events read (at most K a user) | fit, seconds | seconds per million events | peak, GiB |",
+             "|---:|---:|---:|---:|---:|---:|"]
+    for (users, items), found in _simulated(folder=folder):
+        for arm in ARMS if items == ITEMS else ():
+            if arm in found["arms"]:
+                figures, pair = found["arms"][arm], found["differences"].get(arm, {})
+                rows.append(f"| {users:,} | {LABELS[arm]} | {_gap(figures, 'gap_closed')} | {_gap(figures, 'ranking_gap_closed')} | "
+                            f"{_interval(pair.get('rmse'))} | {_interval(pair.get('ndcg'))} | {reading(pair)} |")
+        for run in list(found["arms"].get(OURS, {}).get("runs", {}).values())[:1]:
+            seconds, events = run["seconds"]["fit"], run["events"]
+            costs.append(f"| {users:,} | {items:,} | {events:,} | {seconds:g} | {seconds / events * 1e6:.1f} | {run['fit_peak_gib']:g} |")
+    return "\n".join([*rows, "", *costs])
+
+
+def _simulated(*, folder: Path | None) -> list[tuple[tuple[int, int], Found]]:
+    """Results of simulated logs by size."""
+    names = [path.name.removesuffix("-eps8.json") for path in (folder or RESULTS).glob(f"{SIMULATED}*-eps8.json")]
+    found = [(simulated_size(name), read(name, 8.0, folder=folder or RESULTS)) for name in names]
+    return sorted(((size, kept) for size, kept in found if kept is not None), key=lambda pair: pair[0])
 
 
 def reading(pair: Found) -> str:
