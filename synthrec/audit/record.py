@@ -38,6 +38,21 @@ class RealismLimit(Record):
     passed: bool
 
 
+class Compared(Record):
+    """One figure of a real log beside that of a synthetic one."""
+
+    name: str
+    real: float
+    synthetic: float
+
+
+class Variety(Record):
+    """How much users of one log differ from each other, on equally many users of either log."""
+
+    users: int
+    figures: tuple[Compared, ...]
+
+
 class Arm(Record):
     """One row of the utility ladder, `nothing` at the bottom, `real` at the top."""
 
