@@ -34,7 +34,7 @@ LIMITS = (
 
 
 def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: str, audit_share: float, synthetic_users: int,
-                   seed: int | None, commands: tuple[str, ...]) -> ReleaseRecord:
+                   seed: int | None, commands: tuple[str, ...], game: str | None = None) -> ReleaseRecord:
     """The record of a training that has just been charged to `ledger`."""
     mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
     accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
@@ -43,7 +43,8 @@ def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: st
         release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
         source_name=schema.source.name, source_public=schema.source.public, population=plan.population, unit=schema.privacy.unit,
         neighbouring_relation="add or remove one user", events_per_user=plan.events_per_user, audit_share=audit_share,
-        public_declarations=public_declarations(schema), model=plan.model, training=_training(plan), budget_share=plan.budget_share,
+        public_declarations=public_declarations(schema), model=plan.model, game=game,
+        training=_training(plan), budget_share=plan.budget_share,
         mechanisms=_mechanisms(plan), epsilon=accountant.epsilon(plan.delta), delta=plan.delta,
         epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
         accountant=ACCOUNTANT, cross_check_accountant=CROSS_CHECK, profile=accountant.profile(PROFILE_DELTAS),

@@ -93,7 +93,8 @@ class Synthesizer:
             self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
                                    device=device, rng=np.random.default_rng(), progress=progress)
             self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
-                                          audit_share=audit_share, synthetic_users=0, seed=None, commands=())
+                                          audit_share=audit_share, synthetic_users=0, seed=None, commands=(),
+                                          game=self._artifact.game)
             self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
         return self
 

@@ -42,6 +42,7 @@ class Artifact:
     estimates: Estimates
     tables: ItemTables
     generator: Generator
+    game: str | None = None     # "kept", or "set aside: " and why; None without a game
 
     def save(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
@@ -68,6 +69,7 @@ class Artifact:
             "groups": [] if groups is None else list(groups.values),
             "rating_unit": estimates.frame.rating_unit,
             "rating_noise": tables.rating_noise,
+            "game": self.game,
         }
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / TENSORS)
@@ -96,7 +98,8 @@ class Artifact:
                                 **_part(arrays, "tables"))
             return cls(schema=Schema.model_validate(words["schema"]), plan=Plan.model_validate_json(json.dumps(words["plan"])),
                        catalogue=Catalogue.from_json(words["catalogue"]), estimates=estimates, tables=tables,
-                       generator=_generator(_part(arrays, "generator")))
+                       generator=_generator(_part(arrays, "generator")),
+                       game=None if words["game"] is None else str(words["game"]))
         except (OSError, SafetensorError, ValidationError, LookupError, TypeError, ValueError, RuntimeError):
             raise ReleaseError("a release must hold a whole generator", found=f"{WORDS} or {TENSORS} missing or altered",
                                remedy="Copy the release again from where it was made.") from None

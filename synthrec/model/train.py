@@ -1,4 +1,4 @@
-"""One training: measure, anchor, play, calibrate.
+"""One training: measure, anchor, play, watch, calibrate.
 
 Guarantees: the bounded log is seen by `measure` and `play` only, which charge what they ask; all else is post-processing. `rng` moves
 initialisation and synthetic users, never privacy noise (rule 7).
@@ -6,6 +6,7 @@ initialisation and synthetic users, never privacy noise (rule 7).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
 from synthrec.model.generator import Generator
 from synthrec.model.measurements import measure
+from synthrec.model.watch import watch
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
@@ -36,14 +38,19 @@ def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, le
     with progress.stage("calibrate", total=1) as advance:
         tables = calibrate(generator, estimates=estimates, tables=starting_tables(estimates), rng=rng)
         advance(1)
+    game = None
     if plan.training is not None:
+        anchor = copy.deepcopy(generator)
         with one_thread():
             generator = play(generator, log, estimates=estimates, tables=tables, plan=plan, ledger=ledger, charge=charge, rng=rng,
                              progress=progress)
+        watched = watch(generator, anchor=anchor, estimates=estimates, rng=rng, progress=progress)
+        generator, game = watched.generator, watched.game
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng)
             advance(1)
-    return Artifact(schema=schema, plan=plan, catalogue=ids_only(catalogue), estimates=estimates, tables=tables, generator=generator.cpu())
+    return Artifact(schema=schema, plan=plan, catalogue=ids_only(catalogue), estimates=estimates, tables=tables,
+                    generator=generator.cpu(), game=game)
 
 
 @contextmanager

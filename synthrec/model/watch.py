@@ -4,7 +4,7 @@ The generator that comes out of the game is compared with the anchor that went i
 and the anchor used instead, if
 
 - a weight or a user's behaviour is not finite;
-- the mean taste has drifted: its square is more than MOST_DRIFT of the anchor's whole variance;
+- the mean taste has drifted: the square of the way is more than MOST_DRIFT of the anchor's whole variance;
 - the whole variance of tastes is below LEAST_SPREAD or above MOST_SPREAD of the anchor's;
 - tastes vary in fewer than LEAST_DIRECTIONS of the anchor's directions in effect (exp of the entropy of the covariance's spectrum).
 
@@ -15,7 +15,6 @@ choice costs nothing and may be told (rule 8 forbids choices on real data, of wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,27 +23,27 @@ from synthrec.model.calibration import draw
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.population import condition_vectors
+from synthrec.progress import Progress
 
-Game = Literal["kept", "set aside"]
 USERS = 4096
 MOST_DRIFT, LEAST_SPREAD, MOST_SPREAD, LEAST_DIRECTIONS = 0.25, 0.5, 2.0, 0.5
 
 
 @dataclass(frozen=True)
 class Watched:
-    """The generator to go on with, and why."""
+    """The generator to go on with, and what became of the game."""
 
     generator: Generator
-    game: Game
-    reason: str
+    game: str               # "kept", or "set aside: " and why
 
 
-def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator) -> Watched:
+def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator, progress: Progress) -> Watched:
     """The generator that the game made, or the anchor if the rule says so."""
     reason = trouble(played, anchor=anchor, estimates=estimates, rng=rng)
     if reason is None:
-        return Watched(generator=played, game="kept", reason="the game kept users as varied as measured")
-    return Watched(generator=anchor, game="set aside", reason=reason)
+        return Watched(generator=played, game="kept")
+    progress.say(f"The game is set aside: {reason}. The generator made from the measurements alone goes on.")
+    return Watched(generator=anchor, game=f"set aside: {reason}")
 
 
 def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator) -> str | None:
@@ -59,9 +58,9 @@ def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: 
     if not np.isfinite(found).all():
         return "tastes are not finite"
     whole = max(float(expected.var(axis=0).sum()), 1e-12)
-    drift = float((found.mean(axis=0) ** 2).sum()) / whole
+    drift = float(((found - expected).mean(axis=0) ** 2).sum()) / whole
     if drift > MOST_DRIFT:
-        return f"tastes drifted: squared mean {drift:.2g} of their variance, more than {MOST_DRIFT:g}"
+        return f"tastes drifted: {drift:.2g} of their variance, more than {MOST_DRIFT:g}"
     spread = float(found.var(axis=0).sum()) / whole
     if not LEAST_SPREAD <= spread <= MOST_SPREAD:
         return f"tastes vary {spread:.2g} times as much as measured, outside {LEAST_SPREAD:g} to {MOST_SPREAD:g}"

@@ -58,6 +58,7 @@ class ReleaseRecord(Record):
     public_declarations: tuple[str, ...]    # what is public on the owner's word
 
     model: Literal["gan", "moments", "marginals"]
+    game: str | None = None         # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
     training: dict[str, float | int | str]
     budget_share: dict[str, float]  # mechanism name -> share of the budget (of sum 1/noise^2)
     mechanisms: tuple[Mechanism, ...]
