@@ -193,7 +193,7 @@ def test_the_generator_holds_weights_tables_and_public_words_and_no_optimizer_or
     assert {name: set() for name in arrays}.keys() == {f"{room}.{name}" for room, names in rooms.items() for name in names}
     words = json.loads((release / "share" / "generator.json").read_text())
     assert set(words) == {"format_version", "schema", "plan", "catalogue", "features", "activity_edges", "attributes", "groups",
-                          "rating_unit", "rating_noise"}
+                          "rating_unit", "rating_noise", "game"}
     sizes = {size for array in arrays.values() for size in array.shape}
     log = make_log(users=USERS)
     assert not sizes & {USERS, USERS - 1, USERS + 1, len(log.item)}
