@@ -20,6 +20,7 @@ UNIT_WORDS = {
     "activity": "users in each bucket of activity",
     "ratings": "events at each rating",
     "items": "events of each item",
+    "pairs": "on each pair of items, where one user counts at most 0.71 over all of them",
     "tastes": "on each second moment of tastes, where one user counts at most 1",
     "attributes": "users with each attribute value",
     "groups": "on each sum of tastes over the users with one attribute value, where a user counts at most 1 an attribute",

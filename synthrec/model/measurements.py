@@ -16,13 +16,14 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.estimates import Estimates, estimate_items, project_to_moment, project_to_simplex, taste_variances
-from synthrec.model.features import catalogue_features
+from synthrec.model.features import ItemFeatures, catalogue_features
 from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
+from synthrec.model.pairs import items_in_pairs, pair_axes, pair_frame, pair_rows
 from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
 from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import Measurement, noisy_sum
+from synthrec.privacy.mechanisms import Measurement, lattice_pairs, noisy_sum
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 
@@ -38,9 +39,10 @@ class Paid:
     charge: Charge
     advance: Callable[..., None] = field(default=lambda count=1, note="": None)
 
-    def ask(self, name: str, blocks: Iterator[np.ndarray | sp.csr_matrix], *, size: int) -> Measurement:
+    def ask(self, name: str, blocks: Iterator[np.ndarray | sp.csr_matrix], *, size: int,
+            add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
         """One planned noisy sum."""
-        found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge)
+        found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge, add_up=add_up)
         self.advance(1, note=name)
         return found
 
@@ -61,6 +63,7 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         item_mean = np.clip(scale.centre + scale.unit * mean, *scale.ends)
         popularity = count / count.sum()
         described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
+        described = _paired(log, paid=paid, described=described, popularity=popularity, edges=edges, activity=project_to_simplex(active))
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=scale.unit, rated=scale.rated)
         moment = _moment(log, paid=paid, frame=frame, users=users)
         attributes = _attributes(log, paid=paid, schema=schema)
@@ -144,6 +147,19 @@ def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.nd
         vectors[np.arange(users), start + np.clip(log.attributes[name], 0, size)] = 1
         start += size + 1
     yield vectors
+
+
+def _paired(log: EventLog, *, paid: Paid, described: ItemFeatures, popularity: np.ndarray, edges: tuple[int, ...],
+            activity: np.ndarray) -> ItemFeatures:
+    """The item features with the factors that users' picks reveal beside them."""
+    if not paid.plan.has("pairs"):
+        return described
+    most = items_in_pairs(paid.plan.population, noise_multiplier=paid.plan.measurement("pairs").noise_multiplier)
+    frame = pair_frame(popularity, activity_edges=edges, activity=activity, most=most)
+    size = len(frame.items)
+    found = paid.ask("pairs", pair_rows(log, frame=frame), size=size * (size - 1) // 2, add_up=lattice_pairs)
+    axes = pair_axes(found.values, noise_std=found.noise_std, frame=frame, features=described.values)
+    return described.with_columns(**{f"pairs {place + 1}": axis for place, axis in enumerate(axes.T)}).standardised(popularity)
 
 
 def _moment(log: EventLog, *, paid: Paid, frame: TasteFrame, users: float) -> dict[str, np.ndarray | None]:

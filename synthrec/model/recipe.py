@@ -16,6 +16,7 @@ from synthrec.model.rhythm import TIME_NORM
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
+PAIR_SHARE = 0.10
 LARGEST_BATCH = 1200        # users in a critic step, expected
 
 
@@ -36,6 +37,9 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
         Measure(name="activity", purpose="how many users have how many events", unit="users", sensitivity=1.0, share=0.03),
         *_item_measures(schema),
     ]
+    if model == "gan":
+        asked.append(Measure(name="pairs", purpose="which items the same users hold, beyond what popularity says", unit="squared row norms",
+                             sensitivity=math.sqrt(0.5), share=PAIR_SHARE))
     if model != "marginals":
         asked.append(Measure(name="tastes", purpose="how users' tastes vary together, along item features", unit="squared taste norms",
                              sensitivity=1.0, share=0.13))

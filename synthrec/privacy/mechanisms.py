@@ -9,7 +9,8 @@ Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +52,15 @@ class Measurement:
     entry: Entry
 
 
-def noisy_sum(blocks: Iterable[np.ndarray | sp.csr_matrix], *, plan: GaussianSum, size: int, ledger: Ledger, charge: Charge) -> Measurement:
+def noisy_sum(blocks: Iterable[np.ndarray | sp.csr_matrix], *, plan: GaussianSum, size: int, ledger: Ledger, charge: Charge,
+              add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
     """Sum of clipped user vectors with noise.
 
     Shapes:
-        blocks of [users, size], one row per user, each user in one row of one block only -> values float64[size].
+        blocks of [users, any], one row per user, each user in one row of one block only -> values float64[size].
+
+    Args:
+        add_up: `lattice_sum` (size = length of a row; the default), or `lattice_pairs` (size = pairs of a row's entries).
 
     Guarantees: L2 sensitivity `plan.sensitivity` for adding or removing one row; the blocks are drawn only after the charge is on
     disk; nothing else about the rows is kept.
@@ -64,7 +69,7 @@ def noisy_sum(blocks: Iterable[np.ndarray | sp.csr_matrix], *, plan: GaussianSum
         noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)))
     total = np.zeros(size, dtype=np.int64)
     for block in blocks:
-        total += lattice_sum(block, norm=plan.sensitivity)
+        total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
     noisy = _add_noise(total, scale=plan.noise_multiplier * LATTICE)
     return Measurement(values=noisy * (plan.sensitivity / LATTICE), noise_std=plan.noise_std, entry=entry)
 
@@ -95,6 +100,28 @@ def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray
     scaled[~np.isfinite(scaled)] = 0
     summed: np.ndarray = scaled.astype(np.int64).sum(axis=0)
     return summed
+
+
+def lattice_pairs(block: np.ndarray, *, norm: float) -> np.ndarray:
+    """Sum over rows of the products of all pairs of different entries, in integer steps of `norm / LATTICE`.
+
+    Each row is made finite (else zero) and clipped to a norm R with R^2 = sqrt(2) norm.
+
+    Shapes:
+        [users, M] -> int64[M (M - 1) / 2], the upper triangle of the sum of outer products, row after row.
+
+    Guarantees: a row's products have a squared norm of sum over i < j of (x_i x_j)^2 <= |x|^4 / 2, so a row of integers of norm at most
+    sqrt(sqrt(2) LATTICE) moves the sum by at most LATTICE. Its parts stay far below 2^53: floating point adds them exactly.
+    """
+    rows = np.array(block, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        squares = (rows * rows).sum(axis=1)
+        factor = np.where(np.isfinite(squares), np.minimum(1.0, np.sqrt(math.sqrt(2) * norm / squares)), 0.0)
+        factor = np.where(squares > 0, factor, 0.0) * (math.sqrt(LATTICE / norm) * ROUNDING)
+        whole = np.trunc(rows * factor[:, None])
+    whole[~np.isfinite(whole)] = 0
+    products = whole.T @ whole
+    return np.asarray(products[np.triu_indices(len(products), 1)], dtype=np.int64)
 
 
 def _add_noise(total: np.ndarray, *, scale: float) -> np.ndarray:

@@ -128,10 +128,10 @@ def answered(replies: Replies, *, totals: Replies | None = None) -> Iterator[Non
     """Inside, every noisy sum gives the reply of its name (the answer to the first log that asks); `totals` gets the clipped sums."""
     honest = measurements.noisy_sum
 
-    def reply(blocks: Any, *, plan: GaussianSum, size: int, ledger: Any, charge: Charge) -> Measurement:
+    def reply(blocks: Any, *, plan: GaussianSum, size: int, ledger: Any, charge: Charge, add_up: Any = None) -> Measurement:
         total = np.zeros(size, dtype=np.int64)
         for block in blocks:
-            total += lattice_sum(block, norm=plan.sensitivity)
+            total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
         if totals is not None:
             totals[plan.name] = total
         if plan.name not in replies:

@@ -11,6 +11,7 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import measurements
+from synthrec.model.pairs import PairFrame, pair_rows
 from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import time_vectors
 from synthrec.model.tastes import from_half_vector, half_vectors, taste_blocks, user_blocks
@@ -18,7 +19,7 @@ from synthrec.privacy.mechanisms import LATTICE
 from tests.model.small import ITEMS, K, Replies, clipped_sums, make_log, make_plan, one_user, without
 
 Source = tuple[Schema, Catalogue]
-NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times", "groups"}
+NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times", "groups", "pairs"}
 
 
 def neighbours() -> Iterator[tuple[EventLog, EventLog, EventLog]]:
@@ -38,7 +39,7 @@ def neighbours() -> Iterator[tuple[EventLog, EventLog, EventLog]]:
 def most_moved(source: Source, *, measure: Callable[..., object] = measurements.measure) -> dict[str, float]:
     """Per measurement, the longest move of the clipped sum in declared norms; infinite if others' parts moved with it."""
     schema, catalogue = source
-    plan, replies, most = make_plan(schema, model="moments"), Replies(), dict[str, float]()
+    plan, replies, most = make_plan(schema, model="gan"), Replies(), dict[str, float]()
     for log, rest, user in neighbours():
         with np.errstate(invalid="ignore", over="ignore"):
             whole, left, alone = (clipped_sums(part, schema=schema, catalogue=catalogue, plan=plan, replies=replies, measure=measure)
@@ -78,8 +79,16 @@ def apart(log: EventLog, **options: object) -> Iterator[np.ndarray]:
     yield rows - rows.mean(axis=0)
 
 
-@pytest.mark.parametrize(("name", "place", "saboteur"), [("times", "time_vectors", centred), ("activity", "activity_vectors", shares),
-                                                        ("groups", "group_blocks", apart)])
+def beyond_average(log: EventLog, *, frame: PairFrame) -> Iterator[np.ndarray]:
+    """A saboteur: picks beyond what all users of the log pick, instead of beyond what is measured."""
+    for block in pair_rows(log, frame=frame):
+        rows = block - block.mean(axis=0)
+        yield rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+@pytest.mark.parametrize(("name", "place", "saboteur"), [
+    ("times", "time_vectors", centred), ("activity", "activity_vectors", shares), ("groups", "group_blocks", apart),
+    ("pairs", "pair_rows", beyond_average)])
 def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, saboteur: object, source: Source,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, place, saboteur)
@@ -95,7 +104,7 @@ def test_clipping_that_is_left_to_the_vectors_is_caught(source: Source, monkeypa
 
 def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source: Source) -> None:
     schema, catalogue = source
-    plan, log = make_plan(schema, model="moments"), make_log(users=60, seed=9)
+    plan, log = make_plan(schema, model="gan"), make_log(users=60, seed=9)
     assert schema.rating is not None and schema.time is not None
     vectors = {
         "activity": measurements.activity_vectors(log, edges=(1, 5, 10, K + 1)),
@@ -110,7 +119,7 @@ def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source
 
 
 def test_the_item_norm_is_what_a_user_of_k_middling_events_needs(source: Source) -> None:
-    norm = make_plan(source[0], model="moments").measurement("items").sensitivity
+    norm = make_plan(source[0], model="gan").measurement("items").sensitivity
     assert norm == pytest.approx(np.sqrt(K) / COUNT_WEIGHT) and norm >= np.sqrt(K)
 
 
@@ -125,7 +134,7 @@ def test_stacked_tastes_have_norm_below_one_and_half_vectors_keep_distances(sour
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurements, "taste_blocks", look)
-        clipped_sums(make_log(users=60), schema=schema, catalogue=catalogue, plan=make_plan(schema, model="moments"), replies={})
+        clipped_sums(make_log(users=60), schema=schema, catalogue=catalogue, plan=make_plan(schema, model="gan"), replies={})
     tastes = np.concatenate(seen)
     assert (np.linalg.norm(tastes, axis=1) < 1).all() and np.linalg.norm(tastes, axis=1).max() > 0.05
     halves = half_vectors(tastes)

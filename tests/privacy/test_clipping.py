@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from synthrec.privacy import mechanisms
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum, noisy_sum
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_pairs, lattice_sum, noisy_sum
 
 NORM = 2.5
 CHARGE = Charge(source="s", release_id="r", kind="release")
@@ -52,6 +52,10 @@ def sparse(users: np.ndarray) -> np.ndarray:
     return lattice_sum(sp.csr_matrix(users), norm=NORM)
 
 
+def pairs(users: np.ndarray) -> np.ndarray:
+    return lattice_pairs(users, norm=NORM)
+
+
 def in_parts(users: np.ndarray) -> np.ndarray:
     """Each cell as two parts of opposite signs."""
     rows, columns = np.indices(users.shape).reshape(2, -1)
@@ -78,12 +82,37 @@ def unguarded(users: np.ndarray) -> np.ndarray:
         return (users * factor[:, None]).sum(axis=0) * LATTICE / NORM
 
 
+def pairs_of_longer_rows(users: np.ndarray) -> np.ndarray:
+    """A saboteur: takes the declared norm for the row's own, although a product grows with its square."""
+    return lattice_pairs(users, norm=NORM**2) * NORM
+
+
+def all_pairs_twice(users: np.ndarray) -> np.ndarray:
+    """A saboteur: releases both triangles for the price of one."""
+    return np.concatenate((pairs(users), pairs(users)))
+
+
+def test_removing_any_one_user_moves_the_sum_of_pairs_by_at_most_the_norm() -> None:
+    assert 0.7 < most_moved(pairs) <= 1.0
+
+
+def test_a_row_of_many_equal_entries_nearly_reaches_the_declared_norm_of_pairs() -> None:
+    moved = lattice_pairs(np.full((1, 400), 100.0), norm=NORM).astype(np.float64)
+    assert 0.95 < np.linalg.norm(moved) / LATTICE <= 1.0
+
+
+def test_pairs_are_the_upper_triangle_of_the_sum_of_outer_products() -> None:
+    rows = np.random.default_rng(5).normal(0, 0.1, (40, 7))
+    expected = (rows.T @ rows)[np.triu_indices(7, 1)]
+    assert pairs(rows) * NORM / LATTICE == pytest.approx(expected, abs=0.02)
+
+
 @pytest.mark.parametrize("add_up", [dense, sparse, in_parts])
 def test_removing_any_one_user_moves_the_clipped_sum_by_at_most_the_norm(add_up: Sum) -> None:
     assert 0.99 < most_moved(add_up) <= 1.0
 
 
-@pytest.mark.parametrize("saboteur", [loosely, per_event, unguarded])
+@pytest.mark.parametrize("saboteur", [loosely, per_event, unguarded, pairs_of_longer_rows, all_pairs_twice])
 def test_a_sum_that_clips_otherwise_is_caught(saboteur: Sum) -> None:
     assert most_moved(saboteur) > 1.0
 
@@ -101,6 +130,12 @@ def test_one_users_lattice_vector_never_exceeds_the_lattice(user: np.ndarray, no
     for block in (user, sp.csr_matrix(user)):
         moved = lattice_sum(block, norm=norm)
         assert sum(int(step) ** 2 for step in moved) <= LATTICE**2
+
+
+@settings(max_examples=150, deadline=None)
+@given(hnp.arrays(np.float64, (1, 5), elements=st.floats(allow_nan=True, allow_infinity=True)), st.floats(1e-6, 1e6))
+def test_one_users_lattice_of_pairs_never_exceeds_the_lattice(user: np.ndarray, norm: float) -> None:
+    assert sum(int(step) ** 2 for step in lattice_pairs(user, norm=norm)) <= LATTICE**2
 
 
 @settings(max_examples=60, deadline=None)

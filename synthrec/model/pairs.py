@@ -1,0 +1,122 @@
+"""Item factors that no attribute names, learned from which items the same users hold.
+
+The pair critic: a quadratic form over pairs of items whose gradient for one user is the outer product of what the user picked beyond
+expectation. One step on all users at once, from zero, is the most that a budget buys (Bie, Kamath and Zhang 2023: large batches; Dwork,
+Talwar, Thakurta and Zhang 2014: the noisy sum of outer products). Its widest directions, what features explain taken out, become
+further columns of the item features, and the generator answers along them.
+
+Guarantees: a user's row is a function of that user's own events and of released measurements, of norm at most 1; the sum is released by
+`noisy_sum` of `lattice_pairs` only. Everything after it is post-processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from synthrec.data.eventlog import EventLog
+from synthrec.model.tastes import by_user, user_blocks
+
+FEWEST_ITEMS, MOST_ITEMS = 300, 1500
+USERS_PER_ITEM = 10         # declared users, over the noise multiplier, for each further item
+AXES = 16
+WEIGHT_POWER = 0.25         # columns are divided by this power of how many users hold the item: popular items would drown the others
+PACE_ROUNDS = 4
+COMMUNALITY_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class PairFrame:
+    """What picks are measured against; public or paid for.
+
+    Shapes:
+        popularity float64[V], sums to 1; items int64[M], the most popular; weight, reach float64[M]: of an item's column in a row, and
+        what a unit of log odds moves that column by.
+    """
+
+    popularity: np.ndarray
+    items: np.ndarray
+    weight: np.ndarray
+    reach: np.ndarray
+
+
+def items_in_pairs(population: int, *, noise_multiplier: float) -> int:
+    """How many items to pair, the most popular ones: the noise on a direction grows with the root of their number."""
+    if noise_multiplier == 0:
+        return MOST_ITEMS
+    return int(np.clip(population / noise_multiplier / USERS_PER_ITEM, FEWEST_ITEMS, MOST_ITEMS))
+
+
+def pair_frame(popularity: np.ndarray, *, activity_edges: tuple[int, ...], activity: np.ndarray, most: int) -> PairFrame:
+    """The `most` most popular items, and how likely a user of the measured activity is to hold each."""
+    items = np.sort(np.argsort(-popularity, kind="stable")[:most])
+    edges = np.asarray(activity_edges, dtype=np.float64)
+    typical = np.sqrt(edges[:-1] * np.maximum(edges[1:] - 1, edges[:-1]))
+    held = activity @ chances(typical, popularity=popularity)[:, items]
+    weight = held ** -WEIGHT_POWER
+    return PairFrame(popularity=popularity, items=items, weight=weight, reach=weight * held)
+
+
+def chances(events: np.ndarray, *, popularity: np.ndarray) -> np.ndarray:
+    """Chance of each item to be among a user's picks without repeats: 1 - exp(-c p), with c such that the chances sum to the picks.
+
+    Shapes:
+        events float64[B] -> float64[B, V].
+    """
+    pace = np.asarray(events, dtype=np.float64)[:, None]
+    for _ in range(PACE_ROUNDS):
+        found = -np.expm1(-pace * popularity).sum(axis=1, keepdims=True)
+        pace = pace * np.clip(np.asarray(events)[:, None] / np.maximum(found, 1e-12), 0.5, 3.0)
+    return np.asarray(-np.expm1(-pace * popularity))
+
+
+def pair_rows(log: EventLog, *, frame: PairFrame) -> Iterator[np.ndarray]:
+    """What each user picked beyond expectation, at unit length; a user without events is zero.
+
+    Shapes:
+        each float64[at most BLOCK_USERS, M].
+    """
+    for block in user_blocks(log):
+        events = np.diff(block.offsets)
+        held = by_user(block, np.ones(len(block.item)), items=len(frame.popularity)).tocsc()[:, frame.items].toarray()
+        rows = (np.minimum(held, 1) - chances(events, popularity=frame.popularity)[:, frame.items]) * frame.weight
+        rows[events == 0] = 0
+        yield rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def pair_axes(noisy: np.ndarray, *, noise_std: float, frame: PairFrame, features: np.ndarray) -> np.ndarray:
+    """Columns over all items: the widest directions of the residual, shrunk where noise is large; items out of the frame get 0.
+
+    Shapes:
+        noisy float64[M (M - 1) / 2], the upper triangle; features float64[V, F] -> float64[V, at most AXES].
+    """
+    size = len(frame.items)
+    products = np.zeros((size, size))
+    products[np.triu_indices(size, 1)] = noisy
+    products += products.T
+    known, _ = np.linalg.qr(frame.reach[:, None] * np.column_stack([np.ones(size), features[frame.items]]))
+
+    def residual(matrix: np.ndarray) -> np.ndarray:
+        half = matrix - known @ (known.T @ matrix)
+        return half - (half @ known) @ known.T
+
+    values, vectors = _widest(residual(products), count=AXES)
+    count = int((values > 2 * noise_std * np.sqrt(size)).sum())     # beyond the edge of pure noise (Wigner 1955)
+    for _ in range(COMMUNALITY_ROUNDS if count else 0):             # the diagonal was not measured: what the axes say of it
+        values, vectors = _widest(residual(products + np.diag(vectors[:, :count] ** 2 @ np.maximum(values[:count], 0))), count=count)
+    columns = np.zeros((len(frame.popularity), count))
+    for place, value in enumerate(values[:count]):
+        error = (noise_std / value) ** 2                                   # of an entry of the eigenvector
+        signal = max(float((vectors[:, place] ** 2).mean() - error), 1e-9) / float((frame.reach**2).mean())
+        shrink = signal * frame.reach**2 / (signal * frame.reach**2 + error)
+        columns[frame.items, place] = vectors[:, place] / frame.reach * shrink
+    return columns
+
+
+def _widest(matrix: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues first, with their vectors in columns."""
+    values, vectors = eigh(matrix, subset_by_index=[max(0, len(matrix) - count), len(matrix) - 1])
+    return values[::-1], vectors[:, ::-1]
