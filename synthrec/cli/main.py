@@ -14,6 +14,7 @@ from synthrec.cli.audit import audit
 from synthrec.cli.boundary import Boundary
 from synthrec.cli.check import check
 from synthrec.cli.demo import demo
+from synthrec.cli.explain import explain
 from synthrec.cli.fit import fit
 from synthrec.cli.init import init
 from synthrec.cli.ledger import ledger
@@ -52,5 +53,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, init, plan, check, run, fit, sample, audit, report, ledger):
+for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, ledger):
     cli.add_command(_command)

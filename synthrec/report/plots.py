@@ -21,7 +21,7 @@ from synthrec.report.record import ReleaseRecord
 
 INK, MUTED, HAIR, WASH = "#1d2733", "#5a6675", "#d9dfe6", "#f1f4f7"
 BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "synthrec",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -43,7 +43,7 @@ _STYLE: Any = {
 
 def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     """Measured ROC under the proved curve; without a membership test only the proved curve."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 4.6))
         axes = canvas.add_axes((0.095, 0.1, 0.875, 0.87))
         x, y = zip(*bound.roc, strict=True)
@@ -69,12 +69,12 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
         axes.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="false alarms: share of people outside, called members", xticks=ticks, yticks=ticks[1:])
         axes.set_ylabel("hits: share of members recognised")
         _percent_ticks(axes)
-        return _svg(canvas, name="roc", title="What the attack reached, under what any attacker can reach at most")
+        return svg(canvas, name="roc", title="What the attack reached, under what any attacker can reach at most")
 
 
 def profile(release: ReleaseRecord) -> str:
     """Epsilon as a function of delta, the claimed point marked."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 2.5))
         axes = canvas.add_axes((0.075, 0.185, 0.9, 0.78))
         deltas, epsilons = zip(*release.profile, strict=True)
@@ -87,7 +87,7 @@ def profile(release: ReleaseRecord) -> str:
         axes.minorticks_off()
         axes.set(ylim=(0, 1.25 * max(epsilons)), xlabel="delta", ylabel="epsilon")
         axes.set_xlim(max(deltas) * 2.2, min(deltas) / 2.2)
-        return _svg(canvas, name="profile", title="Epsilon for each delta; the ring marks the claimed pair")
+        return svg(canvas, name="profile", title="Epsilon for each delta; the ring marks the claimed pair")
 
 
 def ladder(utility: Utility) -> str:
@@ -98,7 +98,7 @@ def ladder(utility: Utility) -> str:
         ("ranking quality (NDCG@10)", {arm.name: arm.ndcg for arm in arms if arm.name != "nothing"}, "popularity", False),
     ]
     panels = [panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         inches = 0.42 * len(arms) + 0.7
         canvas = Canvas(figsize=(8.0, inches))
         left = min(0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / 576)     # points of a letter over points of the width
@@ -110,12 +110,12 @@ def ladder(utility: Utility) -> str:
         grid[0].set_yticks(range(len(arms)), [arm.label for arm in arms])
         for tick, arm in zip(grid[0].get_yticklabels(), arms, strict=True):
             tick.set(color=BLUE if arm.name == "synthrec" else INK, fontweight="bold" if arm.name == "synthrec" else "normal")
-        return _svg(canvas, name="ladder", title="Utility of each arm between knowing nothing and the real log, with intervals")
+        return svg(canvas, name="ladder", title="Utility of each arm between knowing nothing and the real log, with intervals")
 
 
 def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], figure: Figure | None, name: str, title: str) -> str:
     """A tile's little axis: marks with a word each, and one figure with its interval in blue; all of it within `low` and `high`."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         canvas = Canvas(figsize=(2.4, 0.7))
         axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
         axes.set_axis_off()
@@ -128,7 +128,7 @@ def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], 
         if figure is not None:
             axes.plot((figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False)
             axes.plot([figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False)
-        return _svg(canvas, name=name, title=title)
+        return svg(canvas, name=name, title=title)
 
 
 def _ladder_panel(axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure | None], floor: str, falling: bool) -> None:
@@ -169,7 +169,7 @@ def _percent_ticks(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
 
 
-def _svg(canvas: Canvas, *, name: str, title: str) -> str:
+def svg(canvas: Canvas, *, name: str, title: str) -> str:
     """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen readers."""
     buffer = io.StringIO()
     canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
