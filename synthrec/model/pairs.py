@@ -82,7 +82,8 @@ def pair_rows(log: EventLog, *, frame: PairFrame) -> Iterator[np.ndarray]:
     for block in user_blocks(log):
         events = np.diff(block.offsets)
         held = by_user(block, np.ones(len(block.item)), items=len(frame.popularity)).tocsc()[:, frame.items].toarray()
-        rows = (np.minimum(held, 1) - chances(events, popularity=frame.popularity)[:, frame.items]) * frame.weight
+        distinct, place = np.unique(events, return_inverse=True)        # few, however large block and catalogue are
+        rows = (np.minimum(held, 1) - chances(distinct, popularity=frame.popularity)[:, frame.items][place]) * frame.weight
         rows[events == 0] = 0
         yield rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfTransformer
 
@@ -49,9 +50,8 @@ def _axes(name: str, rows: list[set[str]], known: list[str]) -> dict[str, np.nda
     if axes < 1:
         return {}
     place = {word: column for column, word in enumerate(known)}
-    found = np.zeros((len(rows), len(known)))
-    for row, words in enumerate(rows):
-        found[row, [place[word] for word in words if word in place]] = 1.0
+    cells = [(row, place[word]) for row, words in enumerate(rows) for word in sorted(words) if word in place]
+    found = sp.csr_matrix((np.ones(len(cells)), np.transpose(cells)), shape=(len(rows), len(known)))
     scaled = TfidfTransformer().fit_transform(found)
     svd = TruncatedSVD(axes, random_state=0)
     values = svd.fit_transform(scaled)
