@@ -124,7 +124,8 @@ def run_peer(name: str, *, split: Split, seed: int, epsilon: float, rows_per_use
         subprocess.run([str(python), "-c", _BEFORE + PEERS[name].script + _AFTER, *words], check=True, timeout=60 * minutes,
                        stdout=subprocess.DEVNULL)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        return {"failed": f"stopped after {minutes:g} minutes" if isinstance(error, subprocess.TimeoutExpired) else "it raised an error"}
+        stopped = isinstance(error, subprocess.TimeoutExpired)
+        return {"failed": f"stopped after {minutes:g} minutes" if stopped else "it raised an error"}
     seconds = round(time.perf_counter() - started, 1)
     return {"row_epsilon": epsilon, "row_delta": delta, "seconds": seconds, "packages": PEERS[name].packages, "versions": versions()} | score(
         as_log(pd.read_csv(folder / "out.csv"), split=split), questions=Questions.of(split, seed=seed), name=name)
