@@ -15,6 +15,8 @@ import numpy as np
 
 from synthrec.audit.record import AuditRecord
 from synthrec.baselines import baseline_logs
+from synthrec.data.condition_words import Words
+from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.evidence import collect, weigh
@@ -59,17 +61,24 @@ def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
     return out
 
 
-def sample(release: Path, *, users: int, out: Path, seed: int | None = None, progress: Progress = SILENT) -> Path:
+def sample(release: Path, *, users: int, out: Path, seed: int | None = None, where: Words = (), items: Words = (),
+           start: str | None = None, end: str | None = None, progress: Progress = SILENT) -> Path:
     """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing.
 
-    Written to share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at.
+    `where`, `items`, `start` and `end` ask for a part of it, as in `Synthesizer.sample`; the file then says so. Written to
+    share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at.
     """
     synthesizer, folder = Synthesizer.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
     if not joins and out.resolve().is_relative_to(folder.share.resolve()):
         raise ReleaseError("share/ holds one synthetic log, events.parquet", found=f"another name, {out.name}",
                            remedy="Choose that name, or a place outside the release.")
-    _write(synthesizer, users=users, events=out, people=folder.users if joins else _beside(out), seed=seed, progress=progress)
+    scope = synthesizer.scope(where=where, items=items, start=start, end=end)
+    if joins and scope.said:
+        raise ReleaseError("share/events.parquet must stand for the whole log, for the audit compares it with that",
+                           found="a sample of a part", remedy="Write it to a place outside the release.")
+    _write(synthesizer, users=users, events=out, people=folder.users if joins else _beside(out), seed=seed, progress=progress,
+           scope=scope)
     if joins:
         folder.write(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}))
     return out
@@ -109,19 +118,22 @@ def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int
     _write(synthesizer, users=users, events=folder.events, people=people, seed=None, progress=progress)
 
 
-def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress) -> None:
+def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,
+           scope: Scope = EVERYTHING) -> None:
     from synthrec.data.sink import write_log
 
     record = synthesizer.record
     said = {"synthetic": "true", "release_id": record.release_id, "source": record.source_name,
             "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
+    if scope.said:
+        said["conditions"] = "; ".join(scope.said)
     with progress.stage("sample", total=users) as advance:
         def counted():      # type: ignore[no-untyped-def]
-            for chunk in synthesizer.chunks(users=users, seed=seed):
+            for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
                 yield chunk
                 advance(len(chunk.offsets) - 1)
 
-        write_log(events, counted(), schema=synthesizer.schema, catalogue=synthesizer.artifact.catalogue, metadata=said,
+        write_log(events, counted(), schema=scope.narrowed(synthesizer.schema), catalogue=synthesizer.artifact.catalogue, metadata=said,
                   rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None)
 
 

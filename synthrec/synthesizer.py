@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ import numpy as np
 
 from synthrec.claim import release_record
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.condition_words import Words
+from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
 from synthrec.data.roles import Role, load_or_create_key
 from synthrec.data.schema import Schema
@@ -98,18 +101,33 @@ class Synthesizer:
             self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
         return self
 
-    def chunks(self, *, users: int, seed: int | None = None) -> Iterator[EventLog]:
-        """Synthetic users as columns, a chunk at a time; equal seeds give equal users."""
-        return generate(self.artifact, users=users, rng=np.random.default_rng(seed))
+    def scope(self, *, where: Words = (), items: Words = (), start: str | date | None = None, end: str | date | None = None) -> Scope:
+        """What `sample` is asked for, matched against schema and catalogue. Raises ConditionError."""
+        return Scope.parse(self.schema, self.artifact.catalogue, where=where, items=items, start=start, end=end)
 
-    def sample(self, *, users: int, seed: int | None = None) -> SyntheticLog:
-        """Synthetic users as data frames. Costs nothing."""
+    def chunks(self, *, users: int, seed: int | None = None, scope: Scope = EVERYTHING) -> Iterator[EventLog]:
+        """Synthetic users as columns, a chunk at a time; equal seeds give equal users."""
+        return generate(self.artifact, users=users, rng=np.random.default_rng(seed), scope=scope)
+
+    def sample(self, *, users: int, seed: int | None = None, where: Words = (), items: Words = (), start: str | date | None = None,
+               end: str | date | None = None) -> SyntheticLog:
+        """Synthetic users as data frames. Costs nothing.
+
+        Args:
+            where: which users, by attribute or by number of events: `{"gender": "F", "age": "18..35", "events": "20..100"}`.
+            items: which items, by the catalogue: `{"genres": ["Comedy", "Drama"], "year": "1990..1999"}`.
+            start, end: part of the window, a date or a moment, both included.
+
+        Raises: ConditionError for a name, value, range or group that schema, catalogue and release do not know.
+        """
         if users < 1:
             raise ReleaseError("a synthetic log must hold at least one user", found=f"{users}", remedy="Ask for more users.")
-        log = EventLog.concat(list(self.chunks(users=users, seed=seed)))
+        scope = self.scope(where=where, items=items, start=start, end=end)
+        schema = scope.narrowed(self.schema)
+        log = EventLog.concat(list(self.chunks(users=users, seed=seed, scope=scope)))
         ids = synthetic_ids(users)
-        events = event_table(log, ids, schema=self.schema, catalogue=self.artifact.catalogue, text_times=False)
-        people = user_table(log, ids, schema=self.schema, rng=np.random.default_rng(seed)) if self.schema.user_attributes else None
+        events = event_table(log, ids, schema=schema, catalogue=self.artifact.catalogue, text_times=False)
+        people = user_table(log, ids, schema=schema, rng=np.random.default_rng(seed)) if self.schema.user_attributes else None
         return SyntheticLog(events=events.to_pandas(), users=None if people is None else people.to_pandas())
 
     def save(self, path: Path | str) -> Path:

@@ -62,6 +62,9 @@ class Scope:
         return schema.model_copy(update={"users": schema.users.model_copy(update={"attributes": attributes})})
 
 
+EVERYTHING = Scope()
+
+
 def _users(schema: Schema, name: str, text: str) -> tuple[np.ndarray, Range | None]:
     """Part of each code that is asked for, and the limits of a number."""
     attribute = schema.user_attributes.get(name)

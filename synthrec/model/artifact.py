@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.item_filter import FILTERS
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.choice import ItemTables
@@ -38,7 +39,7 @@ class Artifact:
 
     schema: Schema
     plan: Plan
-    catalogue: Catalogue        # ids only
+    catalogue: Catalogue        # of its attributes only those that items can be chosen by
     estimates: Estimates
     tables: ItemTables
     generator: Generator
@@ -105,9 +106,11 @@ class Artifact:
                                remedy="Copy the release again from where it was made.") from None
 
 
-def ids_only(catalogue: Catalogue) -> Catalogue:
-    """A catalogue without its attributes."""
-    return Catalogue(ids=catalogue.ids, attributes=pa.table({}))
+def filterable(catalogue: Catalogue, schema: Schema) -> Catalogue:
+    """A catalogue without titles, texts and embeddings: ids, and the public attributes that a sample's items can be chosen by."""
+    columns = {name: catalogue.attributes[name] for name, declared in schema.item_attributes.items()
+               if isinstance(declared, FILTERS) and name in catalogue.attributes.column_names}
+    return Catalogue(ids=catalogue.ids, attributes=pa.table(columns))
 
 
 def _groups(names: list[str], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:

@@ -49,8 +49,7 @@ def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables,
 
 def draw(estimates: Estimates, *, users: int, rng: np.random.Generator) -> Conditions:
     """Conditions from the measured shares."""
-    return draw_conditions(users, edges=estimates.activity_edges, activity=estimates.activity, attributes=estimates.attributes,
-                           most=len(estimates.frame.item_mean), rng=rng)
+    return draw_conditions(users, shares=estimates.shares, most=len(estimates.frame.item_mean), rng=rng)
 
 
 def behave(generator: Generator, latent: np.ndarray, *, conditions: Conditions, estimates: Estimates) -> Behaviour:

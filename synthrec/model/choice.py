@@ -66,6 +66,10 @@ class ItemTables:
             changed.__dict__["partition"] = self.partition
         return changed
 
+    def only(self, rows: np.ndarray) -> ItemTables:
+        """The tables of some items; what is picked from them is a place in `rows`."""
+        return self.with_(features=self.features[rows], item_mean=self.item_mean[rows], log_weight=self.log_weight[rows])
+
     @cached_property
     def partition(self) -> Partition:
         """Cells of items with like features, for catalogues too large to look at every item."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from synthrec.model.features import ItemFeatures
 from synthrec.model.groups import GroupDifferences
+from synthrec.model.population import Shares
 from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame, from_half_vector
@@ -47,6 +48,11 @@ class Estimates:
     attributes: dict[str, np.ndarray]
     times: TimeTables | None
     groups: GroupDifferences | None = None
+
+    @property
+    def shares(self) -> Shares:
+        """What users' conditions are drawn from."""
+        return Shares(edges=self.activity_edges, activity=self.activity, attributes=self.attributes)
 
 
 def estimate_items(items: Measurement, *, features: ItemFeatures) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ SHORT_NORM = 0.7            # short tastes are clipped to this, then scaled to 1
 MOST_VALUES = 32            # of an attribute whose groups are told apart; of more, each group would drown in noise
 REACH = 0.2                 # of an ordered attribute's values: how far away a value is still alike
 SCALES = np.concatenate(([0.0], np.geomspace(0.003, 0.6, 24)))      # candidates: how far groups lie apart, in units of short tastes
-USER_VARIANCE = 0.02        # of a short taste's coordinate between the users of a group, roughly: who happens to be in the log
+USER_VARIANCES = (0.15, 0.4)    # of the bias, and of all tilts together, between users of a group, roughly: who happens to be in the log
 TINY = 1e-9                 # keeps groups of nobody solvable where there is no noise
 LEARNT = re.compile(r"group \d+")       # features that the catalogue does not name
 
@@ -144,12 +144,13 @@ def estimate_groups(sums: np.ndarray, *, noise_std: float, short: ShortFrame, gr
     Shapes:
         sums float64[groups.width (S + 1)]; shares name -> float64[size + 1].
     """
+    parts = ((slice(0, 1), USER_VARIANCES[0]), (slice(1, None), USER_VARIANCES[1] / max(short.size - 1, 1)))
     rows, values, start = sums.reshape(groups.width, short.size), dict[str, np.ndarray](), 0
     for name, size in groups.sizes.items():
         part, count = rows[start : start + size + 1], users * shares[name]
         likeness = _likeness(size, ordered=groups.ordered[name])
-        found = np.concatenate([_shrunken(part[:, columns], count=count, likeness=likeness, noise_std=noise_std)
-                                for columns in (slice(0, 1), slice(1, None))], axis=1)
+        found = np.concatenate([_shrunken(part[:, columns], count=count, likeness=likeness, noise_std=noise_std, variance=variance)
+                                for columns, variance in parts], axis=1)
         values[name] = found - shares[name] @ found
         start += size + 1
     return GroupDifferences(columns=short.columns, values=values)
@@ -168,7 +169,7 @@ def _likeness(size: int, *, ordered: bool) -> np.ndarray:
     return likeness
 
 
-def _shrunken(sums: np.ndarray, *, count: np.ndarray, likeness: np.ndarray, noise_std: float) -> np.ndarray:
+def _shrunken(sums: np.ndarray, *, count: np.ndarray, likeness: np.ndarray, noise_std: float, variance: float) -> np.ndarray:
     """Posterior mean of each group's difference, averaged over how far groups may lie apart, each candidate by its likelihood.
 
     Shapes:
@@ -176,7 +177,7 @@ def _shrunken(sums: np.ndarray, *, count: np.ndarray, likeness: np.ndarray, nois
     """
     contrasts = null_space(count[None, :])          # what is the same for everybody is left out (restricted likelihood)
     seen = contrasts.T @ sums
-    noise = np.diag(noise_std**2 + USER_VARIANCE * count + TINY)
+    noise = np.diag(noise_std**2 + variance * count + TINY)
     evidence, means = np.empty(len(SCALES)), np.empty((len(SCALES), *sums.shape))
     for place, scale in enumerate(SCALES):
         covariance = contrasts.T @ (scale**2 * count[:, None] * likeness * count + noise) @ contrasts

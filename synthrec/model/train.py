@@ -16,7 +16,7 @@ import torch
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.artifact import Artifact, ids_only
+from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.calibration import calibrate, starting_tables
 from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
@@ -49,7 +49,7 @@ def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, le
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng)
             advance(1)
-    return Artifact(schema=schema, plan=plan, catalogue=ids_only(catalogue), estimates=estimates, tables=tables,
+    return Artifact(schema=schema, plan=plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
                     generator=generator.cpu(), game=game)
 
 

@@ -1,0 +1,96 @@
+"""`synthrec sample` with conditions: they hold in the files, the files say them, wrong ones end with code 2 and leave nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from synthrec import Synthesizer
+from synthrec.cli.main import cli
+from synthrec.data.schema import Schema
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def release(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release from the simulated log, whose numeric age stands beside the age bands."""
+    log = tmp_path_factory.mktemp("sample") / "log"
+    log.mkdir()
+    for name in ("events.csv", "items.csv"):
+        (log / name).write_bytes((simulated / name).read_bytes())
+    users = pd.read_csv(simulated / "users.csv")
+    users["age"] = users["user_id"] % 70 + 10
+    users.to_csv(log / "users.csv", index=False)
+    text = (simulated / "synthrec.toml").read_text(encoding="utf-8")
+    (log / "synthrec.toml").write_text(text.replace("[items]", 'age = { type = "numeric", min = 0, max = 100, bins = 10 }\n[items]'))
+    out = log.parent / "release"
+    done = call("fit", log / "events.csv", "--config", log / "synthrec.toml", "--epsilon", "8", "--delta", "1e-4", "--out", out, "--model",
+                "moments", "--device", "cpu", "--quiet")
+    assert done.exit_code == 0, done.output
+    return out
+
+
+ASKED = ("--where", "gender=F", "--where", "age=18..35", "--where", "events=5..20", "--items", "genres=Comedy", "--items", "year=1960..",
+         "--from", "2024-02-01", "--to", "2024-02-29")
+
+
+def test_conditions_hold_in_the_files_and_the_files_say_them(release: Path, tmp_path: Path) -> None:
+    result = call("sample", release, "--users", "80", "--out", tmp_path / "part.parquet", "--quiet", *ASKED)
+    assert result.exit_code == 0, result.output
+    events, users = (pd.read_parquet(tmp_path / name) for name in ("part.parquet", "part.users.parquet"))
+    items = pd.read_csv(release.parent / "log" / "items.csv").set_index("item_id").loc[events["item_id"]]
+    assert (users["gender"] == "F").all() and users["age"].between(18, 35).all() and users["age"].nunique() > 5
+    assert events.groupby("user_id").size().between(5, 20).all() and events["user_id"].nunique() == 80
+    assert items["genres"].str.contains("Comedy").all() and (items["year"] >= 1960).all()
+    moments = pd.to_datetime(events["timestamp"], unit="s")
+    assert moments.min() >= pd.Timestamp("2024-02-01") and moments.max() < pd.Timestamp("2024-03-01")
+    said = pq.read_schema(tmp_path / "part.parquet").metadata[b"synthrec.conditions"].decode()
+    assert said == ("where gender=F; where age=18..35; where events=5..20; items genres=Comedy; items year=1960..; from 2024-02-01; "
+                    "to 2024-02-29")
+
+
+def test_a_csv_says_its_conditions_beside_it_and_a_whole_sample_says_none(release: Path, tmp_path: Path) -> None:
+    assert call("sample", release, "--users", "5", "--out", tmp_path / "a.csv", "--where", "gender=M").exit_code == 0
+    assert json.loads((tmp_path / "a.csv.meta.json").read_text())["conditions"] == "where gender=M"
+    assert call("sample", release, "--users", "5", "--out", tmp_path / "b.csv").exit_code == 0
+    assert "conditions" not in json.loads((tmp_path / "b.csv.meta.json").read_text())
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("--where", "sex=F"), "Known: gender"), (("--where", "gender=X"), "found X"), (("--where", "age=35..18"), "found age=35..18"),
+    (("--items", "genres=Love"), "found Love"), (("--items", "title=It"), "Known: genres, year"),
+    (("--items", "year=1800"), "at least one item"), (("--from", "2023-01-01"), "declared window"), (("--where", "gender"), "name=a,b"),
+    (("--where", "age=0..4"), "noise alone makes")])
+def test_a_condition_that_cannot_be_met_ends_with_code_2_and_leaves_no_file(words: tuple[str, str], told: str, release: Path,
+                                                                            tmp_path: Path) -> None:
+    result = call("sample", release, "--users", "5", "--out", tmp_path / "x.parquet", *words)
+    assert result.exit_code == 2 and told in result.stderr and "; found " in result.stderr, result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_never_takes_the_place_of_the_releases_own_log(release: Path) -> None:
+    result = call("sample", release, "--users", "5", "--out", release / "share" / "events.parquet", "--where", "gender=F")
+    assert result.exit_code == 2 and "a sample of a part" in result.stderr
+    assert not (release / "share" / "events.parquet").exists()
+
+
+def test_help_shows_an_example_that_parses() -> None:
+    text = call("sample", "--help").output
+    assert "--where gender=F --where age=18..35" in text and "--items genres=Comedy" in text
+
+
+def test_python_samples_the_same_users_as_the_command(release: Path, tmp_path: Path) -> None:
+    assert call("sample", release, "--users", "30", "--seed", "4", "--out", tmp_path / "a.parquet", *ASKED).exit_code == 0
+    part = Synthesizer.load(release).sample(users=30, seed=4, where={"gender": "F", "age": "18..35", "events": "5..20"},
+                                            items={"genres": "Comedy", "year": "1960.."}, start="2024-02-01", end="2024-02-29")
+    assert part.users is not None
+    assert part.events.equals(pd.read_parquet(tmp_path / "a.parquet")) and part.users.equals(pd.read_parquet(tmp_path / "a.users.parquet"))
+    assert Schema.load(release.parent / "log" / "synthrec.toml").user_attributes.keys() == {"gender", "age_band", "region", "age"}
