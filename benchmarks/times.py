@@ -28,7 +28,7 @@ from synthrec.data.source import read_log
 from synthrec.model.estimates import project_to_simplex
 from synthrec.model.hours import HOURS, hour_of_week
 from synthrec.model.measurements import Paid, activity_vectors
-from synthrec.model.population import draw_conditions
+from synthrec.model.population import Shares, draw_conditions
 from synthrec.model.recipe import activity_edges, plan_release
 from synthrec.model.rhythm import SESSION_GAP_SECONDS, SIZE, start_bin, time_tables, time_vectors
 from synthrec.model.times import draw_times
@@ -83,7 +83,7 @@ def synthetic(bounded: EventLog, *, schema: Schema, epsilon: float, delta: float
     tables = time_tables(asked.values, noise_std=asked.noise_std, shares=project_to_simplex)
     parts = []
     for done in range(0, 2 * plan.population, CHUNK_USERS):
-        events = draw_conditions(min(CHUNK_USERS, 2 * plan.population - done), edges=edges, activity=activity, attributes={},
+        events = draw_conditions(min(CHUNK_USERS, 2 * plan.population - done), shares=Shares(edges, activity, {}),
                                  most=plan.events_per_user, rng=rng).events
         when = draw_times(events, tables=tables, column=column, rng=rng)
         parts.append(EventLog(offsets=np.concatenate(([0], np.cumsum(events))), item=np.zeros(len(when), dtype=np.int32), time=when))

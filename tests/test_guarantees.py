@@ -205,7 +205,7 @@ def test_the_excerpt_and_the_record_say_what_the_ledger_says(release: Path) -> N
     assert excerpt == [json.loads(entry.model_dump_json()) for entry in source.entries]
     loaded = Synthesizer.load(release)
     assert loaded.record.epsilon == Accountant(events_of(source.entries)).epsilon(1e-4) <= 5.0
-    assert events_of(source.entries)[:7] == loaded.plan.events()[:7] and sum(entry.event.count for entry in source.entries[7:]) == 23
+    assert events_of(source.entries)[:8] == loaded.plan.events()[:8] and sum(entry.event.count for entry in source.entries[8:]) == 23
     assert abs(loaded.record.epsilon_cross_check - loaded.record.epsilon) < 0.1 and not loaded.record.not_private
 
 

@@ -30,7 +30,7 @@ REACH = 0.2                 # of an ordered attribute's values: how far away a v
 SCALES = np.concatenate(([0.0], np.geomspace(0.003, 0.6, 24)))      # candidates: how far groups lie apart, in units of short tastes
 USER_VARIANCES = (0.15, 0.4)    # of the bias, and of all tilts together, between users of a group, roughly: who happens to be in the log
 TINY = 1e-9                 # keeps groups of nobody solvable where there is no noise
-LEARNT = re.compile(r"group \d+")       # features that the catalogue does not name
+LEARNT = re.compile(r"(group|pairs) \d+")       # features that the catalogue does not name
 
 
 @dataclass(frozen=True)
