@@ -1,6 +1,6 @@
 """How synthetic times compare with real ones, beside two halves of the real users and with less noise.
 
-    python benchmarks/times.py ml-100k [--epsilons 8 3 1 inf] [--seeds 0 1 2]
+    python -m benchmarks.times ml-100k [--epsilons 8 3 1 inf] [--seeds 0 1 2]
 
 Only what times need is measured (activity and times, with the noise that a whole release's plan gives them), from all users of the
 public log; twice the population is drawn. Distances are total variations. Against the unbounded log, except that `bounded` says how
@@ -80,7 +80,7 @@ def synthetic(bounded: EventLog, *, schema: Schema, epsilon: float, delta: float
         paid = Paid(plan=plan, ledger=ledger, charge=Charge(source=schema.source.name, release_id="times", kind="release"))
         activity = project_to_simplex(paid.ask("activity", activity_vectors(bounded, edges=edges), size=len(edges) - 1).values)
         asked = paid.ask("times", iter([time_vectors(bounded, column=column, events_per_user=plan.events_per_user)]), size=SIZE)
-    tables = time_tables(asked.values, noise_std=asked.noise_std, shares=project_to_simplex)
+    tables = time_tables(asked.values, noise_std=asked.noise_std)
     parts = []
     for done in range(0, 2 * plan.population, CHUNK_USERS):
         events = draw_conditions(min(CHUNK_USERS, 2 * plan.population - done), shares=Shares(edges, activity, {}),

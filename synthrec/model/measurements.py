@@ -200,4 +200,4 @@ def _times(log: EventLog, *, paid: Paid, schema: Schema) -> TimeTables | None:
         return None
     vectors = (time_vectors(block, column=column, events_per_user=paid.plan.events_per_user) for block in user_blocks(log))
     asked = paid.ask("times", vectors, size=SIZE)
-    return time_tables(asked.values, noise_std=asked.noise_std, shares=project_to_simplex)
+    return time_tables(asked.values, noise_std=asked.noise_std)

@@ -8,14 +8,14 @@ two histograms of norm at most 1 each, times public weights, so its norm is at m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
-from synthrec.model.hours import HOURS, hour_of_week, smooth_week
+from synthrec.model.hours import HOURS, hour_of_week
+from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
 
 SESSION_GAP_SECONDS = 1800
 START_BINS = 32             # equal parts of the window, for a user's first event
@@ -85,14 +85,15 @@ def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np
     return np.concatenate([WEIGHTS[name] * part for name, part in parts.items()], axis=1)
 
 
-def time_tables(sums: np.ndarray, *, noise_std: float, shares: Callable[[np.ndarray], np.ndarray]) -> TimeTables:
-    """What the noisy sums say; `shares` projects a noisy histogram onto the simplex. Post-processing.
+def time_tables(sums: np.ndarray, *, noise_std: float) -> TimeTables:
+    """What the noisy sums say, smoothed as far as they themselves say. Post-processing.
 
     Shapes:
         float64[SIZE].
     """
     parts = dict(zip(SIZES, np.split(sums, np.cumsum(list(SIZES.values()))[:-1]), strict=True))
-    found = {name: shares(part).reshape(SHAPES[name]) for name, part in parts.items() if name != "hour"}
+    found = {name: smooth(parts[name], kernels=grid_kernels(SHAPES[name]), noise_std=noise_std).reshape(SHAPES[name])
+             for name in parts if name != "hour"}
     return TimeTables(**found, hour=smooth_week(parts["hour"], noise_std=noise_std))
 
 

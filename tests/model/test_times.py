@@ -12,8 +12,9 @@ from synthrec.audit.realism import total_variation
 from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
 from synthrec.model.estimates import project_to_simplex
-from synthrec.model.hours import HOURS, hour_of_week, smooth_week
+from synthrec.model.hours import HOURS, hour_of_week
 from synthrec.model.rhythm import SESSION_EDGES, SHAPES, SIZE, TIME_NORM, TimeTables, time_tables, time_vectors
+from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
 from synthrec.model.times import draw_times
 
 K = 50
@@ -40,7 +41,7 @@ def simulated(*, users: int, seed: int) -> EventLog:
 
 
 def tables_of(log: EventLog) -> TimeTables:
-    return time_tables(time_vectors(log, column=COLUMN, events_per_user=K).sum(axis=0), noise_std=0.0, shares=project_to_simplex)
+    return time_tables(time_vectors(log, column=COLUMN, events_per_user=K).sum(axis=0), noise_std=0.0)
 
 
 def random_tables(rng: np.random.Generator) -> TimeTables:
@@ -126,6 +127,22 @@ def test_a_noisy_week_is_brought_nearer_to_the_truth_and_one_without_noise_stays
 
 @pytest.mark.parametrize("extreme", [-1e9, 0.0, 1e-12, 1e9])
 def test_any_noisy_sum_makes_tables_that_can_be_drawn_from(extreme: float) -> None:
-    tables = time_tables(np.full(SIZE, extreme), noise_std=3.0, shares=project_to_simplex)
+    tables = time_tables(np.full(SIZE, extreme), noise_std=3.0)
     assert all(part.min() >= 0 and part.sum() == pytest.approx(1) for part in (getattr(tables, name) for name in TimeTables.names()))
     assert len(draw_times(np.array([1, 5, 200]), tables=tables, column=COLUMN, rng=np.random.default_rng(0))) == 206
+
+
+def test_without_noise_every_table_is_the_logs_own_and_cells_of_a_grid_are_kept_apart() -> None:
+    counts = np.random.default_rng(0).gamma(0.5, size=24) * 50
+    for shape in ((24,), (4, 6)):
+        kernels = grid_kernels(shape)
+        assert smooth(counts, kernels=kernels, noise_std=0.0) == pytest.approx(counts / counts.sum())
+        assert smooth(counts, kernels=kernels, noise_std=0.01) == pytest.approx(counts / counts.sum(), abs=1e-3)
+        assert all(np.linalg.eigvalsh(kernel).min() > -1e-9 for kernel in kernels.values())
+    assert grid_kernels((4, 6))["near"][0, 6] == pytest.approx(grid_kernels((4, 6))["near"][0, 1])
+
+
+def test_noise_alone_makes_a_flat_histogram() -> None:
+    noise = np.random.default_rng(1).normal(0, 5.0, 32)
+    assert np.abs(smooth(10 + noise, kernels=grid_kernels((32,)), noise_std=5.0) - 1 / 32).sum() / 2 < 0.5 * total_variation(
+        project_to_simplex(10 + noise), other=np.ones(32))

@@ -1,0 +1,80 @@
+"""Variety of synthetic users beside real ones, spread over split seeds, and what became of the game.
+
+    python -m benchmarks.variety ml-100k --epsilons 8 1 --seeds 0 1 2
+
+One training a seed and epsilon, on the protocol's training users. `other real users` compares two halves of the real log, each with
+as many users as the other columns allow. Prints Markdown, kept in benchmarks/variety.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.arms import SAMPLING_SEED, plan_arm
+from benchmarks.logs import Split, load
+from synthrec.audit.record import Variety
+from synthrec.audit.variety import measure_variety
+from synthrec.data.eventlog import EventLog
+from synthrec.model.generation import generate
+from synthrec.model.train import train
+from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.progress import Progress
+
+ARM = "synthrec"
+
+
+def synthetic(split: Split, *, epsilon: float, seed: int) -> tuple[EventLog, str]:
+    """A synthetic log as the benchmark draws it, and what became of the game."""
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.jsonl") as ledger:
+        artifact = train(split.bounded, catalogue=split.catalogue, schema=split.schema, device="cpu", ledger=ledger,
+                         plan=plan_arm(ARM, schema=split.schema, epsilon=epsilon, delta=split.delta),
+                         charge=Charge(source=split.name, release_id=ARM, kind="release"), rng=np.random.default_rng(seed),
+                         progress=Progress())
+    log = EventLog.concat(list(generate(artifact, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
+    return log, artifact.game or "none"
+
+
+def compared(one: EventLog, other: EventLog, *, split: Split) -> Variety:
+    return measure_variety(one, real=other, items=split.catalogue.size, events_per_user=split.schema.privacy.events_per_user,
+                           rng=np.random.default_rng(0))
+
+
+def halves(split: Split) -> Variety:
+    """Real users beside other real users."""
+    order = np.random.default_rng(0).permutation(len(split.bounded.offsets) - 1)
+    return compared(split.bounded.select(order[::2]), split.train.select(order[1::2]), split=split)
+
+
+def shown(found: list[Variety], place: int) -> str:
+    """The first log's figure, mean and range over seeds, and the real one."""
+    real, mine = (np.array([getattr(each.figures[place], side) for each in found]) for side in ("real", "synthetic"))
+    spread = f" ({mine.min():.3g} to {mine.max():.3g})" if len(found) > 1 else ""
+    return f"{mine.mean():.3g}{spread} / {real.mean():.3g}"
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log")
+    parser.add_argument("--epsilons", nargs="+", type=float, default=[8.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    asked = parser.parse_args()
+    splits = {seed: load(asked.log, seed=seed) for seed in asked.seeds}
+    columns = {"other real users": [halves(split) for split in splits.values()]}
+    games: list[str] = []
+    for epsilon in asked.epsilons:
+        made = [(split, *synthetic(split, epsilon=epsilon, seed=seed)) for seed, split in splits.items()]
+        columns[f"synthrec, epsilon {epsilon:g}"] = [compared(log, split.train, split=split) for split, log, _ in made]
+        games.append(f"epsilon {epsilon:g}: " + ", ".join(game for *_, game in made))
+    print(f"| {asked.log}: synthetic (lowest to highest seed) / real | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
+    for place, figure in enumerate(columns["other real users"][0].figures):
+        print(f"| {figure.name} | " + " | ".join(shown(found, place) for found in columns.values()) + " |")
+    print("\nThe game: " + "; ".join(games))
+
+
+if __name__ == "__main__":
+    main()
