@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks import results, tables
 from benchmarks.arms import ARMS
 from benchmarks.cells import Cell, claimed, run_apart
-from benchmarks.logs import DELTAS, data_folder
+from benchmarks.logs import DELTAS, data_folder, is_simulated
 from synthrec.audit.utility import REAL
 
 SEEDS, EPSILONS = (0, 1, 2), (8.0, 3.0, 1.0, float("inf"))
@@ -30,7 +30,7 @@ def main() -> None:
     asked = _parse()
     if not asked.table:
         for log in asked.logs:
-            if log in DELTAS and not (asked.data / f"{log}.csv.gz").exists():
+            if not is_simulated(log) and not (asked.data / f"{log}.csv.gz").exists():
                 sys.exit(f"{log}.csv.gz is needed to run cells: name its folder by --data or SYNTHREC_SHARED_DATA")
         cells = plan_cells(asked.logs, asked.seeds, asked.epsilons, asked.arms)
         failures = run_pending(cells, data=asked.data)
@@ -99,7 +99,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="seed 0 at epsilon 3")
     parser.add_argument("--table", action="store_true", help="run nothing")
-    parser.add_argument("--logs", nargs="+", default=list(DELTAS), metavar="LOG", help="ml-100k, ml-1m, simulated-USERS")
+    parser.add_argument("--logs", nargs="+", default=list(DELTAS), metavar="LOG", help="a log with a file in configs/, or simulated-USERS")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))

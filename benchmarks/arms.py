@@ -47,9 +47,9 @@ SAMPLING_SEED = 1_000           # apart from the seed of training
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ItemBiases:
-    """A recommender without a log: item means and a list by popularity."""
+    """A recommender without a log: item means, if there are ratings, and a list by popularity."""
 
-    model: Factorisation
+    model: Factorisation | None
     popularity: np.ndarray
 
 
@@ -59,6 +59,7 @@ class Made:
 
     found: EventLog | ItemBiases
     fit_seconds: float
+    fit_cpu_seconds: float      # what a fit takes on a machine that has nothing else to do
     sample_seconds: float
     fit_peak_gib: float
 
@@ -67,15 +68,15 @@ def make_arm(name: str, *, split: Split, epsilon: float, seed: int, spill: Path)
     """Train one arm on the split's bounded log and draw its synthetic users (none for bias-only)."""
     plan = plan_arm(name, schema=split.schema, epsilon=epsilon, delta=split.delta)
     charge = Charge(source=split.name, release_id=name, kind="release")
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     with Ledger.open(spill / f"{name}.ledger.jsonl") as ledger:
         fitted = _fit(name, split=split, plan=plan, ledger=ledger, charge=charge, seed=seed)
-    fit_seconds, peak = time.perf_counter() - started, peak_gib()
+    cost = {"fit_seconds": time.perf_counter() - started, "fit_cpu_seconds": time.process_time() - cpu_started, "fit_peak_gib": peak_gib()}
     if isinstance(fitted, ItemBiases):
-        return Made(fitted, fit_seconds=fit_seconds, sample_seconds=0.0, fit_peak_gib=peak)
+        return Made(fitted, sample_seconds=0.0, **cost)
     started = time.perf_counter()
     log = EventLog.concat(list(generate(fitted, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
-    return Made(log, fit_seconds=fit_seconds, sample_seconds=time.perf_counter() - started, fit_peak_gib=peak)
+    return Made(log, sample_seconds=time.perf_counter() - started, **cost)
 
 
 def plan_arm(name: str, *, schema: Schema, epsilon: float, delta: float) -> Plan:
@@ -110,15 +111,17 @@ def _fit(name: str, *, split: Split, plan: Plan, ledger: Ledger, charge: Charge,
 
 
 def _item_biases(split: Split, *, plan: Plan, ledger: Ledger, charge: Charge) -> ItemBiases:
-    """Item means as the model estimates them, from noisy sums with the whole budget."""
+    """Item counts and means as the model estimates them, from noisy sums with the whole budget."""
     rating, items, log = split.schema.rating, split.catalogue.size, split.bounded
-    assert rating is not None
-    account: dict[str, Any] = {"ledger": ledger, "charge": charge}
+    features, account = catalogue_features(split.catalogue, split.schema), {"ledger": ledger, "charge": charge}
+    if rating is None:
+        sums = noisy_sum(item_vectors(log, items=items, centre=0.0, unit=1.0), plan=plan.measurement("items"), size=items, **account)
+        return ItemBiases(model=None, popularity=estimate_items(sums, features=features)[0].astype(np.float32))
     shares = project_to_simplex(noisy_sum(rating_vectors(log, levels=rating.levels), plan=plan.measurement("ratings"), size=rating.size,
                                           **account).values)
     mean, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
     sums = noisy_sum(item_vectors(log, items=items, centre=mean, unit=unit), plan=plan.measurement("items"), size=2 * items, **account)
-    count, deviation = estimate_items(sums, features=catalogue_features(split.catalogue, split.schema))
+    count, deviation = estimate_items(sums, features=features)
     model = Factorisation(mean=mean, item_bias=unit * deviation, item_factors=np.zeros((items, FACTORS), dtype=np.float32))
     return ItemBiases(model=model, popularity=count.astype(np.float32))
 

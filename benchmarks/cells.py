@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.logs import CACHE, DELTAS, HERE, data_folder
+from benchmarks.logs import CACHE, HERE, config_of, data_folder, is_simulated
 from synthrec.audit.record import RealismLimit
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmScores
@@ -63,8 +63,8 @@ class Cell:
         rooms = ("data", "audit") if self.arm == REAL else ("data", "audit", "privacy", "model")
         ours = ("logs.py", "protocol.py") if self.arm == REAL else ("logs.py", "protocol.py", "arms.py")
         parts = [code_hash(rooms, ours=ours), self.name]
-        if self.log in DELTAS:
-            parts.append((HERE / "configs" / f"{self.log}.toml").read_text(encoding="utf-8"))
+        if not is_simulated(self.log):
+            parts.append(config_of(self.log))
             parts.append(file_hash(data_folder(data) / f"{self.log}.csv.gz"))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -125,7 +125,7 @@ def run(cell: Cell, *, data: Path | None = None) -> None:
         assert cell.epsilon is not None
         with tempfile.TemporaryDirectory() as folder:
             made = arms.make_arm(cell.arm, split=split, epsilon=cell.epsilon, seed=cell.seed, spill=Path(folder))
-        spent = {"fit": round(made.fit_seconds, 1), "sample": round(made.sample_seconds, 1)}
+        spent = {"fit": round(made.fit_seconds, 1), "fit_cpu": round(made.fit_cpu_seconds, 1), "sample": round(made.sample_seconds, 1)}
         facts["fit_peak_gib"] = round(made.fit_peak_gib, 2)
         started = time.perf_counter()
         found = {cell.arm: questions.score(made.found, name=cell.arm)}

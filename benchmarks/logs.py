@@ -1,6 +1,6 @@
-"""The logs of the benchmark, split by users: MovieLens from files, simulated ones from the simulator. All of them public.
+"""The logs of the benchmark, split by users: public ones from files, simulated ones from the simulator. None is private.
 
-A split is made once and kept below `.cache/`, memory-mapped from there on, so that an arm's memory is its own. MovieLens: 10 % of the
+A split is made once and kept below `.cache/`, memory-mapped from there on, so that an arm's memory is its own. Public logs: 10 % of the
 users, drawn by seed, are test users, the others train. Simulated: exactly the named number of users train, and 2,000 further users of the
 same world are test users, so that intervals are as wide at 1,000 users as at 200,000. Worlds from `WORLD` on chose no constant.
 """
@@ -81,8 +81,18 @@ def simulated_size(name: str) -> tuple[int, int]:
     return int(users), int(items or ITEMS)
 
 
+def is_simulated(name: str) -> bool:
+    """Does the log come from the simulator, not from a file?"""
+    return name.startswith(SIMULATED)
+
+
+def config_of(name: str) -> str:
+    """The declarations of a public log."""
+    return (HERE / "configs" / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def delta_of(name: str, schema: Schema) -> float:
-    """The protocol's delta: fixed for MovieLens, a tenth of 1 / population for the simulator."""
+    """The protocol's delta: fixed for MovieLens, else a tenth of 1 / population."""
     return DELTAS.get(name, 0.1 / schema.source.population)
 
 
@@ -92,7 +102,7 @@ def data_folder(asked: Path | None = None) -> Path:
 
 
 def _source(name: str, *, split: Path, data: Path | None) -> Path:
-    return split if name.startswith(SIMULATED) else data_folder(data)
+    return split if is_simulated(name) else data_folder(data)
 
 
 def _made_whole(folder: Path, make: Callable[[Path], None]) -> None:
@@ -108,7 +118,7 @@ def _made_whole(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _make(name: str, *, seed: int, data: Path | None, into: Path) -> None:
-    text, train, test = _simulated(name, seed=seed, into=into) if name.startswith(SIMULATED) else _public(name, seed=seed, data=data)
+    text, train, test = _simulated(name, seed=seed, into=into) if is_simulated(name) else _public(name, seed=seed, data=data)
     (into / "synthrec.toml").write_text(text, encoding="utf-8")
     schema = Schema.parse(text, folder=_source(name, split=into, data=data))
     catalogue = Catalogue.read(schema)
@@ -128,11 +138,13 @@ def in_lasting_order(log: EventLog) -> EventLog:
 
 
 def _public(name: str, *, seed: int, data: Path | None) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-    events = pd.read_csv(data_folder(data) / f"{name}.csv.gz")
-    users = np.sort(events["user_id"].unique())
+    text = config_of(name)
+    user = Schema.parse(text, folder=data_folder(data)).user
+    events = pd.read_csv(data_folder(data) / f"{name}.csv.gz", low_memory=False)
+    users = np.sort(events[user].unique())
     test = np.random.default_rng(seed).permutation(users)[: round(TEST_SHARE * len(users))]
-    is_test = events["user_id"].isin(test)
-    return (HERE / "configs" / f"{name}.toml").read_text(encoding="utf-8"), events[~is_test], events[is_test]
+    is_test = events[user].isin(test)
+    return text, events[~is_test], events[is_test]
 
 
 def _simulated(name: str, *, seed: int, into: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:

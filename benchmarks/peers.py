@@ -127,8 +127,9 @@ def run_peer(name: str, *, split: Split, seed: int, epsilon: float, rows_per_use
         stopped = isinstance(error, subprocess.TimeoutExpired)
         return {"failed": f"stopped after {minutes:g} minutes" if stopped else "it raised an error"}
     seconds = round(time.perf_counter() - started, 1)
-    return {"row_epsilon": epsilon, "row_delta": delta, "seconds": seconds, "packages": PEERS[name].packages, "versions": versions()} | score(
-        as_log(pd.read_csv(folder / "out.csv"), split=split), questions=Questions.of(split, seed=seed), name=name)
+    found = score(as_log(pd.read_csv(folder / "out.csv"), split=split), questions=Questions.of(split, seed=seed), name=name)
+    about = {"row_epsilon": epsilon, "row_delta": delta, "seconds": seconds, "packages": PEERS[name].packages, "versions": versions()}
+    return about | found
 
 
 def score(log: EventLog, *, questions: Questions, name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from benchmarks.arms import ItemBiases
 from benchmarks.logs import SCORED_POPULATION, Split
 from synthrec.audit import intervals, scores
 from synthrec.audit.realism import measure_realism
+from synthrec.audit.recommenders import EASE_ITEMS_MOST
 from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmInput, ArmScores, score_arm, split_test
 from synthrec.data.eventlog import EventLog
 
@@ -45,7 +46,9 @@ class Questions:
         split, items = self.split, self.split.catalogue.size
         train = first_users(split.train, most=2 * SCORED_POPULATION)
         floor = scores.nothing_errors(observed=self.observed, heldout=self.heldout, scale=split.scale) if split.scale else None
-        popular = scores.popularity_ndcg(train, observed=self.observed, heldout=self.heldout, items=items)
+        popular = None
+        if items <= EASE_ITEMS_MOST:
+            popular = scores.popularity_ndcg(train, observed=self.observed, heldout=self.heldout, items=items)
         return {NOTHING: ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
                 POPULARITY: ArmScores(name=POPULARITY, label="Popularity of the real log", ndcg=popular),
                 REAL: self._score(train, name=REAL)}
@@ -54,8 +57,9 @@ class Questions:
         """One arm: a synthetic log with its realism figures, or item biases, which have none."""
         if isinstance(made, ItemBiases):
             asked = {"observed": self.observed, "heldout": self.heldout}
-            errors = scores.model_errors(made.model, **asked, scale=self.split.scale) if self.split.scale else None
-            return ArmScores(name=name, label=name, errors=errors, ndcg=scores.list_ndcg(made.popularity, **asked))
+            errors = scores.model_errors(made.model, **asked, scale=self.split.scale) if made.model and self.split.scale else None
+            ranked = scores.list_ndcg(made.popularity, **asked) if len(made.popularity) <= EASE_ITEMS_MOST else None
+            return ArmScores(name=name, label=name, errors=errors, ndcg=ranked)
         realism = measure_realism(made, real=self.split.train, items=self.split.catalogue.size,
                                   events_per_user=self.split.events_per_user, rng=np.random.default_rng(self.realism_seed))
         return self._score(made, name=name, realism=realism)
