@@ -8,9 +8,7 @@ the log's file. A cell is locked while it runs, so two processes side by side sh
 
 from __future__ import annotations
 
-import ast
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -22,14 +20,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.logs import CACHE, HERE, config_of, data_folder, is_simulated
+from benchmarks.hashes import code_hash, text_hash
+from benchmarks.logs import CACHE, HERE, split_hash
 from synthrec.audit.record import RealismLimit
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmScores
@@ -62,11 +60,7 @@ class Cell:
         """What its figures depend on, as a hash."""
         rooms = ("data", "audit") if self.arm == REAL else ("data", "audit", "privacy", "model")
         ours = ("logs.py", "protocol.py") if self.arm == REAL else ("logs.py", "protocol.py", "arms.py")
-        parts = [code_hash(rooms, ours=ours), self.name]
-        if not is_simulated(self.log):
-            parts.append(config_of(self.log))
-            parts.append(file_hash(data_folder(data) / f"{self.log}.csv.gz"))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        return text_hash(code_hash(rooms, ours=ours), self.name, split_hash(self.log, data=data))[:16]
 
     def done(self, *, data: Path | None = None) -> bool:
         """Is there a result of this very code and these settings?"""
@@ -149,20 +143,6 @@ def write_whole(path: Path, write: Any) -> None:
     beside.replace(path)
 
 
-@lru_cache
-def code_hash(rooms: tuple[str, ...], *, ours: tuple[str, ...]) -> str:
-    """Of what the code does: sources without comments and docstrings."""
-    package = HERE.parent / "synthrec"
-    files = [path for room in rooms for path in sorted((package / room).rglob("*.py"))] + [HERE / name for name in ours]
-    return hashlib.sha256("\n".join(_bare(path.read_text(encoding="utf-8")) for path in files).encode()).hexdigest()
-
-
-@lru_cache
-def file_hash(path: Path) -> str:
-    """Of a log's file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def commit() -> str:
     """The commit that the code comes from, "+" where the working tree differs."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
@@ -173,14 +153,6 @@ def commit() -> str:
 def versions() -> dict[str, str]:
     """Of Python and of what the figures depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-def _bare(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
 
 
 def _packed(found: dict[str, ArmScores]) -> dict[str, np.ndarray]:

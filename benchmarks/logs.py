@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.hashes import code_hash, file_hash, text_hash
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
@@ -66,7 +67,7 @@ class Split:
 
 def load(name: str, *, seed: int, data: Path | None = None) -> Split:
     """The split of a log, from the cache or made now."""
-    folder = CACHE / "splits" / f"{name}-seed{seed}"
+    folder = CACHE / "splits" / f"{name}-seed{seed}-{split_hash(name, data=data)[:8]}"
     if not folder.exists():
         _made_whole(folder, lambda fresh: _make(name, seed=seed, data=data, into=fresh))
     text = (folder / "synthrec.toml").read_text(encoding="utf-8")
@@ -79,6 +80,12 @@ def simulated_size(name: str) -> tuple[int, int]:
     """Users in training and items of `simulated-USERS` or `simulated-USERSxITEMS`."""
     users, _, items = name.removeprefix(SIMULATED).partition("x")
     return int(users), int(items or ITEMS)
+
+
+def split_hash(name: str, *, data: Path | None = None) -> str:
+    """What a split depends on besides its seed: the code that reads, and the log's file and declarations."""
+    code = code_hash(("data",), ours=("logs.py",))
+    return text_hash(code) if is_simulated(name) else text_hash(code, config_of(name), file_hash(data_folder(data) / f"{name}.csv.gz"))
 
 
 def is_simulated(name: str) -> bool:

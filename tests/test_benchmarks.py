@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import arms, cells, figures, logs, protocol, results, tables
+from benchmarks import arms, cells, figures, hashes, logs, protocol, results, tables
 from benchmarks.__main__ import pending, plan_cells, report
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import Ladder, score_ladder
@@ -169,8 +169,8 @@ def test_a_mean_over_seeds_has_the_spread_of_its_parts() -> None:
 
 
 def test_the_key_of_a_cell_moves_with_code_and_not_with_words(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cells._bare('"""One."""\nx = 1  # why') == cells._bare('"""Two."""\nx = 1')
-    assert cells._bare("x = 1") != cells._bare("x = 2")
+    assert hashes.bare('"""One."""\nx = 1  # why') == hashes.bare('"""Two."""\nx = 1')
+    assert hashes.bare("x = 1") != hashes.bare("x = 2")
     one, other = cells.Cell(LOG, 0, 8.0, "synthrec"), cells.Cell(LOG, 0, 3.0, "synthrec")
     assert one.key() != other.key()
     before = one.key()
