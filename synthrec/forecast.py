@@ -24,7 +24,7 @@ UNIT_WORDS = {
     "tastes": "on each second moment of tastes, where one user counts at most 1",
     "attributes": "users with each attribute value",
     "groups": "on each sum of tastes over the users with one attribute value, where a user counts at most 1 an attribute",
-    "times": "on each hour of the week, where a user counts at most 1; 2 to 3.3 times that on starts, sessions, spans and gaps",
+    "times": "on each hour of the week, where a user counts at most 1; 2 to 4 times that on starts, sessions, spans, gaps and calendar",
 }
 # rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million (population x K) + game
 BASE_SECONDS, SECONDS_PER_MILLION, GAME_SECONDS_PER_ITEM, GAME_SECONDS = 12.0, 25.0, 0.012, 10.0

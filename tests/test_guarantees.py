@@ -188,7 +188,8 @@ def test_the_generator_holds_weights_tables_and_public_words_and_no_optimizer_or
                            *(f"residual.{layer}.{part}" for layer in (0, 2, 4) for part in ("weight", "bias"))},
              "frame": {"features", "item_mean", "popularity"},
              "estimates": {"activity", "levels", "rating_shares", "moment", "taste_variance"},
-             "tables": {"item_mean", "log_weight", "cuts"}, "times": {"start", "sessions", "span", "gap", "hour"}, "attribute": {"0", "1"},
+             "tables": {"item_mean", "log_weight", "cuts"}, "attribute": {"0", "1"},
+             "times": {"start", "sessions", "span", "gap", "calendar", "hour"},
              "group": {"0", "1", "columns"}}
     assert {name: set() for name in arrays}.keys() == {f"{room}.{name}" for room, names in rooms.items() for name in names}
     words = json.loads((release / "share" / "generator.json").read_text())

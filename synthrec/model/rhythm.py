@@ -1,9 +1,9 @@
-"""What is asked of each user about time: start, sessions, span, gaps and hours of the week, as one vector.
+"""What is asked of each user about time: start, sessions, span, gaps, calendar and hours of the week, as one vector.
 
 A session ends where nothing happens for half an hour.
 
 Guarantees: the window and the zone are declared; a user's vector is a function of their own events only and holds three one-hots and
-two histograms of norm at most 1 each, times public weights, so its norm is at most TIME_NORM whatever the number of events.
+three histograms of norm at most 1 each, times public weights, so its norm is at most TIME_NORM whatever the number of events.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synthrec.model.hours import HOURS, hour_of_week
 from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
 
 SESSION_GAP_SECONDS = 1800
-START_BINS = 32             # equal parts of the window, for a user's first event
+START_BINS = 32             # equal parts of the window, for a user's first event and for all of them
 ACTIVITY_EDGES = (30, 60, 120)      # events: bands of activity, beside which sessions are counted
 SESSION_EDGES = (1, 2, 3, 5, 9, 17, 65)     # buckets of sessions per user; the last is open, and drawn below 65
 MANY_SESSIONS = 5           # from here on a user's span has a histogram of its own
@@ -27,8 +27,8 @@ GAP_EDGES = (0, 1, 3, 10, 20, 40, 80, 160, 320, 640, SESSION_GAP_SECONDS + 1)   
 HISTOGRAM_NORM = 0.15       # of K: counts are divided by this or by their own norm, whichever is more
 
 SHAPES = {"start": (START_BINS,), "sessions": (len(ACTIVITY_EDGES) + 1, len(SESSION_EDGES) - 1), "span": (2, SPAN_BINS),
-          "gap": (len(GAP_EDGES) - 1,), "hour": (HOURS,)}
-WEIGHTS = {"start": 0.5, "sessions": 0.5, "span": 0.4, "gap": 0.3, "hour": 1.0}
+          "gap": (len(GAP_EDGES) - 1,), "calendar": (START_BINS,), "hour": (HOURS,)}
+WEIGHTS = {"start": 0.4, "sessions": 0.45, "span": 0.35, "gap": 0.25, "calendar": 0.4, "hour": 1.0}
 SIZES = {name: int(np.prod(shape)) for name, shape in SHAPES.items()}
 SIZE = sum(SIZES.values())
 TIME_NORM = float(np.sqrt(sum(weight**2 for weight in WEIGHTS.values())))
@@ -40,7 +40,8 @@ class TimeTables:
 
     Shapes:
         start float64[START_BINS] over equal parts of the window; sessions float64[bands, buckets], activity by sessions per user;
-        span float64[2, SPAN_BINS] of users with few and with many sessions; gap float64[gaps]; hour float64[HOURS] from Monday 0:00
+        span float64[2, SPAN_BINS] of users with few and with many sessions; gap float64[gaps];
+        calendar float64[START_BINS] of events over the window; hour float64[HOURS] from Monday 0:00
         local time.
     """
 
@@ -48,6 +49,7 @@ class TimeTables:
     sessions: np.ndarray
     span: np.ndarray
     gap: np.ndarray
+    calendar: np.ndarray
     hour: np.ndarray
 
     @classmethod
@@ -79,7 +81,8 @@ def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np
     within = np.flatnonzero(~opens)
     np.add.at(parts["gap"], (user[within], np.clip(np.searchsorted(GAP_EDGES, gap[within], side="right") - 1, 0, None)), 1)
     np.add.at(parts["hour"], (user, hour_of_week(log.time, column=column)), 1)
-    for name in ("gap", "hour"):
+    np.add.at(parts["calendar"], (user, start_bin(log.time, column=column)), 1)
+    for name in ("gap", "calendar", "hour"):
         norm = np.linalg.norm(parts[name], axis=1, keepdims=True)
         parts[name] /= np.maximum(norm, HISTOGRAM_NORM * events_per_user)
     return np.concatenate([WEIGHTS[name] * part for name, part in parts.items()], axis=1)

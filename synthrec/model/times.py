@@ -1,7 +1,7 @@
 """When synthetic users come: sessions spread over a user's span, events in bursts within them.
 
-The hour of each session is chosen among a few moments that its user could have come, by what the log so far lacks of the measured
-week: sessions are bursts, so independent draws would leave a rough week however many users there are. Post-processing throughout.
+The moment of each session is chosen among a few at which its user could have come, by what the log so far lacks of the measured week
+and calendar: sessions are bursts, so independent draws would leave a rough week however many users there are. Post-processing throughout.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthrec.data.columns import Datetime
-from synthrec.model.hours import HOURS, hour_of_week
+from synthrec.model.hours import hour_of_week
 from synthrec.model.rhythm import (
     GAP_EDGES,
     MANY_SESSIONS,
@@ -20,6 +20,7 @@ from synthrec.model.rhythm import (
     TimeTables,
     activity_band,
     span_edges,
+    start_bin,
 )
 
 CANDIDATES = 12             # moments that a session may choose from, by hour of week
@@ -28,6 +29,7 @@ SLACK = 1.0                 # of the events of users chosen together: how far be
 SHARPNESS = 4.0             # of the preference for hours that lack most; what it overdoes, the next sessions make up for
 SESSION_SPREAD = 1.4        # standard deviation of the log share of its user's events that a session has
 FITTING_ROUNDS = 30
+CODES = (hour_of_week, start_bin)     # of the week and of the calendar
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def draw_times(events: np.ndarray, *, tables: TimeTables, column: Datetime, rng:
     sessions = _sessions(events, number=number, tables=tables, rng=rng, longest=last - first)
     begin, end = _lives(number, tables=tables, column=column, window=(first, last), rng=rng)
     moments = _candidates(sessions, begin=begin, end=end, window=(first, last), week=tables.hour, column=column, rng=rng)
-    starts = _balanced(moments, sessions=sessions, week=tables.hour, column=column, rng=rng)
+    starts = _balanced(moments, sessions=sessions, tables=tables, column=column, rng=rng)
     chosen = np.repeat(starts, np.diff(sessions.of_session)) + sessions.offset
     return chosen[np.lexsort((chosen, np.repeat(np.arange(len(events)), events)))]
 
@@ -158,25 +160,40 @@ def _candidates(sessions: Sessions, *, begin: np.ndarray, end: np.ndarray, windo
     return np.asarray(np.clip(moments, window[0], latest[:, None])).astype(np.int64)
 
 
-def _balanced(moments: np.ndarray, *, sessions: Sessions, week: np.ndarray, column: Datetime, rng: np.random.Generator) -> np.ndarray:
-    """One of each session's candidates, a few users at a time, by what the hours of the events so far lack of the measured week.
+def _balanced(moments: np.ndarray, *, sessions: Sessions, tables: TimeTables, column: Datetime, rng: np.random.Generator) -> np.ndarray:
+    """One of each session's candidates, a few users at a time, by what the events so far lack of the measured week and calendar.
 
     Shapes:
-        int64[S, CANDIDATES], float64[HOURS] -> int64[S].
+        int64[S, CANDIDATES] -> int64[S].
     """
     size = np.diff(sessions.of_session)
-    middle = sessions.offset[sessions.of_session[:-1] + size // 2]
-    hours = hour_of_week(moments + middle[:, None], column=column)
-    had, starts = np.zeros(HOURS), np.empty(len(size), dtype=np.int64)
+    middle = moments + sessions.offset[sessions.of_session[:-1] + size // 2][:, None]
+    codes = [code(middle, column=column) for code in CODES]
+    wanted = [_reached(table, each) for table, each in zip((tables.hour, tables.calendar), codes, strict=True)]
+    had, starts = [np.zeros(len(table)) for table in wanted], np.empty(len(size), dtype=np.int64)
     for user in range(0, len(sessions.of_user) - 1, TOGETHER):
         some = slice(sessions.of_user[user], sessions.of_user[min(user + TOGETHER, len(sessions.of_user) - 1)])
         inside = slice(sessions.of_session[some.start], sessions.of_session[some.stop])
-        lacks = week * (inside.stop + SLACK * (inside.stop - inside.start)) - had
-        lacks = np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (week + 1e-6))
-        starts[some] = _one_of(moments[some], odds=lacks[hours[some]] ** SHARPNESS, rng=rng)
+        due = inside.stop + SLACK * (inside.stop - inside.start)
+        odds = np.prod([_lacking(table, due=due, had=past)[each[some]] for table, past, each in zip(wanted, had, codes, strict=True)],
+                       axis=0)
+        starts[some] = _one_of(moments[some], odds=odds**SHARPNESS, rng=rng)
         at = np.repeat(starts[some], size[some]) + sessions.offset[inside]
-        had += np.bincount(hour_of_week(at, column=column), minlength=HOURS)
+        for past, code in zip(had, CODES, strict=True):
+            past += np.bincount(code(at, column=column), minlength=len(past))
     return starts
+
+
+def _reached(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Shares of the cells that some candidate lies in, of which a window may leave few."""
+    found = (table + 1e-9) * (np.bincount(codes.ravel(), minlength=len(table)) > 0)
+    return np.asarray(found / found.sum())
+
+
+def _lacking(table: np.ndarray, *, due: float, had: np.ndarray) -> np.ndarray:
+    """How far each cell is behind its share of the events due, as a part of the most; a little for cells that are not."""
+    lacks = table * due - had
+    return np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (table + 1e-6))
 
 
 def _one_of(moments: np.ndarray, *, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
