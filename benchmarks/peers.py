@@ -29,11 +29,12 @@ from benchmarks.cells import versions, write_whole
 from benchmarks.figures import Seed, mean_over, statistics
 from benchmarks.logs import CACHE, HERE, Split, data_folder, load
 from benchmarks.protocol import Questions
+from benchmarks.tables import BEGIN, END, outside
 from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
 
 COLUMNS = ["user", "item", "rating"]
-RESULTS = HERE / "results" / "peers.json"
+RESULTS, PAGE = HERE / "results" / "peers.json", HERE / "peers.md"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def main() -> None:
         level = f"user-level, {asked.rows_per_user} rows" if asked.rows_per_user else "row-level"
         kept[f"{name} {asked.log} seed {asked.seed} eps {asked.epsilon:g} {level if PEERS[name].private else 'not private'}"] = found
         write_whole(RESULTS, lambda beside, kept=kept: beside.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8"))
+        before, after = outside(PAGE.read_text(encoding="utf-8"))
+        PAGE.write_text(f"{before}{BEGIN}\n{table(kept)}\n{END}{after}", encoding="utf-8")
 
 
 def run_peer(name: str, *, split: Split, seed: int, epsilon: float, rows_per_user: int | None, minutes: float) -> dict[str, Any]:
@@ -130,6 +133,21 @@ def run_peer(name: str, *, split: Split, seed: int, epsilon: float, rows_per_use
     found = score(as_log(pd.read_csv(folder / "out.csv"), split=split), questions=Questions.of(split, seed=seed), name=name)
     about = {"row_epsilon": epsilon, "row_delta": delta, "seconds": seconds, "packages": PEERS[name].packages, "versions": versions()}
     return about | found
+
+
+def table(kept: dict[str, Any]) -> str:
+    """All runs, one a line; a log that breaks a realism limit is struck out."""
+    rows = ["| peer | RMSE by factors | RMSE by biases | RMSE gap closed | ranking gap closed | rows that repeat a pair | seconds |",
+            "|---|---:|---:|---:|---:|---:|---:|"]
+    for name, found in kept.items():
+        if "failed" in found:
+            rows.append(f"| {name} | {found['failed']} | | | | | |")
+            continue
+        broken = any(distance > limit for distance, limit in found["realism"].values())
+        rows.append(f"| {f'~~{name}~~' if broken else name} | {found['rmse']['value']:.4f} | {found['bias_rmse']['value']:.4f} | "
+                    f"{found['gap_closed']['value']:.0%} | {found['ranking_gap_closed']['value']:.0%} | {found['repeated_pairs']:.0%} | "
+                    f"{found['seconds']:g} |")
+    return "\n".join(rows)
 
 
 def score(log: EventLog, *, questions: Questions, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import arms, cells, figures, hashes, logs, protocol, results, tables
+from benchmarks import arms, cells, figures, hashes, logs, peers, protocol, results, tables
 from benchmarks.__main__ import pending, plan_cells, report
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import Ladder, score_ladder
@@ -43,6 +43,8 @@ def split(small: Path) -> logs.Split:
 def test_the_readme_and_the_ablation_page_say_what_the_results_give() -> None:
     assert tables.inside(tables.README.read_text(encoding="utf-8")) == tables.readme_block()
     assert tables.inside(tables.ABLATION.read_text(encoding="utf-8")) == tables.ablation_block()
+    kept = json.loads(peers.RESULTS.read_text(encoding="utf-8"))
+    assert tables.inside(peers.PAGE.read_text(encoding="utf-8")) == peers.table(kept)
 
 
 def test_rewriting_the_documents_changes_their_blocks_only(tmp_path: Path) -> None:
