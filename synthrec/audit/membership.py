@@ -11,6 +11,8 @@ same attack must find them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -166,5 +168,5 @@ def planted_leak(members: EventLog, *, synthetic: EventLog, share: float, rng: n
     swapped = profiles.random_rank(copies, rng=rng) < swaps[profiles.user_of_event(copies)]
     item = np.array(copies.item, copy=True)
     item[swapped] = rng.choice(item, int(swapped.sum())) if len(item) else item
-    leaked = EventLog(offsets=copies.offsets, item=item, rating=copies.rating, time=copies.time, attributes=copies.attributes)
+    leaked = replace(copies, item=item, role=None)
     return EventLog.concat([synthetic.select(order[planted:]), leaked])

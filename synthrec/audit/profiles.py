@@ -23,13 +23,7 @@ def user_of_event(log: EventLog) -> np.ndarray:
 
 def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:
     """The events where `kept` is true, with the same users in the same order, also those left with none. Shapes: bool[N]."""
-    before = np.concatenate(([0], np.cumsum(kept)))
-    return EventLog(
-        offsets=before[log.offsets], item=np.asarray(log.item)[kept],
-        rating=None if log.rating is None else np.asarray(log.rating)[kept],
-        time=None if log.time is None else np.asarray(log.time)[kept],
-        attributes=log.attributes, role=log.role,
-    )
+    return log.keep(kept)
 
 
 def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> EventLog:

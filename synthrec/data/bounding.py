@@ -3,6 +3,7 @@
 `source.py` has turned the log into the table `judged`: one row per event with `unit` and `account` (text or null; one column where
 the user is the unit), `item`
 (row of the catalogue or null), `rating` (level on the declared scale or null), `second` (within the declared window or null),
+`m0`, `m1`, ... (the marks in the schema's order: a code, a number or the text of a basket's id; null: not as declared),
 `rating_read` (does the cell hold a number?) and `moment` (the cell as a number of seconds, milliseconds or whatever it was).
 
 Guarantees: every rule looks at one row, or at the rows of one unit, so adding or removing a unit changes no other unit's
@@ -12,10 +13,10 @@ random order: their places tell nothing. Rows of a null user, whom no bound coul
 
 from __future__ import annotations
 
-from synthrec.data.columns import UNITS_PER_SECOND, Datetime
+from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Identifier
 from synthrec.data.schema import Schema
 
-PLACE_ORDER = "place, second, item, rating"     # within a user by time; nothing of the file's order is kept
+PLACE_ORDER = "place, second, item, rating"     # within a user by time, then by marks; nothing of the file's order is kept
 
 
 def reasons(schema: Schema) -> dict[str, str]:
@@ -25,29 +26,38 @@ def reasons(schema: Schema) -> dict[str, str]:
         found["rating off the declared scale"] = "rating IS NULL"
     if schema.time is not None:
         found["time outside the declared window"] = "second IS NULL"
+    for place, (name, mark) in enumerate(schema.marks.items()):
+        if isinstance(mark, Identifier) or mark.outside == "drop":
+            found[f"{name} not as declared"] = f"m{place} IS NULL"
     return found
+
+
+def _columns(schema: Schema) -> str:
+    return ", ".join(("item", "rating", "second", *(f"m{place}" for place in range(len(schema.marks)))))
 
 
 def usable(schema: Schema) -> str:
     """Rows that no reason excludes, units as numbers."""
     keep = " AND ".join(f"NOT ({condition})" for condition in reasons(schema).values())
-    return f"SELECT code, item, rating, second FROM judged JOIN names USING (unit) WHERE {keep}"
+    return f"SELECT code, {_columns(schema)} FROM judged JOIN names USING (unit) WHERE {keep}"
 
 
 def bounded(schema: Schema, *, events_per_user: int | None, part: int, parts: int) -> str:
-    """Events of every `parts`-th unit, from `usable`: without repeats one random row of each (unit, item), then at most K of them.
+    """Events of every `parts`-th unit, from `usable`: without repeats one random row of each (unit, item, type of event), then at
+    most K of them.
 
     Run it once into a table: each run draws anew. None for K keeps all. A part holds whole units, so parts bound memory only.
     """
     rows = f"SELECT * FROM usable WHERE code % {parts} = {part}"
     if not schema.repeats:
-        rows = _drawn(rows, per="code, item", most=1)
-    return rows if events_per_user is None else _drawn(rows, per="code", most=events_per_user)
+        kinds = [f", m{place}" for place, mark in enumerate(schema.marks.values()) if mark == schema.kind]
+        rows = _drawn(rows, per=f"code, item{''.join(kinds)}", most=1, columns=_columns(schema))
+    return rows if events_per_user is None else _drawn(rows, per="code", most=events_per_user, columns=_columns(schema))
 
 
-def _drawn(rows: str, *, per: str, most: int) -> str:
+def _drawn(rows: str, *, per: str, most: int, columns: str) -> str:
     # DuckDB refuses random() inside the window, so each row carries its draw into it
-    return (f"SELECT code, item, rating, second FROM (SELECT *, row_number() OVER (PARTITION BY {per} ORDER BY draw) AS place"
+    return (f"SELECT code, {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {per} ORDER BY draw) AS place"
             f" FROM (SELECT *, random() AS draw FROM ({rows}))) WHERE place <= {int(most)}")
 
 
@@ -56,7 +66,14 @@ UNITS = """
     SELECT unit, code, events, row_number() OVER (ORDER BY draw) - 1 AS place
     FROM (SELECT code, count(*) AS events, random() AS draw FROM bounded GROUP BY code) JOIN names USING (code)
 """
-EVENTS = f"SELECT place, item, rating, second FROM bounded JOIN units USING (code) ORDER BY {PLACE_ORDER}"
+
+
+def events(schema: Schema) -> str:
+    """Bounded events user after user, in order; a basket as its number within the user."""
+    marks = [f"dense_rank() OVER (PARTITION BY place ORDER BY m{place}) - 1 AS m{place}" if isinstance(mark, Identifier) else f"m{place}"
+             for place, mark in enumerate(schema.marks.values())]
+    order = ", ".join((PLACE_ORDER, *(f"m{place}" for place in range(len(marks)))))
+    return f"SELECT {', '.join(('place', 'item', 'rating', 'second', *marks))} FROM bounded JOIN units USING (code) ORDER BY {order}"
 
 
 def attributes(schema: Schema, *, count: int) -> str:

@@ -39,6 +39,7 @@ class Diagnostics:
     usable_users: int
     dropped: dict[str, int]
     repeated: int
+    kind: str
     items_used: int
     catalogue_items: int
     kept_at: dict[int, float]
@@ -56,7 +57,7 @@ class Diagnostics:
         """For the operator's screen; each line carries the mark."""
         said = [f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})"]
         said += [f"dropped, {reason}: {_part(count, self.rows)}" for reason, count in self.dropped.items()]
-        said.append(f"dropped, same user and item again: {_part(self.repeated, self.rows)}")
+        said.append(f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}")
         said.append(f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users")
         said.append(f"items used: {_part(self.items_used, self.catalogue_items)} of the catalogue")
         said.append("events of a user: " + ", ".join(f"{quantile:.0%} have up to {events:,}" for quantile, events in self.activity.items()))
@@ -94,6 +95,7 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue, *, spill: Path, exc
             usable_users=_one(con, "SELECT count(*) FROM units")[0],
             dropped=dropped,
             repeated=rows - sum(dropped.values()) - events,
+            kind="" if schema.kind is None else f" and {schema.kind.name}",
             items_used=items,
             catalogue_items=catalogue.size,
             kept_at=kept_at,

@@ -106,12 +106,37 @@ class Datetime(Declared):
         return (first - start) // timedelta(seconds=1), (past - start) // timedelta(seconds=1) - 1
 
 
+class EventCategory(Categorical):
+    """One of several values of an event; the first such column that belongs to nothing else is the event's type.
+
+    `of = "user"`: all events of a user have the same. `follows = { cancel = "purchase" }`: an event with the first value comes only after
+    one with the second, by the same user on the same item.
+    """
+
+    of: Literal["user"] | None = None
+    follows: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> EventCategory:
+        if set(self.follows) & set(self.follows.values()) or not {*self.follows, *self.follows.values()} <= set(self.labels):
+            raise ValueError("follows names values of the column, and no value that itself follows another")
+        return self
+
+
+class EventNumber(Numeric):
+    """A number of an event, such as a quantity. `of = "item"`: all events of an item have the same (a price); `of = "user"`: of a user."""
+
+    of: Literal["item", "user"] | None = None
+    outside: Literal["drop", "other"] = "drop"
+
+
 class Identifier(Declared):
-    """A basket, session or invoice: groups events (not served yet)."""
+    """A basket, session or invoice: the events of one user that share an id share their time. Synthetic ids are of their own space."""
 
     name: StrictStr
     type: Literal["id"] = "id"
     groups: Literal["events"] = "events"
+    format: Literal["text", "integer"] = "integer"
 
 
 class Text(Declared):
@@ -174,8 +199,8 @@ def _kind(column: Any) -> str | None:
 
 Column = Annotated[
     Annotated[User, Tag("user")] | Annotated[Unit, Tag("unit")] | Annotated[Item, Tag("item")]
-    | Annotated[Ordinal, Tag("ordinal")] | Annotated[Datetime, Tag("datetime")] | Annotated[Categorical, Tag("categorical")]
-    | Annotated[Numeric, Tag("numeric")] | Annotated[Identifier, Tag("id")] | Annotated[Text, Tag("text")]
+    | Annotated[Ordinal, Tag("ordinal")] | Annotated[Datetime, Tag("datetime")] | Annotated[EventCategory, Tag("categorical")]
+    | Annotated[EventNumber, Tag("numeric")] | Annotated[Identifier, Tag("id")] | Annotated[Text, Tag("text")]
     | Annotated[Dropped, Tag("drop")],
     Discriminator(
         _kind,
@@ -184,4 +209,6 @@ Column = Annotated[
                              '"numeric", "id" or "text", or drop = true',
     ),
 ]
+Coded = EventCategory | EventNumber | Ordinal        # what an event says besides who, what, when and how liked: a code each
+Mark = EventCategory | EventNumber | Ordinal | Identifier
 ItemAttribute = Annotated[ItemSet | ItemNumber | ItemCategory | Text | Embedding, Field(discriminator="type")]

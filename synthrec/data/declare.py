@@ -130,6 +130,8 @@ def _columns(tables: _Tables, *, user: str | None, item: str | None) -> str:
             said = _rating(tables.facts(name, limit=1_000))
         elif name == time:
             said = _time(tables.facts(name), native="time" in kind or "date" in kind)
+        elif (said_of := _mark(tables, name, others=tables.columns)) is not None:
+            said = said_of
         elif (user is None or item is None) and meaning(name) is None:
             said = '{ role = "?" }    # "user" or "item"; or write { drop = true }'
         else:
@@ -161,10 +163,26 @@ def _time(facts: PublicColumn | None, *, native: bool) -> str:
     return f'{{ type = "datetime", unit = {unit}, zone = "UTC", min = {first}, max = {last} }}{comment}'
 
 
+def _mark(tables: _Tables, name: str, *, others: dict[str, str]) -> str | None:
+    """What an event says besides, if the column's name tells; None for every other column."""
+    kind = meaning(name)
+    if kind == "event":
+        facts = tables.facts(name)
+        values = _list(facts) if facts is not None and facts.values else ASK
+        return (f'{{ type = "categorical", values = {values}, outside = "drop" }}    # in the order in which they come; '
+                'a later one that needs an earlier one: follows = { cancel = "buy" }')
+    if kind == "group" and name == first_meaning(others, "group"):
+        return '{ type = "id", groups = "events" }    # events with one id share one time'
+    if kind == "number" and re.search("quantity|price|amount", name.lower()):
+        of = ', of = "item"' if "price" in name.lower() else ""
+        said = _numeric(tables.facts(name)).partition("}")[0].removesuffix(" ").replace("bins = 10", "bins = 40")
+        return f'{said}, scale = "log"{of} }}    # the range that you declare; of = "item": the same for all events of an item'
+    return None
+
+
 def _why_dropped(name: str) -> str:
-    return {"event": "event types are not served by this version", "group": "baskets and sessions are not served by this version",
-            "number": "numbers of an event are not served by this version", "personal": "looks personal: leave it out",
-            "rating": "a second rating is not served", "time": "a second time is not served",
+    return {"group": "a second id of baskets or sessions is not served", "personal": "looks personal: leave it out",
+            "rating": "a second rating: write it as the first is, or leave it out", "time": "a second time is not served",
             "user": 'another id: role = "unit" if it is the person behind several accounts'}.get(
         meaning(name) or "", "what it is cannot be told from its name")
 

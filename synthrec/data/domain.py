@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_v
 
 MOST_VALUES = 10_000
 MOST_LEVELS = 1_000
+LOG_RANGE = 10_000          # the largest number over the smallest that a log scale without a grid tells from zero
 LEVEL_TOLERANCE = 1e-6      # of a step: how far a number may lie from its level and still be it
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -122,13 +123,18 @@ class Ordinal(Declared):
 
 
 class Numeric(Declared):
-    """A number in [min, max], known only as one of `bins` equal bins."""
+    """A number in [min, max], known only as one of `bins` bins: equal, or (`scale = "log"`) growing with the distance from zero.
+
+    Whole numbers, and numbers with `decimals` places, keep to their grid; where bins are narrower than it there are fewer of them.
+    """
 
     name: StrictStr
     type: Literal["numeric"] = "numeric"
     min: Number | None = None
     max: Number | None = None
     bins: Annotated[StrictInt, Field(ge=1, le=MOST_LEVELS)] = 10
+    scale: Literal["linear", "log"] = "linear"
+    decimals: Annotated[StrictInt, Field(ge=0, le=9)] | None = None
     bounds: Literal["dp"] | None = None
 
     @model_validator(mode="after")
@@ -141,7 +147,7 @@ class Numeric(Declared):
             raise ValueError('min and max are needed (or bounds = "dp")')
         if not self.max > self.min:
             raise ValueError("max must be above min")
-        if self.whole and self.bins > self.max - self.min:
+        if self.whole and self.scale == "linear" and self.bins > self.max - self.min:
             raise ValueError("bins must be at most max - min for whole numbers, or some bin would hold none")
         return self
 
@@ -154,18 +160,29 @@ class Numeric(Declared):
     def edges(self) -> np.ndarray:
         """float64[bins + 1]."""
         low, high = self._bounds()
-        return np.linspace(low, high, self.bins + 1)
+        if self.scale == "linear" and self.decimals is None:
+            return np.linspace(low, high, self.bins + 1)
+        edges = np.linspace(low, high, self.bins + 1) if self.scale == "linear" else _log_edges(low, high, self.bins, grid=self.grid)
+        if self.grid is None:
+            return edges
+        on_grid = np.unique(np.round(np.rint(edges[1:-1] / self.grid) * self.grid, self.decimals or 0))
+        return np.concatenate(([low], on_grid[(on_grid > low) & (on_grid < high)], [high]))
+
+    @property
+    def grid(self) -> float | None:
+        """The step that values keep to, if there is one."""
+        return 1.0 if self.whole else None if self.decimals is None else float(10.0**-self.decimals)
 
     @property
     def size(self) -> int:
         """Number of bins."""
-        return self.bins
+        return self.bins if self.scale == "linear" and self.decimals is None else len(self.edges) - 1
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Each bin as text, the last one closed."""
         edges = self.edges
-        ends = [")"] * (self.bins - 1) + ["]"]
+        ends = [")"] * (self.size - 1) + ["]"]
         return tuple(f"[{low:g}, {high:g}{end}" for low, high, end in zip(edges[:-1], edges[1:], ends, strict=True))
 
     def encode(self, values: pa.Array) -> np.ndarray:
@@ -174,20 +191,28 @@ class Numeric(Declared):
         numbers = _floats(values)
         known = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
         found = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
-        return np.where(known, np.minimum(found, self.bins - 1), self.size).astype(np.int16)
+        return np.where(known, np.minimum(found, self.size - 1), self.size).astype(np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """A uniform value of each bin, whole if the column is; `size` becomes null."""
-        missing = codes == self.size
-        low, high = self.edges[:-1], self.edges[1:]
+        return self.decode_at(codes, rng.random(len(codes)))
+
+    def decode_at(self, codes: np.ndarray, position: np.ndarray) -> pa.Array:
+        """The value at a place in each bin, 0 its start and 1 its end; on the grid if there is one.
+
+        Shapes:
+            codes int[N], position float64[N] in [0, 1) -> N values.
+        """
+        missing, edges = np.asarray(codes) == self.size, self.edges
+        low, high = edges[:-1], edges[1:]
         at = np.where(missing, 0, codes).astype(np.int64)
-        if not self.whole:
-            drawn = low[at] + rng.random(len(at)) * (high[at] - low[at])
-            drawn = np.clip(drawn, low[at], np.nextafter(high[at], -np.inf))
-            return pa.array(drawn, mask=missing)
-        first, last = np.ceil(low).astype(np.int64), np.ceil(high).astype(np.int64) - 1
-        last[-1] = int(self.edges[-1])
-        return pa.array(rng.integers(first[at], last[at], endpoint=True), mask=missing)
+        if (grid := self.grid) is None:
+            drawn = low[at] + position * (high[at] - low[at])
+            return pa.array(np.clip(drawn, low[at], np.nextafter(high[at], -np.inf)), mask=missing)
+        first, last = np.ceil(low / grid - LEVEL_TOLERANCE).astype(np.int64), np.ceil(high / grid - LEVEL_TOLERANCE).astype(np.int64) - 1
+        last[-1] = int(np.floor(edges[-1] / grid + LEVEL_TOLERANCE))
+        place = first[at] + np.floor(position * (last[at] - first[at] + 1)).astype(np.int64)
+        return pa.array(place if self.whole else np.round(place * grid, self.decimals or 0), mask=missing)
 
     def _bounds(self) -> tuple[float, float]:
         assert self.min is not None and self.max is not None, "require_served refuses dp bounds"
@@ -196,6 +221,18 @@ class Numeric(Declared):
 
 UserAttribute = Annotated[Categorical | Ordinal | Numeric, Field(discriminator="type")]
 Attribute = Categorical | Ordinal | Numeric
+
+
+def _log_edges(low: float, high: float, bins: int, *, grid: float | None) -> np.ndarray:
+    """Edges whose distance grows with the distance from zero; geometric where zero is not inside and there is no grid."""
+    if low > 0 and grid is None:
+        return np.geomspace(low, high, bins + 1)
+    unit = grid or max(abs(low), abs(high)) / LOG_RANGE
+    first, last = (float(np.sign(end) * np.log1p(abs(end) / unit)) for end in (low, high))
+    at = np.linspace(first, last, bins + 1)
+    edges: np.ndarray = np.sign(at) * np.expm1(np.abs(at)) * unit
+    edges[0], edges[-1] = low, high
+    return edges
 
 
 def _floats(values: pa.Array) -> np.ndarray:

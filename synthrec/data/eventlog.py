@@ -28,6 +28,8 @@ class EventLog:
         item int32[N]: row of the item in the catalogue.
         rating float32[N] or None: on the declared scale.
         time int64[N] or None: seconds since 1970-01-01 UTC.
+        marks name -> int16[N] (int32 for baskets): what an event says besides, as a code in the declared domain, whose size means "other
+        or missing"; of a basket its number within the user.
         attributes name -> int16[B]: code in the declared domain; the domain's size means "other or missing".
         role int8[B] or None: see `roles.Role`.
     """
@@ -38,6 +40,7 @@ class EventLog:
     time: np.ndarray | None = None
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
     role: np.ndarray | None = None
+    marks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return "EventLog(private)"
@@ -68,6 +71,24 @@ class EventLog:
             time=None if self.time is None else self.time[events],
             attributes={name: codes[users] for name, codes in self.attributes.items()},
             role=None if self.role is None else self.role[users],
+            marks={name: codes[events] for name, codes in self.marks.items()},
+        )
+
+    def keep(self, kept: np.ndarray) -> EventLog:
+        """The events where `kept` is true, with the same users in the same order, also those left with none.
+
+        Shapes:
+            kept bool[N].
+        """
+        before = np.concatenate(([0], np.cumsum(kept)))
+        return EventLog(
+            offsets=before[self.offsets].astype(np.int64),
+            item=np.asarray(self.item)[kept],
+            rating=None if self.rating is None else np.asarray(self.rating)[kept],
+            time=None if self.time is None else np.asarray(self.time)[kept],
+            attributes=self.attributes,
+            role=self.role,
+            marks={name: np.asarray(codes)[kept] for name, codes in self.marks.items()},
         )
 
     @classmethod
@@ -83,6 +104,7 @@ class EventLog:
         item = joined("item")
         assert item is not None
         shared = [name for name in logs[0].attributes if all(name in log.attributes for log in logs)]
+        marked = [name for name in logs[0].marks if all(name in log.marks for log in logs)]
         return cls(
             offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
             item=item,
@@ -90,6 +112,7 @@ class EventLog:
             time=joined("time"),
             attributes={name: np.concatenate([log.attributes[name] for log in logs]) for name in shared},
             role=joined("role"),
+            marks={name: np.concatenate([log.marks[name] for log in logs]) for name in marked},
         )
 
     def save(self, folder: Path) -> None:
@@ -97,12 +120,12 @@ class EventLog:
         folder.mkdir(parents=True)
         for name, column in self._columns().items():
             np.save(folder / f"{name}.npy", column, allow_pickle=False)
-        self.save_index(folder, attributes=tuple(self.attributes))
+        self.save_index(folder, attributes=tuple(self.attributes), marks=tuple(self.marks))
 
     @staticmethod
-    def save_index(folder: Path, *, attributes: Sequence[str]) -> None:
-        """Write down which attribute is which file: their names may be no file names."""
-        index = {"format_version": FORMAT_VERSION, "attributes": list(attributes)}
+    def save_index(folder: Path, *, attributes: Sequence[str], marks: Sequence[str] = ()) -> None:
+        """Write down which attribute and which mark is which file: their names may be no file names."""
+        index = {"format_version": FORMAT_VERSION, "attributes": list(attributes), "marks": list(marks)}
         (folder / "log.json").write_text(json.dumps(index), encoding="utf-8")
 
     @classmethod
@@ -115,7 +138,8 @@ class EventLog:
             optional: dict[str, Any] = {name: _mapped(folder, name) for name in ("rating", "time", "role")
                                         if (folder / f"{name}.npy").exists()}
             attributes = {str(name): _mapped(folder, f"attribute_{place}") for place, name in enumerate(index["attributes"])}
-            return cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, **optional)
+            marks = {str(name): _mapped(folder, f"mark_{place}") for place, name in enumerate(index["marks"])}
+            return cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, marks=marks, **optional)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             raise DataError("a bounded log must be the folder that synthrec wrote", found="missing or damaged files",
                             remedy="Read the log again.") from None
@@ -123,6 +147,7 @@ class EventLog:
     def _columns(self) -> dict[str, np.ndarray]:
         columns = {name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")}
         columns |= {f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())}
+        columns |= {f"mark_{place}": codes for place, codes in enumerate(self.marks.values())}
         return {name: column for name, column in columns.items() if column is not None}
 
 

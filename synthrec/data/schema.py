@@ -12,7 +12,21 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from synthrec.data import grammar
-from synthrec.data.columns import Column, Datetime, Dropped, Item, ItemAttribute, Unit, User
+from synthrec.data.columns import (
+    Coded,
+    Column,
+    Datetime,
+    Dropped,
+    EventCategory,
+    EventNumber,
+    Identifier,
+    Item,
+    ItemAttribute,
+    Mark,
+    Text,
+    Unit,
+    User,
+)
 from synthrec.data.domain import Attribute, Categorical, Declared, Numeric, Ordinal, UserAttribute
 from synthrec.errors import SchemaError
 
@@ -130,6 +144,38 @@ class Schema(Declared):
         return next((column for column in self.columns.values() if isinstance(column, Datetime)), None)
 
     @property
+    def marks(self) -> dict[str, Mark]:
+        """What events say besides who, what, when and how liked, in the file's order."""
+        return {name: column for name, column in self.columns.items()
+                if isinstance(column, (EventCategory, EventNumber, Identifier)) or (isinstance(column, Ordinal) and column != self.rating)}
+
+    @property
+    def kind(self) -> EventCategory | None:
+        """The event's type: the first categorical column that belongs to nothing else."""
+        return next((column for column in self.marks.values() if isinstance(column, EventCategory) and column.of is None), None)
+
+    @property
+    def basket(self) -> Identifier | None:
+        """The column that groups events, if there is one."""
+        return next((column for column in self.marks.values() if isinstance(column, Identifier)), None)
+
+    @property
+    def details(self) -> dict[str, Coded]:
+        """Marks that each event has for itself, but for its type."""
+        return {name: column for name, column in self.marks.items()
+                if not isinstance(column, Identifier) and column != self.kind and getattr(column, "of", None) is None}
+
+    def marks_of(self, whom: str) -> dict[str, EventCategory | EventNumber]:
+        """Marks that belong to the "item" or to the "user"."""
+        return {name: column for name, column in self.marks.items()
+                if isinstance(column, (EventCategory, EventNumber)) and column.of == whom}
+
+    @property
+    def several(self) -> bool:
+        """May a user and an item have several events together?"""
+        return self.repeats or self.kind is not None
+
+    @property
     def kept_columns(self) -> tuple[str, ...]:
         """Columns that are read and written again, in the file's order."""
         return tuple(name for name, column in self.columns.items() if not isinstance(column, Dropped))
@@ -177,16 +223,16 @@ class Schema(Declared):
     def require_served(self) -> None:
         """Raise SchemaError that names everything declared which this version does not serve."""
         refused = [f"[columns] {name}: {why}" for name, column in self.columns.items() if (why := _unserved(column))]
-        for kind, word in ((Ordinal, "ordinal"), (Datetime, "datetime")):
+        for kind, word in ((Identifier, "id"), (Datetime, "datetime")):
             extra = [name for name, column in self.columns.items() if isinstance(column, kind)][1:]
             refused += [f"[columns] {name}: a second {word} column" for name in extra]
+        refused += [f"[columns] {name}: follows on another column than the event's type" for name, column in self.marks.items()
+                    if isinstance(column, EventCategory) and column.follows and column != self.kind]
         for name, attribute in self.user_attributes.items():
             if isinstance(attribute, Numeric) and attribute.bounds == "dp":
                 refused.append(f'[users] {name}: bounds = "dp"')
             if isinstance(attribute, Categorical) and attribute.outside == "drop":
                 refused.append(f'[users] {name}: outside = "drop"')
-        if self.repeats:
-            refused.append("[events] repeats = true")
         if refused:
             raise SchemaError(
                 "the configuration may use only what this version serves",
@@ -198,8 +244,8 @@ class Schema(Declared):
 def _unserved(column: Any) -> str | None:
     if isinstance(column, Item) and column.vocabulary == "dp":
         return 'vocabulary = "dp"'
-    if isinstance(column, Datetime) and column.bounds == "dp":
+    if isinstance(column, (Datetime, EventNumber)) and column.bounds == "dp":
         return 'bounds = "dp"'
-    if not isinstance(column, (User, Unit, Item, Ordinal, Datetime, Dropped)):
+    if isinstance(column, Text):
         return f'type = "{column.type}" for events'
     return None

@@ -25,7 +25,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Item, Unit, User
+from synthrec.data.columns import UNITS_PER_SECOND, Datetime, EventNumber, Identifier, Item, Mark, Unit, User
 from synthrec.data.domain import Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.publish import publish
@@ -33,6 +33,7 @@ from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
 
 FIRST_ID = 10_000_000_000
+BASKETS_PER_USER = 100_000      # ids that a user's baskets have for themselves; K is never larger
 METADATA_PREFIX = "synthrec."
 GZIP_LEVEL = 5
 
@@ -92,6 +93,8 @@ def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: 
             columns[name] = np.rint(rating).astype(np.int64) if column.whole else _on_grid(rating, column)
         elif isinstance(column, Datetime) and chunk.time is not None:
             columns[name] = _times(np.asarray(chunk.time, dtype=np.int64), column, text=text_times)
+        elif name in chunk.marks:
+            columns[name] = _mark(chunk, ids, column=schema.marks[name])
         else:
             raise ReleaseError("a synthetic log must have every column that the schema keeps", found=f"no values for {name}",
                                remedy="Set drop = true for that column.")
@@ -114,6 +117,29 @@ def _identifiers(ids: np.ndarray, *, text: bool) -> pa.Array:
     if not text:
         return pa.array(ids)
     return pc.binary_join_element_wise("synthetic", pc.utf8_lpad(pa.array(ids - FIRST_ID).cast(pa.string()), width=6, padding="0"), "-")
+
+
+def _mark(chunk: EventLog, ids: np.ndarray, *, column: Mark) -> pa.Array:
+    """A mark as the log writes it. What belongs to an item or a user is one value within its bin for all their events: the place in
+    the bin follows from the item's row or the user's number, by a generator with a public seed.
+    """
+    codes = np.asarray(chunk.marks[column.name])
+    if isinstance(column, Identifier):
+        numbers = np.repeat(ids, np.diff(chunk.offsets)) * BASKETS_PER_USER + codes
+        return _identifiers(numbers - (FIRST_ID * BASKETS_PER_USER - FIRST_ID), text=True) if column.format == "text" else pa.array(numbers)
+    if not isinstance(column, EventNumber):
+        return column.decode(codes, np.random.default_rng(0))
+    if column.of == "item":
+        return column.decode_at(codes, _place_in_bin(np.asarray(chunk.item)))
+    if column.of == "user":
+        return column.decode_at(codes, _place_in_bin(np.repeat(ids, np.diff(chunk.offsets))))
+    return column.decode_at(codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes)))
+
+
+def _place_in_bin(numbers: np.ndarray) -> np.ndarray:
+    """A place from 0 to 1 for each number, spread evenly: multiples of the golden ratio (Weyl). Shapes: int[N] -> float64[N]."""
+    place: np.ndarray = (numbers.astype(np.float64) % 1e7) * ((5**0.5 - 1) / 2) % 1.0
+    return place
 
 
 def _on_grid(rating: np.ndarray, scale: Ordinal) -> np.ndarray:

@@ -24,9 +24,9 @@ from ibis.common.exceptions import IbisError
 
 from synthrec.data import bounding, identifiers
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.columns import UNITS_PER_SECOND
+from synthrec.data.columns import UNITS_PER_SECOND, EventCategory, Identifier
 from synthrec.data.database import embedded, library_errors
-from synthrec.data.domain import LEVEL_TOLERANCE, Categorical
+from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
 from synthrec.data.frames import columns_of_frame, is_frame, to_arrow
@@ -81,9 +81,10 @@ def read_log(
         attributes = attribute_codes(con, schema)
         role = None if role_key is None else role_of(units["unit"].to_pylist(), key=role_key, audit_share=audit_share)
         has = {"rating": schema.rating is not None, "time": schema.time is not None}
-        with EventWriter(units["events"].to_numpy(), store=store, **has) as writer:
-            for batch in con.con.sql(bounding.EVENTS).to_arrow_reader(BATCH_ROWS):
-                writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"])
+        kinds = {name: np.dtype(np.int32 if isinstance(mark, Identifier) else np.int16) for name, mark in schema.marks.items()}
+        with EventWriter(units["events"].to_numpy(), store=store, marks=kinds, **has) as writer:
+            for batch in con.con.sql(bounding.events(schema)).to_arrow_reader(BATCH_ROWS):
+                writer.append(item=batch["item"], rating=batch["rating"], time=batch["second"], marks=mark_codes(batch, schema))
             return writer.finish(attributes=attributes, role=role)
 
 
@@ -121,7 +122,7 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
         parts = _open(con, log, [*schema.kept_columns], where="the log", progress=progress,
                       beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
         read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
-                                   **_moment(part, schema)) for part in parts])
+                                   **_moment(part, schema), **_marks(part, schema)) for part in parts])
         if exclude_users is not None:
             read = _without(con, read, exclude_users)
         items = con.table("items")
@@ -225,6 +226,31 @@ def _moment(source: Any, schema: Schema) -> dict[str, Any]:
         moment = _number(column)
         second = moment / UNITS_PER_SECOND[time.unit]
     return {"moment": moment, "second": _within(second, time.min_seconds, time.max_seconds + 1 - 1e-6).floor().try_cast("int64")}
+
+
+def _marks(source: Any, schema: Schema) -> dict[str, Any]:
+    """What events say besides: text of categories and ids as declared or null, numbers within their range or null."""
+    found: dict[str, Any] = {}
+    for place, (name, mark) in enumerate(schema.marks.items()):
+        if isinstance(mark, Identifier):
+            found[f"m{place}"] = _identifier(source[name])
+        elif isinstance(mark, EventCategory):
+            text = _identifier(source[name])
+            found[f"m{place}"] = ibis.ifelse(text.isin(mark.labels), text, ibis.null("string"))
+        elif isinstance(mark, Ordinal):
+            step = (_within(_number(source[name]), mark.levels[0] - mark.step, mark.levels[-1] + mark.step) - mark.min) / mark.step
+            near = (step - step.round()).abs() <= LEVEL_TOLERANCE
+            level = _within(ibis.ifelse(near, step.round(), ibis.null("float64")), -0.5, mark.size - 0.5)
+            found[f"m{place}"] = mark.min + level * mark.step
+        else:
+            found[f"m{place}"] = _within(_number(source[name]), float(mark.edges[0]), float(mark.edges[-1]))
+    return found
+
+
+def mark_codes(batch: Any, schema: Schema) -> dict[str, np.ndarray]:
+    """Codes of a batch of bounded rows."""
+    return {name: batch[f"m{place}"].to_numpy(zero_copy_only=False) if isinstance(mark, Identifier) else mark.encode(batch[f"m{place}"])
+            for place, (name, mark) in enumerate(schema.marks.items())}
 
 
 def _number(column: Any) -> Any:

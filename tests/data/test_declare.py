@@ -49,7 +49,8 @@ def test_no_value_of_the_log_or_the_user_table_is_looked_at_unasked(tmp_path: Pa
     assert said["columns"]["rating"] == {"type": "ordinal", "min": "?", "max": "?", "step": "?"}
     assert said["columns"]["timestamp"] == {"type": "datetime", "unit": "?", "zone": "UTC", "min": "?", "max": "?"}
     assert said["columns"]["item_id"] == {"role": "item", "catalogue": "items.csv"}
-    assert said["columns"]["event_type"] == said["columns"]["odd"] == {"drop": True}
+    assert said["columns"]["odd"] == {"drop": True}
+    assert said["columns"]["event_type"] == {"type": "categorical", "values": "?", "outside": "drop"}
     assert said["users"] == {"table": "users.csv", "gender": {"type": "categorical", "values": "?"},
                              "age": {"type": "numeric", "min": "?", "max": "?", "bins": 10}, "city": {"type": "categorical", "values": "?"}}
     assert said["items"]["independent_of_log"] == "?" and said["source"]["population"] == "?"
@@ -73,7 +74,8 @@ def test_a_column_named_as_public_is_filled_and_the_claim_recorded(tmp_path: Pat
     assert said["columns"]["rating"] == {"type": "ordinal", "min": 1, "max": 5, "step": 1}
     assert said["columns"]["timestamp"]["unit"] == "s" and said["columns"]["timestamp"]["min"].startswith("2024-01-0")
     assert said["users"]["gender"]["values"] == ["F", "M"] and said["users"]["age"] == {"type": "numeric", "min": 1, "max": 20, "bins": 10}
-    schema = Schema.parse(filled(text, population="50", independent_of_log="true", city='["there"]'), folder=tmp_path)
+    answers = {"population": "50", "independent_of_log": "true", "city": '["there"]', "event_type": f'["{MARK}view"]'}
+    schema = Schema.parse(filled(text, **answers), folder=tmp_path)
     schema.require_served()
     schema.require_declared()
     assert schema.source.values_are_public == ("rating", "timestamp", "gender", "age")
