@@ -19,11 +19,13 @@ GOOD, FAIR, HOPELESS = 0.15, 0.35, 0.8     # expected total variation of popular
 UNIT_WORDS = {
     "activity": "users in each bucket of activity",
     "ratings": "events at each rating",
+    "marks": "events of each type after another, and in each bin of numbers",
     "items": "events of each item",
     "pairs": "on each pair of items, where one user counts at most 0.71 over all of them",
     "tastes": "on each second moment of tastes, where one user counts at most 1",
     "attributes": "users with each attribute value",
     "groups": "on each sum of tastes over the users with one attribute value, where a user counts at most 1 an attribute",
+    "habits": "users in each band of repeats, size of basket and value of their own columns",
     "times": "on each hour of the week, where a user counts at most 1; 2 to 4 times that on starts, sessions, spans, gaps and calendar",
 }
 # rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million (population x K) + game

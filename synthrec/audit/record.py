@@ -53,6 +53,16 @@ class Variety(Record):
     figures: tuple[Compared, ...]
 
 
+class Likeness(Record):
+    """How far synthetic typed events are from real ones in one respect, and how far two halves of the real users are from each other."""
+
+    name: str
+    real: float | None
+    synthetic: float | None
+    distance: float
+    halves: float
+
+
 class Arm(Record):
     """One row of the utility ladder, `nothing` at the bottom, `real` at the top."""
 

@@ -91,6 +91,8 @@ def _ndcg(scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog
     if heldout.rating is not None:
         heldout = profiles.keep_events(heldout, np.asarray(heldout.rating) >= LIKED)
     have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
+    relevant = (relevant - relevant.multiply(have)).tocsr()      # what a user has had already is not recommended, so not missed either
+    relevant.eliminate_zeros()
     discount = 1 / np.log2(np.arange(2, TOP + 2))
     ideal = np.concatenate(([np.nan], np.cumsum(discount)))[np.minimum(np.diff(relevant.indptr), TOP)]
     gained = []

@@ -124,10 +124,14 @@ class EventCategory(Categorical):
 
 
 class EventNumber(Numeric):
-    """A number of an event, such as a quantity. `of = "item"`: all events of an item have the same (a price); `of = "user"`: of a user."""
+    """A number of an event, such as a quantity. `of = "item"`: all events of an item have the same (a price); `of = "user"`: of a user.
+
+    `negative = ["cancel"]`: events of these types hold minus the number, and `min` and `max` speak of the number.
+    """
 
     of: Literal["item", "user"] | None = None
     outside: Literal["drop", "other"] = "drop"
+    negative: tuple[StrictStr, ...] = ()
 
 
 class Identifier(Declared):

@@ -233,6 +233,10 @@ class Schema(Declared):
                 refused.append(f'[users] {name}: bounds = "dp"')
             if isinstance(attribute, Categorical) and attribute.outside == "drop":
                 refused.append(f'[users] {name}: outside = "drop"')
+        known = () if self.kind is None else self.kind.labels
+        refused += [f"[columns] {name}: negative for what is no type of event, or on a number of an item or user"
+                    for name, column in self.marks.items() if isinstance(column, EventNumber)
+                    and (not set(column.negative) <= set(known) or (column.negative and column.of is not None))]
         if refused:
             raise SchemaError(
                 "the configuration may use only what this version serves",

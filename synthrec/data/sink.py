@@ -25,7 +25,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.columns import UNITS_PER_SECOND, Datetime, EventNumber, Identifier, Item, Mark, Unit, User
+from synthrec.data.columns import UNITS_PER_SECOND, Datetime, EventCategory, EventNumber, Identifier, Item, Mark, Unit, User
 from synthrec.data.domain import Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.publish import publish
@@ -94,7 +94,7 @@ def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: 
         elif isinstance(column, Datetime) and chunk.time is not None:
             columns[name] = _times(np.asarray(chunk.time, dtype=np.int64), column, text=text_times)
         elif name in chunk.marks:
-            columns[name] = _mark(chunk, ids, column=schema.marks[name])
+            columns[name] = _mark(chunk, ids, column=schema.marks[name], kind=schema.kind)
         else:
             raise ReleaseError("a synthetic log must have every column that the schema keeps", found=f"no values for {name}",
                                remedy="Set drop = true for that column.")
@@ -119,7 +119,7 @@ def _identifiers(ids: np.ndarray, *, text: bool) -> pa.Array:
     return pc.binary_join_element_wise("synthetic", pc.utf8_lpad(pa.array(ids - FIRST_ID).cast(pa.string()), width=6, padding="0"), "-")
 
 
-def _mark(chunk: EventLog, ids: np.ndarray, *, column: Mark) -> pa.Array:
+def _mark(chunk: EventLog, ids: np.ndarray, *, column: Mark, kind: EventCategory | None) -> pa.Array:
     """A mark as the log writes it. What belongs to an item or a user is one value within its bin for all their events: the place in
     the bin follows from the item's row or the user's number, by a generator with a public seed.
     """
@@ -133,7 +133,11 @@ def _mark(chunk: EventLog, ids: np.ndarray, *, column: Mark) -> pa.Array:
         return column.decode_at(codes, _place_in_bin(np.asarray(chunk.item)))
     if column.of == "user":
         return column.decode_at(codes, _place_in_bin(np.repeat(ids, np.diff(chunk.offsets))))
-    return column.decode_at(codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes)))
+    numbers = column.decode_at(codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes)))
+    if not column.negative or kind is None:
+        return numbers
+    below = np.isin(np.asarray(chunk.marks[kind.name]), [kind.labels.index(label) for label in column.negative])
+    return pc.if_else(pa.array(below), pc.negate(numbers), numbers)
 
 
 def _place_in_bin(numbers: np.ndarray) -> np.ndarray:

@@ -243,7 +243,10 @@ def _marks(source: Any, schema: Schema) -> dict[str, Any]:
             level = _within(ibis.ifelse(near, step.round(), ibis.null("float64")), -0.5, mark.size - 0.5)
             found[f"m{place}"] = mark.min + level * mark.step
         else:
-            found[f"m{place}"] = _within(_number(source[name]), float(mark.edges[0]), float(mark.edges[-1]))
+            number = _number(source[name])
+            if mark.negative and schema.kind is not None:
+                number = ibis.ifelse(_identifier(source[schema.kind.name]).isin(mark.negative), -number, number)
+            found[f"m{place}"] = _within(number, float(mark.edges[0]), float(mark.edges[-1]))
     return found
 
 

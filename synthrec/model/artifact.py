@@ -25,6 +25,7 @@ from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.groups import GroupDifferences
+from synthrec.model.habits import HabitTables
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
 from synthrec.privacy.plan import Plan
@@ -57,6 +58,8 @@ class Artifact:
         if (groups := estimates.groups) is not None:
             arrays |= {f"group.{place}": groups.values[name] for place, name in enumerate(groups.values)}
             arrays["group.columns"] = groups.columns
+        if estimates.habits is not None:
+            arrays |= {f"habits.{name}": array for name, array in estimates.habits.to_arrays().items()}
         if times is not None:
             arrays |= {f"times.{name}": getattr(times, name) for name in TimeTables.names()}
         words = {
@@ -94,6 +97,7 @@ class Artifact:
                 attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},
                 times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
                 groups=_groups(words["groups"], arrays),
+                habits=HabitTables.from_arrays(habits) if (habits := _part(arrays, "habits")) else None,
                 **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")))
             tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=float(words["rating_noise"]),
                                 **_part(arrays, "tables"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from synthrec.model.features import ItemFeatures
 from synthrec.model.groups import GroupDifferences
+from synthrec.model.habits import HabitTables
 from synthrec.model.population import Shares
 from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import TimeTables
@@ -48,6 +49,7 @@ class Estimates:
     attributes: dict[str, np.ndarray]
     times: TimeTables | None
     groups: GroupDifferences | None = None
+    habits: HabitTables | None = None       # of a log whose events have types, numbers, baskets or repeats
 
     @property
     def shares(self) -> Shares:
@@ -66,6 +68,19 @@ def estimate_items(items: Measurement, *, features: ItemFeatures) -> tuple[np.nd
     counts, sums = np.split(items.values, 2)
     count = shrunken_counts(counts, noise_std=items.noise_std)
     return count, _means(sums * COUNT_WEIGHT, count=count, noise_std=items.noise_std * COUNT_WEIGHT, features=features)
+
+
+def item_codes(sums: np.ndarray, *, noise_std: float, count: np.ndarray, shares: np.ndarray, features: ItemFeatures) -> np.ndarray:
+    """One code for each item, such that their shares, weighted by popularity, are as measured, and their order is the estimated one.
+
+    Shapes:
+        sums float64[V] of standardised codes over picks, shares float64[cells] -> int16[V].
+    """
+    order = np.argsort(_means(sums, count=count, noise_std=noise_std, features=features), kind="stable")
+    weight = count[order] / count.sum()
+    found = np.empty(len(count), dtype=np.int16)
+    found[order] = np.searchsorted(np.cumsum(shares), np.cumsum(weight) - weight / 2).clip(0, len(shares) - 1)
+    return found
 
 
 def shrunken_counts(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:

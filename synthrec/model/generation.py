@@ -12,8 +12,10 @@ from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
 from synthrec.model.artifact import Artifact
 from synthrec.model.calibration import behave
-from synthrec.model.choice import ItemTables, cut, pick, rate
-from synthrec.model.population import Shares, draw_conditions
+from synthrec.model.choice import Behaviour, ItemTables, cut, pick, rate
+from synthrec.model.habits import Rules
+from synthrec.model.marks import Drawn, draw_codes, draw_events, rising
+from synthrec.model.population import Conditions, Shares, draw_conditions
 from synthrec.model.times import draw_times
 
 CHUNK_USERS = 1000
@@ -50,12 +52,50 @@ def _chunk(artifact: Artifact, shares: Shares, tables: ItemTables, scope: Scope,
     item = pick(behaviour, conditions.events, tables=tables, rng=rng)
     shuffled = np.lexsort((rng.random(len(item)), user))        # picks come best first; a log does not
     item = item[shuffled]
-    column = artifact.schema.time
-    times = artifact.estimates.times
-    moments = None if times is None or column is None else draw_times(conditions.events, tables=times, column=column,
-                                                                      window=scope.window, rng=rng)
+    if artifact.estimates.habits is not None:
+        return _typed(artifact, scope, tables, conditions, behaviour, item, rng=rng)
     rating = cut(rate(behaviour, user, item, tables=tables, rng=rng), tables=tables) if tables.rated else None
-    if scope.items is not None:
-        item = scope.items[item].astype(np.int32)
-    return EventLog(offsets=np.concatenate(([0], np.cumsum(conditions.events))), item=item, rating=rating, time=moments,
-                    attributes=conditions.attributes)
+    return EventLog(offsets=np.concatenate(([0], np.cumsum(conditions.events))), item=_of_catalogue(item, scope), rating=rating,
+                    time=_moments(artifact, scope, conditions.events, rng=rng), attributes=conditions.attributes)
+
+
+def _typed(artifact: Artifact, scope: Scope, tables: ItemTables, conditions: Conditions, behaviour: Behaviour, picked: np.ndarray, *,
+           rng: np.random.Generator) -> EventLog:
+    """The events of visits, with their marks."""
+    schema, habits, users = artifact.schema, artifact.estimates.habits, len(conditions.events)
+    assert habits is not None
+    drawn = draw_events(conditions.events, tables=habits, schema=schema, edges=artifact.estimates.activity_edges, rng=rng)
+    item, user = picked[drawn.visit], np.repeat(np.arange(users), np.diff(drawn.offsets))
+    codes = draw_codes(drawn.kind, _of_catalogue(item, scope), user, users=users, tables=habits, rng=rng)
+    if schema.kind is not None:
+        codes[schema.kind.name] = drawn.kind.astype(np.int16)
+    if schema.basket is not None:
+        codes[schema.basket.name] = drawn.moment.astype(np.int32)
+    times = _moments(artifact, scope, drawn.moments, rng=rng)
+    if times is not None:
+        times = _spread(times, drawn, artifact=artifact, scope=scope)
+    rating = cut(rate(behaviour, user, item, tables=tables, rng=rng), tables=tables) if tables.rated else None
+    return EventLog(offsets=drawn.offsets, item=_of_catalogue(item, scope), rating=rating, time=times, attributes=conditions.attributes,
+                    marks={name: codes[name] for name in schema.marks})
+
+
+def _moments(artifact: Artifact, scope: Scope, counts: np.ndarray, *, rng: np.random.Generator) -> np.ndarray | None:
+    """So many moments of each user, in seconds; None for a log without time."""
+    column, tables = artifact.schema.time, artifact.estimates.times
+    return None if tables is None or column is None else draw_times(counts, tables=tables, column=column, window=scope.window, rng=rng)
+
+
+def _spread(times: np.ndarray, drawn: Drawn, *, artifact: Artifact, scope: Scope) -> np.ndarray:
+    """The time of each event from that of its moment; where some type follows another, moments rise by a second at least."""
+    assert artifact.schema.time is not None
+    users = np.arange(len(drawn.moments))
+    if Rules.of(artifact.schema).follower.any():
+        last = artifact.schema.time.max_seconds if scope.window is None else scope.window[1]
+        times = rising(times, user=np.repeat(users, drawn.moments), last=last)
+    before = np.cumsum(drawn.moments) - drawn.moments
+    return np.asarray(times[np.repeat(before, np.diff(drawn.offsets)) + drawn.moment])
+
+
+def _of_catalogue(item: np.ndarray, scope: Scope) -> np.ndarray:
+    """Rows of the whole catalogue, where only some items were asked for."""
+    return item if scope.items is None else scope.items[item].astype(np.int32)

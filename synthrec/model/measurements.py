@@ -6,20 +6,34 @@ first. Later measurements lean on released earlier ones only (adaptive compositi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
 
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.estimates import Estimates, estimate_items, project_to_moment, project_to_simplex, taste_variances
+from synthrec.model.estimates import Estimates, estimate_items, item_codes, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import ItemFeatures, catalogue_features
 from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
+from synthrec.model.habits import (
+    HabitTables,
+    habit_size,
+    habit_tables,
+    habit_vectors,
+    item_deviations,
+    mark_size,
+    mark_tables,
+    mark_vectors,
+    moments,
+    visits,
+)
+from synthrec.model.marks import paced, packed
 from synthrec.model.pairs import items_in_pairs, pair_axes, pair_frame, pair_rows
-from synthrec.model.recipe import COUNT_WEIGHT, activity_edges
+from synthrec.model.recipe import COUNT_WEIGHT, NUMBER_WEIGHT, activity_edges, whole_events
 from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
 from synthrec.privacy.ledger import Charge, Ledger
@@ -50,14 +64,19 @@ class Paid:
 def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge,
             progress: Progress) -> Estimates:
     """All planned measurements of a bounded log, and what follows from them."""
+    events, log = log, visits(log) if schema.several else log
     with progress.stage("measure", total=len(plan.measurements)) as advance:
         paid = Paid(plan=plan, ledger=ledger, charge=charge, advance=advance)
         edges = activity_edges(plan.events_per_user)
         active = paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values
         users = max(float(active.sum()), LEAST_USERS * plan.population)
+        marks = _marks(events, paid=paid, schema=schema)
         scale = _scale(log, paid=paid, schema=schema)
-        items = paid.ask("items", item_vectors(log, items=catalogue.size, centre=scale.centre, unit=scale.unit),
-                         size=(2 if scale.rated else 1) * catalogue.size)
+        numbers = {name: marks[name] for name in schema.marks_of("item")}
+        vectors = item_vectors(log, items=catalogue.size, centre=scale.centre, unit=scale.unit,
+                               numbers=[(column, numbers[name]) for name, column in schema.marks_of("item").items()])
+        items = paid.ask("items", vectors, size=(1 + scale.rated + len(numbers)) * catalogue.size)
+        items, sums = _split_numbers(items, numbers=numbers, size=catalogue.size)
         features = catalogue_features(catalogue, schema)
         count, mean = estimate_items(items, features=features)
         item_mean = np.clip(scale.centre + scale.unit * mean, *scale.ends)
@@ -67,13 +86,14 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, 
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=scale.unit, rated=scale.rated)
         moment = _moment(log, paid=paid, frame=frame, users=users)
         attributes = _attributes(log, paid=paid, schema=schema)
+        groups = _groups(log, paid=paid, schema=schema, short=ShortFrame.of(frame, names=described.names), shares=attributes, users=users)
+        codes = {name: item_codes(part / NUMBER_WEIGHT, noise_std=items.noise_std / NUMBER_WEIGHT, count=count, shares=numbers[name],
+                                  features=features) for name, part in sums.items()}
         return Estimates(
             frame=frame, feature_names=described.names, activity_edges=edges, activity=project_to_simplex(active),
-            levels=scale.levels, rating_shares=scale.shares,
-            **moment, attributes=attributes,
-            groups=_groups(log, paid=paid, schema=schema, short=ShortFrame.of(frame, names=described.names), shares=attributes,
-                           users=users),
-            times=_times(log, paid=paid, schema=schema))
+            levels=scale.levels, rating_shares=scale.shares, **moment, attributes=attributes, groups=groups,
+            habits=_habits(events, paid=paid, schema=schema, marks=marks, items=codes, activity=project_to_simplex(active)),
+            times=_times(moments(events, schema=schema), paid=paid, schema=schema))
 
 
 @dataclass(frozen=True)
@@ -127,15 +147,48 @@ def rating_vectors(log: EventLog, *, levels: np.ndarray) -> Iterator[sp.csr_matr
     yield sp.csr_matrix((np.ones(len(level)), (log.user_of_event(), level)), shape=(len(log.offsets) - 1, len(levels)))
 
 
-def item_vectors(log: EventLog, *, items: int, centre: float, unit: float) -> Iterator[sp.csr_matrix]:
-    """For each kept event 1 in the first half and its rating deviation / COUNT_WEIGHT in the second (there is one where there are
-    ratings); counted in events."""
+def item_vectors(log: EventLog, *, items: int, centre: float, unit: float,
+                 numbers: Sequence[tuple[Coded, np.ndarray]] = ()) -> Iterator[sp.csr_matrix]:
+    """For each kept event 1 in the first part; where there are ratings, its deviation / COUNT_WEIGHT in the second; for each number that
+    belongs to items its standardised code times NUMBER_WEIGHT in one more. Counted in events."""
     for block in user_blocks(log):
-        if block.rating is None:
-            yield by_user(block, np.ones(len(block.item)), items=items)
-            continue
-        deviation = (np.asarray(block.rating, dtype=np.float64) - centre) / unit / COUNT_WEIGHT
-        yield sp.hstack([by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items)], format="csr")
+        parts = [np.ones(len(block.item))]
+        if block.rating is not None:
+            parts.append((np.asarray(block.rating, dtype=np.float64) - centre) / unit / COUNT_WEIGHT)
+        parts += [NUMBER_WEIGHT * item_deviations(block, column=column, shares=shares) for column, shares in numbers]
+        yield sp.hstack([by_user(block, part, items=items) for part in parts], format="csr")
+
+
+def _split_numbers(items: Measurement, *, numbers: dict[str, np.ndarray], size: int) -> tuple[Measurement, dict[str, np.ndarray]]:
+    """The sums of counts and ratings, and those of each number."""
+    first = len(items.values) - len(numbers) * size
+    parts = np.split(items.values[first:], len(numbers)) if numbers else []
+    return replace(items, values=items.values[:first]), dict(zip(numbers, parts, strict=True))
+
+
+def _marks(events: EventLog, *, paid: Paid, schema: Schema) -> dict[str, np.ndarray]:
+    """Shares of first and next types and of numbers, by name; none in a log that has neither."""
+    if not paid.plan.has("marks"):
+        return {}
+    most = whole_events(paid.plan.events_per_user)
+    asked = paid.ask("marks", (mark_vectors(block, schema=schema, most=most) for block in user_blocks(events)), size=mark_size(schema))
+    return {name: np.apply_along_axis(project_to_simplex, -1, part)
+            for name, part in mark_tables(asked.values, noise_std=asked.noise_std, schema=schema)}
+
+
+def _habits(events: EventLog, *, paid: Paid, schema: Schema, marks: dict[str, np.ndarray], items: dict[str, np.ndarray],
+            activity: np.ndarray) -> HabitTables | None:
+    """Tables from which visits become events."""
+    edges = activity_edges(paid.plan.events_per_user)
+    asked = np.zeros(0)
+    if paid.plan.has("habits"):
+        vectors = (habit_vectors(block, schema=schema, edges=edges) for block in user_blocks(events))
+        asked = paid.ask("habits", vectors, size=habit_size(schema, edges=edges)).values
+    elif not marks:
+        return None
+    tables = habit_tables(asked, marks=marks, items=items, schema=schema, edges=edges, shares=project_to_simplex)
+    tables = paced(tables, schema=schema) if schema.several else tables
+    return tables if schema.basket is None else packed(tables, activity=activity, schema=schema, edges=edges)
 
 
 def attribute_vectors(log: EventLog, *, sizes: dict[str, int]) -> Iterator[np.ndarray]:

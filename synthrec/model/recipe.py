@@ -12,11 +12,13 @@ from typing import get_args
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError
 from synthrec.model.groups import Groups
+from synthrec.model.habits import WHOLE_PART, habit_parts, mark_parts
 from synthrec.model.rhythm import TIME_NORM
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
 PAIR_SHARE = 0.10
+NUMBER_WEIGHT = 0.4         # of an item's number (in standard deviations of all) beside an event's count in a user's vector
 LARGEST_BATCH = 1200        # users in a critic step, expected
 
 
@@ -35,6 +37,7 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     """The noisy sums that a model needs of a log with this schema."""
     asked = [
         Measure(name="activity", purpose="how many users have how many events", unit="users", sensitivity=1.0, share=0.03),
+        *_mark_measures(schema),
         *_item_measures(schema),
     ]
     if model == "gan":
@@ -50,6 +53,9 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     if groups.sizes and model != "marginals":
         asked.append(Measure(name="groups", purpose="how tastes differ between users with different attributes", unit="taste norms",
                              sensitivity=groups.sensitivity, share=0.05))
+    if parts := habit_parts(schema):
+        asked.append(Measure(name="habits", purpose="how often users repeat, in which baskets, and what belongs to them", unit="users",
+                             sensitivity=math.sqrt(parts), share=0.04))
     if schema.time is not None:
         asked.append(Measure(name="times", purpose="when users come, in how many sessions, at which hours", unit="users",
                              sensitivity=TIME_NORM, share=0.04))
@@ -68,14 +74,27 @@ def game(schema: Schema, *, model: Model) -> Game | None:
 
 def _item_measures(schema: Schema) -> tuple[Measure, ...]:
     """Which items, and how they are rated where anybody rates."""
-    most = schema.privacy.events_per_user
+    most, numbers = schema.privacy.events_per_user, len(schema.marks_of("item"))
     if schema.rating is None:
-        return (Measure(name="items", purpose="how often each item is picked", unit="events", sensitivity=math.sqrt(most), share=0.60),)
+        return (Measure(name="items", purpose="how often each item is picked", unit="events",
+                        sensitivity=math.sqrt(most * (1 + numbers * NUMBER_WEIGHT**2)), share=0.60),)
     return (
         Measure(name="ratings", purpose="how often each rating is given", unit="events", sensitivity=float(most), share=0.02),
         Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events",
-                sensitivity=math.sqrt(most) / COUNT_WEIGHT, share=0.70),
+                sensitivity=math.sqrt(most * (1 + numbers * (NUMBER_WEIGHT * COUNT_WEIGHT) ** 2)) / COUNT_WEIGHT, share=0.70),
     )
+
+
+def _mark_measures(schema: Schema) -> tuple[Measure, ...]:
+    """Types of events and their numbers; none in a log that has neither."""
+    parts = mark_parts(schema)
+    return (Measure(name="marks", purpose="which types of event follow each other, and numbers by type", unit="events",
+                    sensitivity=whole_events(schema.privacy.events_per_user) * math.sqrt(parts), share=0.04),) if parts else ()
+
+
+def whole_events(events_per_user: int) -> float:
+    """Up to how many events of a user count whole where types and numbers are counted."""
+    return max(1.0, events_per_user / WHOLE_PART)
 
 
 def activity_edges(events_per_user: int) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from synthrec.model.calibration import calibrate, starting_tables
 from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
 from synthrec.model.generator import Generator
+from synthrec.model.habits import visits
 from synthrec.model.measurements import measure
 from synthrec.model.watch import watch
 from synthrec.privacy.ledger import Charge, Ledger
@@ -42,8 +43,8 @@ def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, le
     if plan.training is not None:
         anchor = copy.deepcopy(generator)
         with one_thread():
-            generator = play(generator, log, estimates=estimates, tables=tables, plan=plan, ledger=ledger, charge=charge, rng=rng,
-                             progress=progress)
+            generator = play(generator, visits(log) if schema.several else log, estimates=estimates, tables=tables, plan=plan,
+                             ledger=ledger, charge=charge, rng=rng, progress=progress)
         watched = watch(generator, anchor=anchor, estimates=estimates, rng=rng, progress=progress)
         generator, game = watched.generator, watched.game
         with progress.stage("calibrate again", total=1) as advance:

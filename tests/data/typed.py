@@ -26,7 +26,7 @@ user_id = {{ role = "user" }}
 item_id = {{ role = "item", catalogue = "items.csv" }}
 timestamp = {{ type = "datetime", unit = "s", zone = "UTC", min = "2024-01-01", max = "2024-12-31" }}
 action = {{ type = "categorical", values = ["buy", "cancel"], outside = "drop", follows = {{ cancel = "buy" }} }}
-quantity = {{ type = "numeric", min = -100, max = 100, bins = 30, scale = "log" }}
+quantity = {{ type = "numeric", min = 1, max = 100, bins = 20, scale = "log", negative = ["cancel"] }}
 price = {{ type = "numeric", min = 0.5, max = 50.0, bins = 20, scale = "log", decimals = 2, of = "item" }}
 basket = {{ type = "id", groups = "events", format = "text" }}
 country = {{ type = "categorical", values = ["ES", "PT"], of = "user" }}
