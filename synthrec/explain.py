@@ -31,7 +31,8 @@ LEAST_STRENGTH = 0.15   # of a correlation that names an axis
 LEAST_PART = 0.3        # of the axis' strongest one
 KNOWN_SHARE = 0.05      # of the catalogue: examples are among so many most popular items, or LEAST_KNOWN
 LEAST_KNOWN = 100
-LEARNED = re.compile(r"pairs \d+")
+LEARNED_PREFIX = "pairs "
+LEARNED = re.compile(rf"{LEARNED_PREFIX}\d+")
 UNNAMED = re.compile(r"group \d+|.* axis \d+( \(.*\))?")
 TITLE_NAMES = ("title", "name")
 
@@ -86,27 +87,35 @@ class _Items:
         return np.asarray(self.share @ self.features)
 
     def axis(self, score: np.ndarray, *, title: str, share: float | None, spread: float | None) -> Axis:
-        """The axis on which item v lies at score[v]: known items at either end, popular ones to the right if it matters.
+        """The axis on which item v lies at score[v]: known items at either end, the right one that of larger scores.
 
         Shapes:
             score float64[V].
         """
         match = _correlations(score, self.features, share=self.share)
-        popular = [value for value, (_, high) in zip(match, self.labels, strict=True) if high == "popular"]
-        if (popular[0] if popular and abs(popular[0]) > LEAST_STRENGTH else match[np.abs(match).argmax()]) < 0:
-            score, match = -score, -match
         known = np.argsort(-self.share, kind="stable")[: max(LEAST_KNOWN, round(KNOWN_SHARE * len(score)))]
         ordered = known[np.argsort(score[known], kind="stable")]
         return Axis(title=title, share=share, spread=spread,
                     low=End(names=self._names(-match, own=title), items=tuple(self.items[v] for v in ordered[:MOST_ITEMS])),
                     high=End(names=self._names(match, own=title), items=tuple(self.items[v] for v in ordered[::-1][:MOST_ITEMS])))
 
+    def turned(self, score: np.ndarray) -> np.ndarray:
+        """The score or its negative, as both say the same: popular items to the right, if that matters, else the strongest feature.
+
+        Shapes:
+            float64[V] -> float64[V].
+        """
+        match = _correlations(score, self.features, share=self.share)
+        popular = [value for value, (_, high) in zip(match, self.labels, strict=True) if high == "popular"]
+        strongest = popular[0] if popular and abs(popular[0]) > LEAST_STRENGTH else match[np.abs(match).argmax()]
+        return score if strongest >= 0 else -score
+
     def _names(self, match: np.ndarray, *, own: str) -> tuple[Name, ...]:
         """Labels of what goes with an end, strongest first; of a number also its low end."""
         strengths: dict[str, float] = {}
         for value, (low, high) in zip(match, self.labels, strict=True):
             label = high if value > 0 else low
-            if label and label != own:
+            if label and not (LEARNED.fullmatch(own) and label.startswith(LEARNED_PREFIX)):
                 strengths[label] = max(strengths.get(label, 0.0), abs(float(value)))
         least = max(LEAST_STRENGTH, LEAST_PART * max(strengths.values(), default=0.0))
         ordered = sorted(strengths.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -127,7 +136,7 @@ def _principal(tastes: np.ndarray, *, plane: _Items, axes: int, besides: float) 
         return (), 0.0
     widest = np.argsort(-values)[:axes]
     scores = centred @ np.linalg.pinv(root, rcond=1e-6) @ vectors[:, widest]
-    return tuple(plane.axis(scores[:, place], title=f"axis {place + 1}", share=float(values[each]) / total,
+    return tuple(plane.axis(plane.turned(scores[:, place]), title=f"axis {place + 1}", share=float(values[each]) / total,
                             spread=float(np.sqrt(values[each]))) for place, each in enumerate(widest)), total
 
 
@@ -153,7 +162,7 @@ def _label(name: str, *, schema: Schema) -> tuple[str, str]:
     if name in fixed:
         return fixed[name]
     if LEARNED.fullmatch(name):
-        return f"not {name}", name
+        return f"{name} left", f"{name} right"
     if UNNAMED.fullmatch(name):
         return "", ""
     declared = schema.item_attributes

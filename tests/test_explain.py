@@ -85,6 +85,7 @@ def test_groups_and_embedding_axes_name_nothing_and_learned_columns_are_explaine
     assert "pairs 1" in [axis.title for axis in learned]
     (axis,) = (axis for axis in learned if axis.title == "pairs 1")
     assert "Horror" in [name.label for name in axis.high.names] and len(axis.high.items) == 3
+    assert "pairs" not in axis.words
 
 
 def test_explain_works_from_the_shared_half_alone_and_shows_titles_on_request(release: Path, tmp_path: Path) -> None:

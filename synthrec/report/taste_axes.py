@@ -83,7 +83,7 @@ class TasteAxes:
             found += ["", f"How people rate: {_percent(self.bias_share)} of the differences is rating everything higher or lower; then"]
             found += [line for axis in self.rating for line in _described(axis)]
         if self.learned:
-            found += ["", "Learned columns: items that are held together, with the named features that go with them"]
+            found += ["", "Learned columns: which items the same people hold, beyond what named features say"]
             found += [line for axis in self.learned for line in _described(axis)]
         return found
 
@@ -146,13 +146,17 @@ def _described(axis: Axis) -> list[str]:
     share = "     " if axis.share is None else f"{_percent(axis.share):>5}"
     head = f"  {axis.title:<8}{share}  "
     examples = ARROW.join(", ".join(end.items) for end in (axis.low, axis.high))
+    if not axis.low.names and not axis.high.names:
+        return [head + examples]
     return [head + axis.words, " " * len(head) + f"such as {examples}"]
 
 
 def _gloss(heading: str, axes: TasteAxes) -> str:
     if heading == "How people rate":
         return f"{_percent(axes.bias_share)} of the differences is rating everything higher or lower"
-    return "share of the differences between users; bars: how closely a feature goes with the axis" if heading == "What people pick" else ""
+    if heading == "Learned columns":
+        return "which items the same people hold, beyond what named features say"
+    return "share of the differences between users; bars: how closely a feature goes with the axis"
 
 
 def _percent(share: float | None) -> str:
