@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from synthrec import __version__
+from synthrec.audit.behaviour import measure_behaviour
 from synthrec.audit.membership import audit_membership
 from synthrec.audit.record import AuditRecord, Membership, Utility, Verdict
 from synthrec.audit.utility import ArmInput, measure_utility
@@ -96,10 +97,12 @@ def weigh(folder: Folder, *, evidence: Evidence, arms: Mapping[str, ArmInput], p
         advance(1)
         membership = _membership(evidence, rng=rng)
         advance(1)
+    behaviour = measure_behaviour(evidence.synthetic, real=evidence.trained_on, schema=evidence.schema, rng=rng)
     verdict, reason = ((membership.verdict, membership.reason) if membership is not None
                        else conclude(None, control=None, bound=None))
     return AuditRecord(release_id=evidence.release.release_id, synthrec_version=__version__, policy=POLICY, utility=utility,
-                       membership=membership, verdict=Verdict(verdict), reason=reason, seconds=time.perf_counter() - evidence.started)
+                       membership=membership, behaviour=behaviour, verdict=Verdict(verdict), reason=reason,
+                       seconds=time.perf_counter() - evidence.started)
 
 
 def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], rng: np.random.Generator) -> Utility | None:

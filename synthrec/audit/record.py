@@ -146,6 +146,7 @@ class AuditRecord(Record):
     policy: dict[str, float]        # thresholds, fixed before scoring
     utility: Utility | None
     membership: Membership | None
+    behaviour: tuple[Likeness, ...] = ()    # of a log with types, numbers, baskets or repeats
     verdict: Verdict
     reason: str
     seconds: float

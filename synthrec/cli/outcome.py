@@ -51,4 +51,8 @@ def echo_audit(audit: AuditRecord) -> None:
                 sentences.percent(arm.ranking_gap_closed.value) if arm.ranking_gap_closed else "-",
             )
             click.echo(f"{arm.label[:27]:<28}{cells[0]:>8}{cells[1]:>12}{cells[2]:>9}{cells[3]:>12}  {realism}")
+    if audit.behaviour:
+        click.echo(f"\n{'typed events':<66}{'distance':>9}{'real halves':>13}")
+        for each in audit.behaviour:
+            click.echo(f"{each.name[:65]:<66}{each.distance:>9.3f}{each.halves:>13.3f}")
     click.echo(f"\n{audit.verdict.value}: {audit.reason}")

@@ -21,7 +21,8 @@ from synthrec.data.schema import Schema
 
 BANDS, BAND_BASE = 5, 4             # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
 RATIO_EDGES = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 9.0)      # events per visit, after the band of exactly one
-RATIOS = len(RATIO_EDGES) + 2
+RATIOS = len(RATIO_EDGES) + 3       # the last one: as many events as are kept of anybody, whatever the ratio
+FULL = RATIOS - 1
 WHOLE_PART = 4                      # users of up to K / WHOLE_PART events count each of them, others that many in all
 FARTHEST = 3.0                      # standard deviations of an item's number from the middle
 
@@ -32,7 +33,7 @@ class HabitTables:
 
     Shapes:
         first float64[T] of the first event on an item; following float64[T, T + 1] of the next one, the last column for none;
-        pace float64[RATIOS]: odds of a further event, times this; ratio float64[BANDS, RATIOS] of users by visits, rows sum to 1;
+        pace float64[FULL]: odds of a further event, times this; ratio float64[BANDS, RATIOS] of users by visits, rows sum to 1;
         details name -> float64[T, cells]; baskets float64[S] of baskets, by `activity_edges`; people name -> float64[cells];
         items name -> int16[V], one code an item.
     """
@@ -172,7 +173,8 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     if schema.several:
         order, first = _chains(log)
         visited = np.bincount(user[order[first]], minlength=users)[active]
-        found[active, band(visited) * RATIOS + _ratio(events[active] / visited)] = 1
+        ratio = np.where(events[active] >= edges[-1] - 1, FULL, _ratio(events[active] / visited))
+        found[active, band(visited) * RATIOS + ratio] = 1
         start += BANDS * RATIOS
     if schema.basket is not None:
         _basket_shares(found[:, start : start + len(edges) - 1], log, schema=schema, edges=edges)
@@ -277,7 +279,7 @@ def habit_tables(asked: np.ndarray, *, marks: Mapping[str, np.ndarray], items: M
     many = types(schema)
     first = marks.get("first", np.eye(1, many)[0])
     following = marks.get("following", np.eye(many + 1)[-1:].repeat(many, axis=0))
-    return HabitTables(first=first, following=following, pace=np.ones(RATIOS), ratio=ratio, baskets=baskets, people=people,
+    return HabitTables(first=first, following=following, pace=np.ones(FULL), ratio=ratio, baskets=baskets, people=people,
                        details={name: marks[name] for name in schema.details}, items=dict(items))
 
 

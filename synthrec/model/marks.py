@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthrec.data.schema import Schema
-from synthrec.model.habits import RATIO_EDGES, RATIOS, HabitTables, Rules, band
+from synthrec.model.habits import FULL, RATIO_EDGES, HabitTables, Rules, band
 
 FITTING_VISITS = 1000
 FITTING_USERS = 1000
 FITTING_ROUNDS = 10
 LAST_RATIO = 13.0           # events per visit in the last, open band
 LARGEST_PACE = 1e4
+MIDDLES = np.array([1.0, *np.sqrt(np.multiply([1.0, *RATIO_EDGES], [*RATIO_EDGES, LAST_RATIO**2 / RATIO_EDGES[-1]]))])
+OVERFULL = 1.05             # events drawn over those kept, of users who have as many as are kept
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,8 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
 
 def paced(tables: HabitTables, *, schema: Schema) -> HabitTables:
     """Tables whose pace gives each band of events per visit its middle."""
-    middles = [1.0, *np.sqrt(np.multiply([1.0, *RATIO_EDGES], [*RATIO_EDGES, LAST_RATIO**2 / RATIO_EDGES[-1]]))]
-    found = np.zeros(RATIOS)
-    for place, wanted in enumerate(middles[1:], start=1):
+    found = np.zeros(FULL)
+    for place, wanted in enumerate(MIDDLES[1:], start=1):
         low, high = -8.0, float(np.log(LARGEST_PACE))
         for _ in range(FITTING_ROUNDS):
             pace = np.full(FITTING_VISITS, np.exp((low + high) / 2))
@@ -146,7 +147,9 @@ def _chains(visited: np.ndarray, user: np.ndarray, *, tables: HabitTables, schem
         every = np.arange(len(user))
         return Chains(visit=every, place=np.zeros_like(every), kind=np.zeros_like(every))
     ratio = _by_row(tables.ratio, band(visited), rng=rng)
-    return _cut(_simulate(tables.pace[ratio][user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most)
+    full = np.interp(np.log(OVERFULL * most / visited), np.log(MIDDLES), tables.pace)
+    pace = np.where(ratio == FULL, full, np.append(tables.pace, 0.0)[ratio])
+    return _cut(_simulate(pace[user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most)
 
 
 def _simulate(pace: np.ndarray, *, tables: HabitTables, rules: Rules, most: int, rng: np.random.Generator) -> Chains:
