@@ -24,6 +24,7 @@ RATIO_EDGES = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 9.0)      # events per visit, afte
 RATIOS = len(RATIO_EDGES) + 3       # the last one: as many events as are kept of anybody, whatever the ratio
 FULL = RATIOS - 1
 WHOLE_PART = 4                      # users of up to K / WHOLE_PART events count each of them, others that many in all
+STANDS_OUT = 2.0                    # standard deviations of noise
 FARTHEST = 3.0                      # standard deviations of an item's number from the middle
 
 
@@ -241,18 +242,28 @@ def mark_tables(asked: np.ndarray, *, noise_std: float, schema: Schema) -> Itera
             table[silent] = np.eye(table.shape[1])[-1]
             yield name, table
             continue
-        table = part.reshape(types(schema) if name in schema.details else 1, -1)
-        yield name, _shrunken(table, noise_std=noise_std) if name in schema.details else table[0]
+        if name in schema.details:
+            yield name, _shrunken(part.reshape(types(schema), -1), noise_std=noise_std)
+        else:
+            yield name, _heard(part, noise_std=noise_std)
 
 
 def _shrunken(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     """Rows of noisy counts, drawn to their sum. Shapes: float64[T, cells] -> float64[T, cells]."""
     total = np.maximum(table.sum(axis=1, keepdims=True), 1e-9)
-    own, pooled = table / total, table.sum(axis=0) / max(table.sum(), 1e-9)
+    pooled = _heard(table.sum(axis=0), noise_std=noise_std * np.sqrt(len(table)))
+    own, pooled = table / total, pooled / max(pooled.sum(), 1e-9)
     apart = ((own - pooled) ** 2).sum(axis=1, keepdims=True)
     noise = table.shape[1] * (noise_std / total) ** 2
     kept = np.clip(1 - noise / np.maximum(apart, 1e-12), 0, 1) if noise_std > 0 else np.ones_like(total)
-    return np.asarray(np.where(total > noise_std, kept * own + (1 - kept) * pooled, pooled))
+    heard = np.stack([_heard(row, noise_std=noise_std) for row in table])
+    alone = heard.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(alone > 0, kept * heard / np.maximum(alone, 1e-9) + (1 - kept) * pooled, pooled))
+
+
+def _heard(counts: np.ndarray, *, noise_std: float) -> np.ndarray:
+    """Counts that stand out of noise, the others 0: the many empty bins of a long tail would together get what nobody has."""
+    return np.where(counts >= STANDS_OUT * noise_std, counts, 0.0) if noise_std > 0 else counts
 
 
 def habit_tables(asked: np.ndarray, *, marks: Mapping[str, np.ndarray], items: Mapping[str, np.ndarray], schema: Schema,
