@@ -103,7 +103,8 @@ def shrunken_counts(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:
         part = slice(start, start + PRIOR_ITEMS)
         weight = (np.exp(-0.5 * ((noisy[part, None] - grid) / noise_std) ** 2) + 1e-300) * prior
         found[part] = weight @ grid / weight.sum(axis=1)
-    return found
+    clear = noise_std / (grid[1] / grid[0] - 1) / 2     # beyond, the grid is coarser than the noise, which is then a small part of a count
+    return np.where(noisy > clear, noisy, found)
 
 
 def _means(sums: np.ndarray, *, count: np.ndarray, noise_std: float, features: ItemFeatures) -> np.ndarray:

@@ -161,3 +161,10 @@ def test_shrinking_counts_helps_against_noise() -> None:
 def test_activity_buckets_cover_one_to_k_once(most: int) -> None:
     edges = activity_edges(most)
     assert edges[0] == 1 and edges[-1] == most + 1 and all(low < high for low, high in zip(edges, edges[1:], strict=False))
+
+
+def test_counts_far_above_their_noise_stay_as_they_were_measured() -> None:
+    counts = np.random.default_rng(0).lognormal(8, 1.5, 800)
+    noisy = counts + np.random.default_rng(1).normal(0, 3.0, 800)
+    found = shrunken_counts(noisy, noise_std=3.0)
+    assert np.abs(found - counts).mean() <= 1.05 * np.abs(noisy - counts).mean()
