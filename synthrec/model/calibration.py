@@ -19,9 +19,9 @@ from synthrec.model.population import Conditions, condition_vectors, draw_condit
 from synthrec.model.tastes import taste_blocks
 
 USERS = 3000
-ROUNDS = 8
-EMPHASIS = (1.0, 1.4, 1.0)  # of the variances of bias, slopes and tilts: slopes stand for tastes that no feature says, too.
-                            # Chosen on the public logs' split seeds 100 to 105, within all realism limits (benchmarks/notes.md)
+ROUNDS, PLAIN_ROUNDS = 12, 6
+EMPHASIS = 1.4              # of the variance of slopes, after the plain rounds: they stand for tastes that no feature says, too; users'
+                            # means stay as far apart as they were. Chosen on the public logs' split seeds 100 to 105 (benchmarks/notes.md)
 GAIN_POWER = 0.6            # of a ratio of variances: a little over 1/2, since the estimators shrink more than they should
 PULLS = (0.5, 3.0)          # of the differences of groups: ridge and clipping make them look smaller than they are
 LEAST_DIFFERENCE = 1e-5     # squared, of short tastes: below, groups are taken as they come
@@ -34,14 +34,17 @@ def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables,
     """Set the generator's gain in place and return the tables that go with it."""
     conditions = draw(estimates, users=USERS, rng=rng)
     latent = rng.standard_normal((USERS, len(generator.scale)))
-    pull = np.ones(2)
-    for _ in range(ROUNDS):
+    pull, apart = np.ones(2), np.nan
+    for done in range(ROUNDS):
         set_groups(generator, estimates=estimates, pull=pull)
         behaviour = behave(generator, latent, conditions=conditions, estimates=estimates)
         tables = tables.with_(log_weight=_popular(behaviour, conditions, tables=tables, estimates=estimates))
         log, tables = _rated(behaviour, conditions, tables=tables, estimates=estimates, rng=rng)
         if estimates.taste_variance is not None:
-            _match_tastes(generator, log, estimates=estimates)
+            found = _spread_of_means(log)
+            _match_tastes(generator, log, estimates=estimates, emphasis=1.0 if done < PLAIN_ROUNDS else EMPHASIS,
+                          bias=1.0 if done <= PLAIN_ROUNDS else apart / max(found, 1e-12))
+            apart = found if done == PLAIN_ROUNDS else apart
         if estimates.groups is not None:
             pull = np.clip(pull * _short_of_groups(log, conditions, estimates=estimates), *PULLS)
     return tables
@@ -124,17 +127,30 @@ def _rated(behaviour: Behaviour, conditions: Conditions, *, tables: ItemTables, 
     return EventLog(offsets=offsets, item=item, rating=cut(raw, tables=tables)), tables
 
 
-def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates) -> None:
-    """Scale bias, slopes and tilts, one number each, towards the measured variance of each times its emphasis."""
+def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates, emphasis: float, bias: float) -> None:
+    """Scale bias, slopes and tilts, one number each, towards the measured variance of each; slopes times their emphasis.
+
+    With an emphasis, biases follow users' means instead (`bias`: by what factor the variance of those must grow), since wider slopes
+    would drive them apart.
+    """
     assert estimates.taste_variance is not None
     frame = estimates.frame
     found = (np.concatenate(list(taste_blocks(log, frame=frame))) ** 2).mean(axis=0)
     count = frame.features.shape[1]
     gain = generator.gain.double().cpu().numpy()
     parts = (slice(0, 1), slice(1, count + 1), slice(count + 1, None))
-    for part, wanted in zip(parts, estimates.taste_variance * EMPHASIS, strict=True):
-        gain[part] *= np.clip(wanted / max(found[part].sum(), 1e-12), 0.5, 2.0) ** GAIN_POWER
+    short = [wanted / max(found[part].sum(), 1e-12) for part, wanted in zip(parts, estimates.taste_variance, strict=True)]
+    for part, factor in zip(parts, (short[0] if emphasis == 1.0 else bias, short[1] * emphasis, short[2]), strict=True):
+        gain[part] *= np.clip(factor, 0.5, 2.0) ** GAIN_POWER
     generator.gain.copy_(torch.as_tensor(np.clip(gain, 0.1, 6.0), dtype=generator.gain.dtype))
+
+
+def _spread_of_means(log: EventLog) -> float:
+    """Variance over users of their mean rating; 1 where nobody rates."""
+    if log.rating is None:
+        return 1.0
+    events = np.diff(log.offsets)
+    return float((np.bincount(log.user_of_event(), np.asarray(log.rating, dtype=np.float64)) / events).var())
 
 
 def _short_of_groups(log: EventLog, conditions: Conditions, *, estimates: Estimates) -> np.ndarray:

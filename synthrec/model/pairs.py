@@ -20,7 +20,7 @@ from scipy.linalg import eigh
 from synthrec.data.eventlog import EventLog
 from synthrec.model.tastes import by_user, user_blocks
 
-FEWEST_ITEMS, MOST_ITEMS = 300, 1500
+FEWEST_ITEMS, MOST_ITEMS = 200, 1500
 USERS_PER_ITEM = 10         # declared users, over the noise multiplier, for each further item
 AXES = 16
 WEIGHT_POWER = 0.25         # columns are divided by this power of how many users hold the item: popular items would drown the others

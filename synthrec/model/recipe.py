@@ -17,7 +17,8 @@ from synthrec.model.rhythm import TIME_NORM
 from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
-PAIR_SHARE = 0.10
+ITEM_NORM = 0.7             # of the norm of a user with K events: heavier users count for less, all counts are less noisy
+ITEM_SHARE, PAIR_SHARE, TASTE_SHARE, GROUP_SHARE = 0.70, 0.20, 0.13, 0.05
 NUMBER_WEIGHT = 0.4         # of an item's number (in standard deviations of all) beside an event's count in a user's vector
 LARGEST_BATCH = 1200        # users in a critic step, expected
 
@@ -45,14 +46,14 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
                              sensitivity=math.sqrt(0.5), share=PAIR_SHARE))
     if model != "marginals":
         asked.append(Measure(name="tastes", purpose="how users' tastes vary together, along item features", unit="squared taste norms",
-                             sensitivity=1.0, share=0.13))
+                             sensitivity=1.0, share=TASTE_SHARE))
     if schema.user_attributes:
         asked.append(Measure(name="attributes", purpose="how many users have which attribute", unit="users",
                              sensitivity=math.sqrt(len(schema.user_attributes)), share=0.02))
     groups = Groups.of(schema)
     if groups.sizes and model != "marginals":
         asked.append(Measure(name="groups", purpose="how tastes differ between users with different attributes", unit="taste norms",
-                             sensitivity=groups.sensitivity, share=0.05))
+                             sensitivity=groups.sensitivity, share=GROUP_SHARE))
     if parts := habit_parts(schema):
         asked.append(Measure(name="habits", purpose="how often users repeat, in which baskets, and what belongs to them", unit="users",
                              sensitivity=math.sqrt(parts), share=0.04))
@@ -80,8 +81,8 @@ def _item_measures(schema: Schema) -> tuple[Measure, ...]:
                         sensitivity=math.sqrt(most * (1 + numbers * NUMBER_WEIGHT**2)), share=0.60),)
     return (
         Measure(name="ratings", purpose="how often each rating is given", unit="events", sensitivity=float(most), share=0.02),
-        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events",
-                sensitivity=math.sqrt(most * (1 + numbers * (NUMBER_WEIGHT * COUNT_WEIGHT) ** 2)) / COUNT_WEIGHT, share=0.70),
+        Measure(name="items", purpose="how often each item is picked and how it is rated", unit="events", share=ITEM_SHARE,
+                sensitivity=ITEM_NORM * math.sqrt(most * (1 + numbers * (NUMBER_WEIGHT * COUNT_WEIGHT) ** 2)) / COUNT_WEIGHT),
     )
 
 
