@@ -20,6 +20,7 @@ COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (i
 ITEM_NORM = 0.7             # of the norm of a user with K events: heavier users count for less, all counts are less noisy
 ITEM_SHARE, PAIR_SHARE, TASTE_SHARE, GROUP_SHARE = 0.70, 0.20, 0.13, 0.05
 NUMBER_WEIGHT = 0.4         # of an item's number (in standard deviations of all) beside an event's count in a user's vector
+GAME_SHARE = 0.02           # the network's game has won nothing that pairs of items have not (benchmarks/ablation.md): it gets little
 LARGEST_BATCH = 1200        # users in a critic step, expected
 
 
@@ -69,8 +70,8 @@ def game(schema: Schema, *, model: Model) -> Game | None:
         return None
     population = schema.source.population
     rate = min(0.25, LARGEST_BATCH / population)
-    return Game(share=0.05, sampling_rate=rate, expected_batch_size=rate * population, steps=200, clip_norm=1.0, fakes_per_step=256,
-                critic_rate=2e-3, generator_rate=3e-4, critic_steps_per_generator_step=2, anchor_weight=10.0)
+    return Game(share=GAME_SHARE, sampling_rate=rate, expected_batch_size=rate * population, steps=100, clip_norm=1.0, fakes_per_step=256,
+                critic_rate=2e-3, generator_rate=1e-4, critic_steps_per_generator_step=2, anchor_weight=10.0)
 
 
 def _item_measures(schema: Schema) -> tuple[Measure, ...]:

@@ -1,7 +1,7 @@
 """What free text says about items: the words that many of them share, and the widest axes of all words.
 
 A description such as "RED RETROSPOT LUNCH BAG" is a bag of words; a title such as "Heat" is a name, whose words tell nothing. Words count
-only where they recur: if the shared words do not reach most items, the column gives no features.
+only in texts of several words, and where they recur: if the shared words do not reach most items, the column gives no features.
 
 Guarantees: reads the public catalogue only (rule 4).
 """
@@ -19,6 +19,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfTransformer
 MOST_SHARED = 20        # words that become columns of their own
 LEAST_SHARE = 0.02      # of the items, that a shared word is in
 LEAST_REACH = 0.5       # of the items, that shared words must reach for the text to count
+LEAST_WORDS = 3         # that the middle item has: a shorter text is a name
 LEAST_ITEMS = 3         # that a word of an axis is in
 AXES = 16
 WORD = re.compile(r"[^\W\d_]{3,}")
@@ -31,6 +32,8 @@ def word_features(name: str, texts: list[str | None]) -> dict[str, np.ndarray]:
         V texts -> float64[V] each.
     """
     rows = [set(WORD.findall((text or "").lower())) - ENGLISH_STOP_WORDS for text in texts]
+    if not rows or np.median([len(row) for row in rows]) < LEAST_WORDS:
+        return {}
     count = Counter(word for row in rows for word in row)
     shared = sorted((word for word, items in count.items() if items >= LEAST_SHARE * len(rows)), key=lambda word: (-count[word], word))
     shared = shared[:MOST_SHARED]
