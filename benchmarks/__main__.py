@@ -20,9 +20,10 @@ from benchmarks import results, tables
 from benchmarks.arms import ARMS
 from benchmarks.cells import Cell, claimed, run_apart
 from benchmarks.hashes import code_hash
-from benchmarks.logs import DELTAS, data_folder, is_simulated
+from benchmarks.logs import data_folder, is_simulated
 from synthrec.audit.utility import REAL
 
+LOGS = ("ml-100k", "ml-1m")
 SEEDS, EPSILONS = (0, 1, 2), (8.0, 3.0, 1.0, float("inf"))
 
 
@@ -101,7 +102,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="seed 0 at epsilon 3")
     parser.add_argument("--table", action="store_true", help="run nothing")
-    parser.add_argument("--logs", nargs="+", default=list(DELTAS), metavar="LOG", help="a log with a file in configs/, or simulated-USERS")
+    parser.add_argument("--logs", nargs="+", default=list(LOGS), metavar="LOG", help="a log with a file in configs/, or simulated-USERS")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))

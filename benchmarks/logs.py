@@ -29,7 +29,7 @@ from synthrec.data.source import read_log
 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"
-DELTAS = {"ml-100k": 1e-4, "ml-1m": 1e-5}
+DELTAS = {"ml-100k": 1e-4, "ml-1m": 1e-5, "onlineretail": 1e-4, "retailrocket": 1e-4}
 SIMULATED = "simulated-"
 TEST_SHARE, TEST_USERS = 0.1, 2_000
 ITEMS, WORLD = 800, 500
