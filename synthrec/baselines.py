@@ -12,7 +12,6 @@ from synthrec.audit.utility import ArmInput
 from synthrec.claim import with_internal_runs
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
-from synthrec.data.roles import Role
 from synthrec.evidence import Evidence
 from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
@@ -27,8 +26,11 @@ LABELS: dict[Model, str] = {"marginals": "DP marginals", "moments": "DP moments"
 
 
 def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> dict[str, ArmInput]:
-    """As many synthetic users of each baseline as the release has; none if nobody was kept back to score them on."""
-    if not (evidence.real.role == Role.TEST).any():
+    """As many synthetic users of each baseline as the release has; none without a share that is kept back to score them on.
+
+    The share is public, whether a draw kept anybody back is not: the release says how many baselines were trained.
+    """
+    if evidence.release.audit_share == 0:
         return {}
     users = len(evidence.synthetic.offsets) - 1
     arms = {}

@@ -1,0 +1,36 @@
+"""What an audit trains is told in the release (how many internal runs), so it follows from public words and not from who is in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthrec import baselines
+from synthrec.data.roles import Role
+from synthrec.folder import Folder
+from synthrec.progress import Progress
+from tests.model.small import make_log
+
+
+def trained(roles: list[Role], *, share: float, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which baselines an audit of users with these roles trains."""
+    asked: list[str] = []
+    log = make_log(users=len(roles))
+    monkeypatch.setattr(baselines, "_train", lambda folder, *, model, **_: asked.append(model))
+    monkeypatch.setattr(baselines.Artifact, "load", lambda place: None)
+    monkeypatch.setattr(baselines, "generate", lambda artifact, **_: [log])
+    evidence: Any = SimpleNamespace(release=SimpleNamespace(audit_share=share, epsilon=3.0), synthetic=log,
+                                    real=SimpleNamespace(role=np.array(roles, dtype=np.int8)))
+    baselines.baseline_logs(Folder(folder), evidence=evidence, progress=Progress())
+    return asked
+
+
+@pytest.mark.parametrize("roles", [[Role.MEMBER, Role.TEST], [Role.MEMBER, Role.MEMBER], [Role.HOLDOUT, Role.REFERENCE]])
+def test_which_baselines_are_trained_depends_on_the_declared_share_and_on_nobodys_role(roles: list[Role], tmp_path: Path,
+                                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trained(roles, share=0.3, folder=tmp_path, monkeypatch=monkeypatch) == list(baselines.LABELS)
+    assert trained(roles, share=0.0, folder=tmp_path, monkeypatch=monkeypatch) == []
