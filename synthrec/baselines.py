@@ -47,7 +47,8 @@ def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> 
 def _train(folder: Folder, *, model: Model, evidence: Evidence, progress: Progress) -> None:
     schema, release = evidence.schema, evidence.release
     plan = plan_release(schema, epsilon=evidence.artifact.plan.epsilon, delta=release.delta, model=model)
-    charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{model}", kind="internal")
+    charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{model}", kind="internal",
+                    planned=plan.runs, delta=plan.delta)
     with Ledger.open(schema.ledger_path) as ledger:
         artifact = train(evidence.trained_on, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge,
                          device="cpu", rng=np.random.default_rng(), progress=progress)

@@ -6,6 +6,7 @@ records, never a row of the log.
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import tempfile
@@ -27,14 +28,14 @@ from synthrec.data.roles import Role, load_or_create_key
 from synthrec.data.schema import Schema
 from synthrec.data.sink import event_table, user_table
 from synthrec.data.source import read_log
-from synthrec.errors import BudgetError, PlanError, ReleaseError
+from synthrec.errors import PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
 from synthrec.model.recipe import measures
 from synthrec.model.train import train
-from synthrec.privacy.accounting import Accountant
-from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
+from synthrec.privacy.budget import require_budget
+from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
@@ -92,7 +93,8 @@ class Synthesizer:
                 advance(1)
             if keep:
                 members.save(keep.bounded)
-            charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release")
+            charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release",
+                            planned=self.plan.runs, delta=self.plan.delta)
             self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
                                    device=device, rng=np.random.default_rng(), progress=progress)
             self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
@@ -179,18 +181,10 @@ class Synthesizer:
 
     def _require_budget(self, ledger: Ledger) -> None:
         """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
-        if ledger.entries and ledger.entries[0].source != self.schema.source.name:
-            raise BudgetError("a ledger belongs to one source", found="another source's name in it",
-                              remedy="Correct [source] name or ledger.")
-        spent = ledger.counted()
-        before = Accountant(events_of(spent), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta) if spent else 0.0
-        after = Accountant((*events_of(spent), *self.plan.events()), extra_delta=extra_delta_of(spent)).epsilon(self.plan.delta)
-        cap = self.schema.source.epsilon_cap
-        if after > cap and (self.plan.is_private or not self.schema.source.public):
-            raise BudgetError(
-                f"all releases of a source together must stay within epsilon_cap = {cap:g}",
-                found=f"{before:.3g} spent at delta {self.plan.delta:g}, {after:.3g} after this one",
-                remedy=f"About {max(0.0, cap - before):.2g} is left. Lower epsilon, or raise the cap with the privacy officer.")
+        source = self.schema.source
+        unlimited = source.public and not self.plan.is_private
+        require_budget(ledger, source=source.name, events=self.plan.events(), delta=self.plan.delta,
+                       cap=math.inf if unlimited else source.epsilon_cap)
 
 
 def key_path(schema: Schema) -> Path:

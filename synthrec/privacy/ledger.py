@@ -1,74 +1,26 @@
 """What was ever asked of a source log: written ahead, never rewritten, one file per source across all releases.
 
 Guarantees: an entry is on disk (fsync) before the log is touched for it, so a crash counts as spent and nothing runs unpaid
-(rules 11, 12). Each line carries the hash of the line before: an altered, reordered or removed line is found, but not that the last
-lines are missing. One process holds the ledger at a time. Entries hold public constants only, and days instead of moments, since how
+(rules 11, 12). Each line carries the hash of the line before, and `LEDGER.head` remembers the last: an altered, reordered, removed or
+missing line is found. One process holds the ledger at a time. Entries hold public constants only, and days instead of moments, since how
 long a step takes depends on the log: the file may be shown to anybody.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field, ValidationError
 
 from synthrec.errors import BudgetError
-from synthrec.privacy.event import Event, PublicRecord
+from synthrec.privacy.chain import BEGINNING, FORMAT_VERSION, GENESIS, Charge, Entry, Fault, Kind, split_lines, walk
+from synthrec.privacy.event import Event
+from synthrec.privacy.head import Head, cut_short, remember, remembered
 
-FORMAT_VERSION = 1
-GENESIS = "0" * 64
-BEGINNING = b'{"format_version":'       # of every line
-Kind = Literal["release", "internal", "trial"]
-
-
-class Entry(PublicRecord):
-    """One mechanism run, or one block of training steps.
-
-    `kind`: `release` and `trial` count against the cap; `internal` outputs never leave `private/` and are only listed (rule 12).
-    `extra_delta`: delta that the event does not hold, for example of a threshold.
-    """
-
-    format_version: Literal[1] = 1
-    source: str
-    release_id: str
-    kind: Kind
-    mechanism: str
-    event: Event
-    extra_delta: float = Field(default=0.0, ge=0, lt=1)
-    charged_utc: str = ""
-    previous: str = GENESIS
-    hash: str = ""
-
-    def sealed(self, *, previous: str, charged_utc: str) -> Entry:
-        """This entry as the line after `previous`."""
-        open_entry = self.model_copy(update={"previous": previous, "charged_utc": charged_utc, "hash": ""})
-        return open_entry.model_copy(update={"hash": open_entry.digest()})
-
-    def digest(self) -> str:
-        """sha256 over everything but the hash itself, in canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"hash"}), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-class Charge(PublicRecord):
-    """On whose account: what all entries of one training share."""
-
-    source: str
-    release_id: str
-    kind: Kind
-
-    def entry(self, *, mechanism: str, event: Event, extra_delta: float = 0.0) -> Entry:
-        """An entry of this account, not yet on disk."""
-        return Entry(source=self.source, release_id=self.release_id, kind=self.kind, mechanism=mechanism, event=event,
-                     extra_delta=extra_delta)
+__all__ = ["BEGINNING", "FORMAT_VERSION", "GENESIS", "Charge", "Entry", "Kind", "Ledger", "events_of", "extra_delta_of"]
 
 
 class Ledger:
@@ -81,32 +33,33 @@ class Ledger:
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
-        """All entries, chain verified. Raises BudgetError for a missing file, unknown format or broken chain."""
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            raise BudgetError("the ledger must exist to be read", found=f"no file {path.name}",
-                              remedy="It is made by the first `synthrec fit` of its source.") from None
-        except OSError as error:
-            raise BudgetError("the ledger must be readable", found=error.strerror or "a failed read", remedy="Check permissions.") from None
-        return cls(path, entries=_chain(lines, name=path.name))
+        """All entries, chain and head verified. Raises BudgetError for a missing file, unknown format, broken chain or missing end."""
+        head = remembered(path)             # before the entries: another process may add to them meanwhile
+        entries: list[Entry] = []
+        for found in walk(read_lines(path)):
+            if isinstance(found, Fault):
+                raise _refusal(found, path=path)
+            entries.append(found)
+        if (fault := cut_short(entries, head)) is not None:
+            raise _refusal(fault, path=path)
+        return cls(path, entries=tuple(entries))
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Ledger]:
         """Hold the ledger for spending; a new source starts an empty one. Nobody else can spend meanwhile."""
         handle = _locked(path)
+        ledger: Ledger | None = None
         try:
             ledger = cls.read(path)         # verified before it is mended: another file by this name stays as it is
             _mend_torn_line(handle, whole=len(ledger.entries))
             ledger._handle = handle
-            try:
-                yield ledger
-            finally:
-                ledger._handle = None       # its number may become another file's
-                if os.fstat(handle).st_size == 0:
-                    path.unlink()           # nothing was charged: a refused run leaves nothing behind
+            yield ledger
         finally:
+            if ledger is not None:
+                ledger._handle = None       # its number may become another file's
+            if os.fstat(handle).st_size == 0:
+                path.unlink()               # nothing was charged: a refused run leaves nothing behind
             os.close(handle)
 
     def charge(self, entry: Entry) -> Entry:
@@ -120,7 +73,9 @@ class Ledger:
             if os.write(self._handle, line) != len(line):
                 raise OSError(None, "a short write")
             os.fsync(self._handle)
+            remember(self.path, Head(count=len(self.entries) + 1, hash=sealed.hash))
         except OSError as error:
+            self._handle = None             # how much of the line is there is not known: nothing may follow it before it is read again
             raise BudgetError("the ledger must be written before the log is used", found=error.strerror or "a failed write",
                               remedy="Free space on the ledger's disk and start again.") from None
         self.entries = (*self.entries, sealed)
@@ -148,6 +103,17 @@ class Ledger:
         return lines
 
 
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a ledger that count. Raises BudgetError if there is no such file or it cannot be read."""
+    try:
+        return split_lines(path.read_bytes())
+    except FileNotFoundError:
+        raise BudgetError("the ledger must exist to be read", found=f"no file {path.name}",
+                          remedy="It is made by the first `synthrec fit` of its source.") from None
+    except OSError as error:
+        raise BudgetError("the ledger must be readable", found=error.strerror or "a failed read", remedy="Check permissions.") from None
+
+
 def events_of(entries: tuple[Entry, ...]) -> tuple[Event, ...]:
     """What the accountants read."""
     return tuple(entry.event for entry in entries)
@@ -156,6 +122,10 @@ def events_of(entries: tuple[Entry, ...]) -> tuple[Event, ...]:
 def extra_delta_of(entries: tuple[Entry, ...]) -> float:
     """Sum of the deltas that no event holds."""
     return sum(entry.extra_delta for entry in entries)
+
+
+def _refusal(fault: Fault, *, path: Path) -> BudgetError:
+    return BudgetError(fault.rule, found=f"{fault.found} at {path.name}, line {fault.line}", remedy=fault.remedy)
 
 
 def _runs(entries: tuple[Entry, ...]) -> list[tuple[tuple[str, ...], Entry, int]]:
@@ -210,30 +180,3 @@ def _mend_torn_line(handle: int, *, whole: int) -> None:
     else:
         os.ftruncate(handle, end)
     os.fsync(handle)
-
-
-def _chain(lines: list[bytes], *, name: str) -> tuple[Entry, ...]:
-    """Parse and verify. What follows the last newline counts if it is a whole entry; else it is a write that never succeeded."""
-    entries: list[Entry] = []
-    torn = lines[-1][: len(BEGINNING)] == BEGINNING[: len(lines[-1])] and not _is_entry(lines[-1])
-    for place, line in enumerate(lines[:-1] if torn else lines, start=1):
-        where = f"{name}, line {place}"
-        try:
-            entry = Entry.model_validate_json(line)
-        except ValidationError:
-            raise BudgetError("every line of the ledger must be an entry that this version knows", found=f"another thing at {where}",
-                              remedy="Restore the ledger from a backup: entries may not be lost.") from None
-        expected = entries[-1].hash if entries else GENESIS
-        if entry.previous != expected or entry.hash != entry.digest():
-            raise BudgetError("the ledger's lines must form an unbroken chain", found=f"a broken link at {where}",
-                              remedy="Restore the ledger from a backup: entries may not be altered or lost.")
-        entries.append(entry)
-    return tuple(entries)
-
-
-def _is_entry(line: bytes) -> bool:
-    try:
-        Entry.model_validate_json(line)
-    except ValidationError:
-        return False
-    return True

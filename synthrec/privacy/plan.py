@@ -94,6 +94,11 @@ class Plan(PublicRecord):
         sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1) for plan in self.measurements)
         return sums + ((self.training.event(self.training.steps),) if self.training else ())
 
+    @property
+    def runs(self) -> int:
+        """How many runs of mechanisms training will charge."""
+        return sum(event.count for event in self.events())
+
     def accountant(self) -> Accountant:
         """What the plan as a whole gives away."""
         return Accountant(self.events())

@@ -30,3 +30,31 @@ def test_a_broken_or_missing_ledger_is_one_message(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["ledger", "show", str(path)])
     assert result.exit_code == 2 and "unbroken chain" in result.stderr
     assert CliRunner().invoke(cli, ["ledger", "show", str(tmp_path / "none")]).exit_code == 2
+
+
+def planned(path: Path) -> Path:
+    account = Charge(source="movie ratings", release_id="r-1", kind="release", planned=31, delta=1e-5)
+    with Ledger.open(path) as ledger:
+        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)))
+        ledger.charge(account.entry(mechanism="game", event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10)))
+    return path
+
+
+def test_ledger_show_says_what_is_left_and_which_attempt_died(owned: Path) -> None:
+    config = owned / "synthrec.toml"
+    path = planned(owned / "l.jsonl")
+    result = CliRunner().invoke(cli, ["ledger", "show", str(path), "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert "CHARGED 11 OF 31" in result.output and "is left for one further release" in result.output
+    without = CliRunner().invoke(cli, ["ledger", "show", str(path)])
+    assert without.exit_code == 0 and "name it with --config" in without.output
+
+
+def test_ledger_verify_exits_0_for_a_whole_ledger_and_1_for_one_cut_short(tmp_path: Path) -> None:
+    path = planned(tmp_path / "l.jsonl")
+    result = CliRunner().invoke(cli, ["ledger", "verify", str(path)])
+    assert result.exit_code == 0 and "2 entries: whole" in result.output, result.output
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    result = CliRunner().invoke(cli, ["ledger", "verify", str(path)])
+    assert result.exit_code == 1 and "FAULT" in result.output and "line 1" in result.output
+    assert CliRunner().invoke(cli, ["ledger", "verify", str(tmp_path / "none")]).exit_code == 2
