@@ -6,12 +6,16 @@ decide nothing but "do not release" (rule 12). A second audit reads them again a
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 
 from synthrec.audit.utility import ArmInput
 from synthrec.claim import with_internal_runs
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.errors import DataError
 from synthrec.evidence import Evidence
 from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
@@ -52,7 +56,18 @@ def _train(folder: Folder, *, model: Model, evidence: Evidence, progress: Progre
     with Ledger.open(schema.ledger_path) as ledger:
         artifact = train(evidence.trained_on, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge,
                          device="cpu", rng=np.random.default_rng(), progress=progress)
-        place = folder.private / "baselines" / model
-        place.mkdir(parents=True)
-        artifact.save(place)
-        folder.write(with_internal_runs(release, ledger))
+        folder.write(with_internal_runs(release, ledger))       # said first: a baseline that is there has been listed
+    _keep(artifact, place=folder.private / "baselines" / model)
+
+
+def _keep(artifact: Artifact, *, place: Path) -> None:
+    """Written beside its place and renamed: a baseline that is there is whole. Raises DataError."""
+    beside = place.with_name(f".{place.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        artifact.save(beside)
+        beside.rename(place)
+    except OSError as error:
+        raise DataError("the release's private/ must be writable", found=error.strerror or "a failed write",
+                        remedy="Free space and run the audit again.") from None

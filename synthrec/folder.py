@@ -10,12 +10,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthrec.errors import DataError, ReleaseError
-from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
@@ -91,14 +91,19 @@ class Folder:
 
     def write(self, record: ReleaseRecord) -> None:
         """Write release.json and list the shared files anew."""
-        write_record(record, path=self.record_path)
-        write_manifest(self.share)
+        with self.joining() as place:
+            write_record(record, path=place / self.record_path.name)
+
+    def joining(self) -> AbstractContextManager[Path]:
+        """A folder whose files join share/ and its manifest when all went well."""
+        return joining(self.share)
 
     def verified(self) -> Folder:
-        """This folder, its shared files as the manifest says. Raises ReleaseError."""
+        """This folder, its shared files as the manifest says; what a killed command left half done is finished. Raises ReleaseError."""
         if not self.share.is_dir():
             raise ReleaseError("a release must be a folder with share/ in it", found="none at the path given",
                                remedy="Name a folder that `synthrec fit` or `synthrec run` made.")
+        settle(self.share)
         verify_manifest(self.share)
         return self
 

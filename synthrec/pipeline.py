@@ -18,6 +18,7 @@ from synthrec.baselines import baseline_logs
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.schema import Schema
+from synthrec.data.sink import require_free
 from synthrec.errors import ReleaseError
 from synthrec.evidence import collect, weigh
 from synthrec.folder import Folder, Origin, new_folder, open_folder, require_absent, write_page
@@ -77,10 +78,14 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     if joins and scope.said:
         raise ReleaseError("share/events.parquet must stand for the whole log, for the audit compares it with that",
                            found="a sample of a part", remedy="Write it to a place outside the release.")
-    _write(synthesizer, users=users, events=out, people=folder.users if joins else _beside(out), seed=seed, progress=progress,
-           scope=scope)
-    if joins:
-        folder.write(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}))
+    if not joins:
+        _write(synthesizer, users=users, events=out, people=_beside(out), seed=seed, progress=progress, scope=scope)
+        return out
+    require_free([folder.events, folder.users])
+    with folder.joining() as place:
+        _write(synthesizer, users=users, events=place / folder.events.name, people=place / folder.users.name, seed=seed, progress=progress)
+        write_record(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}),
+                     path=place / folder.record_path.name)
     return out
 
 
@@ -99,8 +104,9 @@ def report(release: Path) -> tuple[Path, ...]:
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
-    pages = [write_page(folder.share / "report.html", render(record, found, edition=Edition.PUBLIC))]
-    folder.write(record)
+    with folder.joining() as place:
+        write_page(place / "report.html", render(record, found, edition=Edition.PUBLIC))
+    pages = [folder.share / "report.html"]
     if folder.private.is_dir():
         pages.append(write_page(folder.private / "report.internal.html", render(record, found, edition=Edition.INTERNAL)))
     return tuple(pages)

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from synthrec.errors import DataError
+from synthrec.errors import DataError, SynthrecError
 
 THREADS = 2
 MEMORY_LIMIT = "1500MB"
@@ -44,6 +44,18 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(folder, ignore_errors=True)
         if made and not any(spill.iterdir()):
             spill.rmdir()
+
+
+@contextmanager
+def callers_errors() -> Iterator[None]:
+    """Around a table that the caller holds: one that computes when it is read fails with the errors of any library, which quote cells."""
+    try:
+        yield
+    except SynthrecError:
+        raise
+    except Exception:       # noqa: BLE001  (whose errors they are is not known)
+        raise DataError("a table that is handed over must be readable", found="an error of the library that computes it",
+                        remedy="Compute it first and look at what that library says, or write it to a file.") from None
 
 
 @contextmanager

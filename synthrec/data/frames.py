@@ -44,8 +44,18 @@ def _from_pandas(series: Any, name: str) -> pa.Array:
         raise DataError("the columns of the log must have distinct names", found=f"{name} twice", remedy="Rename one of them.")
     try:
         return pa.Array.from_pandas(series)
-    except (pa.ArrowException, OverflowError):
-        return pa.Array.from_pandas(series.where(series.isna(), series.astype(str)), type=pa.string())
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return pa.array([None if missing else _text(cell) for cell, missing in zip(series, series.isna(), strict=True)], pa.string())
+
+
+def _text(cell: Any) -> str | None:
+    """A cell as text; what no encoding can hold is no value, so that one person's cell never stops a reading."""
+    text = str(cell)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -61,7 +61,7 @@ def write_log(
         DataError: the disk is full or the folder cannot be written; nothing is left behind.
     """
     targets = [path] if users_path is None else [path, users_path]
-    _require_free(targets)
+    require_free(targets)
     with _disk_errors(path), _published(targets, metadata=metadata) as partial, ExitStack() as open_files:
         events = open_files.enter_context(_TableWriter(partial[0], like=path, metadata=metadata))
         users = None if users_path is None else open_files.enter_context(_TableWriter(partial[1], like=users_path, metadata=metadata))
@@ -230,7 +230,8 @@ def _side_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.meta.json")
 
 
-def _require_free(targets: list[Path]) -> None:
+def require_free(targets: list[Path]) -> None:
+    """Raise ReleaseError if a log cannot be written there: something stands at one of the names, or a suffix is unknown."""
     for target in targets:
         if not target.name.endswith((".parquet", ".csv", ".csv.gz")):
             raise ReleaseError("a synthetic log is written as .parquet, .csv or .csv.gz", found=target.name, remedy="Choose one of them.")

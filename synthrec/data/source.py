@@ -25,7 +25,7 @@ from ibis.common.exceptions import IbisError
 from synthrec.data import bounding, identifiers
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND, EventCategory, Identifier
-from synthrec.data.database import embedded, library_errors
+from synthrec.data.database import callers_errors, embedded, library_errors
 from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
@@ -90,11 +90,11 @@ def read_log(
 
 def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
     """Names and physical types ("text" in CSV and JSON lines): all that may be known of a log before it is declared."""
-    with library_errors(IbisError):
+    with _handed_over():
         if isinstance(log, ibis.Table):
             return tuple((name, str(kind)) for name, kind in log.schema().items())
-    if is_frame(log):
-        return columns_of_frame(log)
+        if is_frame(log):
+            return columns_of_frame(log)
     file = find_files(log)[0]
     return tuple(zip(file.columns, file.types, strict=True))
 
@@ -133,20 +133,25 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, 
 def _open(con: Any, log: Log, wanted: list[str], *, where: str, progress: Progress = Progress(),     # noqa: B008
           beside: tuple[Path | None, ...] = ()) -> list[Any]:
     """Ibis tables with the wanted columns, all of them present, one per physical form; other columns are dropped and said once."""
-    if isinstance(log, ibis.Table):
-        require_columns(wanted, log.columns, where=where)
-        _say_dropped(log.columns, wanted, progress)
-        return [ibis.memtable(log.select(wanted).to_pyarrow())]
-    if is_frame(log):
-        names = [name for name, _ in columns_of_frame(log)]
+    if isinstance(log, ibis.Table) or is_frame(log):
+        names = [name for name, _ in columns_of(log)]
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
-        return [ibis.memtable(to_arrow(log, wanted))]
+        with _handed_over():
+            return [ibis.memtable(log.select(wanted).to_pyarrow() if isinstance(log, ibis.Table) else to_arrow(log, wanted))]
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
-    _say_dropped([name for file in files for name in file.columns], wanted, progress)
+    _say_dropped([name for file in files if file.format != "json" for name in file.columns], wanted, progress)
+    if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
+        progress.say("Fields that the configuration does not list are dropped.")    # a name may stand in one person's rows alone
     return [_open_files(con, alike) for alike in _alike(files)]
+
+
+@contextmanager
+def _handed_over() -> Iterator[None]:
+    with callers_errors(), library_errors(IbisError):
+        yield
 
 
 def _union(parts: list[Any]) -> Any:

@@ -1,9 +1,18 @@
-"""`manifest.json`: size and SHA-256 of every file in `share/`, so that a receiver sees that nothing is missing or altered."""
+"""`manifest.json`: size and SHA-256 of every file in `share/`, so that a receiver sees that nothing is missing or altered.
+
+Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest that lists them.
+
+Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +22,7 @@ from synthrec.audit.record import Record
 from synthrec.errors import ReleaseError
 
 MANIFEST = "manifest.json"
+JOINING = ".joining"            # folder in share/ of what is about to join; with a manifest in it, it is complete
 
 
 class ManifestFile(Record):
@@ -31,17 +41,102 @@ class Manifest(Record):
 
 
 def write_manifest(folder: Path) -> Path:
-    """List every file below `folder` in `folder/manifest.json`."""
-    manifest = Manifest(files=tuple(_describe(path, folder=folder) for path in _files_below(folder)))
-    target, beside = folder / MANIFEST, folder / f".{MANIFEST}.part"
-    beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, target)
-    return target
+    """List every file below `folder` in `folder/manifest.json`. Raises ReleaseError."""
+    with joining(folder):
+        pass
+    return folder / MANIFEST
+
+
+@contextmanager
+def joining(folder: Path) -> Iterator[Path]:
+    """A folder for new files, flat and by their final names; they join `folder`, or replace what is there, when all went well.
+
+    Raises ReleaseError: nothing joined, or all of it does at the next `settle`.
+    """
+    place = folder / JOINING
+    with _held(folder):
+        _settle(folder)
+        try:
+            with _disk_errors():
+                place.mkdir()
+            yield place
+            with _disk_errors():
+                _seal(folder, place=place)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        _settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Finish a joining that died after it was complete, and forget one that was not. Raises ReleaseError, also while one goes on."""
+    if (folder / JOINING).is_dir():
+        with _held(folder):
+            _settle(folder)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Nobody else changes `folder` meanwhile; a process that dies lets go."""
+    with _disk_errors():
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ReleaseError("one process at a time may change a release", found="another one at it",
+                               remedy="Wait until that `synthrec` has finished.") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _settle(folder: Path) -> None:
+    place = folder / JOINING
+    with _disk_errors():
+        if (place / MANIFEST).exists():
+            for path in sorted(place.iterdir(), key=lambda path: path.name == MANIFEST):      # the manifest last
+                os.replace(path, folder / path.name)
+        if place.is_dir():
+            shutil.rmtree(place)
+
+
+def _seal(folder: Path, *, place: Path) -> None:
+    """Write the manifest of what `folder` will hold; from then on the joining is complete."""
+    for path in place.iterdir():
+        _sync(path)
+    joined = {path.name: _describe(path, folder=place) for path in place.iterdir()}
+    staying = [path for path in _files_below(folder) if place not in path.parents and path.relative_to(folder).as_posix() not in joined]
+    files = [*joined.values(), *(_describe(path, folder=folder) for path in staying)]
+    beside = place / f"{MANIFEST}.part"
+    beside.write_text(Manifest(files=tuple(sorted(files, key=lambda file: file.path))).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _sync(beside)
+    os.replace(beside, place / MANIFEST)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReleaseError("the files of a release must be readable, and its folder writable", found=error.strerror or "a failed write",
+                           remedy="Free space or correct the permissions, and run the command again.") from None
 
 
 def verify_manifest(folder: Path) -> Manifest:
     """Compare every file below `folder` with the manifest; the first difference is named in a `ReleaseError`."""
     manifest = _read(folder / MANIFEST)
+    with _disk_errors():
+        _compare(folder, manifest=manifest)
+    return manifest
+
+
+def _compare(folder: Path, *, manifest: Manifest) -> None:
     listed = {entry.path: entry for entry in manifest.files}
     present = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
     for name in sorted(listed.keys() | present.keys()):
@@ -51,7 +146,6 @@ def verify_manifest(folder: Path) -> Manifest:
             raise _differs(name, found="it is not in the manifest", remedy="Remove it, or fetch the release again.")
         if _describe(present[name], folder=folder) != listed[name]:
             raise _differs(name, found="its contents were altered", remedy="Fetch the release again, and ask its owner if it stays so.")
-    return manifest
 
 
 def _read(path: Path) -> Manifest:
@@ -73,7 +167,7 @@ def _files_below(folder: Path) -> list[Path]:
     """Regular files in a fixed order; a link is listed as what it points at only if that lies inside the folder."""
     root = folder.resolve()
     inside = [path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(root)]
-    return sorted(path for path in inside if path.parent != folder or path.name not in (MANIFEST, f".{MANIFEST}.part"))
+    return sorted(path for path in inside if path.parent != folder or path.name != MANIFEST)
 
 
 def _describe(path: Path, *, folder: Path) -> ManifestFile:
