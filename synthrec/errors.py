@@ -6,6 +6,15 @@ Library exceptions that may quote cells are re-raised as one of these `from None
 
 from __future__ import annotations
 
+LONGEST_NAME = 60
+
+
+def printable(name: object) -> str:
+    """A name that a file made elsewhere holds, fit for a terminal: no control characters, no more than a line of it."""
+    text = str(name)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_NAME])
+    return shown + ("..." if len(text) > LONGEST_NAME else "")
+
 
 class SynthrecError(Exception):
     """The operator must change something (exit code 2).

@@ -14,11 +14,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthrec.data.outside import plain_json, read_bounded
 from synthrec.errors import DataError, ReleaseError
 from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
+LARGEST_ORIGIN = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Folder:
 
     def verified(self) -> Folder:
         """This folder, its shared files as the manifest says; what a killed command left half done is finished. Raises ReleaseError."""
-        if not self.share.is_dir():
+        if not self.share.is_dir() or self.share.is_symlink():
             raise ReleaseError("a release must be a folder with share/ in it", found="none at the path given",
                                remedy="Name a folder that `synthrec fit` or `synthrec run` made.")
         settle(self.share)
@@ -115,9 +117,12 @@ class Folder:
     def origin(self) -> Origin:
         """Where the release came from. Raises ReleaseError without `private/`."""
         try:
-            words = json.loads((self.private / "origin.json").read_text(encoding="utf-8"))
-            return Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            words = plain_json(read_bounded(self.private / "origin.json", most=LARGEST_ORIGIN))
+            origin = Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]))
+            if not 0 <= origin.audit_share < 1:
+                raise ValueError
+            return origin
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             raise ReleaseError("an audit needs the private/ folder of the release", found="none, or an altered one",
                                remedy="Run it where the release was made, before private/ is removed.") from None
 

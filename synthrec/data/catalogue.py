@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from synthrec.data.columns import Embedding, ItemNumber
 from synthrec.data.files import file_errors, open_file
 from synthrec.data.identifiers import are_whole_numbers, canonical
+from synthrec.data.outside import plain_json
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
 
@@ -95,7 +96,7 @@ class Catalogue:
     def from_json(cls, text: str) -> Catalogue:
         """The reverse of `to_json`. Raises ReleaseError if the text is anything else."""
         try:
-            said = json.loads(text)
+            said = plain_json(text.encode())
             if said["format_version"] != FORMAT_VERSION:
                 raise ValueError
             types = {"text": pa.string(), "number": pa.float64(), "embedding": pa.list_(pa.float64())}
@@ -104,7 +105,7 @@ class Catalogue:
             if any(len(column) != len(ids) for column in columns.values()):
                 raise ValueError
             return _checked(cls(ids, pa.table(columns)), where="the release's catalogue")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException, DataError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, pa.ArrowException, DataError):
             raise ReleaseError("a release must hold the catalogue that it was made with", found="one that cannot be read",
                                remedy="Copy the release again from its owner.") from None
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from synthrec.errors import DataError
+from synthrec.data.outside import plain_json, read_bounded
+from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
+LARGEST_INDEX = 1 << 24
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -132,17 +134,30 @@ class EventLog:
     def open(cls, folder: Path) -> EventLog:
         """Map a saved log into memory; columns are read as they are used. Raises DataError."""
         try:
-            index = json.loads((folder / "log.json").read_text(encoding="utf-8"))
+            index = plain_json(read_bounded(folder / "log.json", most=LARGEST_INDEX))
             if index["format_version"] != FORMAT_VERSION:
                 raise ValueError
             optional: dict[str, Any] = {name: _mapped(folder, name) for name in ("rating", "time", "role")
                                         if (folder / f"{name}.npy").exists()}
             attributes = {str(name): _mapped(folder, f"attribute_{place}") for place, name in enumerate(index["attributes"])}
             marks = {str(name): _mapped(folder, f"mark_{place}") for place, name in enumerate(index["marks"])}
-            return cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, marks=marks, **optional)
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            log = cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, marks=marks, **optional)
+            log._require_whole()
+            return log
+        except (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, ReleaseError):
             raise DataError("a bounded log must be the folder that synthrec wrote", found="missing or damaged files",
                             remedy="Read the log again.") from None
+
+    def _require_whole(self) -> None:
+        """Raise ValueError unless every column has a number for each event, or for each user."""
+        events = [self.item, *(column for column in (self.rating, self.time, *self.marks.values()) if column is not None)]
+        users = [*self.attributes.values(), *([] if self.role is None else [self.role])]
+        lengths = {column.shape for column in events}, {column.shape for column in users} | {(len(self.offsets) - 1,)}
+        kinds = {column.dtype.kind for column in (self.offsets, *events, *users)}
+        if any(len(length) > 1 for length in lengths) or not kinds <= set("if") or self.offsets.ndim != 1 or self.offsets.dtype.kind != "i":
+            raise ValueError
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.item) or (np.diff(self.offsets) < 0).any():
+            raise ValueError
 
     def _columns(self) -> dict[str, np.ndarray]:
         columns = {name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")}

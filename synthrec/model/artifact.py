@@ -1,7 +1,7 @@
 """A trained generator as files that may leave: weights and tables in safetensors, words in JSON.
 
 Guarantees: holds weights, schema, plan and paid measurements; no rows, no real user ids, no optimizer or RNG state. Reading runs no
-code (rule 13).
+code (rule 13), and makes no array before its name, type and shape are known to be what schema and plan ask for (`layout`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.item_filter import FILTERS
+from synthrec.data.outside import plain_json, read_bounded
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.choice import ItemTables
@@ -26,12 +25,15 @@ from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.groups import GroupDifferences
 from synthrec.model.habits import HabitTables
+from synthrec.model.layout import Words, disagreement, filterable_names, layout
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
+from synthrec.model.tensors import read_tensors
 from synthrec.privacy.plan import Plan
 
 FORMAT_VERSION = 1
 TENSORS, WORDS = "generator.safetensors", "generator.json"
+LARGEST_WORDS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -84,40 +86,61 @@ class Artifact:
 
     @classmethod
     def load(cls, folder: Path) -> Artifact:
-        """Read the two files. Raises ReleaseError if they are missing, altered or of another version."""
+        """Read the two files. Raises ReleaseError if they are missing, altered or of another version, SchemaError for what it declares."""
         try:
-            words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
-            if words["format_version"] != FORMAT_VERSION:
-                raise ReleaseError("generator.json must be of a format that this version reads", found="another format_version",
-                                   remedy="Use the version of synthrec that made it.")
-            arrays = load_file(folder / TENSORS)
-            frame = TasteFrame(rating_unit=float(words["rating_unit"]), rated=len(arrays["estimates.levels"]) > 0, **_part(arrays, "frame"))
-            estimates = Estimates(
-                frame=frame, feature_names=tuple(words["features"]), activity_edges=tuple(words["activity_edges"]),
-                attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words["attributes"])},
-                times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
-                groups=_groups(words["groups"], arrays),
-                habits=HabitTables.from_arrays(habits) if (habits := _part(arrays, "habits")) else None,
-                **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")))
-            tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=float(words["rating_noise"]),
-                                **_part(arrays, "tables"))
-            return cls(schema=Schema.model_validate(words["schema"]), plan=Plan.model_validate_json(json.dumps(words["plan"])),
-                       catalogue=Catalogue.from_json(words["catalogue"]), estimates=estimates, tables=tables,
-                       generator=_generator(_part(arrays, "generator")),
-                       game=None if words["game"] is None else str(words["game"]))
-        except (OSError, SafetensorError, ValidationError, LookupError, TypeError, ValueError, RuntimeError):
-            raise ReleaseError("a release must hold a whole generator", found=f"{WORDS} or {TENSORS} missing or altered",
-                               remedy="Copy the release again from where it was made.") from None
+            words, catalogue = read_words(folder / WORDS)
+            arrays = read_tensors(folder / TENSORS, layout=layout(words, items=catalogue.size))
+        except (OSError, ValueError, OverflowError):
+            raise _damaged() from None
+        frame = TasteFrame(rating_unit=words.rating_unit, rated=len(arrays["estimates.levels"]) > 0, **_part(arrays, "frame"))
+        estimates = Estimates(
+            frame=frame, feature_names=words.features, activity_edges=words.activity_edges,
+            attributes={name: arrays[f"attribute.{place}"] for place, name in enumerate(words.attributes)},
+            times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
+            groups=_groups(words.groups, arrays),
+            habits=HabitTables.from_arrays(habits) if (habits := _part(arrays, "habits")) else None,
+            **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")))
+        tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=words.rating_noise, **_part(arrays, "tables"))
+        return cls(schema=words.declared, plan=words.plan, catalogue=catalogue, estimates=estimates, tables=tables,
+                   generator=_generator(_part(arrays, "generator")), game=words.game)
+
+
+def read_words(path: Path) -> tuple[Words, Catalogue]:
+    """generator.json, whose parts agree with each other. Raises ReleaseError, SchemaError for a declaration that is not served, OSError."""
+    try:
+        said = plain_json(read_bounded(path, most=LARGEST_WORDS))
+        if not isinstance(said, dict) or not isinstance(said.get("schema"), dict) or "folder" in said["schema"]:
+            raise ValueError            # a folder would be a place on the reader's disk
+        if said.get("format_version") != FORMAT_VERSION:
+            raise ReleaseError("generator.json must be of a format that this version reads", found="another format_version, or none",
+                               remedy="Use the version of synthrec that made it.")
+        words = Words.model_validate(said)
+        words.declared.require_served()
+        where = disagreement(words)
+    except (ValueError, OverflowError):
+        raise _damaged() from None
+    if where is not None:
+        raise ReleaseError("the parts of generator.json must agree", found=f"{where} that neither schema nor plan asks for",
+                           remedy="Copy the release again from where it was made.")
+    catalogue = Catalogue.from_json(words.catalogue)
+    if tuple(catalogue.attributes.column_names) != filterable_names(words.declared):
+        raise ReleaseError("generator.json must hold the catalogue of its schema", found="other attributes of items",
+                           remedy="Copy the release again from where it was made.")
+    return words, catalogue
+
+
+def _damaged() -> ReleaseError:
+    return ReleaseError("a release must hold a whole generator", found=f"{WORDS} or {TENSORS} missing or altered",
+                        remedy="Copy the release again from where it was made.")
 
 
 def filterable(catalogue: Catalogue, schema: Schema) -> Catalogue:
     """A catalogue without titles, texts and embeddings: ids, and the public attributes that a sample's items can be chosen by."""
-    columns = {name: catalogue.attributes[name] for name, declared in schema.item_attributes.items()
-               if isinstance(declared, FILTERS) and name in catalogue.attributes.column_names}
+    columns = {name: catalogue.attributes[name] for name in filterable_names(schema)}
     return Catalogue(ids=catalogue.ids, attributes=pa.table(columns))
 
 
-def _groups(names: list[str], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:
+def _groups(names: tuple[str, ...], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:
     if not names:
         return None
     return GroupDifferences(columns=arrays["group.columns"], values={name: arrays[f"group.{place}"] for place, name in enumerate(names)})

@@ -22,13 +22,12 @@ from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
 from synthrec.model.generator import Generator
 from synthrec.model.habits import visits
+from synthrec.model.layout import HIDDEN
 from synthrec.model.measurements import measure
 from synthrec.model.watch import watch
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
-
-GENERATOR_HIDDEN = 64
 
 
 def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge, device: str,
@@ -76,4 +75,4 @@ def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
         return Generator(factor=torch.as_tensor(factor, dtype=torch.float32), scale=torch.as_tensor(frame.scale, dtype=torch.float32),
-                         conditions=conditions, hidden=GENERATOR_HIDDEN)
+                         conditions=conditions, hidden=HIDDEN)

@@ -2,7 +2,8 @@
 
 Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest that lists them.
 
-Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture.
+Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture; only files below
+the folder are read: no link is followed, and a path in the manifest is compared, never opened.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from synthrec.audit.record import Record
-from synthrec.errors import ReleaseError
+from synthrec.data.outside import read_bounded
+from synthrec.errors import ReleaseError, printable
 
 MANIFEST = "manifest.json"
 JOINING = ".joining"            # folder in share/ of what is about to join; with a manifest in it, it is complete
+LARGEST = 1 << 20
 
 
 class ManifestFile(Record):
@@ -70,6 +73,8 @@ def joining(folder: Path) -> Iterator[Path]:
 
 def settle(folder: Path) -> None:
     """Finish a joining that died after it was complete, and forget one that was not. Raises ReleaseError, also while one goes on."""
+    if (folder / JOINING).is_symlink():
+        raise _differs(JOINING, found="it is a link", remedy="Fetch the release again.")
     if (folder / JOINING).is_dir():
         with _held(folder):
             _settle(folder)
@@ -150,7 +155,10 @@ def _compare(folder: Path, *, manifest: Manifest) -> None:
 
 def _read(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(read_bounded(path, most=LARGEST))
+        if len({entry.path for entry in manifest.files}) == len(manifest.files):
+            return manifest
+        found = "a file that stands there twice"
     except OSError as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
     except ValidationError:
@@ -160,14 +168,18 @@ def _read(path: Path) -> Manifest:
 
 
 def _differs(name: str, *, found: str, remedy: str) -> ReleaseError:
-    return ReleaseError(f"{name} must be as the release's manifest says", found=found, remedy=remedy)
+    return ReleaseError(f"{printable(name)} must be as the release's manifest says", found=found, remedy=remedy)
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Regular files in a fixed order; a link is listed as what it points at only if that lies inside the folder."""
-    root = folder.resolve()
-    inside = [path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(root)]
-    return sorted(path for path in inside if path.parent != folder or path.name != MANIFEST)
+    """Regular files in a fixed order. Raises ReleaseError for a link or anything else that could lead a reader out of the folder."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise _differs(path.relative_to(folder).as_posix(), found="it is no regular file", remedy="Fetch the release again.")
+        if path.is_file() and (path.parent != folder or path.name != MANIFEST):
+            found.append(path)
+    return sorted(found)
 
 
 def _describe(path: Path, *, folder: Path) -> ManifestFile:

@@ -13,7 +13,10 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
-from synthrec.errors import ReleaseError
+from synthrec.data.outside import read_bounded
+from synthrec.errors import ReleaseError, printable
+
+LARGEST = 1 << 26
 
 
 class Mechanism(Record):
@@ -109,14 +112,14 @@ def write_record(record: Record, *, path: Path) -> Path:
 def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:
     """Read a record back; raises `ReleaseError` for a file that is missing or is no such record."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(read_bounded(path, most=LARGEST))
     except FileNotFoundError:
         found, remedy = "no such file", "Name a release folder as `synthrec run` or `synthrec fit` made it."
     except OSError as error:
         found, remedy = error.strerror or type(error).__name__, "Make the release folder readable."
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+        where = printable(".".join(str(part) for part in first["loc"])) or "the file as a whole"
         found = f"{where}: {first['type'].replace('_', ' ')}"
         remedy = "Restore the file from the release; it was altered or comes from another version."
     raise ReleaseError(f"{path.name} must hold a {kind.__name__}", found=found, remedy=remedy)
