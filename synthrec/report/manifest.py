@@ -2,8 +2,8 @@
 
 Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest that lists them.
 
-Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture; only files below
-the folder are read: no link is followed, and a path in the manifest is compared, never opened.
+Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture.
+Only files below the folder are read: no link is followed, and a path in the manifest is compared, never opened.
 """
 
 from __future__ import annotations
