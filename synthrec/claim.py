@@ -21,8 +21,9 @@ PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 LIBRARIES = ("torch", "opacus", "dp-accounting", "opendp", "duckdb", "ibis-framework", "numpy", "pyarrow")
 NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice; training: normal draws; both from the "
                 "operating system's cryptographic randomness")
-FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; training noise is float32, each the sum of "
-                  "four draws, against attacks on the last bits (Holohan and Braghin 2021)")
+FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
+                  "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
+                  "(Holohan and Braghin 2021)")
 LIMITS = (
     "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
     "It does not hide what is true of the population as a whole, or of a group that acts together.",

@@ -11,6 +11,8 @@ Not its noise: torch's generator on a CPU keeps 32 bits of any seed, so few enou
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
@@ -18,6 +20,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 
 from synthrec.model.critic import Critic
+from synthrec.privacy.mechanisms import ROUNDING
 from synthrec.privacy.noise import system_normal
 from synthrec.privacy.plan import Training
 
@@ -26,31 +29,37 @@ WEIGHT_DECAY = 1e-4
 
 
 class UserOptimizer(DPOptimizer):    # type: ignore[misc]
-    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum, and the operating system's noise."""
+    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum, and the operating system's noise.
+
+    A sum of floats can move by more than one of its parts (Casacuberta, Shoemate, Vadhan and Wagaman 2022), so it is made in double
+    precision, where ROUNDING covers what that can do. Low bits can tell what noise was added to (Mironov 2012), so the noisy sum is
+    rounded to single precision once.
+    """
 
     def clip_and_accumulate(self) -> None:
-        """Zero the non-finite, then clip and sum as Opacus does."""
-        squares = torch.stack([rows.flatten(start_dim=1).square().sum(dim=1) for rows in self.grad_samples]).sum(dim=0)
-        finite = torch.isfinite(squares)
-        for parameter in self.params:
-            rows = self._get_flat_grad_sample(parameter)
-            parameter.grad_sample = torch.where(finite.reshape(-1, *[1] * (rows.dim() - 1)), rows, torch.zeros_like(rows))
-        super().clip_and_accumulate()
+        """The sum of users' gradients, each finite or zero, of norm at most `max_grad_norm`."""
+        gradients = [self._get_flat_grad_sample(parameter).double() for parameter in self.params]
+        squares = torch.stack([rows.flatten(start_dim=1).square().sum(dim=1) for rows in gradients]).sum(dim=0)
+        factor = (self.max_grad_norm / squares.sqrt()).clamp(max=1.0) * ROUNDING
+        factor = torch.where(torch.isfinite(squares), factor, torch.zeros_like(squares))
+        for parameter, rows in zip(self.params, gradients, strict=True):
+            parameter.summed_grad = torch.einsum("i,i...", factor, torch.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0))
 
     def add_noise(self) -> None:
         """The clipped sum with noise of `noise_multiplier` clip norms on each coordinate, drawn anew."""
         for parameter in self.params:
-            noise = torch.as_tensor(system_normal(parameter.numel()) * (self.noise_multiplier * self.max_grad_norm), dtype=parameter.dtype)
-            parameter.grad = parameter.summed_grad + noise.reshape(parameter.shape).to(parameter.device)
+            noise = torch.as_tensor(system_normal(parameter.numel()) * (self.noise_multiplier * self.max_grad_norm), dtype=torch.float64)
+            noisy = parameter.summed_grad + noise.reshape(parameter.shape).to(parameter.device)
+            parameter.grad = noisy.float().to(parameter.dtype)
 
 
 class PrivateCritic:
     """A critic, its private optimizer and nothing that remembers a user."""
 
     def __init__(self, critic: Critic, *, training: Training, device: torch.device) -> None:
+        critic = critic.double()        # in float32 the last bits of a user's gradient depend on who else is in the batch
         self._plain = critic.to(device)
-        self._hooked = GradSampleModule(shaped_like(critic).to(device), loss_reduction="sum")
-        self._hooked._module.load_state_dict(self._plain.state_dict())
+        self._hooked = GradSampleModule(copy.deepcopy(self._plain), loss_reduction="sum")
         inner = torch.optim.Adam(self._hooked.parameters(), lr=training.critic_rate, betas=(0.5, 0.9), weight_decay=WEIGHT_DECAY)
         self._optimizer = UserOptimizer(
             inner, noise_multiplier=training.noise_multiplier, max_grad_norm=training.clip_norm,
@@ -63,7 +72,7 @@ class PrivateCritic:
             real [any number, also 0, inputs]; fake [fakes_per_step, inputs].
         """
         self._optimizer.zero_grad()
-        softplus(-self._hooked(real.detach().requires_grad_())).sum().backward()    # backward hooks want an input with a gradient
+        softplus(-self._hooked(real.detach().double().requires_grad_())).sum().backward()    # backward hooks want an input with a gradient
         self._optimizer.pre_step()
         for parameter, gradient in zip(self._hooked.parameters(), self._fake_gradients(fake), strict=True):
             parameter.grad += gradient
@@ -72,20 +81,13 @@ class PrivateCritic:
     def score(self, users: torch.Tensor) -> torch.Tensor:
         """Scores with a gradient to `users`, but none to the critic."""
         weights = {name: parameter.detach() for name, parameter in self._hooked._module.named_parameters()}
-        scores: torch.Tensor = functional_call(self._plain, weights, (users,))
+        scores: torch.Tensor = functional_call(self._plain, weights, (users.double(),))
         return scores
 
     def _fake_gradients(self, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
         weights = {name: parameter.detach().requires_grad_() for name, parameter in self._hooked._module.named_parameters()}
-        fake = fake.detach().requires_grad_()
+        fake = fake.detach().double().requires_grad_()
         scores = functional_call(self._plain, weights, (fake,))
         slopes, = torch.autograd.grad(scores.sum(), fake, create_graph=True)
         loss = softplus(scores).mean() + GRADIENT_PENALTY * slopes.square().sum(dim=1).mean()
         return torch.autograd.grad(loss, tuple(weights.values()), allow_unused=False)
-
-
-def shaped_like(critic: Critic) -> Critic:
-    """A critic of the same shape, without hooks."""
-    first, second = critic.body[0], critic.body[2]
-    assert isinstance(first, torch.nn.Linear) and isinstance(second, torch.nn.Linear)
-    return Critic(inputs=first.in_features, hidden=first.out_features)

@@ -88,6 +88,37 @@ def test_clipping_to_another_norm_or_letting_nan_through_is_caught(saboteur: obj
     assert most_moved(scale=10.0) > 1.05
 
 
+def most_moved_among_many() -> float:
+    """The move of the clipped sum of 1,200 nearly equal users, in clip norms, when one of them leaves: adding floats rounds most here."""
+    batch = users(1).repeat(1200, 1) + 0.01 * users(1200, seed=3)
+
+    def total(rows: torch.Tensor) -> torch.Tensor:
+        critic = Step(scale=3.0).critic
+        critic._optimizer.zero_grad()
+        torch.nn.functional.softplus(-critic._hooked(rows.double().requires_grad_())).sum().backward()
+        critic._optimizer.clip_and_accumulate()
+        return torch.cat([parameter.summed_grad.double().flatten() for parameter in critic._optimizer.params])
+
+    whole = total(batch.clone())
+    return max(float((whole - total(torch.cat([batch[:gone], batch[gone + 1:]]))).norm()) / CLIP for gone in (0, 1, 600, 1199))
+
+
+def test_rounding_lets_no_user_of_a_large_batch_count_more_than_the_clip_norm() -> None:
+    assert 0.99 < most_moved_among_many() <= 1.0
+
+
+def in_single_precision(self: UserOptimizer) -> None:
+    rows = [parameter.grad_sample.float() for parameter in self.params]
+    norms = torch.stack([each.flatten(start_dim=1).square().sum(dim=1) for each in rows]).sum(dim=0).sqrt()
+    for parameter, each in zip(self.params, rows, strict=True):
+        parameter.summed_grad = torch.einsum("i,i...", (CLIP / norms).clamp(max=1.0), each).double()
+
+
+def test_adding_up_in_single_precision_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UserOptimizer, "clip_and_accumulate", in_single_precision)
+    assert most_moved_among_many() > 1.0
+
+
 def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> None:
     step, batch = Step(), odd_batch()
     sound = torch.cat([batch[:6], batch[9:]])
