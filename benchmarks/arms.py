@@ -4,6 +4,7 @@
 - marginals, moments: the generator's own simpler models (`plan_release(model=...)`);
 - synthrec: the product, as `synthrec fit` trains it;
 - game-off: synthrec without what it learns by playing (neither pairs of items nor the game), its budget given to the other measurements;
+- pairs-only: synthrec without the critic that is trained by DP-SGD; its budget goes to the measurements and to pairs;
 - critic-without-data: synthrec whose critics meet nobody. Pairs and every step of the game get the noise that they would have got, and
   an empty log; everything else is as planned and sees the log. What this arm gains, noise and prior gave.
 
@@ -40,7 +41,7 @@ from synthrec.privacy.mechanisms import noisy_sum
 from synthrec.privacy.plan import Model, Plan, solve_plan
 from synthrec.progress import Progress
 
-ARMS = ("bias-only", "marginals", "moments", "synthrec", "game-off", "critic-without-data")
+ARMS = ("bias-only", "marginals", "moments", "synthrec", "game-off", "pairs-only", "critic-without-data")
 PLAYED = ("pairs",)             # measurements that are a critic's step by another name: no part of "game off"
 SAMPLING_SEED = 1_000           # apart from the seed of training
 
@@ -90,6 +91,9 @@ def plan_arm(name: str, *, schema: Schema, epsilon: float, delta: float) -> Plan
         kept = [measure for measure in asked if measure.name in ("ratings", "items")]
     elif name == "game-off":
         kept = [measure for measure in asked if measure.name not in PLAYED]
+    elif name == "pairs-only":
+        planned = plan_release(schema, epsilon=epsilon, delta=delta, model="gan")
+        kept = [measure for measure in asked if planned.has(measure.name)]
     else:
         raise ValueError(f"arm must be one of {', '.join(ARMS)}, found {name}")
     return solve_plan(model="gan", epsilon=epsilon, delta=delta, population=schema.source.population,

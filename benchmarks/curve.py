@@ -19,7 +19,7 @@ from benchmarks.__main__ import plan_cells, report, run_pending
 from benchmarks.logs import SIMULATED, data_folder
 
 USERS, COST_USERS, COST_ITEMS = (1_000, 3_000, 10_000, 50_000, 200_000), 10_000, (800, 1_600, 3_200, 6_400)
-ARMS = ("moments", "synthrec", "game-off", "critic-without-data")
+ARMS = ("moments", "synthrec", "game-off", "pairs-only", "critic-without-data")
 EPSILON = 8.0
 
 

@@ -14,7 +14,7 @@ README, ABLATION = HERE.parent / "README.md", HERE / "ablation.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 EPSILONS = (8.0, 3.0, 1.0, float("inf"))
 LABELS = {"bias-only": "DP bias-only (no log)", "marginals": "DP marginals", "moments": "DP moments", "synthrec": "**synthrec**",
-          "game-off": "game off", "critic-without-data": "critic without data"}
+          "game-off": "game off", "pairs-only": "pairs, no network critic", "critic-without-data": "critic without data"}
 NAMES = {"ml-100k": "ML-100K", "ml-1m": "ML-1M", "onlineretail": "Online Retail"}
 LOGS = {"ml-1m": ("gap_closed", "ranking_gap_closed"), "ml-100k": ("gap_closed", "ranking_gap_closed"),
         "onlineretail": ("ranking_gap_closed",)}        # and which figures they have
