@@ -22,6 +22,7 @@ from synthrec.cli.plan import plan
 from synthrec.cli.report import report
 from synthrec.cli.run import run
 from synthrec.cli.sample import sample
+from synthrec.cli.verify import verify
 
 
 class Commands(click.Group):
@@ -53,5 +54,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, ledger):
+for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, ledger, verify):
     cli.add_command(_command)

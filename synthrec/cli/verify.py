@@ -1,0 +1,53 @@
+"""`synthrec verify`: check that synthrec does what it claims, instead of believing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from synthrec.cli.options import quiet_option
+
+
+@click.command(short_help="Check the mechanism on a simulated log: noise, clipping, sampling, accounting.")
+@click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
+@click.option("--mechanism", is_flag=True, help="Run the conformance suite on the installed code, on a log that nobody is in.")
+@click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="With --mechanism: check the plan of this configuration.")
+@click.option("--epsilon", type=float, help="With --mechanism, of the plan.  [default: 8, or the configuration's cap if that is less]")
+@click.option("--delta", type=float, help="With --mechanism, of the plan.  [default: a tenth of 1 / population]")
+@click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="With --mechanism: also write the record of all checks there.")
+@quiet_option
+def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: float | None, delta: float | None, out: Path | None,
+           quiet: bool) -> None:
+    """Check that the installed code does what a ledger says of it, in about a minute. Opens no log and spends nothing.
+
+    \b
+    synthrec verify --mechanism                 the simulated log and its own plan
+    synthrec verify --mechanism --config TOML   the plan of a configuration
+    synthrec verify --mechanism RELEASE         the plan of a release
+
+    With every answer frozen, a log and that log without some user must release the same bytes; one user moves no sum by more than its
+    declared norm; noise has the planned scale and is new each time; everybody takes part by independent coins; planted users cannot be told
+    beyond the claim; three accountants agree. Exit code 1 if a check fails.
+    """
+    if not mechanism:
+        raise click.UsageError("say what to check: --mechanism")
+    if release is not None and (config is not None or epsilon is not None or delta is not None):
+        raise click.UsageError("a release has its own plan: leave out --config, --epsilon and --delta")
+    _mechanism(release=release, config=config, epsilon=epsilon, delta=delta, out=out, quiet=quiet)
+
+
+def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | None, delta: float | None, out: Path | None,
+               quiet: bool) -> None:
+    from synthrec import pipeline
+    from synthrec.cli.outcome import echo_conformance
+    from synthrec.cli.progress import progress_for
+    from synthrec.data.schema import Schema
+    from synthrec.report.record import write_record
+
+    schema = None if config is None else Schema.load(config)
+    record = pipeline.verify_mechanism(release=release, schema=schema, epsilon=epsilon, delta=delta, progress=progress_for(quiet=quiet))
+    echo_conformance(record)
+    if out is not None:
+        write_record(record, path=out)
+    click.get_current_context().exit(0 if record.passed else 1)
