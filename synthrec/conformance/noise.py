@@ -82,7 +82,8 @@ def noise_of_processes(*, prelude: str = "") -> list[Check]:
     """Two processes that start alike draw other noise and other coins: no seed is built in. `prelude` runs first in each."""
     one, two = (_drawn_elsewhere(prelude) for _ in range(2))
     return [judged("noise", f"{name} of another process", statistic=abs(correlation(one[name], two[name])),
-                   high=largest_correlation(len(one[name])), asked="correlation with what a second process draws that starts alike") for name in one]
+                   high=largest_correlation(len(one[name])), asked="correlation with what a second process draws that starts alike")
+            for name in one]
 
 
 def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
