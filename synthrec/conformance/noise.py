@@ -21,6 +21,7 @@ from synthrec.conformance.record import Check, judged
 from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.watched import Watched
+from synthrec.data.eventlog import EventLog
 from synthrec.model import measurements
 from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
 from synthrec.privacy.plan import Training
@@ -35,7 +36,7 @@ print(json.dumps({"noise of training": list(noise.system_normal(500)), "coins": 
 """
 
 
-def noise_of_sums(subject: Subject) -> list[Check]:
+def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
     """Each planned sum, asked again and again through `measure` itself, less what it would be without noise."""
     checks: list[Check] = []
     honest = measurements.noisy_sum
@@ -50,7 +51,6 @@ def noise_of_sums(subject: Subject) -> list[Check]:
         checks.extend(_of_sum(draws, plan=plan))
         return again[0]
 
-    log = subject.read(subject.events)
     with patch.object(measurements, "noisy_sum", repeated):
         measurements.measure(log, catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan, ledger=Free(),     # type: ignore[arg-type]
                              charge=CHARGE, progress=Progress())

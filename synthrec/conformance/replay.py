@@ -6,7 +6,7 @@ then still differs (vocabulary, encoders, denominators, schedule, file names, le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,24 +49,28 @@ class Heard(Progress):
         self.lines.append(line)
 
 
-def replay(subject: Subject) -> list[Check]:
+def replay(subject: Subject, *, kinds: Iterable[str] | None = None) -> list[Check]:
     """One check per kind of neighbour: how many released things differ (none may), and whether others keep their roles."""
     replies = Replies()
-    whole, roles = released(subject, subject.events, replies=replies), _roles(subject, subject.events)
+    whole, roles = released(subject, subject.read(subject.events), replies=replies), _roles(subject, subject.events)
     checks = []
-    for kind in subject.awkward:
+    for kind in subject.awkward if kinds is None else kinds:
         rest = subject.without(kind)
-        other = released(subject, rest, replies=replies)
-        differing = sorted(name for name in whole.keys() | other.keys() if whole.get(name) != other.get(name))
+        differing = differences(whole, released(subject, subject.read(rest), replies=replies))
         differing += ["roles of others"] if any(roles.get(person, role) != role for person, role in _roles(subject, rest).items()) else []
         checks.append(judged("replay", f"without {kind}", statistic=len(differing), low=0, high=0,
                              asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}"))
     return checks
 
 
-def released(subject: Subject, events: pd.DataFrame, *, replies: Replies) -> Released:
-    """Every byte, name, constant and line that a training on these events would let out, all answers frozen."""
-    log, heard, constants = subject.read(events), Heard(), list[Any]()
+def differences(one: Released, other: Released) -> list[str]:
+    """Names of what is not the same in both."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
+    """Every byte, name, constant and line that a training on this log would let out, all answers frozen."""
+    heard, constants = Heard(), list[Any]()
     with TemporaryDirectory(prefix="synthrec-") as scratch, frozen(constants), answered(replies):
         folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"
         folder.mkdir()

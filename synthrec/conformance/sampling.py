@@ -27,10 +27,10 @@ def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]
     users = users_for(training)
     drawn = as_table(list(game.poisson_batches(users, sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())),
                      users=users, steps=training.steps)
-    checks = _coins(drawn, rate=training.sampling_rate, whose="sampler")
+    checks = coins(drawn, rate=training.sampling_rate, whose="sampler")
     everybody = crowd.users + int(crowd.included.sum())
     taken = as_table(crowd.batches, users=everybody, steps=training.steps)
-    checks += _coins(taken, rate=training.sampling_rate, whose="training", whole=False)
+    checks += coins(taken, rate=training.sampling_rate, whose="training", whole=False)
     given = sum(seen != len(batch) for found in (crowd, few) for seen, batch in zip(found.seen, found.batches, strict=False))
     checks.append(judged("sampling", "steps see the batch", statistic=given, low=0, high=0,
                          asked="steps that were given another number of users than were drawn"))
@@ -53,7 +53,12 @@ def as_table(batches: list[np.ndarray], *, users: int, steps: int) -> np.ndarray
     return drawn
 
 
-def _coins(drawn: np.ndarray, *, rate: float, whose: str, whole: bool = True) -> list[Check]:
+def coins(drawn: np.ndarray, *, rate: float, whose: str, whole: bool = True) -> list[Check]:
+    """Number and spread of inclusions; with `whole` also whether a coin depends on the last one or on another user's.
+
+    Shapes:
+        drawn bool[steps, users].
+    """
     steps, users = drawn.shape
     total = drawn.size
     checks = [_count(f"{whose}: rate", int(drawn.sum()), trials=total, chance=rate, asked="inclusions over the planned number")]

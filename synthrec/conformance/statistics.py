@@ -60,8 +60,8 @@ def correlation(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def largest_correlation(draws: int, *, pairs: int = 1) -> float:
-    """How far the largest of so many correlations of independent series goes, but for FALSE_ALARM."""
-    return float(stats.norm.isf(FALSE_ALARM / 2 / pairs) / math.sqrt(draws))
+    """How far the largest of so many correlations of independent series goes, but for FALSE_ALARM; never as far as 1."""
+    return min(1 - 1e-9, float(stats.norm.isf(FALSE_ALARM / 2 / pairs) / math.sqrt(draws)))
 
 
 def is_fresh(draw: Callable[[], np.ndarray]) -> bool:

@@ -28,7 +28,7 @@ def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
     with one_thread(), progress.stage("check the mechanism", total=6) as advance:
         checks += sensitivity(subject)
         advance(1, note="sensitivity")
-        checks += noise_of_sums(subject) + noise_of_processes()
+        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes()
         advance(1, note="noise")
         checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=0.0,
                                                                          asked_for=plan.epsilon)
