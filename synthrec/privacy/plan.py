@@ -53,9 +53,9 @@ class Training(Game):
 
     noise_multiplier: float
 
-    def blocks(self) -> tuple[int, ...]:
-        """How many steps each ledger entry pays for."""
-        whole, rest = divmod(self.steps, BLOCK)
+    def blocks(self, *, after: int = 0) -> tuple[int, ...]:
+        """How many steps each ledger entry pays for, when `after` steps are charged already."""
+        whole, rest = divmod(self.steps - after, BLOCK)
         return (BLOCK,) * whole + ((rest,) if rest else ())
 
     def event(self, steps: int) -> Event:
