@@ -230,6 +230,16 @@ def test_an_event_that_would_exhaust_an_accountant_is_refused_before_it(made: Pa
     assert [check.found for check in checks if check.name == "epsilon"] == ["entries that no accountant of this version computes"]
 
 
+def test_an_excerpt_that_is_no_text_is_refused_by_whoever_loads_the_release(made: Path, tmp_path: Path) -> None:
+    import shutil
+
+    share = Path(shutil.copytree(made / "release/share", tmp_path / "share"))
+    (share / "ledger.jsonl").write_bytes(b"\xff\xfe")
+    write_manifest(share)
+    with pytest.raises(SynthrecError, match="excerpt of the ledger"):
+        Synthesizer.load(share)
+
+
 def test_a_release_of_a_hostile_shape_still_loads_where_it_is_whole(made: Path) -> None:
     assert Synthesizer.load(made / "release").sample(users=3, seed=1).events["user_id"].nunique() == 3
     assert np.isfinite(Artifact.load(made / "release/share").estimates.activity).all()

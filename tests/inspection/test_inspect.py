@@ -264,3 +264,31 @@ def test_purge_removes_private_and_nothing_else_and_refuses_what_is_no_release(r
     assert call("purge", release, "--yes")[0] == 2
     (tmp_path / "other" / "private").mkdir(parents=True)
     assert call("purge", tmp_path / "other", "--yes")[0] == 2 and (tmp_path / "other" / "private").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["text", "integer"])
+def test_a_release_of_typed_events_passes(tmp_path: Path, kind: str) -> None:
+    from tests.data.typed import CONFIG, shop, write_items
+
+    write_items(tmp_path)
+    shop(users=150).to_csv(tmp_path / "log.csv", index=False)
+    text = CONFIG.replace('{ role = "user" }', f'{{ role = "user", type = "{kind}" }}').replace('format = "text"', f'format = "{kind}"')
+    (tmp_path / "synthrec.toml").write_text(text, encoding="utf-8")
+    words = ["run", tmp_path / "log.csv", "--config", tmp_path / "synthrec.toml", "--epsilon", "8", "--delta", "1e-4", "--out",
+             tmp_path / "release", "--model", "marginals", "--device", "cpu", "--quiet"]
+    assert call(*words)[0] in (0, 1, 3)
+    code, said = call("inspect", tmp_path / "release", "--brief")
+    assert code == 0, said
+
+
+def test_a_release_with_a_game_and_pairs_passes_and_they_are_named_as_paying(tmp_path: Path) -> None:
+    simulate(users=300, items=40, seed=5).write(tmp_path, events_per_user=20)
+    config = tmp_path / "synthrec.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("population = 300", "population = 9000"), encoding="utf-8")
+    words = ["fit", tmp_path / "events.csv", "--config", config, "--epsilon", "20", "--delta", "1e-5", "--out", tmp_path / "release",
+             "--device", "cpu", "--quiet"]
+    code, said = call(*words)
+    assert code == 0, said
+    code, said = call("inspect", tmp_path / "release")
+    assert code == 0 and "paid by game" in said and "pairs" in said, said
+    assert call("verify", tmp_path / "release")[0] == 0
