@@ -23,7 +23,7 @@ from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
-LARGEST_ORIGIN = 1 << 16
+LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,14 @@ class Folder:
         settle(self.share)
         verify_manifest(self.share)
         return self
+
+    def excerpt(self) -> tuple[str, ...]:
+        """The lines of ledger.jsonl. Raises ReleaseError."""
+        try:
+            return tuple(read_bounded(self.share / "ledger.jsonl", most=LARGEST_EXCERPT).decode("utf-8").splitlines())
+        except (OSError, UnicodeDecodeError):
+            raise ReleaseError("a release must hold its excerpt of the ledger", found="no ledger.jsonl, or one that is no text",
+                               remedy="Copy the release again from where it was made.") from None
 
     def write_origin(self, origin: Origin) -> None:
         """Keep for the audit where the configuration was."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from synthrec.audit.record import AuditRecord
 from synthrec.baselines import baseline_logs
+from synthrec.claim import said_in_tables
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.schema import Schema
@@ -196,8 +197,7 @@ def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path |
     from synthrec.data.sink import write_log
 
     record = synthesizer.record
-    said = {"synthetic": "true", "release_id": record.release_id, "source": record.source_name,
-            "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
+    said = said_in_tables(record)
     if scope.said:
         said["conditions"] = "; ".join(scope.said)
     with progress.stage("sample", total=users) as advance:

@@ -194,7 +194,7 @@ class Synthesizer:
         artifact = Artifact.load(folder.share)
         loaded = cls(artifact.schema, artifact.plan)
         loaded._artifact, loaded._record = artifact, folder.record()
-        loaded._entries = tuple((folder.share / "ledger.jsonl").read_text(encoding="utf-8").splitlines())
+        loaded._entries = folder.excerpt()
         return loaded
 
     @property
