@@ -37,7 +37,7 @@ from synthrec.data.schema import Schema
 from synthrec.errors import SynthrecError
 from synthrec.model import calibration, recipe
 from tests.data.typed import CONFIG, START, shop, write_items
-from tests.model.small import quick
+from tests.model.small import quick, solve_once
 
 WORD, NUMBER = "zqxmark", 770177017701        # NUMBER is outside every declared range and window
 TEXT = CONFIG
@@ -79,12 +79,18 @@ def people(log: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"user_id": accounts, "gender": gender, "age": age, "diary": f"{WORD}-diary"})
 
 
+@functools.cache
+def tables() -> tuple[str, str]:
+    """The log and the user table as CSV."""
+    log = poisoned()
+    return log.to_csv(index=False), people(log).to_csv(index=False)
+
+
 def put(folder: Path) -> Path:
     """Log, tables and configuration, a list of opt-outs among them."""
     write_items(folder)
-    log = poisoned()
-    log.to_csv(folder / "log.csv", index=False)
-    people(log).to_csv(folder / "users.csv", index=False)
+    for name, text in zip(("log.csv", "users.csv"), tables(), strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
     (folder / "synthrec.toml").write_text(TEXT, encoding="utf-8")
     (folder / "out.txt").write_text("".join(f"{WORD}-account-{number}\n" for number in range(1, 9)) + f"{WORD}-nobody\n")
     return folder
@@ -179,6 +185,11 @@ def clean(heard: Heard, folder: Path) -> None:
     assert not marks_in(heard.text), marks_in(heard.text)
     assert not marked_files(folder), marked_files(folder)
     assert not [path for path in (folder / "tmp").rglob("*") if path.is_file()]
+
+
+@pytest.fixture(autouse=True)
+def solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve_once(monkeypatch)
 
 
 @pytest.fixture
