@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
+from typing import Any
 
 from synthrec import __version__
 from synthrec.audit.record import AttackBound
@@ -18,6 +19,7 @@ from synthrec.privacy.plan import Plan
 from synthrec.report.record import InternalRuns, Mechanism, ReleaseRecord
 
 PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+NEIGHBOURS = "add or remove one user"
 LIBRARIES = ("torch", "opacus", "dp-accounting", "opendp", "duckdb", "ibis-framework", "numpy", "pyarrow")
 NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice; training: normal draws; both from the "
                 "operating system's cryptographic randomness")
@@ -41,20 +43,34 @@ def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: st
     accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
     whole = Accountant(events_of(counted), extra_delta=extra_delta_of(counted))
     return ReleaseRecord(
+        **public_part(schema=schema, plan=plan, game=game),
         release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
-        source_name=schema.source.name, source_public=schema.source.public, population=plan.population, unit=schema.privacy.unit,
-        neighbouring_relation="add or remove one user", events_per_user=plan.events_per_user, audit_share=audit_share,
-        public_declarations=public_declarations(schema), model=plan.model, game=game,
-        training=_training(plan), budget_share=plan.budget_share,
-        mechanisms=_mechanisms(plan), epsilon=accountant.epsilon(plan.delta), delta=plan.delta,
+        audit_share=audit_share, epsilon=accountant.epsilon(plan.delta),
         epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
-        accountant=ACCOUNTANT, cross_check_accountant=CROSS_CHECK, profile=accountant.profile(PROFILE_DELTAS),
+        profile=accountant.profile(PROFILE_DELTAS),
         bound=AttackBound.model_validate(whole.bound().model_dump()), ledger_total=whole.epsilon(plan.delta),
         releases_before=len({entry.release_id for entry in counted} - {release_id}), internal=_internal(internal, delta=plan.delta),
-        trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}), epsilon_cap=schema.source.epsilon_cap,
-        try_number=len({entry.release_id for entry in counted}), noise_source=NOISE_SOURCE, floating_point=FLOATING_POINT,
-        not_private=not plan.is_private, synthetic_users=synthetic_users, seed_of_sampling=seed, limits=LIMITS, commands=commands,
+        trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}),
+        try_number=len({entry.release_id for entry in counted}), synthetic_users=synthetic_users, seed_of_sampling=seed, commands=commands,
         versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}})
+
+
+def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, Any]:
+    """What a record says that follows from declaration and plan alone: whoever has those can check it word for word."""
+    return {
+        "source_name": schema.source.name, "source_public": schema.source.public, "population": plan.population,
+        "unit": schema.privacy.unit, "neighbouring_relation": NEIGHBOURS, "events_per_user": plan.events_per_user,
+        "public_declarations": public_declarations(schema), "model": plan.model, "game": game, "training": _training(plan),
+        "budget_share": plan.budget_share, "mechanisms": _mechanisms(plan), "delta": plan.delta, "accountant": ACCOUNTANT,
+        "cross_check_accountant": CROSS_CHECK, "epsilon_cap": schema.source.epsilon_cap, "noise_source": NOISE_SOURCE,
+        "floating_point": FLOATING_POINT, "not_private": not plan.is_private, "limits": LIMITS,
+    }
+
+
+def said_in_tables(record: ReleaseRecord) -> dict[str, str]:
+    """What every synthetic table says of itself."""
+    return {"format_version": "1", "synthetic": "true", "release_id": record.release_id, "source": record.source_name,
+            "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
 
 
 def with_internal_runs(record: ReleaseRecord, ledger: Ledger) -> ReleaseRecord:

@@ -6,21 +6,24 @@ by its owner only; whoever opens a release has checked every shared file against
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from synthrec.data.outside import plain_json, read_bounded
 from synthrec.errors import DataError, ReleaseError
+from synthrec.model.checkpoint import is_resumable
 from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
-LARGEST_ORIGIN = 1 << 16
+LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ class Folder:
         return self.private / "excluded.txt"
 
     @property
+    def checkpoint(self) -> Path:
+        """What a training that died is continued from; gone when the release is whole."""
+        return self.private / "checkpoint"
+
+    @property
+    def is_resumable(self) -> bool:
+        """Is there a training that got as far as its game?"""
+        return is_resumable(self.checkpoint)
+
+    @property
     def spill(self) -> Path:
         """Where reading may put temporary files."""
         return self.private / "spill"
@@ -108,6 +121,14 @@ class Folder:
         settle(self.share)
         verify_manifest(self.share)
         return self
+
+    def excerpt(self) -> tuple[str, ...]:
+        """The lines of ledger.jsonl. Raises ReleaseError."""
+        try:
+            return tuple(read_bounded(self.share / "ledger.jsonl", most=LARGEST_EXCERPT).decode("utf-8").splitlines())
+        except (OSError, UnicodeDecodeError):
+            raise ReleaseError("a release must hold its excerpt of the ledger", found="no ledger.jsonl, or one that is no text",
+                               remedy="Copy the release again from where it was made.") from None
 
     def write_origin(self, origin: Origin) -> None:
         """Keep for the audit where the configuration was."""
@@ -135,23 +156,83 @@ def open_folder(path: Path | str) -> Folder:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Folder]:
-    """A release in the making; it gets its name when all went well, and vanishes otherwise. Raises ReleaseError."""
+    """A release in the making; it gets its name when all went well. Otherwise it vanishes, unless its training can be continued.
+
+    Raises: ReleaseError if something stands there.
+    """
     require_absent(out)
-    making = Folder(out.with_name(f".{out.name}.partial-{os.getpid()}"))
+    making = Folder(_free_name(out))
     missing = [parent for parent in out.parents if not parent.exists()]
     try:
         with _disk_errors():
             making.path.mkdir(parents=True)
-            making.private.mkdir(mode=0o700)
-            making.share.mkdir()
-            yield making
-            require_absent(out)
-            making.path.rename(out)
+            with _held(making.path):
+                making.private.mkdir(mode=0o700)
+                making.share.mkdir()
+                yield making
+                _publish(making, out=out)
     finally:
-        shutil.rmtree(making.path, ignore_errors=True)
+        if not making.is_resumable:
+            shutil.rmtree(making.path, ignore_errors=True)
         for parent in () if out.exists() else missing:      # what only a release that did not come to be had needed
             with suppress(OSError):
                 parent.rmdir()
+
+
+@contextmanager
+def resumed_folder(out: Path) -> Iterator[Folder]:
+    """The release in the making that a run which died has left. Raises ReleaseError if there is none, or more than one."""
+    require_absent(out)
+    left = [folder for folder in left_folders(out) if folder.checkpoint.is_dir()]
+    if len(left) != 1:
+        raise ReleaseError("one training that died must be there to be continued",
+                           found=", ".join(each.path.name for each in left) or "none",
+                           remedy="Remove all but one." if left else "Start a new one, without --resume.")
+    with _disk_errors(), _held(left[0].path):
+        shutil.rmtree(left[0].share, ignore_errors=True)       # what was written there is written anew
+        left[0].share.mkdir()
+        yield left[0]
+        _publish(left[0], out=out)
+
+
+def left_folders(out: Path) -> tuple[Folder, ...]:
+    """Releases in the making by this name that no living process holds."""
+    if not out.parent.is_dir():
+        return ()
+    found = [place for place in sorted(out.parent.iterdir()) if place.name.startswith(f".{out.name}.partial-") and place.is_dir()]
+    return tuple(Folder(place) for place in found if not _is_held(place))
+
+
+def _publish(making: Folder, *, out: Path) -> None:
+    require_absent(out)
+    making.path.rename(out)
+    shutil.rmtree(Folder(out).checkpoint, ignore_errors=True)      # afterwards, so that a crash in between loses nothing
+
+
+def _free_name(out: Path) -> Path:
+    """One that no run has which died under the same process id."""
+    first = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    names = (first if again == 0 else first.with_name(f"{first.name}-{again}") for again in count())
+    return next(name for name in names if not name.exists())
+
+
+@contextmanager
+def _held(place: Path) -> Iterator[None]:
+    """Whoever makes a release holds its folder: the system lets go of it when the process is gone, however it went."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_held(place: Path) -> bool:
+    try:
+        with _held(place):
+            return False
+    except OSError:
+        return True
 
 
 def require_absent(out: Path) -> None:

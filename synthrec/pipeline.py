@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ import numpy as np
 
 from synthrec.audit.record import AuditRecord
 from synthrec.baselines import baseline_logs
+from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
@@ -23,7 +27,16 @@ from synthrec.data.schema import Schema
 from synthrec.data.sink import require_free
 from synthrec.errors import ReleaseError
 from synthrec.evidence import collect, weigh
-from synthrec.folder import Folder, Origin, new_folder, open_folder, require_absent, write_page
+from synthrec.folder import (
+    Folder,
+    Origin,
+    left_folders,
+    new_folder,
+    open_folder,
+    require_absent,
+    resumed_folder,
+    write_page,
+)
 from synthrec.forecast import require_feasible
 from synthrec.model.artifact import described_by
 from synthrec.model.recipe import plan_release
@@ -53,18 +66,24 @@ def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
 def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
         exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
     """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The only step that spends the budget."""
-    require_absent(out)
-    plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
-    require_feasible(plan)
-    synthesizer = Synthesizer(schema, plan)
-    with new_folder(out) as folder:
+    synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
+    for left in left_folders(out):
+        progress.say(how_to_continue(left))
+    kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
+    with _said_if_left(out, progress=progress), new_folder(out) as folder:
         synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, keep=folder, progress=progress)
-        _keep_for_audit(folder, schema=schema, audit_share=audit_share, exclude_users=exclude_users)
-        if synthetic_users:
-            _write_synthetic_log(folder, synthesizer=synthesizer, users=synthetic_users, progress=progress)
-        command = f"synthrec {'run' if synthetic_users else 'fit'} LOG --config TOML --epsilon {epsilon:g} --delta {delta:g} --out RELEASE"
-        synthesizer.save_into(folder, record=synthesizer.record.model_copy(update={
-            "synthetic_users": synthetic_users, "commands": (f"{command} --audit-share {audit_share:g} --model {model}",)}))
+        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
+    return out
+
+
+def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
+           exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
+    """Continue a `fit` that died: at the first step not charged, so that the release costs what it would have cost."""
+    synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
+    kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
+    with _said_if_left(out, progress=progress), resumed_folder(out) as folder:
+        synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, progress=progress)
+        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
 
 
@@ -142,6 +161,53 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
         else:
             subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
         return conform(subject, progress=progress)
+@dataclass(frozen=True)
+class _Kept:
+    """What was asked for, beside the plan."""
+
+    audit_share: float
+    exclude_users: Path | None
+    synthetic_users: int
+
+
+def _planned(schema: Schema, *, epsilon: float, delta: float, out: Path, model: Model) -> Synthesizer:
+    require_absent(out)
+    plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
+    require_feasible(plan)
+    return Synthesizer(schema, plan)
+
+
+def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress: Progress) -> None:
+    """All that a release holds besides what training keeps."""
+    _keep_for_audit(folder, schema=synthesizer.schema, audit_share=kept.audit_share, exclude_users=kept.exclude_users)
+    users, plan = kept.synthetic_users, synthesizer.plan
+    if users:
+        _write_synthetic_log(folder, synthesizer=synthesizer, users=users, progress=progress)
+    command = f"synthrec {'run' if users else 'fit'} LOG --config TOML --epsilon {plan.epsilon:g} --delta {plan.delta:g} --out RELEASE"
+    synthesizer.save_into(folder, record=synthesizer.record.model_copy(update={
+        "synthetic_users": users, "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",)}))
+
+
+@contextmanager
+def _said_if_left(out: Path, *, progress: Progress) -> Iterator[None]:
+    """Tell the operator of what an interrupted run leaves."""
+    before = {folder.path for folder in left_folders(out)}
+    try:
+        yield
+    except BaseException:
+        for folder in left_folders(out):
+            if folder.path not in before:
+                progress.say(how_to_continue(folder))
+        raise
+
+
+def how_to_continue(left: Folder) -> str:
+    """What to do about a release in the making that no process makes."""
+    name = left.path.name
+    if left.checkpoint.is_dir():
+        return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command with "
+                f"`synthrec fit ... --resume`, or remove that folder: it holds private data.")
+    return f"{name} is left of a run that died before it trained. Remove that folder: it holds private data."
 
 
 def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:
@@ -161,8 +227,7 @@ def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path |
     from synthrec.data.sink import write_log
 
     record = synthesizer.record
-    said = {"synthetic": "true", "release_id": record.release_id, "source": record.source_name,
-            "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
+    said = said_in_tables(record)
     if scope.said:
         said["conditions"] = "; ".join(scope.said)
     with progress.stage("sample", total=users) as advance:

@@ -6,6 +6,7 @@ records, never a row of the log.
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 import shutil
@@ -31,11 +32,13 @@ from synthrec.data.source import read_log
 from synthrec.errors import PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
+from synthrec.model.checkpoint import Checkpoint, digest, same_words
 from synthrec.model.generation import generate
 from synthrec.model.recipe import measures
 from synthrec.model.train import train
 from synthrec.privacy.budget import require_budget
-from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.event import Event
+from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
@@ -77,11 +80,7 @@ class Synthesizer:
 
         Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail.
         """
-        self.schema.require_served()
-        self.schema.require_declared()
-        self._require_own_plan()
-        device = chosen_device(device)
-        catalogue = Catalogue.read(self.schema)
+        device, catalogue = self._ready(device)
         with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self.schema.ledger_path) as ledger:
             self._require_budget(ledger)
             spill = keep.spill if keep else Path(scratch)
@@ -91,17 +90,59 @@ class Synthesizer:
                 members = everybody.users_with(Role.MEMBER)
                 del everybody
                 advance(1)
+            charge, checkpoint = self._charge(new_release_id()), None
             if keep:
                 members.save(keep.bounded)
-            charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release",
-                            planned=self.plan.runs, delta=self.plan.delta)
-            self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
-                                   device=device, rng=np.random.default_rng(), progress=progress)
-            self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
-                                          audit_share=audit_share, synthetic_users=0, seed=None, commands=(),
-                                          game=self._artifact.game)
-            self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
+                checkpoint = Checkpoint.begin(
+                    keep.checkpoint, release_id=charge.release_id, settled=ledger.of_release(charge.release_id),
+                    same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
+            self._train(members, catalogue=catalogue, ledger=ledger, charge=charge, device=device, audit_share=audit_share,
+                        checkpoint=checkpoint, progress=progress)
         return self
+
+    def resume(self, keep: Folder, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
+               progress: Progress = Progress()) -> Synthesizer:  # noqa: B008  (it holds nothing)
+        """Continue a training that died, from what `keep` holds of it: measurements, the game's last kept block and the bounded log.
+
+        Guarantees: charges what of the plan was not charged yet, and nothing twice; the log itself is not read again.
+
+        Raises: ReleaseError if plan, configuration, catalogue, audit share or opt-outs are other ones; BudgetError if a measurement was
+        charged and lost, or something is there that was not paid for.
+        """
+        device, catalogue = self._ready(device)
+        checkpoint = Checkpoint.open(keep.checkpoint, same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
+        charge = self._charge(checkpoint.begun.release_id)
+        with Ledger.open(self.schema.ledger_path) as ledger:
+            steps = checkpoint.charged_steps(mine := ledger.of_release(charge.release_id), plan=self.plan)
+            self._require_budget(ledger, charged=events_of(mine))
+            progress.say(f"continuing {charge.release_id}: {len(mine)} entries are charged already, {steps} steps of the game among them")
+            self._train(EventLog.open(keep.bounded), catalogue=catalogue, ledger=ledger, charge=charge, device=device,
+                        audit_share=audit_share, checkpoint=checkpoint, progress=progress)
+        return self
+
+    def _ready(self, device: str) -> tuple[str, Catalogue]:
+        self.schema.require_served()
+        self.schema.require_declared()
+        self._require_own_plan()
+        return chosen_device(device), Catalogue.read(self.schema)
+
+    def _charge(self, release_id: str) -> Charge:
+        return Charge(source=self.schema.source.name, release_id=release_id, kind="release", planned=self.plan.runs,
+                      delta=self.plan.delta)
+
+    def _same(self, catalogue: Catalogue, *, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
+        """What a training may be continued with only as it was."""
+        return same_words(self.plan, configuration=digest(self.schema.model_dump_json()), catalogue=digest(json.dumps(catalogue.to_json())),
+                          audit_share=f"{audit_share:g}",
+                          list_of_opt_outs="none" if exclude_users is None else digest(exclude_users.read_bytes()))
+
+    def _train(self, members: EventLog, *, catalogue: Catalogue, ledger: Ledger, charge: Charge, device: str, audit_share: float,
+               checkpoint: Checkpoint | None, progress: Progress) -> None:
+        self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
+                               device=device, rng=np.random.default_rng(), progress=progress, checkpoint=checkpoint)
+        self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
+                                      audit_share=audit_share, synthetic_users=0, seed=None, commands=(), game=self._artifact.game)
+        self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
 
     def scope(self, *, where: Words = (), items: Words = (), start: str | date | None = None, end: str | date | None = None) -> Scope:
         """What `sample` is asked for, matched against schema and catalogue. Raises ConditionError."""
@@ -153,7 +194,7 @@ class Synthesizer:
         artifact = Artifact.load(folder.share)
         loaded = cls(artifact.schema, artifact.plan)
         loaded._artifact, loaded._record = artifact, folder.record()
-        loaded._entries = tuple((folder.share / "ledger.jsonl").read_text(encoding="utf-8").splitlines())
+        loaded._entries = folder.excerpt()
         return loaded
 
     @property
@@ -179,11 +220,11 @@ class Synthesizer:
             raise PlanError("a plan must be made for the schema that it is used with", found="another population, K or set of measurements",
                             remedy="Make it with plan_release(schema, ...).")
 
-    def _require_budget(self, ledger: Ledger) -> None:
+    def _require_budget(self, ledger: Ledger, *, charged: tuple[Event, ...] = ()) -> None:
         """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
         source = self.schema.source
         unlimited = source.public and not self.plan.is_private
-        require_budget(ledger, source=source.name, events=self.plan.events(), delta=self.plan.delta,
+        require_budget(ledger, source=source.name, events=self.plan.events_after(charged), delta=self.plan.delta,
                        cap=math.inf if unlimited else source.epsilon_cap)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 LEAVES = {"synthrec", "synthrec.errors", "synthrec.progress"}
-ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "cli")
+ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "inspection", "cli")
 # the pipeline and its parts: one file each, above the rooms and below the command line
 PIPELINE = ("pipeline", "synthesizer", "folder", "claim", "forecast", "evidence", "baselines", "explain")
 BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report")
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "report": ("synthrec.data", "synthrec.audit.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},
     "pipeline": (*BELOW_PIPELINE, "synthrec.conformance", *(f"synthrec.{other}" for other in PIPELINE)),
+    "inspection": (*BELOW_PIPELINE, "synthrec.claim", "synthrec.folder"),
     "cli": ("synthrec",),
     "errors": (),
     "progress": (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,21 +34,26 @@ from synthrec.cli.options import (
 @model_option
 @device_option
 @exclude_option
+@click.option("--resume", "again", is_flag=True,
+              help="Continue a training that died, from the folder that it left beside --out. Give everything else as before; the log is "
+              "not read again. Nothing is charged twice: the release costs what it would have cost.")
 @quiet_option
 def fit(
     log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, quiet: bool,
+    exclude_users: Path | None, again: bool, quiet: bool,
 ) -> None:
     """Train a private generator on LOG and put it into a new release folder.
 
-    The budget is written to the source's ledger before it is spent: a run that is interrupted has spent what it was charged.
+    The budget is written to the source's ledger before it is spent: a run that is interrupted has spent what it was charged. One that
+    got as far as the GAN's training is continued with --resume.
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
 
-    release = pipeline.fit(
-        log, schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
+    start = pipeline.resume if again else partial(pipeline.fit, log)
+    release = start(
+        schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
         exclude_users=exclude_users, device=device, progress=progress_for(quiet=quiet),
     )
     click.echo(f"generator  {release / 'share' / 'generator.safetensors'}")

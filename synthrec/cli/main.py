@@ -17,8 +17,10 @@ from synthrec.cli.demo import demo
 from synthrec.cli.explain import explain
 from synthrec.cli.fit import fit
 from synthrec.cli.init import init
+from synthrec.cli.inspect import inspect
 from synthrec.cli.ledger import ledger
 from synthrec.cli.plan import plan
+from synthrec.cli.purge import purge
 from synthrec.cli.report import report
 from synthrec.cli.run import run
 from synthrec.cli.sample import sample
@@ -54,5 +56,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, ledger, verify):
+for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, inspect, verify, purge, ledger):
     cli.add_command(_command)

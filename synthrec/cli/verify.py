@@ -1,4 +1,4 @@
-"""`synthrec verify`: check that synthrec does what it claims, instead of believing it."""
+"""`synthrec verify`: check a release, or that synthrec does what it claims, instead of believing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from synthrec.cli.options import quiet_option
 
 
-@click.command(short_help="Check the mechanism on a simulated log: noise, clipping, sampling, accounting.")
+@click.command(short_help="Check a release without the log, or the mechanism on a simulated one.")
 @click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
 @click.option("--mechanism", is_flag=True, help="Run the conformance suite on the installed code, on a log that nobody is in.")
 @click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="With --mechanism: check the plan of this configuration.")
@@ -19,9 +19,12 @@ from synthrec.cli.options import quiet_option
 @quiet_option
 def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: float | None, delta: float | None, out: Path | None,
            quiet: bool) -> None:
-    """Check that the installed code does what a ledger says of it, in about a minute. Opens no log and spends nothing.
+    """Check RELEASE, or its share/ alone, as somebody can who receives it: hashes, the seals of its ledger excerpt, epsilon computed
+    anew by two accountants, contents. With --mechanism, check that the installed code does what a ledger says of it, in about a
+    minute. Opens no log and spends nothing.
 
     \b
+    synthrec verify RELEASE                     a release, without the log
     synthrec verify --mechanism                 the simulated log and its own plan
     synthrec verify --mechanism --config TOML   the plan of a configuration
     synthrec verify --mechanism RELEASE         the plan of a release
@@ -31,7 +34,9 @@ def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: 
     beyond the claim; three accountants agree. Exit code 1 if a check fails.
     """
     if not mechanism:
-        raise click.UsageError("say what to check: --mechanism")
+        if release is None or config or out or epsilon is not None or delta is not None:
+            raise click.UsageError("say what to check: RELEASE, or --mechanism with its options")
+        _share(release)
     if release is not None and (config is not None or epsilon is not None or delta is not None):
         raise click.UsageError("a release has its own plan: leave out --config, --epsilon and --delta")
     _mechanism(release=release, config=config, epsilon=epsilon, delta=delta, out=out, quiet=quiet)
@@ -51,3 +56,13 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
     if out is not None:
         write_record(record, path=out)
     click.get_current_context().exit(0 if record.passed else 1)
+
+
+def _share(release: Path) -> None:
+    from synthrec.folder import open_folder
+    from synthrec.inspection.recipient import verify_share
+
+    checks = verify_share(open_folder(release).share)
+    for check in checks:
+        click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
+    click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)

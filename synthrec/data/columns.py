@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, field_vali
 
 from synthrec.data.domain import Categorical, Declared, Number, Numeric, Ordinal
 
+FIRST_YEAR, LAST_YEAR = 1678, 2261
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -98,6 +99,8 @@ class Datetime(Declared):
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError('min and max must be dates such as "1997-09-01" or "1997-09-01T12:00:00"') from None
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise ValueError(f"min and max must lie between the years {FIRST_YEAR} and {LAST_YEAR}, which nanoseconds since 1970 can tell")
         day = len(text) == len("1997-09-01")
         zone = moment.tzinfo or ZoneInfo(self.zone)
         first = moment.replace(tzinfo=zone)

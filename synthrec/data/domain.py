@@ -20,8 +20,10 @@ MOST_LEVELS = 1_000
 LOG_RANGE = 10_000          # the largest number over the smallest that a log scale without a grid tells from zero
 LEVEL_TOLERANCE = 1e-6      # of a step: how far a number may lie from its level and still be it
 
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Number = Annotated[StrictInt | Finite, Field(union_mode="left_to_right")]
+LARGEST_NUMBER = 2**53      # beyond, floats do not hold every whole number
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Whole = Annotated[StrictInt, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Number = Annotated[Whole | Finite, Field(union_mode="left_to_right")]
 
 
 class Declared(BaseModel):

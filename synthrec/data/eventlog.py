@@ -7,6 +7,7 @@ unbounded real log and a synthetic log, so that one reader and one set of statis
 from __future__ import annotations
 
 import json
+import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
 LARGEST_INDEX = 1 << 24
+_HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)    # numpy on an array's header that is none
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -144,7 +146,7 @@ class EventLog:
             log = cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, marks=marks, **optional)
             log._require_whole()
             return log
-        except (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, ReleaseError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, ReleaseError, *_HEADER_ERRORS):
             raise DataError("a bounded log must be the folder that synthrec wrote", found="missing or damaged files",
                             remedy="Read the log again.") from None
 
@@ -168,6 +170,8 @@ class EventLog:
 
 def _mapped(folder: Path, name: str) -> np.ndarray:
     path = folder / f"{name}.npy"
+    if path.is_symlink():
+        raise ValueError("an array must lie in the folder itself")
     column: np.ndarray = np.load(path, allow_pickle=False) if _is_empty(path) else np.load(path, mmap_mode="r", allow_pickle=False)
     return column
 

@@ -107,7 +107,7 @@ def file_errors(path: Path) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DataError(f"{path.name} must be a whole gzip file", found="a truncated or damaged one",
                         remedy="Copy or export it again.") from None
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError, pa.ArrowException):
+    except (csv.Error, ValueError, RecursionError, pa.ArrowException):      # ValueError: bad UTF-8, bad JSON, endless numbers
         raise DataError(f"{path.name} must be a readable table in UTF-8", found="damaged content, or another format than its name says",
                         remedy="Export it again.") from None
     except OSError as error:

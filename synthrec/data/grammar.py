@@ -43,8 +43,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise SchemaError("the configuration must be valid TOML", found=str(error),
                           remedy="Correct that line.") from None
-    except RecursionError:
-        raise SchemaError("the configuration must be valid TOML", found="nesting without end",
+    except (RecursionError, ValueError):
+        raise SchemaError("the configuration must be valid TOML", found="nesting without end, or a number of thousands of digits",
                           remedy="Write it anew.") from None
 
 

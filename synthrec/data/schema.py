@@ -30,6 +30,7 @@ from synthrec.data.columns import (
 from synthrec.data.domain import Attribute, Categorical, Declared, Numeric, Ordinal, UserAttribute
 from synthrec.errors import SchemaError
 
+MOST_USERS = 10**11         # more than people
 Named = Annotated[StrictStr, Field(min_length=1)]
 
 
@@ -37,7 +38,7 @@ class Source(Declared):
     """Which log this is, and the ledger that all its releases share."""
 
     name: Named
-    population: Annotated[StrictInt, Field(ge=2)]
+    population: Annotated[StrictInt, Field(ge=2, le=MOST_USERS)]
     public: StrictBool = False
     ledger: Named
     epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]

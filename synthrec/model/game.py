@@ -14,14 +14,16 @@ import numpy as np
 import torch
 
 from synthrec.data.eventlog import EventLog
+from synthrec.errors import ReleaseError
 from synthrec.model.calibration import draw
+from synthrec.model.checkpoint import Checkpoint
 from synthrec.model.choice import Behaviour, ItemTables, pick
 from synthrec.model.critic import Critic
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.pooling import pool_log, pool_picks, pooled_width
 from synthrec.model.population import condition_vectors
-from synthrec.model.private_step import PrivateCritic
+from synthrec.model.private_step import PrivateCritic, optimizer_state, restore_optimizer
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan, Training
@@ -100,38 +102,89 @@ class Fakes:
         self.mean, self.deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(1e-3)
 
 
+@dataclass
+class Match:
+    """All that moves during the game: what a checkpoint keeps. No state of a random generator is in it."""
+
+    fakes: Fakes
+    critic: PrivateCritic
+    optimizer: torch.optim.Optimizer
+    average: Generator
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights, moments and the critic's standardisation."""
+        assert self.fakes.mean is not None and self.fakes.deviation is not None
+        found = {"mean": self.fakes.mean, "deviation": self.fakes.deviation, **self.critic.state(),
+                 **optimizer_state(self.optimizer, prefix="moments")}
+        for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
+            found |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
+        return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Be as `arrays` say. Raises ReleaseError for another game's."""
+        device = self.fakes.generator.scale.device
+        state = {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
+        try:
+            self.fakes.mean, self.fakes.deviation = state["mean"], state["deviation"]
+            self.critic.restore(state)
+            restore_optimizer(self.optimizer, state, prefix="moments")
+            for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
+                generator.load_state_dict({name: state[f"{room}.{name}"] for name in generator.state_dict()})
+        except (LookupError, ValueError, RuntimeError):
+            raise ReleaseError("a training is continued from a whole checkpoint", found="the state of another game",
+                               remedy="Start a new one; what this one was charged is spent.") from None
+
+
 def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: ItemTables, plan: Plan, ledger: Ledger, charge: Charge,
-         rng: np.random.Generator, progress: Progress) -> Generator:
-    """The generator after the plan's critic steps, averaged over the later ones."""
+         rng: np.random.Generator, progress: Progress, checkpoint: Checkpoint | None = None) -> Generator:
+    """The generator after the plan's critic steps, averaged over the later ones; with a checkpoint from the first step not charged."""
     training = plan.training
     assert training is not None
-    device = generator.scale.device
-    fakes = Fakes(generator, estimates, tables, rng)
-    fakes.learn_standard()
-    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
-    critic = PrivateCritic(new_critic(inputs=pooled_width(fakes.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values()), rng=rng),
-                           training=training, device=device)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
-    average = copy.deepcopy(generator)
-    batches = poisson_batches(len(log.offsets) - 1, sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())
+    match = new_match(generator, estimates=estimates, tables=tables, training=training, rng=rng)
+    done = 0
+    if checkpoint is not None:
+        done = checkpoint.charged_steps(ledger.of_release(charge.release_id), plan=plan)
+        if (kept := checkpoint.game()) is not None:
+            match.restore(kept)
+    batches = poisson_batches(len(log.offsets) - 1, sampling_rate=training.sampling_rate, steps=training.steps - done,
+                              rng=system_generator())
     real: torch.Tensor | None = None
-    done, note = 0, ""
+    note = ""
     with progress.stage("game", total=training.steps) as advance:
-        for block in training.blocks():
+        advance(done)
+        for block in training.blocks(after=done):
             ledger.charge(charge.entry(mechanism="game", event=training.event(block)))
             if real is None:
-                pooled = pool_log(log, frame=estimates.frame, sizes=sizes, most_events=plan.events_per_user)
-                real = fakes.standardise(torch.as_tensor(pooled, device=device))
+                real = _real_users(log, match.fakes, plan=plan)
             for _ in range(block):
-                critic.step(real[next(batches)], fakes.batch(training.fakes_per_step)[0])
+                match.critic.step(real[next(batches)], match.fakes.batch(training.fakes_per_step)[0])
                 done += 1
                 if done % training.critic_steps_per_generator_step == 0:
-                    _generator_step(generator, critic, fakes, optimizer, training=training)
-                    _average(average, generator)
+                    _generator_step(generator, match.critic, match.fakes, match.optimizer, training=training)
+                    _average(match.average, generator)
+            if checkpoint is not None:
+                checkpoint.keep_game(match.state(), done=done)
             if done % EPSILON_EVERY == 0 or done == training.steps:
                 note = f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}"
             advance(block, note=note)
-    return average
+    return match.average
+
+
+def new_match(generator: Generator, *, estimates: Estimates, tables: ItemTables, training: Training, rng: np.random.Generator) -> Match:
+    """The game before its first step."""
+    fakes = Fakes(generator, estimates, tables, rng)
+    fakes.learn_standard()
+    width = pooled_width(fakes.features.shape[1]) + 1 + sum(len(shares) for shares in estimates.attributes.values())
+    critic = PrivateCritic(new_critic(inputs=width, rng=rng), training=training, device=generator.scale.device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
+    return Match(fakes, critic, optimizer, average=copy.deepcopy(generator))
+
+
+def _real_users(log: EventLog, fakes: Fakes, *, plan: Plan) -> torch.Tensor:
+    """The critic's inputs of real users, once the first block is charged."""
+    sizes = {name: len(shares) - 1 for name, shares in fakes.estimates.attributes.items()}
+    pooled = pool_log(log, frame=fakes.estimates.frame, sizes=sizes, most_events=plan.events_per_user)
+    return fakes.standardise(torch.as_tensor(pooled, device=fakes.features.device))
 
 
 def new_critic(*, inputs: int, rng: np.random.Generator) -> Critic:

@@ -16,6 +16,8 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
+from synthrec.errors import ReleaseError
+from synthrec.model.checkpoint import Checkpoint
 from synthrec.model.estimates import Estimates, estimate_items, item_codes, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import ItemFeatures, catalogue_features
 from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
@@ -52,21 +54,29 @@ class Paid:
     ledger: Ledger
     charge: Charge
     advance: Callable[..., None] = field(default=lambda count=1, note="": None)
+    checkpoint: Checkpoint | None = None
 
     def ask(self, name: str, blocks: Iterator[np.ndarray | sp.csr_matrix], *, size: int,
             add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
-        """One planned noisy sum."""
-        found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge, add_up=add_up)
+        """One planned noisy sum; one that was paid for and kept by a run that died is read again, and the log left alone."""
+        found = self.checkpoint.measured(name) if self.checkpoint else None
+        if found is None:
+            found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge, add_up=add_up)
+            if self.checkpoint:
+                self.checkpoint.keep(name, found)
+        if found.values.shape != (size,):
+            raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size",
+                               remedy="Start a new one; what this one was charged is spent.")
         self.advance(1, note=name)
         return found
 
 
 def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge,
-            progress: Progress) -> Estimates:
+            progress: Progress, checkpoint: Checkpoint | None = None) -> Estimates:
     """All planned measurements of a bounded log, and what follows from them."""
     events, log = log, visits(log) if schema.several else log
     with progress.stage("measure", total=len(plan.measurements)) as advance:
-        paid = Paid(plan=plan, ledger=ledger, charge=charge, advance=advance)
+        paid = Paid(plan=plan, ledger=ledger, charge=charge, advance=advance, checkpoint=checkpoint)
         edges = activity_edges(plan.events_per_user)
         active = paid.ask("activity", activity_vectors(log, edges=edges), size=len(edges) - 1).values
         users = max(float(active.sum()), LEAST_USERS * plan.population)

@@ -84,6 +84,16 @@ class PrivateCritic:
         scores: torch.Tensor = functional_call(self._plain, weights, (users.double(),))
         return scores
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights and moments of the optimizer: all that a step leaves behind, after its noise."""
+        weights = {f"critic.{name}": tensor for name, tensor in self._hooked._module.state_dict().items()}
+        return weights | optimizer_state(self._optimizer.original_optimizer, prefix="critic_moments")
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Be as `state` was."""
+        self._hooked._module.load_state_dict({name: state[f"critic.{name}"] for name in self._hooked._module.state_dict()})
+        restore_optimizer(self._optimizer.original_optimizer, state, prefix="critic_moments")
+
     def _fake_gradients(self, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
         weights = {name: parameter.detach().requires_grad_() for name, parameter in self._hooked._module.named_parameters()}
         fake = fake.detach().double().requires_grad_()
@@ -91,3 +101,19 @@ class PrivateCritic:
         slopes, = torch.autograd.grad(scores.sum(), fake, create_graph=True)
         loss = softplus(scores).mean() + GRADIENT_PENALTY * slopes.square().sum(dim=1).mean()
         return torch.autograd.grad(loss, tuple(weights.values()), allow_unused=False)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, *, prefix: str) -> dict[str, torch.Tensor]:
+    """An Adam's moments and step counts, each by a name."""
+    return {f"{prefix}.{place}.{name}": torch.as_tensor(value) for place, moments in optimizer.state_dict()["state"].items()
+            for name, value in moments.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor], *, prefix: str) -> None:
+    """The other way round."""
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith(f"{prefix}."):
+            place, moment = name.removeprefix(f"{prefix}.").split(".")
+            moments.setdefault(int(place), {})[moment] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

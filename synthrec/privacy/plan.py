@@ -7,6 +7,7 @@ is added. `events()` lists exactly what training will charge, so the epsilon ask
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -53,9 +54,9 @@ class Training(Game):
 
     noise_multiplier: float
 
-    def blocks(self) -> tuple[int, ...]:
-        """How many steps each ledger entry pays for."""
-        whole, rest = divmod(self.steps, BLOCK)
+    def blocks(self, *, after: int = 0) -> tuple[int, ...]:
+        """How many steps each ledger entry pays for, when `after` steps are charged already."""
+        whole, rest = divmod(self.steps - after, BLOCK)
         return (BLOCK,) * whole + ((rest,) if rest else ())
 
     def event(self, steps: int) -> Event:
@@ -93,6 +94,20 @@ class Plan(PublicRecord):
         """What training will charge, all steps of the game in one event."""
         sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1) for plan in self.measurements)
         return sums + ((self.training.event(self.training.steps),) if self.training else ())
+
+    def events_after(self, charged: Sequence[Event]) -> tuple[Event, ...]:
+        """What training will still charge when it has charged some already, blocks of its game among them."""
+        spent = Counter[Event]()
+        for event in charged:
+            spent[event.model_copy(update={"count": 1})] += event.count
+        left = []
+        for event in self.events():
+            one = event.model_copy(update={"count": 1})
+            paid = min(event.count, spent[one])
+            spent[one] -= paid
+            if event.count > paid:
+                left.append(event.model_copy(update={"count": event.count - paid}))
+        return tuple(left)
 
     @property
     def runs(self) -> int:

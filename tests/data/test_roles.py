@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import stat
 from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ def shuffled(ids: list[str], key: bytes, share: float) -> np.ndarray:
 
 def ranked(ids: list[str], key: bytes, share: float) -> np.ndarray:
     """A saboteur: the last ones in order of hash are held out."""
-    order = np.argsort(np.argsort([hash((key, user)) for user in ids]))
+    order = np.argsort(np.argsort([hashlib.sha256(key + user.encode()).hexdigest() for user in ids]))
     return np.where(order < len(ids) * (1 - share), Role.MEMBER, Role.HOLDOUT).astype(np.int8)
 
 

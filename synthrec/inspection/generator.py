@@ -1,0 +1,67 @@
+"""generator.json and generator.safetensors, by the one list that reading them goes by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.outside import plain_json, read_bounded
+from synthrec.errors import SynthrecError
+from synthrec.inspection.findings import Part, paid
+from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, read_words
+from synthrec.model.layout import Words, layout
+from synthrec.model.tensors import differences
+from synthrec.privacy.plan import Plan
+
+ORIGINS = {"format_version": "public", "schema": "public: the owner's declaration", "plan": "public constants", "catalogue": "public",
+           "features": "public names; which are kept: paid by items", "activity_edges": "public", "attributes": "public",
+           "groups": "public", "rating_unit": "public", "rating_noise": "post-processing", "game": "post-processing"}
+GAMES = ("kept", "set aside: ")
+LONGEST_REASON = 200
+
+
+def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
+    """generator.json with a line for each of its fields, and what it says if it can be read."""
+    try:
+        said = plain_json(content := read_bounded(share / WORDS, most=LARGEST_WORDS))
+        words, catalogue = read_words(share / WORDS)
+    except SynthrecError as error:
+        return None, None, [Part(WORDS, "the file", "", "", str(error))]
+    except (OSError, ValueError):
+        return None, None, [Part(WORDS, "the file", "", "", "missing, or no JSON")]
+    parts = [Part(WORDS, name, type(said[name]).__name__, origin, _wrong(name, said, words=words, catalogue=catalogue))
+             for name, origin in ORIGINS.items()]
+    if content != json.dumps(said, indent=1).encode():
+        parts.append(Part(WORDS, "the file", "", "", "bytes that synthrec does not write"))
+    return words, catalogue, parts
+
+
+def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[str]) -> list[Part]:
+    """A line for each tensor that is there or should be; `ledger` are the mechanisms that the excerpt holds."""
+    known = layout(words, items=catalogue.size)
+    try:
+        wrong = {found.name: found.found for found in differences(share / TENSORS, layout=known)}
+    except (OSError, SynthrecError) as error:
+        return [Part(TENSORS, "the file", "", "", str(error) if isinstance(error, SynthrecError) else "missing or not readable")]
+    for name, tensor in known.items():
+        if unpaid := set(tensor.paid_by) - ledger:
+            wrong.setdefault(name, f"no entry of the ledger pays for {', '.join(sorted(unpaid))}")
+    lines = [Part(TENSORS, name, f"{tensor.kind} {list(tensor.shape)}", paid(tensor.origin, tensor.paid_by), wrong.get(name))
+             for name, tensor in known.items()]
+    return lines + [Part(TENSORS, name, "", "", found) for name, found in wrong.items() if name not in known]
+
+
+def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catalogue) -> str | None:
+    """Every field must be what writing the parsed one again gives: no second spelling carries anything else."""
+    again = {"schema": lambda: json.loads(words.declared.model_dump_json()), "plan": lambda: _plan(words.plan),
+             "catalogue": catalogue.to_json}
+    if name in again and said[name] != again[name]():
+        return "more, or less, than the declared fields"
+    if name == "game" and words.game is not None and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON):
+        return "words that synthrec does not write"
+    return None
+
+
+def _plan(plan: Plan) -> object:
+    return json.loads(plan.model_dump_json())

@@ -1,0 +1,96 @@
+"""report.html: tags and attributes by allow-list, nothing that runs or loads; of an unpublished source, its very words."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from synthrec.data.outside import read_bounded
+from synthrec.errors import SynthrecError
+from synthrec.inspection.findings import Part
+from synthrec.report.record import ReleaseRecord
+from synthrec.report.render import Edition, render
+
+PAGE = "report.html"
+LARGEST = 1 << 26
+TAGS = set("b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
+           "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
+           "stop strong style sub summary sup svg table tbody td text tfoot th thead title tr ul use tspan".split())
+ATTRIBUTES = set("id class style x y x1 x2 y1 y2 d transform scope clip-path aria-hidden aria-label aria-labelledby viewbox fill stroke "
+                 "stroke-width stroke-linejoin stroke-linecap stroke-dasharray fill-opacity opacity cx cy r rx ry role xmlns xmlns:xlink "
+                 "type width height lang charset name content open points preserveaspectratio text-anchor font-size font-weight offset "
+                 "colspan rowspan dx dy gradientunits stop-color title version".split())
+LINKS = ("href", "xlink:href")                  # only to places on the page itself
+SPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+LOADS = re.compile(r"@import|expression\s*\(|javascript:|url\((?!['\"]?#)", re.IGNORECASE)
+
+
+class _Reader(HTMLParser):
+    """Collects what is forbidden, and the words outside pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.wrong: set[str] = set()
+        self.words: list[str] = []
+        self._pictures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """By allow-list."""
+        self._pictures += tag == "svg"
+        if tag not in TAGS:
+            self.wrong.add("a tag that no report has")
+        for name, value in attrs:
+            text = value or ""
+            inside = text.startswith("#") if name in LINKS else name in ATTRIBUTES and not LOADS.search(text)
+            if not inside or (name.startswith("xmlns") and text not in SPACES) or ("//" in text and text not in SPACES):
+                self.wrong.add("an attribute that no report has, or that leads out of the page")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leaves pictures."""
+        self._pictures -= tag == "svg"
+
+    def handle_data(self, data: str) -> None:
+        """Words, and styles."""
+        if LOADS.search(data):
+            self.wrong.add("a style that loads something")
+        if not self._pictures and data.strip():
+            self.words.append(" ".join(data.split()))
+
+    def handle_comment(self, data: str) -> None:
+        """No report has any."""
+        self.wrong.add("a comment")
+
+    def handle_pi(self, data: str) -> None:
+        """No report has any."""
+        self.wrong.add("a processing instruction")
+
+    def unknown_decl(self, data: str) -> None:
+        """No report has any."""
+        self.wrong.add("a declaration that no report has")
+
+
+def page_of(share: Path, *, record: ReleaseRecord | None) -> tuple[list[Part], list[str]]:
+    """The public page; none at all is fine."""
+    try:
+        text = read_bounded(share / PAGE, most=LARGEST).decode("utf-8")
+    except FileNotFoundError:
+        return [], []
+    except (SynthrecError, OSError, ValueError):
+        return [Part(PAGE, "the file", "", "", "not readable as a page")], []
+    found = _read(text)
+    parts = [Part(PAGE, "tags and links", "", "rendered", "; ".join(sorted(found.wrong)) or None)]
+    if record is None:
+        return parts, []
+    if record.source_public:
+        return parts, ["The source is published, so the page may show the audit's figures: its words are not compared."]
+    same = found.words == _read(render(record, None, edition=Edition.PUBLIC)).words
+    parts.append(Part(PAGE, "words", "", "from release.json", None if same else "not those of release.json; run `synthrec report`"))
+    return parts, []
+
+
+def _read(text: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    return reader

@@ -1,0 +1,100 @@
+"""What a recipient can check without the log: hashes, the ledger excerpt, epsilon computed anew by two accountants, contents.
+
+Guarantees: needs share/ alone; numbers that no release has are refused before an accountant, whose memory they would exhaust, sees them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthrec.inspection.findings import Inspection
+from synthrec.inspection.generator import words_of
+from synthrec.inspection.record import excerpt_of, record_of
+from synthrec.inspection.share import files_of, inspect_share
+from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
+from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
+from synthrec.report.manifest import MANIFEST
+from synthrec.report.record import ReleaseRecord
+
+LARGEST_LOSS = 40.0         # of all events as one Gaussian, by the central limit theorem: some 800 in epsilon, far beyond any plan
+MOST_KINDS, MOST_STEPS = 20, 10**7
+DIGITS = 1e-6               # relative: other machines round otherwise
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing checked."""
+
+    name: str
+    found: str
+    passed: bool
+
+
+def verify_share(share: Path) -> tuple[Check, ...]:
+    """All checks, in the order in which a recipient cares. Raises ReleaseError for what is no release."""
+    inspection = inspect_share(share)
+    hashes = _of(inspection, {MANIFEST})
+    if any(part.problem for part in files_of(share)):
+        return (hashes, Check("contents", _problems(inspection), False))
+    words, _, _ = words_of(share)
+    record, _ = record_of(share, words=words)
+    entries, _, _ = excerpt_of(share, record=record, words=words)
+    claim = () if record is None else _claim(record, entries)
+    return (hashes, _of(inspection, {"ledger.jsonl"}), *claim, Check("contents", _problems(inspection), inspection.passed))
+
+
+def _claim(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
+    if not entries or not _computable(entries):
+        return (Check("epsilon", "entries that no accountant of this version computes", False),)
+    events, extra = events_of(entries), extra_delta_of(entries)
+    accountant = Accountant(events, extra_delta=extra)
+    second = cross_check(events, delta=record.delta, extra_delta=extra)
+    profile = all(_same(claimed, accountant.epsilon(delta)) for delta, claimed in record.profile)
+    checks = [_compared("epsilon (PLD)", claimed=record.epsilon, found=accountant.epsilon(record.delta)),
+              _compared("epsilon (PRV)", claimed=record.epsilon_cross_check, found=second),
+              Check("profile", f"{len(record.profile)} deltas", profile)]
+    if record.releases_before == 0:
+        checks.append(_compared("bound on attacks (AUC)", claimed=record.bound.auc, found=accountant.bound().auc))
+    return tuple(checks)
+
+
+def _computable(entries: tuple[Entry, ...]) -> bool:
+    kinds = {(entry.event.kind, entry.event.noise_multiplier, entry.event.sampling_rate) for entry in entries}
+    if sum(entry.event.count for entry in entries) > MOST_STEPS or len(kinds) > MOST_KINDS:
+        return False
+    if any(kind == "none" or noise == 0 for kind, noise, _ in kinds):
+        return True             # nothing to compute: infinite
+    loss = 0.0
+    for entry in entries:
+        event = entry.event
+        inverse = min(1 / event.noise_multiplier, 1e6) ** 2
+        weight = inverse if event.sampling_rate == 1 else event.sampling_rate**2 * math.expm1(min(inverse, 500.0))
+        loss += event.count * weight
+    return loss <= LARGEST_LOSS**2
+
+
+def _compared(name: str, *, claimed: float, found: float) -> Check:
+    return Check(name, f"claimed {claimed:.6g}, computed {found:.6g}", _same(claimed, found))
+
+
+def _same(claimed: float, found: float) -> bool:
+    """A claim may be higher than what is computed by the accountants' error, never lower."""
+    if math.isinf(found) or math.isinf(claimed):
+        return claimed == found
+    slack = DIGITS * max(1.0, found)
+    return found - slack <= claimed <= found + 2 * CROSS_CHECK_ERROR + slack
+
+
+def _of(inspection: Inspection, files: set[str]) -> Check:
+    parts = [part for part in inspection.parts if part.file in files]
+    wrong = [part.problem for part in parts if part.problem is not None]
+    name = " and ".join(sorted(files))
+    return Check(name, wrong[0] if wrong else f"{len(parts)} lines as they must be", not wrong and bool(parts))
+
+
+def _problems(inspection: Inspection) -> str:
+    wrong = inspection.problems
+    return f"{len(wrong)} of {len(inspection.parts)} parts are not as they must be: {wrong[0].file}, {wrong[0].name}: {wrong[0].problem}" \
+        if wrong else f"{len(inspection.parts)} parts, each public, paid, post-processing or synthetic"

@@ -1,0 +1,193 @@
+"""What a training that died can be continued from: measurements that were paid for, and the game after each paid block.
+
+Guarantees: holds released values and weights that DP-SGD made, thus nothing that an entry of the ledger has not paid for; no row of the
+log, no state of any random generator. Each file is written whole (fsync, rename) or not at all, below `private/`. `charged_steps` refuses
+to continue where something kept is not paid for, or something paid for was lost: noise is never drawn twice for one charge, and
+nothing runs unpaid (rule 11). Reading runs no code.
+
+A block that was charged and whose result was lost stays lost: the game continues at the first step not charged, so that the number of
+charged steps is the plan's. A measurement that was charged and lost cannot be asked again without paying again, beyond the plan: such a
+training is not continued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from synthrec.data.outside import plain_json, read_bounded
+from synthrec.errors import BudgetError, ReleaseError
+from synthrec.privacy.event import PublicRecord, gaussian
+from synthrec.privacy.ledger import Entry
+from synthrec.privacy.mechanisms import Measurement
+from synthrec.privacy.plan import Plan
+
+FORMAT_VERSION = 1
+LARGEST_BEGUN, LARGEST_FILE = 1 << 20, 1 << 32
+BEGUN, START, GAME = "begun.json", "start.safetensors", "game.safetensors"
+Arrays = dict[str, np.ndarray]
+
+
+class Begun(PublicRecord):
+    """Which training this is. `settled`: hashes of entries charged before the first measurement; `same`: what must be as it was."""
+
+    format_version: int
+    release_id: str
+    settled: tuple[str, ...]
+    same: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder below private/."""
+
+    folder: Path
+    begun: Begun
+
+    @classmethod
+    def begin(cls, folder: Path, *, release_id: str, settled: Sequence[Entry], same: Mapping[str, str]) -> Checkpoint:
+        """The checkpoint of a new training."""
+        folder.mkdir(mode=0o700)
+        begun = Begun(format_version=FORMAT_VERSION, release_id=release_id, settled=tuple(entry.hash for entry in settled), same=dict(same))
+        _write(folder / BEGUN, begun.model_dump_json().encode())
+        return cls(folder, begun)
+
+    @classmethod
+    def open(cls, folder: Path, *, same: Mapping[str, str]) -> Checkpoint:
+        """The checkpoint of a training that died. Raises ReleaseError if it is no such thing, or of another plan, configuration ..."""
+        try:
+            begun = Begun.model_validate_json(read_bounded(folder / BEGUN, most=LARGEST_BEGUN))
+        except (OSError, ValidationError):
+            raise _damaged(BEGUN) from None
+        if begun.format_version != FORMAT_VERSION:
+            raise ReleaseError("a checkpoint must be of a format that this version reads", found="another format_version",
+                               remedy="Continue with the version of synthrec that made it.")
+        if other := [name for name, value in same.items() if begun.same.get(name) != value]:
+            raise ReleaseError("a training is continued with everything as it was", found=f"another {' and another '.join(other)}",
+                               remedy="Give what the first run was given, or start a new one with another --out.")
+        return cls(folder, begun)
+
+    def charged_steps(self, entries: Sequence[Entry], *, plan: Plan) -> int:
+        """How many steps of the game are spent, of what the ledger holds for this training. Raises BudgetError as the file says."""
+        games = [entry for entry in entries if entry.mechanism == "game"]
+        sums = {entry.hash: entry for entry in entries if entry.mechanism != "game"}
+        kept = {found.entry.hash for planned in plan.measurements if (found := self.measured(planned.name)) is not None
+                and sums.get(found.entry.hash) == found.entry
+                and found.entry.event == gaussian(noise_multiplier=planned.noise_multiplier, sampling_rate=1.0, count=1)}
+        files = len(list(self.folder.glob("measured-*.safetensors")))
+        done, charged = self.done(), sum(entry.event.count for entry in games)
+        of_plan = all(plan.training is not None and entry.event == plan.training.event(entry.event.count) for entry in games)
+        if len(kept) != files or not set(self.begun.settled) <= set(sums) or done > charged or not of_plan:
+            raise BudgetError("what a training continues from must be paid for", found="a value that the ledger does not hold an entry for",
+                              remedy="Bring back the ledger as it was last written, and look at it with `synthrec ledger verify`.")
+        if lost := sums.keys() - kept - set(self.begun.settled):
+            names = ", ".join(sorted(sums[each].mechanism for each in lost))
+            raise BudgetError("a measurement is never drawn twice for one charge", found=f"{names} charged, and its value lost",
+                              remedy="This training cannot be continued; what it was charged is spent. Remove its folder and start a new "
+                                     "one: `synthrec ledger show LEDGER --config TOML` says what is left.")
+        if games and not (self.folder / START).exists():
+            raise _damaged(START)
+        return charged
+
+    def measured(self, name: str) -> Measurement | None:
+        """A measurement that was kept."""
+        if not self._measured(name).exists():
+            return None
+        arrays, words = _read(self._measured(name))
+        try:
+            entry = Entry.model_validate_json(words["entry"])
+            if entry.mechanism != name:
+                raise ValueError
+            return Measurement(values=arrays["values"].astype(np.float64), noise_std=float(words["noise_std"]), entry=entry)
+        except (LookupError, ValueError):
+            raise _damaged("a measurement") from None
+
+    def keep(self, name: str, found: Measurement) -> None:
+        """Keep a measurement that has just been paid for."""
+        _save(self._measured(name), {"values": found.values}, entry=found.entry.model_dump_json(), noise_std=repr(found.noise_std))
+
+    def start(self) -> Arrays | None:
+        """Where the game started from."""
+        return _read(self.folder / START)[0] if (self.folder / START).exists() else None
+
+    def keep_start(self, arrays: Arrays) -> None:
+        """Keep where the game starts from; from here on it can be continued."""
+        _save(self.folder / START, arrays)
+
+    def done(self) -> int:
+        """How many steps the kept state of the game has seen."""
+        state = self.game()
+        return 0 if state is None else int(state["done"][0])
+
+    def game(self) -> Arrays | None:
+        """The game after its last kept block."""
+        if not (self.folder / GAME).exists():
+            return None
+        state = _read(self.folder / GAME)[0]
+        if state.get("done", np.zeros(0)).shape != (1,):
+            raise _damaged(GAME)
+        return state
+
+    def keep_game(self, state: Arrays, *, done: int) -> None:
+        """Keep the game after a paid block."""
+        _save(self.folder / GAME, state | {"done": np.array([done])})
+
+    def _measured(self, name: str) -> Path:
+        return self.folder / f"measured-{hashlib.sha256(name.encode()).hexdigest()[:16]}.safetensors"
+
+
+def is_resumable(folder: Path) -> bool:
+    """Did a training get as far as the game, so that it is worth keeping?"""
+    return (folder / START).exists()
+
+
+def same_words(plan: Plan, **more: str) -> dict[str, str]:
+    """What must be as it was, by name: hashes of public values and of the owner's files."""
+    return {"plan (epsilon, delta, model, or version)": digest(plan.model_dump_json())} | {
+        name.replace("_", " "): value for name, value in more.items()}
+
+
+def digest(text: str | bytes) -> str:
+    """sha256."""
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def _save(path: Path, arrays: Arrays, **words: str) -> None:
+    _write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=words or None))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all. Raises OSError."""
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, str]]:
+    try:
+        content = read_bounded(path, most=LARGEST_FILE)
+        header = plain_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return load(content), dict(header.get("__metadata__", {}))
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError):
+        raise _damaged(path.name) from None
+
+
+def _damaged(name: str) -> ReleaseError:
+    return ReleaseError("a training is continued from a whole checkpoint", found=f"{name} missing or altered",
+                        remedy="Start a new one; what this one was charged is spent.")

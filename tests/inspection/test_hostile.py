@@ -1,0 +1,254 @@
+"""Files made by an attacker: every reader returns, or raises one of our exceptions, whatever the bytes.
+
+A valid file is changed by a few edits (bytes flipped, cut, doubled; a number made giant; nesting without end; another JSON value), which
+reaches deeper than random bytes. The quick suite runs some hundred cases a reader, the slow one 100,000.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synthrec.audit.record import AuditRecord
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
+from synthrec.data.files import open_file
+from synthrec.data.schema import Schema
+from synthrec.data.simulator import simulate
+from synthrec.errors import SynthrecError
+from synthrec.folder import open_folder
+from synthrec.inspection.recipient import verify_share
+from synthrec.inspection.record import excerpt_of
+from synthrec.inspection.tables import tables_of
+from synthrec.model.artifact import Artifact, read_words
+from synthrec.model.recipe import plan_release
+from synthrec.privacy.ledger import Ledger
+from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.record import ReleaseRecord, read_record
+from synthrec.synthesizer import Synthesizer
+
+QUICK, SLOW = 200, 100_000
+GIANTS = [b"1e999", b"-1e999", b"NaN", b"Infinity", b"9" * 400, b"-1", b"0", b"9" * 5000, b"1e308", b"null", b"[]", b"{}", b'""',
+          b"[" * 100_000, b'{"a":' * 100_000, b'"\x1b[2J"', b'"../../etc/passwd"', b"\xff\xfe", b"\x00" * 8, b"\xff" * 8, b"true"]
+TOKENS = [b"0", b"1", b"2", b'"', b"[", b"]", b"{", b"}", b":", b",", b"\n", b"'", b"F64", b"shape", b"min", b"max", b"="]
+Read = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release with a synthetic log, its log's folder beside it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    simulate(users=200, items=20, seed=5).write(folder, events_per_user=20)
+    from synthrec import pipeline
+
+    pipeline.fit(str(folder / "events.csv"), schema=Schema.load(folder / "synthrec.toml"), epsilon=8, delta=1e-4, out=folder / "release",
+                 model="moments", device="cpu", synthetic_users=30)
+    return folder
+
+
+def edited(content: bytes, edits: list[tuple[int, int, int, bytes]]) -> bytes:
+    """Each edit: at a place, cut so many bytes, put others there; or put them in place of the next number."""
+    for kind, place, length, put in edits:
+        at = place % (len(content) + 1)
+        if kind == 0:
+            content = content[:at] + put + content[at + length :]
+        elif kind == 1:
+            content = content[:at] + content[at : at + length] * 2 + content[at + length :]
+        elif kind == 2:
+            content = content[:at]
+        else:
+            start = next((spot for spot in range(at, min(at + 400, len(content))) if content[spot : spot + 1].isdigit()), None)
+            if start is not None:
+                end = start
+                while content[end : end + 1].isdigit() or content[end : end + 1] in (b".", b"e", b"-"):
+                    end += 1
+                content = content[:start] + put + content[max(end, start + 1) :]
+    return content
+
+
+EDITS = st.lists(st.tuples(st.sampled_from([0, 0, 1, 2, 3, 3, 3]), st.integers(0, 1 << 20), st.integers(0, 40),
+                           st.one_of(st.sampled_from(GIANTS), st.sampled_from(TOKENS), st.binary(max_size=8))), min_size=1, max_size=4)
+
+
+def fuzz(path: Path, read: Read, *, cases: int) -> None:
+    """Change the file, read it, put it back."""
+    whole = path.read_bytes()
+
+    @settings(max_examples=cases, deadline=None, database=None, derandomize=cases == QUICK, suppress_health_check=list(HealthCheck))
+    @given(edits=EDITS)
+    def attempt(edits: list[tuple[int, int, int, bytes]]) -> None:
+        path.write_bytes(edited(whole, edits))
+        try:
+            read(path)
+        except SynthrecError as error:
+            assert str(error).isprintable() and error.rule and error.found and error.remedy
+
+    try:
+        attempt()
+    finally:
+        path.write_bytes(whole)
+
+
+def configured(path: Path) -> None:
+    """A whole configuration, and what is computed from it before any log is opened."""
+    schema = Schema.load(path)
+    schema.require_served()
+    schema.require_declared()
+    Catalogue.read(schema)
+
+
+def tables(path: Path) -> object:
+    words, catalogue = read_words(path.parent / "generator.json")
+    record = read_record(path.parent / "release.json", kind=ReleaseRecord)
+    return tables_of(path.parent, schema=words.declared, catalogue=catalogue, record=record)
+
+
+READERS: dict[str, tuple[str, Read]] = {
+    "manifest": ("release/share/manifest.json", lambda path: verify_manifest(path.parent)),
+    "record": ("release/share/release.json", lambda path: read_record(path, kind=ReleaseRecord)),
+    "audit record": ("release/share/release.json", lambda path: read_record(path, kind=AuditRecord)),
+    "words": ("release/share/generator.json", lambda path: Artifact.load(path.parent)),
+    "tensors": ("release/share/generator.safetensors", lambda path: Artifact.load(path.parent)),
+    "excerpt": ("release/share/ledger.jsonl", lambda path: excerpt_of(path.parent, record=None, words=None)),
+    "ledger": ("simulated-movie-ratings.ledger.jsonl", Ledger.read),
+    "head": ("simulated-movie-ratings.ledger.jsonl.head", lambda path: Ledger.read(path.with_name("simulated-movie-ratings.ledger.jsonl"))),
+    "events": ("release/share/events.parquet", tables),
+    "users": ("release/share/users.parquet", tables),
+    "configuration": ("synthrec.toml", configured),
+    "catalogue": ("items.csv", lambda path: configured(path.with_name("synthrec.toml"))),
+    "origin": ("release/private/origin.json", lambda path: open_folder(path.parent.parent).origin()),
+    "index": ("release/private/bounded/log.json", lambda path: EventLog.open(path.parent)),
+    "offsets": ("release/private/bounded/offsets.npy", lambda path: EventLog.open(path.parent)),
+    "items": ("release/private/bounded/item.npy", lambda path: EventLog.open(path.parent)),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_reader_fails_but_with_an_error_of_ours(made: Path, name: str) -> None:
+    where, read = READERS[name]
+    if (made / where).exists():
+        fuzz(made / where, read, cases=QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_no_reader_fails_in_a_hundred_thousand_cases(made: Path, name: str) -> None:
+    where, read = READERS[name]
+    if (made / where).exists():
+        fuzz(made / where, read, cases=SLOW)
+
+
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=12)
+                      | st.sampled_from(["9999-12-31", "0001-01-01", "../../../etc/passwd", "UTC", "dp", "log", "numeric", "ordinal"]),
+                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6)
+COLUMN = st.fixed_dictionaries({}, optional={
+    "type": st.sampled_from(["ordinal", "datetime", "categorical", "numeric", "id", "text"]), "min": VALUES, "max": VALUES, "step": VALUES,
+    "bins": VALUES, "decimals": VALUES, "scale": st.sampled_from(["linear", "log"]), "unit": st.sampled_from(["s", "iso"]), "zone": VALUES,
+    "values": VALUES, "bounds": VALUES, "of": st.sampled_from(["user", "item"]), "negative": VALUES, "follows": VALUES, "role": VALUES})
+
+
+def declared(column: dict[str, object]) -> None:
+    said = {"source": {"name": "s", "population": 100, "ledger": "l", "epsilon_cap": 9.0}, "privacy": {"events_per_user": 9, "unit": "u"},
+            "columns": {"u": {"role": "user"}, "i": {"role": "item", "values": ["a", "b"]}, "x": column}}
+    try:
+        schema = Schema.parse(said)
+        schema.require_served()
+        plan_release(schema, epsilon=8, delta=1e-4, model="marginals")
+    except SynthrecError:
+        pass
+
+
+@settings(max_examples=QUICK, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(column=COLUMN)
+def test_no_declaration_of_a_column_fails_but_with_an_error_of_ours(column: dict[str, object]) -> None:
+    declared(column)
+
+
+@pytest.mark.parametrize("column", [
+    {"type": "datetime", "unit": "s", "min": "2024-01-01", "max": "9999-12-31"},
+    {"type": "datetime", "unit": "s", "min": "0001-01-01", "max": "2024-01-01", "zone": "Asia/Tokyo"},
+    {"type": "datetime", "unit": "s", "min": "2024-01-01", "max": "2024-02-01", "zone": "../../../etc/passwd"},
+    {"type": "ordinal", "min": 0, "max": 10**400, "step": 1},
+    {"type": "ordinal", "min": 0.0, "max": 1e308, "step": 1e-308},
+    {"type": "numeric", "min": 0, "max": 10**400, "bins": 3},
+    {"type": "numeric", "min": -1e308, "max": 1e308, "scale": "log"},
+    {"type": "numeric", "min": 0.0, "max": 1e300, "decimals": 9},
+])
+def test_numbers_and_dates_at_the_end_of_their_range_are_refused_or_served(column: dict[str, object]) -> None:
+    declared(column)
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_toml_and_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"a": ' + "9" * 5000 + "}\n", encoding="utf-8")
+    with pytest.raises(SynthrecError, match="readable table"):
+        open_file(tmp_path / "log.jsonl")
+    with pytest.raises(SynthrecError, match="thousands of digits"):
+        Schema.parse("a = " + "9" * 5000)
+
+
+def test_a_pipe_and_a_link_in_the_place_of_a_file_are_refused_at_once(made: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "release.json")
+    with pytest.raises(SynthrecError):
+        read_record(tmp_path / "release.json", kind=ReleaseRecord)
+    (tmp_path / "generator.json").symlink_to(made / "release/share/generator.json")
+    with pytest.raises(SynthrecError):
+        read_words(tmp_path / "generator.json")
+
+
+def test_a_shape_that_the_schema_does_not_ask_for_makes_no_array(made: Path, tmp_path: Path) -> None:
+    share = made / "release/share"
+    (tmp_path / "generator.json").write_bytes((share / "generator.json").read_bytes())
+    header = json.dumps({"frame.features": {"dtype": "F64", "shape": [1 << 40, 1 << 20], "data_offsets": [0, 1 << 63]}}).encode()
+    (tmp_path / "generator.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(SynthrecError, match=r"safetensors must hold"):
+        Artifact.load(tmp_path)
+    (tmp_path / "generator.safetensors").write_bytes(b"\xff" * 8 + header)
+    with pytest.raises(SynthrecError, match="header that is none"):
+        Artifact.load(tmp_path)
+
+
+def test_a_schema_that_names_a_folder_of_the_reader_is_refused(made: Path, tmp_path: Path) -> None:
+    said = json.loads((made / "release/share/generator.json").read_text(encoding="utf-8"))
+    said["schema"]["folder"] = "/"
+    (tmp_path / "generator.json").write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(SynthrecError):
+        read_words(tmp_path / "generator.json")
+
+
+@pytest.mark.parametrize(("noise", "count"), [(1e-300, 1), (1e-3, 1), (1.0, 10**30), (5e-324, 10**9)])
+def test_an_event_that_would_exhaust_an_accountant_is_refused_before_it(made: Path, tmp_path: Path, noise: float, count: int) -> None:
+    import shutil
+
+    share = Path(shutil.copytree(made / "release/share", tmp_path / "share"))
+    (tmp_path / "l").unlink(missing_ok=True)
+    entries = list(Ledger.read(made / "simulated-movie-ratings.ledger.jsonl").entries)
+    first = entries[0].model_copy(update={"event": entries[0].event.model_copy(update={"noise_multiplier": noise, "count": count})})
+    sealed = [first.sealed(previous=first.previous, charged_utc=first.charged_utc)]
+    for entry in entries[1:]:
+        sealed.append(entry.sealed(previous=sealed[-1].hash, charged_utc=entry.charged_utc))
+    (share / "ledger.jsonl").write_text("".join(f"{entry.model_dump_json()}\n" for entry in sealed), encoding="utf-8")
+    write_manifest(share)
+    checks = verify_share(share)
+    assert [check.found for check in checks if check.name == "epsilon"] == ["entries that no accountant of this version computes"]
+
+
+def test_an_excerpt_that_is_no_text_is_refused_by_whoever_loads_the_release(made: Path, tmp_path: Path) -> None:
+    import shutil
+
+    share = Path(shutil.copytree(made / "release/share", tmp_path / "share"))
+    (share / "ledger.jsonl").write_bytes(b"\xff\xfe")
+    write_manifest(share)
+    with pytest.raises(SynthrecError, match="excerpt of the ledger"):
+        Synthesizer.load(share)
+
+
+def test_a_release_of_a_hostile_shape_still_loads_where_it_is_whole(made: Path) -> None:
+    assert Synthesizer.load(made / "release").sample(users=3, seed=1).events["user_id"].nunique() == 3
+    assert np.isfinite(Artifact.load(made / "release/share").estimates.activity).all()
