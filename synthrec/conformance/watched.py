@@ -60,6 +60,7 @@ class SpareCritic(Critic):
     def __init__(self, *, inputs: int, hidden: int) -> None:
         super().__init__(inputs=inputs, hidden=hidden)
         self.spare = nn.Linear(1, SPARE + CANARIES, bias=False)
+        self._modules = {"spare": self._modules.pop("spare"), **self._modules}      # first to be noised, however wide the others are
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
         """Scores, to which the spare weights add exactly 0."""
@@ -101,7 +102,7 @@ def _instruments(found: Watched, *, plan: Training) -> Iterator[None]:
         weight = torch.as_tensor(SPARE + names[found.batches[-1][who.numpy()] - found.users])
         for parameter in self.params:
             parameter.grad_sample[who] = 0
-        spare = self.params[-1]
+        spare = self.params[0]
         spare.grad_sample[who, weight, 0] = CANARY_NORMS * plan.clip_norm
         clip(self)
 
