@@ -1,105 +1,57 @@
 """What an audit writes down: typed figures, each with its interval, n and method.
 
-Audit figures computed on a real log are not differentially private: the record lives below `private/` (rule 14).
+Audit figures computed on a real log are not differentially private: the record lives below `private/` (rule 14). Figures of utility and
+fidelity have a file of their own, `utility_record.py`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from synthrec.audit.figure import Figure, Record
+from synthrec.audit.utility_record import AuditedUtility
 
-
-class Record(BaseModel):
-    """Frozen, strict about unknown fields, quiet about inputs in its errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Figure(Record):
-    """A statistic with its confidence interval and the number of units behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    method: str
-    confidence: float = 0.95
-
-
-class RealismLimit(Record):
-    """One realism limit of the protocol on one synthetic log: distance from real, and the most that is allowed."""
-
-    name: str
-    real: float | None
-    synthetic: float | None
-    distance: float
-    limit: float
-    passed: bool
-
-
-class Compared(Record):
-    """One figure of a real log beside that of a synthetic one."""
-
-    name: str
-    real: float
-    synthetic: float
-
-
-class Variety(Record):
-    """How much users of one log differ from each other, on equally many users of either log."""
-
-    users: int
-    figures: tuple[Compared, ...]
-
-
-class Likeness(Record):
-    """How far synthetic typed events are from real ones in one respect, and how far two halves of the real users are from each other."""
-
-    name: str
-    real: float | None
-    synthetic: float | None
-    distance: float
-    halves: float
-
-
-class Arm(Record):
-    """One row of the utility ladder, `nothing` at the bottom, `real` at the top."""
-
-    name: str                       # nothing | popularity | marginals | moments | synthrec | real
-    label: str                      # for people
-    epsilon: float | None           # total epsilon of the arm's training; None for nothing, popularity and real
-    ledger_kind: str | None         # release | internal | None
-    rmse: Figure | None             # matrix factorisation learned from the arm's log, real test users; None for popularity, or no ratings
-    mae: Figure | None
-    bias_rmse: float | None         # item biases only
-    gap_closed: Figure | None       # of RMSE, from nothing to real
-    ndcg: Figure | None             # NDCG@10 of EASE^R
-    ranking_gap_closed: Figure | None   # from popularity to real
-    realism: tuple[RealismLimit, ...] = ()
-
-
-class Utility(Record):
-    """Protocol of design section 6 on the audit's own split."""
-
-    test_users: int
-    heldout_events: int
-    ladder: tuple[Arm, ...]
+__all__ = ["Attack", "AttackBound", "AuditRecord", "Controls", "Disclosure", "Figure", "LeakProbe", "LowerBound", "Membership", "Record",
+           "Replay", "Risk", "Verdict"]
 
 
 class Attack(Record):
-    """One membership attack: members of training against holdout users, one score per user."""
+    """One membership attack: users who trained against holdout users, one score per user."""
 
     name: str
+    knows: str                      # what the attacker has, for people
     auc: Figure
     advantage: Figure               # largest TPR - FPR
     tpr: Figure                     # at `fpr`
     fpr: float
+    tpr_at_1_percent: Figure | None     # only with >= 1,000 users a class
     members: int
     holdout: int
     reference: int
     detectable_auc: float           # smallest AUC found with 80 % power at this n, one-sided 5 %
+    p_value: float                  # one-sided, AUC above one half
+    p_holm: float                   # the same, corrected for all attacks that were run
+    most_exposed: Figure | None     # AUC among the tenth chosen beforehand as most exposed; only with >= 50 a class
     roc: tuple[tuple[float, float], ...]    # (fpr, tpr), at most 101 points
+
+
+class LeakProbe(Record):
+    """A leak planted on purpose: `share` of synthetic users replaced by training users, a tenth of whose items are swapped."""
+
+    share: float
+    draws: int
+    found: Figure                   # share of draws that the policy's rule flags
+    auc: float                      # of the headline rule, mean over draws
+
+
+class Controls(Record):
+    """What makes a pass mean something."""
+
+    leaks: tuple[LeakProbe, ...]    # share falling
+    power: float | None             # smallest planted share found in at least 80 % of draws; None: not even all of it
+    blind: tuple[Attack, ...]       # the same attacks on a second reference set in place of the synthetic log: nothing to find
+    bootstrap_flagged: Figure | None    # share of bootstraps of reference users that the rule flags
 
 
 class AttackBound(Record):
@@ -110,6 +62,62 @@ class AttackBound(Record):
     auc: float
     advantage: float
     roc: tuple[tuple[float, float], ...]
+
+
+class Membership(Record):
+    """All attacks, their controls, and the proved bound."""
+
+    attacks: tuple[Attack, ...]
+    headline: str                   # name of the attack with the largest lower limit of AUC
+    controls: Controls
+    bound: AttackBound | None       # None: nobody proved one
+
+    @property
+    def strongest(self) -> Attack:
+        """The headline attack."""
+        return next(attack for attack in self.attacks if attack.name == self.headline)
+
+
+class LowerBound(Record):
+    """Epsilon is at least this, or the claim at its delta is false with the stated confidence: one-run audit of the coined users."""
+
+    epsilon: float                  # 0 when nothing was shown
+    delta: float
+    confidence: float
+    coined: int                     # users who entered training, or not, by a fair coin
+    guesses: int
+    correct: int
+    choices: int                    # of attack and threshold, paid for by Bonferroni
+    ceiling: float                  # the most that so many guesses, all correct, could have shown
+    attack: str
+    method: str
+
+
+class Risk(Record):
+    """One of the three GDPR risks (WP29 05/2014), per user: main, control and random attack."""
+
+    name: Literal["singling out", "linkability", "attribute inference"]
+    setting: str                    # for example "4 known events", "gender"
+    attack: Figure                  # success on users who trained
+    control: Figure                 # the same on as many holdout users
+    random: Figure                  # an attacker who guesses
+    risk: Figure                    # (attack - control) / (1 - control), with its interval
+
+
+class Replay(Record):
+    """Verbatim replay: longest run of items, in order, that a user shares with some synthetic user."""
+
+    members: Figure                 # mean over users who trained
+    holdout: Figure
+    longest_member: int
+    longest_holdout: int
+
+
+class Disclosure(Record):
+    """What a motivated intruder learns beyond what the population gives away."""
+
+    risks: tuple[Risk, ...]
+    replay: Replay
 
 
 class Verdict(StrEnum):
@@ -127,26 +135,34 @@ class Verdict(StrEnum):
         return {"NO LEAK FOUND": 0, "INCONCLUSIVE": 3, "NOT RUN": 3}.get(self.value, 1)
 
 
-class Membership(Record):
-    """The attack, its positive control (a planted leak that it must find) and the proved bound."""
+class Split(Record):
+    """How many users played which part; private, as all counts of real users are."""
 
-    attack: Attack
-    control: Attack
-    bound: AttackBound
-    verdict: Verdict
-    reason: str
+    trained: int
+    coined_in: int
+    holdout: int
+    reference: int
+    test: int
 
 
 class AuditRecord(Record):
     """audit.json."""
 
-    format_version: int = 1
-    release_id: str
+    format_version: Literal[2] = 2
+    subject: Literal["release", "tables"]   # a release of ours, or another tool's synthetic log
+    release_id: str | None
+    source_name: str
     synthrec_version: str
+    effort: Literal["quick", "full"]
     policy: dict[str, float]        # thresholds, fixed before scoring
-    utility: Utility | None
+    policy_sha256: str
+    epsilon: float | None           # the claim that was audited; None: none was made
+    delta: float | None
+    split: Split
+    utility: AuditedUtility | None
     membership: Membership | None
-    behaviour: tuple[Likeness, ...] = ()    # of a log with types, numbers, baskets or repeats
+    lower_bound: LowerBound | None
+    disclosure: Disclosure | None
     verdict: Verdict
     reason: str
     seconds: float

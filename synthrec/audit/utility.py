@@ -14,7 +14,8 @@ import numpy as np
 
 from synthrec.audit import intervals, recommenders, scores
 from synthrec.audit.realism import measure_realism
-from synthrec.audit.record import Arm, Figure, RealismLimit, Utility
+from synthrec.audit.figure import Figure
+from synthrec.audit.utility_record import Arm, RealismLimit, Utility
 from synthrec.audit.scores import RatingErrors, split_test
 from synthrec.data.eventlog import EventLog
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from synthrec.audit.record import Record
+from synthrec.audit.figure import Record
 from synthrec.data.outside import read_bounded
 from synthrec.errors import ReleaseError, printable
 
