@@ -25,6 +25,7 @@ from synthrec.model.train import train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
+from synthrec.report.record import ReleaseRecord
 
 LABELS: dict[Model, str] = {"marginals": "DP marginals", "moments": "DP moments"}
 
@@ -34,27 +35,28 @@ def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> 
 
     The share is public, whether a draw kept anybody back is not: the release says how many baselines were trained.
     """
-    if evidence.release.audit_share == 0:
+    release = folder.record()
+    if release.audit_share == 0:
         return {}
-    users = len(evidence.synthetic.offsets) - 1
+    users = len(evidence.people.synthetic.offsets) - 1
     arms = {}
     for model, label in LABELS.items():
         place = folder.private / "baselines" / model
         if not place.exists():
             progress.say(f"training the baseline {label} at the same epsilon, for the audit only")
-            _train(folder, model=model, evidence=evidence, progress=progress)
+            _train(folder, model=model, evidence=evidence, release=folder.record(), progress=progress)
         log = EventLog.concat(list(generate(Artifact.load(place), users=users, rng=np.random.default_rng())))
-        arms[str(model)] = ArmInput(log=log, label=label, epsilon=evidence.release.epsilon, ledger_kind="internal")
+        arms[str(model)] = ArmInput(log=log, label=label, epsilon=release.epsilon, ledger_kind="internal")
     return arms
 
 
-def _train(folder: Folder, *, model: Model, evidence: Evidence, progress: Progress) -> None:
-    schema, release = evidence.schema, evidence.release
-    plan = plan_release(schema, epsilon=evidence.artifact.plan.epsilon, delta=release.delta, model=model)
+def _train(folder: Folder, *, model: Model, evidence: Evidence, release: ReleaseRecord, progress: Progress) -> None:
+    schema = evidence.schema
+    plan = plan_release(schema, epsilon=Artifact.load(folder.share).plan.epsilon, delta=release.delta, model=model)
     charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{model}", kind="internal",
                     planned=plan.runs, delta=plan.delta)
     with Ledger.open(schema.ledger_path) as ledger:
-        artifact = train(evidence.trained_on, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge,
+        artifact = train(evidence.people.trained, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge,
                          device="cpu", rng=np.random.default_rng(), progress=progress)
         folder.write(with_internal_runs(release, ledger))       # said first: a baseline that is there has been listed
     _keep(artifact, place=folder.private / "baselines" / model)

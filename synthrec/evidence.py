@@ -1,51 +1,78 @@
-"""What an audit has at hand, and what it makes of it: tables from the real log by role, the synthetic log, the proved bound.
+"""What an audit has at hand: the people by the part they play, the synthetic log, and the claim; of a release, or of any tool's tables.
 
-Private throughout: figures computed here are not differentially private and stay below private/ (rule 14).
+Guarantees: nothing is written outside `private/`, nothing is trained, nothing is told about anybody.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synthrec import __version__
-from synthrec.audit.behaviour import measure_behaviour
-from synthrec.audit.membership import audit_membership
-from synthrec.audit.record import AuditRecord, Membership, Utility, Verdict
-from synthrec.audit.utility import ArmInput, measure_utility
-from synthrec.audit.verdict import POLICY, conclude
+from synthrec.audit.claimed import bound_of_claim
+from synthrec.audit.people import People
+from synthrec.audit.record import AttackBound
+from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
-from synthrec.data.roles import Role, load_or_create_key
+from synthrec.data.roles import MOST_SHARE, TRAINS, Role, load_or_create_key
 from synthrec.data.schema import Schema, Users
 from synthrec.data.source import read_log
 from synthrec.errors import DataError, ReleaseError
 from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
 from synthrec.progress import Progress
-from synthrec.report.record import ReleaseRecord
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of a synthetic log: public."""
+
+    epsilon: float
+    delta: float
+    bound: AttackBound
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Any tool's synthetic log, and who was in its training: paths, or tables. Without reference users, some holdout users are them."""
+
+    synthetic: Any
+    members: Any
+    holdout: Any
+    reference: Any = None
+    fair_coins: bool = False        # members and holdout users were told apart by a fair coin each
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Evidence:
-    """The real log by role (unbounded, and bounded at K alike for all), the members that were trained on, the synthetic log."""
+    """Everybody, what the log declares, and the claim; `release_id` of a release of ours. Private."""
 
-    started: float
     schema: Schema
-    artifact: Artifact
-    release: ReleaseRecord
-    real: EventLog
-    bounded: EventLog
-    trained_on: EventLog
-    synthetic: EventLog
+    catalogue: Catalogue
+    people: People
+    claim: Claim | None
+    release_id: str | None = None
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """Lowest and highest rating; None without ratings."""
+        rating = self.schema.rating
+        return None if rating is None else (float(rating.levels[0]), float(rating.levels[-1]))
+
+    def fingerprint(self) -> str:
+        """Of every event of everybody: private, to know the same evidence again."""
+        people, seen = self.people, hashlib.sha256()
+        for log in (people.trained, people.holdout, people.reference, people.test, people.synthetic):
+            for column in (log.offsets, log.item, log.rating, log.time):
+                seen.update(b"-" if column is None else np.ascontiguousarray(column))
+        return seen.hexdigest()
 
 
 def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
-    """Read everything. Raises ReleaseError without private/ or a synthetic log, DataError for another log than the release's."""
-    started = time.perf_counter()
+    """Of a release. Raises ReleaseError without private/ or a synthetic log, DataError for another log than the release's."""
     artifact, origin, release = Artifact.load(folder.share), folder.origin(), folder.record()
     schema = artifact.schema.model_copy(update={"folder": origin.config_folder})
     if not folder.events.exists():
@@ -64,14 +91,56 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
         advance(1)
         bounded = read(schema.privacy.events_per_user)
         advance(1)
-        synthetic = read_log(folder.events, schema.model_copy(update={"users": Users()}), artifact.catalogue, spill=folder.spill,
-                             events_per_user=None)
+        synthetic = read_log(folder.events, _without_table(schema), artifact.catalogue, spill=folder.spill, events_per_user=None)
         advance(1)
-    trained_on = EventLog.open(folder.bounded)
-    if not _same_people(trained_on, real.users_with(Role.MEMBER), most=schema.privacy.events_per_user):
+    trained, whole = EventLog.open(folder.bounded), real.users_with(*TRAINS)
+    if not _same_people(trained, whole, most=schema.privacy.events_per_user):
         raise DataError("an audit must see the log that the release was made from", found="another log", remedy="Name that log with --log.")
-    return Evidence(started=started, schema=schema, artifact=artifact, release=release, real=real, bounded=bounded, trained_on=trained_on,
-                    synthetic=synthetic)
+    assert trained.role is not None
+    people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
+                    reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=whole, synthetic=synthetic,
+                    items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
+    claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound)
+    return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id)
+
+
+def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: float | None, delta: float | None,
+                   progress: Progress) -> Evidence:
+    """Of another tool's synthetic log. Raises DataError for a table that cannot be read as the schema says, or half a claim."""
+    if (epsilon is None) != (delta is None):
+        raise DataError("a claim has an epsilon and a delta", found="one of the two", remedy="Give both, or neither.")
+    if epsilon is not None and delta is not None and not (0 <= epsilon < np.inf and 0 <= delta < 1):
+        raise DataError("a claim has a finite epsilon of at least 0 and a delta in [0, 1)", found=f"{epsilon:g} and {delta:g}",
+                        remedy="Give the tool's claim per user, or none.")
+    catalogue, most = Catalogue.read(schema), schema.privacy.events_per_user
+    key = load_or_create_key(private / "roles.key")
+
+    def read(table: Any, *, bounded: bool, share: float | None = None) -> EventLog:
+        return read_log(table, schema, catalogue, spill=private / "spill", events_per_user=most if bounded else None,
+                        role_key=None if share is None else key, audit_share=share or 0.0)
+
+    with progress.stage("read for the audit", total=4) as advance:
+        trained, train_whole = read(tables.members, bounded=True), read(tables.members, bounded=False)
+        advance(1)
+        outside, whole = (read(tables.holdout, bounded=bounded, share=MOST_SHARE) for bounded in (True, False))
+        advance(1)
+        reference = None if tables.reference is None else read(tables.reference, bounded=True)
+        advance(1)
+        synthetic = read_log(tables.synthetic, _without_table(schema), catalogue, spill=private / "spill", events_per_user=None)
+        advance(1)
+    kept_back = [Role.MEMBER, Role.AUDIT, Role.HOLDOUT]     # all three are people outside: no tool of ours drew them
+    people = People(
+        trained=trained, coined=np.full(len(trained.offsets) - 1, tables.fair_coins), train_whole=train_whole, synthetic=synthetic,
+        holdout=outside.users_with(*kept_back, *([] if reference is None else [Role.REFERENCE])),
+        reference=outside.users_with(Role.REFERENCE) if reference is None else reference,
+        test=whole.users_with(Role.TEST), items=catalogue.size, events_per_user=most)
+    claim = None if epsilon is None or delta is None else Claim(epsilon, delta, bound_of_claim(epsilon=epsilon, delta=delta))
+    return Evidence(schema=schema, catalogue=catalogue, people=people, claim=claim)
+
+
+def _without_table(schema: Schema) -> Schema:
+    """Synthetic users are not in the table of the real ones."""
+    return schema.model_copy(update={"users": Users()})
 
 
 def _same_people(bounded: EventLog, whole: EventLog, *, most: int) -> bool:
@@ -87,41 +156,3 @@ def _same_people(bounded: EventLog, whole: EventLog, *, most: int) -> bool:
 
     one, other = fingerprints(bounded), fingerprints(whole)
     return len(one) == len(other) and bool((one == other).all())
-
-
-def weigh(folder: Folder, *, evidence: Evidence, arms: Mapping[str, ArmInput], progress: Progress) -> AuditRecord:
-    """Utility, attack, control and verdict as one record."""
-    rng = np.random.default_rng()
-    with progress.stage("score utility and attack", total=2) as advance:
-        utility = _utility(evidence, arms=arms, rng=rng)
-        advance(1)
-        membership = _membership(evidence, rng=rng)
-        advance(1)
-    behaviour = measure_behaviour(evidence.synthetic, real=evidence.trained_on, schema=evidence.schema, rng=rng)
-    verdict, reason = ((membership.verdict, membership.reason) if membership is not None
-                       else conclude(None, control=None, bound=None))
-    return AuditRecord(release_id=evidence.release.release_id, synthrec_version=__version__, policy=POLICY, utility=utility,
-                       membership=membership, behaviour=behaviour, verdict=Verdict(verdict), reason=reason,
-                       seconds=time.perf_counter() - evidence.started)
-
-
-def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], rng: np.random.Generator) -> Utility | None:
-    rating = evidence.schema.rating
-    test = evidence.real.users_with(Role.TEST)
-    if len(test.offsets) < 2:
-        return None
-    release = evidence.release
-    mine = ArmInput(log=evidence.synthetic, label="synthrec", epsilon=release.epsilon, ledger_kind="release")
-    return measure_utility(train=evidence.real.users_with(Role.MEMBER), test=test, arms={**arms, "synthrec": mine},
-                           items=evidence.artifact.catalogue.size,
-                           scale=None if rating is None else (float(rating.levels[0]), float(rating.levels[-1])),
-                           events_per_user=release.events_per_user, rng=rng)
-
-
-def _membership(evidence: Evidence, *, rng: np.random.Generator) -> Membership | None:
-    members = evidence.trained_on       # the very events that were used; the others were drawn by the same rule
-    holdout, reference = (evidence.bounded.users_with(role) for role in (Role.HOLDOUT, Role.REFERENCE))
-    if min(len(log.offsets) for log in (members, holdout, reference)) < 2:
-        return None
-    return audit_membership(members=members, holdout=holdout, reference=reference, synthetic=evidence.synthetic,
-                            items=evidence.artifact.catalogue.size, bound=evidence.release.bound, rng=rng)

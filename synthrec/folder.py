@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.roles import MOST_SHARE
 from synthrec.errors import DataError, ReleaseError
 from synthrec.model.checkpoint import is_resumable
 from synthrec.report.manifest import joining, settle, verify_manifest
@@ -140,7 +141,7 @@ class Folder:
         try:
             words = plain_json(read_bounded(self.private / "origin.json", most=LARGEST_ORIGIN))
             origin = Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]))
-            if not 0 <= origin.audit_share < 1:
+            if not 0 <= origin.audit_share <= MOST_SHARE:
                 raise ValueError
             return origin
         except (OSError, ValueError, KeyError, TypeError, OverflowError):

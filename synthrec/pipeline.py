@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthrec.audit.kept import Kept
 from synthrec.audit.record import AuditRecord
+from synthrec.audit.utility import ArmInput
 from synthrec.baselines import baseline_logs
 from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
@@ -26,7 +28,7 @@ from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.schema import Schema
 from synthrec.data.sink import require_free
 from synthrec.errors import ReleaseError
-from synthrec.evidence import collect, weigh
+from synthrec.evidence import Evidence, Tables, collect, collect_tables
 from synthrec.folder import (
     Folder,
     Origin,
@@ -45,6 +47,7 @@ from synthrec.progress import Progress
 from synthrec.report.record import read_record, write_record
 from synthrec.report.render import Edition, render
 from synthrec.synthesizer import Synthesizer, key_path
+from synthrec.weighing import Effort, key_of, weigh
 
 if TYPE_CHECKING:
     from synthrec.conformance.record import Conformance
@@ -114,13 +117,40 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     return out
 
 
-def audit(release: Path, *, log: Any, progress: Progress = SILENT) -> AuditRecord:
+def audit(release: Path, *, log: Any, effort: Effort = "quick", progress: Progress = SILENT) -> AuditRecord:
     """Attack a release and score its use on the real log; baselines of equal epsilon are trained for it, kind `internal`."""
     folder = open_folder(release).verified()
     evidence = collect(folder, log=log, progress=progress)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
-    record = weigh(folder, evidence=evidence, arms=arms, progress=progress)
-    write_record(record, path=folder.audit_path)
+    return _weighed(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
+
+
+def audit_tables(tables: Tables, *, schema: Schema, out: Path, epsilon: float | None = None, delta: float | None = None,
+                 effort: Effort = "quick", progress: Progress = SILENT) -> AuditRecord:
+    """Attack any tool's synthetic log and score its use; writes OUT/private/audit.json, and trains nothing private."""
+    private = _place_of_audit(out)
+    evidence = collect_tables(tables, schema=schema, private=private, epsilon=epsilon, delta=delta, progress=progress)
+    return _weighed(evidence, arms={}, effort=effort, private=private, progress=progress)
+
+
+def _place_of_audit(out: Path) -> Path:
+    """OUT/private, readable by its owner only; a place that an audit made before is used again. Raises ReleaseError."""
+    if (out / "share").exists() or (out.exists() and not out.is_dir()):
+        raise ReleaseError("an audit of tables needs a folder of its own", found="a release, or no folder",
+                           remedy="Choose another --out; a release is audited by `synthrec audit RELEASE --log LOG`.")
+    try:
+        (out / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReleaseError("the folder of an audit must be writable", found=error.strerror or "a failed write",
+                           remedy="Choose another --out.") from None
+    return out / "private"
+
+
+def _weighed(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, private: Path, progress: Progress) -> AuditRecord:
+    kept = Kept.of(private / "audit-parts", key=key_of(evidence, effort=effort))
+    record = weigh(evidence, arms=arms, effort=effort, kept=kept, progress=progress)
+    write_record(record, path=private / "audit.json")
+    kept.forget()
     return record
 
 

@@ -25,7 +25,7 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
-from synthrec.data.roles import Role, load_or_create_key
+from synthrec.data.roles import TRAINS, load_or_create_key
 from synthrec.data.schema import Schema
 from synthrec.data.sink import event_table, user_table
 from synthrec.data.source import read_log
@@ -87,7 +87,7 @@ class Synthesizer:
             with progress.stage("read the log", total=1) as advance, _source_key(self.schema) as key:
                 everybody = read_log(log, self.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
-                members = everybody.users_with(Role.MEMBER)
+                members = everybody.users_with(*TRAINS)
                 del everybody
                 advance(1)
             charge, checkpoint = self._charge(new_release_id()), None

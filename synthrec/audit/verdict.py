@@ -1,24 +1,20 @@
 """What the audit concludes, by a policy fixed before anything is scored.
 
-A verdict is about one attack on one release. It says what was found and what could have been found; similarity is never a pass, and a pass
-without a control that was found is none.
+A verdict says what was found and what could have been found; similarity is never a pass, and a pass without a planted leak that was
+found is none. The worst finding counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from synthrec.audit import intervals
-from synthrec.audit.record import Attack, AttackBound, Verdict
-
-POLICY: dict[str, float] = {
-    "version": 1,
-    "leak_auc": 0.52,               # a leak: the AUC's lower limit lies above this; the control must be found by the same rule
-    "least_users_per_class": 20,    # members, holdout and reference users each; fewer say nothing
-    "confidence": intervals.CONFIDENCE,
-}
+from synthrec.audit.attacks.rule import flagged, strongest
+from synthrec.audit.policy import Policy
+from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Verdict
 
 
 class Conclusion(NamedTuple):
@@ -28,52 +24,101 @@ class Conclusion(NamedTuple):
     reason: str
 
 
-def conclude(attack: Attack | None, *, control: Attack | None, bound: AttackBound | None) -> Conclusion:
-    """The worst of what the figures allow to be said; `None` for what was not run or not proved."""
-    if attack is None:
+def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, disclosure: Disclosure | None, epsilon: float | None,
+             policy: Policy) -> Conclusion:
+    """The worst of what the figures allow to be said; `None` for what was not run, not proved or not claimed."""
+    refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, epsilon=epsilon,
+                                                                                policy=policy)]
+    leaks = [Conclusion(Verdict.LEAK_DETECTED, text) for text in _leaks(membership, disclosure=disclosure, policy=policy)]
+    return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
+
+
+def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusion:
+    if membership is None:
         return Conclusion(Verdict.NOT_RUN, "There were no holdout users to compare with: run with --audit-share above 0.")
-    if bound is not None and (broken := _refutes(attack, bound=bound)):
-        return Conclusion(Verdict.CLAIM_REFUTED, broken)
-    smallest = min(attack.members, attack.holdout, attack.reference)
-    if smallest >= POLICY["least_users_per_class"] and _found(attack):
-        return Conclusion(Verdict.LEAK_DETECTED, (
-            f"The attack tells members from holdout users with AUC {attack.auc.value:.3f}, at least {attack.auc.low:.3f}; "
-            f"the policy's limit is {POLICY['leak_auc']:.2f}."))
-    if smallest < POLICY["least_users_per_class"]:
-        return Conclusion(Verdict.INCONCLUSIVE, (
-            f"The attack needs at least {POLICY['least_users_per_class']:.0f} members, holdout users and reference users each: "
-            "use a larger log or a larger --audit-share."))
-    if control is None:
-        return Conclusion(Verdict.INCONCLUSIVE, "No leak was planted to see whether the attack would find one.")
-    if not _found(control):
-        return Conclusion(Verdict.INCONCLUSIVE, (
-            f"A leak planted on purpose was not found (AUC {control.auc.value:.3f}, at least {control.auc.low:.3f}), "
-            "so finding nothing in the release says nothing."))
-    findable = intervals.detectable_auc(attack.members, n=attack.holdout, level=(1 - POLICY["confidence"]) / 2, above=POLICY["leak_auc"])
+    if doubt := _doubt(membership, policy=policy):
+        return Conclusion(Verdict.INCONCLUSIVE, doubt)
+    attack, power = membership.strongest, membership.controls.power
+    findable = intervals.detectable_auc(attack.members, n=attack.holdout, level=(1 - policy.confidence) / 2, above=policy.leak_auc)
+    assert power is not None
     return Conclusion(Verdict.NO_LEAK_FOUND, (
-        f"The attack's AUC is {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to {attack.auc.high:.3f}); with "
-        f"{attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more would be called a leak four "
-        f"times in five, and a leak planted on purpose was found (AUC {control.auc.value:.3f})."))
+        f"The strongest of {len(membership.attacks)} attacks has AUC {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to "
+        f"{attack.auc.high:.3f}). With {attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more "
+        f"would be called a leak four times in five, and so would {power:.0%} of training users planted among the synthetic ones."))
 
 
-def _found(attack: Attack) -> bool:
-    return attack.auc.low > POLICY["leak_auc"]
+def _refutations(membership: Membership | None, *, lower_bound: LowerBound | None, epsilon: float | None, policy: Policy) -> Iterator[str]:
+    if lower_bound is not None and epsilon is not None and lower_bound.epsilon > epsilon:
+        yield (f"Epsilon is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence ({lower_bound.correct:,} of "
+               f"{lower_bound.guesses:,} guesses were right); {epsilon:.2f} was claimed.")
+    if membership is None or membership.bound is None:
+        return
+    error = (1 - policy.confidence) / len(membership.attacks)
+    for attack in membership.attacks:
+        if broken := _passes(attack, bound=membership.bound, error=error):
+            yield f"{broken} (attack: {attack.name})."
 
 
-def _refutes(attack: Attack, *, bound: AttackBound) -> str | None:
-    """The sentence that says how the proved bound was passed, or None: wrong at most once in twenty, both tests together.
+def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
+    """The sentence that says how the proved bound was passed, or None: wrong with chance `error` at most, both tests together.
 
     The TPR's threshold was chosen on the holdout users, so its true false positive rate is only known up to an exact upper limit; the
     bound is read there, and the member's rate is compared by its own exact lower limit.
     """
-    if attack.auc.low > bound.auc:
-        return f"The attack's AUC is at least {attack.auc.low:.3f}; the ledger proves that no attack passes {bound.auc:.3f}."
-    split = 1 - (1 - POLICY["confidence"]) / 2
+    if _narrowed(attack, error=error) > bound.auc:
+        return f"The attack's AUC is {attack.auc.value:.3f}, beyond chance; it is proved that no attack passes {bound.auc:.3f}"
+    split = 1 - error / 2
     allowed_fpr = intervals.clopper_pearson(int(np.ceil(attack.fpr * attack.holdout)), n=attack.holdout, confidence=split).high
     least_tpr = intervals.clopper_pearson(int(np.floor(attack.tpr.value * attack.members)), n=attack.members, confidence=split).low
     rates = np.asarray(bound.roc)
     most_tpr = max(bound.tpr, float(np.interp(allowed_fpr, rates[:, 0], rates[:, 1])))
     if least_tpr > most_tpr:
-        return (f"At {attack.fpr:.0%} false alarms the attack finds at least {least_tpr:.1%} of members; the ledger proves that no attack "
-                f"finds more than {most_tpr:.1%}.")
+        return (f"At {attack.fpr:.0%} false alarms the attack finds at least {least_tpr:.1%} of members; it is proved that no attack finds "
+                f"more than {most_tpr:.1%}")
     return None
+
+
+def _narrowed(attack: Attack, *, error: float) -> float:
+    """The AUC's lower limit at a stricter error, its half-width scaled as a normal's."""
+    from scipy.stats import norm
+
+    usual = float(norm.isf((1 - attack.auc.confidence) / 2))
+    return attack.auc.value - (attack.auc.value - attack.auc.low) * float(norm.isf(error / 2)) / usual
+
+
+def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
+    if membership is not None and not _too_few(membership.attacks, policy=policy) and flagged(membership.attacks, policy):
+        worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
+        yield (f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; the "
+               f"policy's limit is {policy.leak_auc:.2f}.")
+    if disclosure is None:
+        return
+    risks = [risk for risk in disclosure.risks if risk.risk.low > policy.leak_risk]
+    if risks:
+        worst_risk = max(risks, key=lambda risk: risk.risk.low)
+        yield (f"{worst_risk.name.capitalize()} ({worst_risk.setting}) succeeds on {worst_risk.attack.value:.1%} of members and "
+               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {worst_risk.risk.low:.1%}; the policy's limit is "
+               f"{policy.leak_risk:.0%}.")
+    replay = disclosure.replay
+    if replay.members.low - replay.holdout.high > policy.leak_replay_items:
+        yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people outside "
+               f"for {replay.holdout.value:.1f}.")
+
+
+def _doubt(membership: Membership, *, policy: Policy) -> str | None:
+    if _too_few(membership.attacks, policy=policy):
+        return (f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger log "
+                "or a larger --audit-share.")
+    controls = membership.controls
+    if not controls.leaks:
+        return "No leak was planted to see whether the attacks would find one."
+    if controls.power is None:
+        return ("Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release says "
+                "nothing.")
+    if flagged(controls.blind, policy):
+        return "An attacker without the synthetic log tells members from holdout users, so something else than membership tells them apart."
+    return None
+
+
+def _too_few(attacks: Iterable[Attack], *, policy: Policy) -> bool:
+    return any(min(attack.members, attack.holdout, attack.reference) < policy.least_users_per_class for attack in attacks)

@@ -1,27 +1,66 @@
-"""`synthrec audit`: attack a release and measure its use, on the real log."""
+"""`synthrec audit`: attack a synthetic log and measure its use, on the real one; a release of ours, or any tool's tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from synthrec.cli.options import quiet_option, release_argument
+from synthrec.cli.options import quiet_option
+
+TABLES = ("config", "synthetic", "members", "holdout", "out")
+
+
+def table_option(name: str, help_text: str) -> Any:
+    """A log by its path."""
+    return click.option(f"--{name}", metavar="EVENTS", help=help_text)
 
 
 @click.command(
-    short_help="Attack a release and measure its use.",
+    short_help="Attack a synthetic log and measure its use.",
     epilog="The audit's figures are measured on the real log, so they stay below private/. Next: `synthrec report RELEASE`.",
 )
-@release_argument
-@click.option("--log", metavar="LOG", required=True, help="The log that the release was made from.")
+@click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
+@click.option("--log", metavar="LOG", help="With RELEASE: the log that it was made from.")
+@click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="Without RELEASE: what the columns of the tables mean.")
+@table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
+@table_option("members", "Without RELEASE: the users whom that tool was trained on.")
+@table_option("holdout", "Without RELEASE: users like them whom it was not trained on.")
+@table_option("reference", "Without RELEASE: further such users, known to the attacker.  [default: some of the holdout users]")
+@click.option("--fair-coins", is_flag=True, help="Without RELEASE: each user became a member, or a holdout user, by a fair coin.")
+@click.option("--epsilon", type=float, help="Without RELEASE: the tool's claim, per user.")
+@click.option("--delta", type=float, help="Without RELEASE: the tool's claim.")
+@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Without RELEASE: audit.json goes to FOLDER/private.")
+@click.option("--quick/--full", "quick", default=True, help="A few minutes, or everything with more draws.  [default: quick]")
 @quiet_option
-def audit(release: Path, log: str, quiet: bool) -> None:
-    """Attack RELEASE with the real log at hand and measure how useful it is. Ends with exit code 1 if a leak is detected."""
+def audit(release: Path | None, log: str | None, quick: bool, quiet: bool, **tables: Any) -> None:
+    """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit code 1 if a leak is detected.
+
+    \b
+    synthrec audit RELEASE --log LOG
+    synthrec audit --config TOML --synthetic EVENTS --members EVENTS --holdout EVENTS --out FOLDER
+
+    An audit that was interrupted goes on where it was when the same command is given again.
+    """
     from synthrec import pipeline
     from synthrec.cli.outcome import echo_audit
     from synthrec.cli.progress import progress_for
+    from synthrec.data.schema import Schema
+    from synthrec.evidence import Tables
 
-    record = pipeline.audit(release, log=log, progress=progress_for(quiet=quiet))
+    given = [name for name, value in tables.items() if value]
+    progress, effort = progress_for(quiet=quiet), "quick" if quick else "full"
+    if release is not None:
+        if log is None or given:
+            raise click.UsageError("a release is audited with its log: synthrec audit RELEASE --log LOG")
+        record = pipeline.audit(release, log=log, effort=effort, progress=progress)
+    else:
+        if missing := [f"--{name}" for name in TABLES if not tables[name]]:
+            raise click.UsageError(f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing")
+        record = pipeline.audit_tables(
+            Tables(**{name: tables[name] for name in ("synthetic", "members", "holdout", "reference", "fair_coins")}),
+            schema=Schema.load(tables["config"]), out=tables["out"], epsilon=tables["epsilon"], delta=tables["delta"], effort=effort,
+            progress=progress)
     echo_audit(record)
     click.get_current_context().exit(record.verdict.exit_code)

@@ -57,7 +57,7 @@ def audit_share_option(default: float) -> Callable[[Command], Command]:
     """Share of users kept out of training; how much is kept by default depends on the command."""
     return click.option(
         "--audit-share",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=click.FloatRange(0, 0.7),
         default=default,
         show_default=True,
         help="Share of users who are kept out of training, so that the audit can compare members with people outside. "

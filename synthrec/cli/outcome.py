@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from synthrec.audit.record import AuditRecord
+from synthrec.audit.record import AuditRecord, Membership
+from synthrec.audit.utility_record import AuditedUtility
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
@@ -31,19 +32,42 @@ def echo_outcome(folder: Path, audit: AuditRecord) -> None:
 
 
 def echo_audit(audit: AuditRecord) -> None:
-    """A summary table of the audit. Measured on the real log, so each block says PRIVATE."""
-    click.echo("PRIVATE: measured on the real log")
+    """A summary of the audit. Measured on the real log, so it says PRIVATE."""
+    click.echo(f"PRIVATE: measured on the real log ({audit.effort} audit)")
     if audit.membership is not None:
-        attack, control, bound = audit.membership.attack, audit.membership.control, audit.membership.bound
-        click.echo(f"\n{'membership':<28}{'AUC':>8}  {'interval':<16}{'hits at ' + sentences.percent(attack.fpr):>12}")
-        for words, found in ((attack.name, attack), ("control: planted leak", control)):
-            hits = sentences.percent(found.tpr.value, digits=1)
-            click.echo(f"{words:<28}{found.auc.value:>8.3f}  {sentences.interval(found.auc):<16}{hits:>12}")
-        most = f"{sentences.rounded_up(100 * bound.tpr, digits=1)} %"
-        click.echo(f"{'any attacker, at most':<28}{sentences.rounded_up(bound.auc, digits=3):>8}  {'proved':<16}{most:>12}")
+        _attacks(audit.membership)
+    if audit.lower_bound is not None:
+        found = audit.lower_bound
+        click.echo(f"\n{'lower bound on epsilon':<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} coined users "
+                   f"could show {found.ceiling:.2f} at most" + (f"; claimed {audit.epsilon:.2f}" if audit.epsilon is not None else ""))
+    if audit.disclosure is not None:
+        click.echo(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")
+        for risk in audit.disclosure.risks:
+            click.echo(f"{f'{risk.name}, {risk.setting}'[:41]:<42}{sentences.percent(risk.attack.value, digits=1):>8}"
+                       f"{sentences.percent(risk.control.value, digits=1):>9}{sentences.percent(risk.risk.value, digits=1):>8}  "
+                       f"{sentences.interval(risk.risk, digits=1, as_percent=True)}")
     if audit.utility is not None:
-        click.echo(f"\n{'utility':<28}{'RMSE':>8}{'gap closed':>12}{'NDCG@10':>9}{'gap closed':>12}  realism")
-        for arm in audit.utility.ladder:
+        _use(audit.utility)
+    click.echo(f"\n{audit.verdict.value}: {audit.reason}")
+
+
+def _attacks(membership: Membership) -> None:
+    attacks, bound = membership.attacks, membership.bound
+    click.echo(f"\n{'membership attacks':<42}{'AUC':>8}  {'interval':<16}{'hits at ' + sentences.percent(attacks[0].fpr):>12}")
+    for words, found in [*((each.name, each) for each in attacks), *((f"blind: {each.name}", each) for each in membership.controls.blind)]:
+        hits = sentences.percent(found.tpr.value, digits=1)
+        click.echo(f"{words[:41]:<42}{found.auc.value:>8.3f}  {sentences.interval(found.auc):<16}{hits:>12}")
+    if bound is not None:
+        most = f"{sentences.rounded_up(100 * bound.tpr, digits=1)} %"
+        click.echo(f"{'any attacker, at most':<42}{sentences.rounded_up(bound.auc, digits=3):>8}  {'proved':<16}{most:>12}")
+    for leak in membership.controls.leaks:
+        click.echo(f"{f'planted: {leak.share:.0%} of synthetic users':<42}{leak.auc:>8.3f}  found in {leak.found.value:.0%} of {leak.draws} draws")
+
+
+def _use(use: AuditedUtility) -> None:
+    if use.protocol is not None:
+        click.echo(f"\n{'utility':<42}{'RMSE':>8}{'gap closed':>12}{'NDCG@10':>9}{'gap closed':>12}  realism")
+        for arm in use.protocol.ladder:
             failed = [limit.name for limit in arm.realism if not limit.passed]
             realism = "" if not arm.realism else f"fails {', '.join(failed)}" if failed else "within limits"
             cells = (
@@ -52,12 +76,21 @@ def echo_audit(audit: AuditRecord) -> None:
                 f"{arm.ndcg.value:.3f}" if arm.ndcg else "-",
                 sentences.percent(arm.ranking_gap_closed.value) if arm.ranking_gap_closed else "-",
             )
-            click.echo(f"{arm.label[:27]:<28}{cells[0]:>8}{cells[1]:>12}{cells[2]:>9}{cells[3]:>12}  {realism}")
-    if audit.behaviour:
-        click.echo(f"\n{'typed events':<66}{'distance':>9}{'real halves':>13}")
-        for each in audit.behaviour:
-            click.echo(f"{each.name[:65]:<66}{each.distance:>9.3f}{each.halves:>13.3f}")
-    click.echo(f"\n{audit.verdict.value}: {audit.reason}")
+            click.echo(f"{arm.label[:41]:<42}{cells[0]:>8}{cells[1]:>12}{cells[2]:>9}{cells[3]:>12}  {realism}")
+        for each in use.protocol.against:
+            words = "better than" if each.beats else "not shown to be better than"
+            click.echo(f"{each.measure}: {words} {each.rival} (difference {sentences.interval(each.difference, digits=4)})")
+    if use.panel is not None:
+        click.echo(f"\n{'recommenders, NDCG@10':<42}{'real log':>10}{'synthetic':>11}{'receiver':>10}")
+        for row in use.panel.rows:
+            click.echo(f"{row.name[:41]:<42}{row.real.value:>10.3f}{row.synthetic.value:>11.3f}{row.receiver.value:>10.3f}")
+        for agreement in use.panel.agreements:
+            click.echo(f"order on {agreement.scored_on}: Kendall's tau {agreement.tau.value:.2f} ({sentences.interval(agreement.tau, digits=2)})")
+    if use.fidelity:
+        click.echo(f"\n{'fidelity':<62}{'distance':>9}{'real halves':>13}{'floor':>9}")
+        for likeness in use.fidelity:
+            halves, floor = ("-" if found is None else f"{found:.3f}" for found in (likeness.halves, likeness.floor))
+            click.echo(f"{f'{likeness.topic}: {likeness.name}'[:61]:<62}{likeness.distance:>9.3f}{halves:>13}{floor:>9}")
 
 
 def echo_conformance(record: Conformance) -> None:

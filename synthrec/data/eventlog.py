@@ -53,10 +53,10 @@ class EventLog:
         """int32[N]: which user did each event."""
         return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
 
-    def users_with(self, role: int) -> EventLog:
-        """The users who have one role. A log without roles has none to ask for."""
+    def users_with(self, *roles: int) -> EventLog:
+        """The users who have one of some roles. A log without roles has none to ask for."""
         assert self.role is not None, "read the log with a role key"
-        return self.select(np.flatnonzero(self.role == role))
+        return self.select(np.flatnonzero(np.isin(self.role, roles)))
 
     def select(self, users: np.ndarray) -> EventLog:
         """The users at `users`, in that order; a user named twice comes twice.

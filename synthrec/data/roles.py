@@ -18,18 +18,26 @@ from synthrec.data.publish import publish
 from synthrec.errors import DataError
 
 KEY_BYTES = 32
-HOLDOUT_PART, REFERENCE_PART = 0.4, 0.3         # of the audit share; the rest is TEST
+HOLDOUT_PART, REFERENCE_PART = 0.4, 0.3         # of the audit share; the rest is TEST. As many as HOLDOUT are AUDIT, and train
+MOST_SHARE = 0.7            # AUDIT users come on top of the share
 _PERSON = b"synthrec.role"                      # other uses of the same key get other draws
 
 
 class Role(IntEnum):
-    """Member: trains. Holdout: does not, and is attacked. Reference: known to the attacker. Test: scores utility."""
+    """Who trains, and what the others are kept back for.
 
-    MEMBER = 0
-    AUDIT = 1       # reserved: enters training by a fair coin
-    HOLDOUT = 2
-    REFERENCE = 3
-    TEST = 4
+    AUDIT and HOLDOUT are one group of users, each in training by a fair coin of their own: what tells them apart later is what training
+    has left of them, and nothing else.
+    """
+
+    MEMBER = 0      # trains
+    AUDIT = 1       # trains: the coin said in
+    HOLDOUT = 2     # does not train: the coin said out
+    REFERENCE = 3   # does not train; known to the attacker
+    TEST = 4        # does not train; scores utility
+
+
+TRAINS = (Role.MEMBER, Role.AUDIT)
 
 
 def role_of(unit_ids: Iterable[str], *, key: bytes, audit_share: float) -> np.ndarray:
@@ -40,11 +48,11 @@ def role_of(unit_ids: Iterable[str], *, key: bytes, audit_share: float) -> np.nd
 
     Guarantees: entry b is a function of `unit_ids[b]`, the key and the share alone.
     """
-    if not 0 <= audit_share < 1:
-        raise DataError("audit_share must be in [0, 1)", found=f"{audit_share:g}", remedy="Common values are 0 and 0.3.")
+    if not 0 <= audit_share <= MOST_SHARE:
+        raise DataError(f"audit_share must be in [0, {MOST_SHARE:g}]", found=f"{audit_share:g}", remedy="Common values are 0 and 0.3.")
     draws = np.fromiter((_draw(unit_id, key) for unit_id in unit_ids), dtype=np.float64)
-    bounds = 1 - audit_share * (1 - np.cumsum([0.0, HOLDOUT_PART, REFERENCE_PART]))
-    roles = np.array([Role.MEMBER, Role.HOLDOUT, Role.REFERENCE, Role.TEST], dtype=np.int8)
+    bounds = 1 - audit_share * (1 - np.cumsum([-HOLDOUT_PART, HOLDOUT_PART, HOLDOUT_PART, REFERENCE_PART]))
+    roles = np.array([Role.MEMBER, Role.AUDIT, Role.HOLDOUT, Role.REFERENCE, Role.TEST], dtype=np.int8)
     return np.asarray(roles[np.searchsorted(bounds, draws, side="right")])
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from synthrec.data.roles import MOST_SHARE
 from synthrec.claim import LIBRARIES, PROFILE_DELTAS, public_part
 from synthrec.data.outside import read_bounded
 from synthrec.errors import SynthrecError
@@ -134,7 +135,7 @@ def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
     if name == "try_number":
         return bool(value == record.releases_before + 1)
     if name == "audit_share":
-        return bool(0 <= value < 1)
+        return bool(0 <= value <= MOST_SHARE)
     if name == "seed_of_sampling":
         return value is None or value >= 0
     return name in ("format_version", "synthetic_users")        # the first by its type, the second by the tables

@@ -6,15 +6,32 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit.membership import attack_from_scores
-from synthrec.audit.record import Attack, AttackBound, Verdict
-from synthrec.audit.verdict import POLICY, conclude
+from synthrec.audit.attacks.measure import attack_from_scores, holm
+from synthrec.audit.claimed import bound_of_claim
+from synthrec.audit.figure import Figure
+from synthrec.audit.policy import policy, policy_sha256
+from synthrec.audit.record import (
+    Attack,
+    AttackBound,
+    Controls,
+    Disclosure,
+    LeakProbe,
+    LowerBound,
+    Membership,
+    Replay,
+    Risk,
+    Verdict,
+)
+from synthrec.audit.verdict import Conclusion, conclude
 
 
-def gaussian_attack(shift: float, *, rng: np.random.Generator, members: int = 600, holdout: int = 300, reference: int = 100) -> Attack:
+def gaussian_attack(shift: float, *, rng: np.random.Generator, members: int = 600, holdout: int = 300, reference: int = 100,
+                    name: str = "any") -> Attack:
     """Scores of a Gaussian mechanism of separation `shift`, at its best attacker."""
-    inside, outside = rng.normal(shift, 1, members), rng.normal(0, 1, holdout)
-    return attack_from_scores("any", inside=inside, outside=outside, reference=reference, fpr=0.1, rng=rng)
+    scores = np.concatenate((rng.normal(shift, 1, members), rng.normal(0, 1, holdout)))
+    member = np.arange(len(scores)) < members
+    return attack_from_scores(name, knows="all", scores=scores, member=member, exposed=np.zeros(len(scores), dtype=bool),
+                              reference=reference, fpr=0.1, rng=rng, resamples=200)
 
 
 def gaussian_bound(shift: float) -> AttackBound:
@@ -25,52 +42,112 @@ def gaussian_bound(shift: float) -> AttackBound:
                        advantage=float(2 * stats.norm.cdf(shift / 2) - 1), roc=tuple(zip(grid.tolist(), reach.tolist(), strict=True)))
 
 
+def share(value: float, *, low: float | None = None, high: float | None = None) -> Figure:
+    return Figure(value=value, low=value if low is None else low, high=value if high is None else high, n=100, method="made up")
+
+
+def membership(*attacks: Attack, bound: AttackBound | None = None, power: float | None = 0.05, blind: tuple[Attack, ...] = ()) -> Membership:
+    leaks = (LeakProbe(share=1.0, draws=5, found=share(0.0 if power is None else 1.0), auc=0.9),)
+    corrected = holm(attacks)
+    return Membership(attacks=corrected, headline=max(corrected, key=lambda each: each.auc.low).name, bound=bound,
+                      controls=Controls(leaks=leaks, power=power, blind=holm(blind), bootstrap_flagged=None))
+
+
+def disclosure(*, risk_low: float = 0.0, longer: float = 0.0) -> Disclosure:
+    risk = Risk(name="linkability", setting="4 known events", attack=share(0.2 + risk_low), control=share(0.2), random=share(0.01),
+                risk=share(risk_low + 0.02, low=risk_low))
+    return Disclosure(risks=(risk,), replay=Replay(members=share(3 + longer), holdout=share(3), longest_member=9, longest_holdout=8))
+
+
+def lower_bound(epsilon: float) -> LowerBound:
+    return LowerBound(epsilon=epsilon, delta=1e-5, confidence=0.95, coined=200, guesses=50, correct=40, choices=12, ceiling=3.0,
+                      attack="any", method="made up")
+
+
+def verdict(found: Membership | None, **others: object) -> Conclusion:
+    return conclude(found, **({"lower_bound": None, "disclosure": None, "epsilon": None, "policy": policy()} | others))   # type: ignore[arg-type]
+
+
 def test_no_holdout_users_means_not_run() -> None:
-    assert conclude(None, control=None, bound=None).verdict is Verdict.NOT_RUN
+    assert verdict(None).verdict is Verdict.NOT_RUN
 
 
-def test_nothing_found_with_a_control_that_was_found(rng: np.random.Generator) -> None:
-    conclusion = conclude(gaussian_attack(0, rng=rng), control=gaussian_attack(4, rng=rng), bound=gaussian_bound(1))
+def test_nothing_found_with_a_planted_leak_that_was_found(rng: np.random.Generator) -> None:
+    conclusion = verdict(membership(gaussian_attack(0, rng=rng), bound=gaussian_bound(1)))
     assert conclusion.verdict is Verdict.NO_LEAK_FOUND
-    assert "planted" in conclusion.reason and "0.5" in conclusion.reason
+    assert "planted" in conclusion.reason and "5%" in conclusion.reason
 
 
-def test_a_control_that_was_not_found_makes_a_pass_inconclusive(rng: np.random.Generator) -> None:
-    for control in (None, gaussian_attack(0, rng=rng)):
-        assert conclude(gaussian_attack(0, rng=rng), control=control, bound=gaussian_bound(1)).verdict is Verdict.INCONCLUSIVE
+def test_a_pass_is_inconclusive_when_the_planted_leak_was_not_found_or_none_was_planted(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0, rng=rng), power=None)
+    assert verdict(found).verdict is Verdict.INCONCLUSIVE
+    bare = found.model_copy(update={"controls": found.controls.model_copy(update={"leaks": (), "power": None})})
+    assert verdict(bare).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_blind_attacker_who_knows_more_than_chance_makes_a_pass_inconclusive(rng: np.random.Generator) -> None:
+    conclusion = verdict(membership(gaussian_attack(0, rng=rng), blind=(gaussian_attack(0.6, rng=rng),)))
+    assert conclusion.verdict is Verdict.INCONCLUSIVE and "without the synthetic log" in conclusion.reason
 
 
 def test_a_leak_is_a_leak_whatever_the_control_says(rng: np.random.Generator) -> None:
-    for control in (None, gaussian_attack(0, rng=rng), gaussian_attack(4, rng=rng)):
-        assert conclude(gaussian_attack(0.6, rng=rng), control=control, bound=gaussian_bound(4)).verdict is Verdict.LEAK_DETECTED
+    for power in (None, 1.0, 0.01):
+        found = membership(gaussian_attack(0.6, rng=rng), gaussian_attack(0, rng=rng, name="other"), bound=gaussian_bound(4), power=power)
+        assert verdict(found).verdict is Verdict.LEAK_DETECTED
+
+
+def test_a_risk_beyond_the_policy_and_a_replay_are_leaks(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0, rng=rng))
+    assert verdict(found, disclosure=disclosure()).verdict is Verdict.NO_LEAK_FOUND
+    assert verdict(found, disclosure=disclosure(risk_low=0.04)).verdict is Verdict.NO_LEAK_FOUND
+    assert "Linkability" in verdict(found, disclosure=disclosure(risk_low=0.06)).reason
+    assert verdict(found, disclosure=disclosure(longer=1.5)).verdict is Verdict.LEAK_DETECTED
+    assert verdict(None, disclosure=disclosure(risk_low=0.3)).verdict is Verdict.LEAK_DETECTED
+
+
+def test_a_lower_bound_above_the_claim_refutes_it_and_is_the_worst(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0.6, rng=rng))
+    assert verdict(found, lower_bound=lower_bound(1.2), epsilon=1.0).verdict is Verdict.CLAIM_REFUTED
+    assert verdict(found, lower_bound=lower_bound(0.9), epsilon=1.0).verdict is Verdict.LEAK_DETECTED
+    assert verdict(found, lower_bound=lower_bound(1.2), epsilon=None).verdict is Verdict.LEAK_DETECTED
 
 
 def test_too_few_users_of_any_kind_say_nothing(rng: np.random.Generator) -> None:
     for few in ({"members": 19}, {"holdout": 19}, {"reference": 19}):
-        attack = gaussian_attack(0, rng=rng, **few)
-        assert conclude(attack, control=gaussian_attack(4, rng=rng), bound=gaussian_bound(8)).verdict is Verdict.INCONCLUSIVE
+        assert verdict(membership(gaussian_attack(0, rng=rng, **few))).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_true_claim_is_refuted_at_most_once_in_twenty_even_by_the_best_attacker(rng: np.random.Generator) -> None:
     bound = gaussian_bound(1.0)
-    refuted = sum(conclude(gaussian_attack(1.0, rng=rng), control=None, bound=bound).verdict is Verdict.CLAIM_REFUTED for _ in range(60))
+    refuted = sum(verdict(membership(gaussian_attack(1.0, rng=rng), bound=bound)).verdict is Verdict.CLAIM_REFUTED for _ in range(60))
     assert stats.binom.sf(refuted - 1, 60, 0.05) > 1e-6
 
 
 def test_a_claim_whose_noise_was_halved_is_refuted(rng: np.random.Generator) -> None:
-    verdicts = [conclude(gaussian_attack(2.0, rng=rng), control=None, bound=gaussian_bound(1.0)) for _ in range(10)]
+    verdicts = [verdict(membership(gaussian_attack(2.0, rng=rng), bound=gaussian_bound(1.0))) for _ in range(10)]
     assert all(each.verdict is Verdict.CLAIM_REFUTED for each in verdicts)
-    assert "proves that no attack" in verdicts[0].reason
+    assert "proved that no attack" in verdicts[0].reason
 
 
 def test_a_few_members_exposed_completely_refute_by_the_true_positive_rate(rng: np.random.Generator) -> None:
     """An attack may find some members for sure and know nothing of the others: the AUC hardly moves, the TPR at few false alarms does."""
-    inside = np.concatenate((rng.normal(9, 1, 1_140), rng.normal(0, 1, 1_860)))
-    attack = attack_from_scores("any", inside=inside, outside=rng.normal(0, 1, 1_000), reference=100, fpr=0.1, rng=rng)
+    scores = np.concatenate((rng.normal(9, 1, 1_140), rng.normal(0, 1, 1_860), rng.normal(0, 1, 1_000)))
+    attack = attack_from_scores("any", knows="all", scores=scores, member=np.arange(4_000) < 3_000, exposed=np.zeros(4_000, dtype=bool),
+                                reference=100, fpr=0.1, rng=rng, resamples=200)
     bound = gaussian_bound(0.8)
     assert attack.auc.low < bound.auc
-    conclusion = conclude(attack, control=None, bound=bound)
+    conclusion = verdict(membership(attack, bound=bound))
     assert conclusion.verdict is Verdict.CLAIM_REFUTED and "false alarms" in conclusion.reason
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.5, 3.0, 20.0])
+def test_the_bound_of_a_claim_is_that_of_randomised_response(epsilon: float) -> None:
+    """With delta 0 the worst mechanism answers truly with chance e^eps / (1 + e^eps): its ROC has one corner."""
+    truth = 1 / (1 + np.exp(-epsilon))
+    bound = bound_of_claim(epsilon=epsilon, delta=0.0, fpr=0.1)
+    exact = [np.interp(fpr, [0, 1 - truth, 1], [0, truth, 1]) for fpr, _ in bound.roc]
+    assert np.allclose([tpr for _, tpr in bound.roc], exact, atol=1e-9)
+    assert bound.advantage == pytest.approx(2 * truth - 1) and truth <= bound.auc <= truth + 0.011
 
 
 def test_verdicts_are_listed_worst_first_and_exit_as_the_design_says() -> None:
@@ -79,12 +156,14 @@ def test_verdicts_are_listed_worst_first_and_exit_as_the_design_says() -> None:
 
 @pytest.mark.parametrize("word", ["anonym", "safe", "complian"])
 def test_no_reason_promises_what_an_audit_cannot(word: str, rng: np.random.Generator) -> None:
-    reasons = [conclude(None, control=None, bound=None).reason]
+    reasons = [verdict(None).reason]
     for shift, claim in ((0, 1), (0.6, 4), (3, 0.5)):
-        for control in (None, gaussian_attack(0, rng=rng), gaussian_attack(4, rng=rng)):
-            reasons.append(conclude(gaussian_attack(shift, rng=rng), control=control, bound=gaussian_bound(claim)).reason)
+        for power in (None, 0.2):
+            for told in (disclosure(), disclosure(risk_low=0.3), disclosure(longer=3)):
+                found = membership(gaussian_attack(shift, rng=rng), bound=gaussian_bound(claim), power=power)
+                reasons.append(verdict(found, disclosure=told, lower_bound=lower_bound(2), epsilon=float(claim)).reason)
     assert not any(word in reason.lower() for reason in reasons)
 
 
-def test_the_policy_is_numbers_that_a_record_can_keep() -> None:
-    assert all(isinstance(value, int | float) for value in POLICY.values())
+def test_the_policy_is_numbers_that_a_record_can_keep_and_its_hash_is_the_files() -> None:
+    assert all(isinstance(value, float) for value in policy().numbers().values()) and len(policy_sha256()) == 64

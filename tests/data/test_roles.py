@@ -47,10 +47,11 @@ def test_adding_or_removing_a_user_moves_nobody() -> None:
     assert moves(shuffled) > 0 and moves(ranked) > 0
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
 def test_shares_are_binomial_and_not_fixed(share: float) -> None:
     ids = [f"user {place}" for place in range(4_000)]
-    expected = {Role.MEMBER: 1 - share, Role.HOLDOUT: 0.4 * share, Role.REFERENCE: 0.3 * share, Role.TEST: 0.3 * share, Role.AUDIT: 0.0}
+    expected = {Role.MEMBER: 1 - 1.4 * share, Role.AUDIT: 0.4 * share, Role.HOLDOUT: 0.4 * share, Role.REFERENCE: 0.3 * share,
+                Role.TEST: 0.3 * share}
     counts = {role: [int((keyed(ids, bytes([number]) * KEY_BYTES, share) == role).sum()) for number in range(20)] for role in Role}
     for role, part in expected.items():
         low, high = stats.binom.ppf([1e-8, 1 - 1e-8], len(ids), part)
@@ -63,9 +64,18 @@ def test_shares_are_binomial_and_not_fixed(share: float) -> None:
 def test_without_an_audit_share_everybody_is_a_member() -> None:
     assert set(keyed(["a", "b", ""], KEY, 0.0).tolist()) == {Role.MEMBER}
     assert len(keyed([], KEY, 0.3)) == 0
-    for share in (-0.1, 1.0, float("nan")):
+    for share in (-0.1, 0.71, 1.0, float("nan")):
         with pytest.raises(DataError, match="audit_share"):
             keyed(["a"], KEY, share)
+
+
+def test_who_of_the_coined_users_trains_is_a_fair_coin_of_each() -> None:
+    ids = [f"user {place}" for place in range(20_000)]
+    roles = keyed(ids, KEY, 0.5)
+    coined = np.isin(roles, (Role.AUDIT, Role.HOLDOUT))
+    came_in = roles[coined] == Role.AUDIT
+    assert stats.binomtest(int(came_in.sum()), int(coined.sum()), 0.5).pvalue > 1e-6
+    assert stats.binomtest(int((came_in[1:] == came_in[:-1]).sum()), int(coined.sum()) - 1, 0.5).pvalue > 1e-6
 
 
 def test_another_key_draws_other_roles() -> None:

@@ -1,0 +1,87 @@
+"""From evidence to an audit's record: every part of it in turn, each kept when it is finished.
+
+Guarantees: figures computed on real people are private; the record goes below `private/` (rule 14).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from synthrec import __version__
+from synthrec.audit.attacks import run_attacks
+from synthrec.audit.kept import Kept
+from synthrec.audit.policy import policy, policy_sha256
+from synthrec.audit.record import AuditRecord, Disclosure, LowerBound, Membership, Split
+from synthrec.audit.utility import ArmInput, measure_utility
+from synthrec.audit.utility_record import AuditedUtility, Utility
+from synthrec.audit.verdict import conclude
+from synthrec.evidence import Evidence
+from synthrec.progress import Progress
+
+Effort = Literal["quick", "full"]
+
+
+class Attacked(NamedTuple):
+    """What attacks found, and what their scores prove."""
+
+    membership: Membership | None
+    lower_bound: LowerBound | None
+
+
+def key_of(evidence: Evidence, *, effort: Effort) -> tuple[str, ...]:
+    """What parts of an audit are good for."""
+    return (evidence.release_id or "tables", evidence.fingerprint(), str(evidence.claim), policy_sha256(), effort, __version__)
+
+
+def weigh(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, progress: Progress) -> AuditRecord:
+    """Attacks, disclosure, use and likeness, and the verdict."""
+    started, rng, claim = time.perf_counter(), np.random.default_rng(), evidence.claim
+    attacked = kept.part("attacks", Attacked, lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress))
+    disclosure = kept.part("disclosure", Disclosure | None, lambda: _disclosure(evidence, effort=effort, rng=rng, progress=progress))
+    utility = _utility(evidence, arms=arms, effort=effort, kept=kept, rng=rng, progress=progress)
+    verdict, reason = conclude(attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure,
+                               epsilon=claim.epsilon if claim else None, policy=policy())
+    people = evidence.people
+    return AuditRecord(
+        subject="release" if evidence.release_id else "tables", release_id=evidence.release_id, source_name=evidence.schema.source.name,
+        synthrec_version=__version__, effort=effort, policy=policy().numbers(), policy_sha256=policy_sha256(),
+        epsilon=claim.epsilon if claim else None, delta=claim.delta if claim else None,
+        split=Split(trained=len(people.trained.offsets) - 1, coined_in=int(people.coined.sum()), holdout=len(people.holdout.offsets) - 1,
+                    reference=len(people.reference.offsets) - 1, test=len(people.test.offsets) - 1),
+        utility=utility, membership=attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure, verdict=verdict,
+        reason=reason, seconds=time.perf_counter() - started)
+
+
+def _attacked(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, progress: Progress) -> Attacked:
+    people = evidence.people
+    if min(len(people.trained.offsets), len(people.holdout.offsets)) < 3 or len(people.reference.offsets) < 5:
+        return Attacked(None, None)
+    found = run_attacks(people, bound=evidence.claim.bound if evidence.claim else None, policy=policy(), effort=effort, rng=rng,
+                        progress=progress)
+    return Attacked(found.membership, None)
+
+
+def _disclosure(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, progress: Progress) -> Disclosure | None:
+    return None
+
+
+def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, rng: np.random.Generator,
+             progress: Progress) -> AuditedUtility | None:
+    people, claim = evidence.people, evidence.claim
+    if len(people.test.offsets) < 2:
+        return None
+    mine = ArmInput(log=people.synthetic, label="synthrec" if evidence.release_id else "the synthetic log",
+                    epsilon=claim.epsilon if claim else None, ledger_kind="release" if evidence.release_id else None)
+
+    def protocol() -> Utility | None:
+        return measure_utility(train=people.train_whole, test=people.test, arms={**arms, "synthrec": mine}, items=people.items,
+                               scale=evidence.scale, events_per_user=people.events_per_user, rng=rng)
+
+    with progress.stage("use: protocol", total=1) as advance:
+        found = kept.part("protocol", Utility | None, protocol)
+        advance(1)
+    return AuditedUtility(protocol=found)
