@@ -55,6 +55,7 @@ class Evidence:
     people: People
     claim: Claim | None
     release_id: str | None = None
+    sacrificial: bool = False       # a second run of the release's plan, which kept users back, in place of the release
 
     @property
     def scale(self) -> tuple[float, float] | None:
@@ -79,17 +80,10 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
         raise ReleaseError("an audit needs a synthetic log in share/", found="no events.parquet",
                            remedy="Make the release with `synthrec run`, or sample one: "
                                   "synthrec sample RELEASE --users N --out RELEASE/share/events.parquet")
-    key = load_or_create_key(folder.roles_key)
-    opt_outs = folder.opt_outs if folder.opt_outs.exists() else None
-
-    def read(most: int | None) -> EventLog:
-        return read_log(log, schema, artifact.catalogue, spill=folder.spill, events_per_user=most, role_key=key,
-                        audit_share=origin.audit_share, exclude_users=opt_outs)
-
     with progress.stage("read for the audit", total=3) as advance:
-        real = read(None)
+        real = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=origin.audit_share, bounded=False)
         advance(1)
-        bounded = read(schema.privacy.events_per_user)
+        bounded = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=origin.audit_share, bounded=True)
         advance(1)
         synthetic = read_log(folder.events, _without_table(schema), artifact.catalogue, spill=folder.spill, events_per_user=None)
         advance(1)
@@ -102,6 +96,13 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
                     items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
     claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound)
     return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id)
+
+
+def read_real(folder: Folder, *, log: Any, schema: Schema, catalogue: Catalogue, share: float, bounded: bool) -> EventLog:
+    """The release's source with everybody's role, opt-outs left out."""
+    return read_log(log, schema, catalogue, spill=folder.spill, events_per_user=schema.privacy.events_per_user if bounded else None,
+                    role_key=load_or_create_key(folder.roles_key), audit_share=share,
+                    exclude_users=folder.opt_outs if folder.opt_outs.exists() else None)
 
 
 def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: float | None, delta: float | None,

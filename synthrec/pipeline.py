@@ -46,6 +46,7 @@ from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
 from synthrec.report.record import read_record, write_record
 from synthrec.report.render import Edition, render
+from synthrec.sacrifice import sacrificed
 from synthrec.synthesizer import Synthesizer, key_path
 from synthrec.weighing import Effort, key_of, weigh
 
@@ -117,10 +118,13 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     return out
 
 
-def audit(release: Path, *, log: Any, effort: Effort = "quick", progress: Progress = SILENT) -> AuditRecord:
-    """Attack a release and score its use on the real log; baselines of equal epsilon are trained for it, kind `internal`."""
+def audit(release: Path, *, log: Any, effort: Effort = "quick", sacrifice: bool = False, progress: Progress = SILENT) -> AuditRecord:
+    """Attack a release and score its use on the real log; baselines of equal epsilon are trained for it, kind `internal`.
+
+    With `sacrifice`, for a release that trained on everybody, the attacked log is one of a second run of its plan (kind `internal`, too).
+    """
     folder = open_folder(release).verified()
-    evidence = collect(folder, log=log, progress=progress)
+    evidence = (sacrificed if sacrifice else collect)(folder, log=log, progress=progress)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
     return _weighed(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
 

@@ -34,7 +34,8 @@ class Attacked(NamedTuple):
 
 def key_of(evidence: Evidence, *, effort: Effort) -> tuple[str, ...]:
     """What parts of an audit are good for."""
-    return (evidence.release_id or "tables", evidence.fingerprint(), str(evidence.claim), policy_sha256(), effort, __version__)
+    return (_subject(evidence), evidence.release_id or "", evidence.fingerprint(), str(evidence.claim), policy_sha256(), effort,
+            __version__)
 
 
 def weigh(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, progress: Progress) -> AuditRecord:
@@ -47,13 +48,19 @@ def weigh(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, k
                                epsilon=claim.epsilon if claim else None, policy=policy())
     people = evidence.people
     return AuditRecord(
-        subject="release" if evidence.release_id else "tables", release_id=evidence.release_id, source_name=evidence.schema.source.name,
+        subject=_subject(evidence), release_id=evidence.release_id, source_name=evidence.schema.source.name,
         synthrec_version=__version__, effort=effort, policy=policy().numbers(), policy_sha256=policy_sha256(),
         epsilon=claim.epsilon if claim else None, delta=claim.delta if claim else None,
         split=Split(trained=len(people.trained.offsets) - 1, coined_in=int(people.coined.sum()), holdout=len(people.holdout.offsets) - 1,
                     reference=len(people.reference.offsets) - 1, test=len(people.test.offsets) - 1),
         utility=utility, membership=attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure, verdict=verdict,
         reason=reason, seconds=time.perf_counter() - started)
+
+
+def _subject(evidence: Evidence) -> Literal["release", "second run", "tables"]:
+    if evidence.release_id is None:
+        return "tables"
+    return "second run" if evidence.sacrificial else "release"
 
 
 def _attacked(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, progress: Progress) -> Attacked:

@@ -149,7 +149,7 @@ class AuditRecord(Record):
     """audit.json."""
 
     format_version: Literal[2] = 2
-    subject: Literal["release", "tables"]   # a release of ours, or another tool's synthetic log
+    subject: Literal["release", "second run", "tables"]     # a release, a second run of its plan (sacrificial), another tool's log
     release_id: str | None
     source_name: str
     synthrec_version: str

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from synthrec.audit import intervals, recommenders, scores
-from synthrec.audit.realism import measure_realism
 from synthrec.audit.figure import Figure
-from synthrec.audit.utility_record import Arm, RealismLimit, Utility
+from synthrec.audit.realism import measure_realism
 from synthrec.audit.scores import RatingErrors, split_test
+from synthrec.audit.utility_record import Arm, RealismLimit, Utility
 from synthrec.data.eventlog import EventLog
 
 __all__ = ["ArmInput", "ArmScores", "Ladder", "measure_utility", "score_arm", "score_ladder", "split_test"]

@@ -121,7 +121,7 @@ class Compared(Record):
 class Fidelity(Record):
     """How far the synthetic log is from the real one in one respect, between the distance of two halves of the real users and a floor."""
 
-    topic: str                      # popularity | activity | ratings | time | sessions | events | attributes | co-occurrence | spectrum | variety
+    topic: str                      # popularity, activity, ratings, time, sessions, events, attributes, co-occurrence, spectrum, variety
     name: str
     real: float | None
     synthetic: float | None

@@ -35,7 +35,8 @@ def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, d
 
 def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusion:
     if membership is None:
-        return Conclusion(Verdict.NOT_RUN, "There were no holdout users to compare with: run with --audit-share above 0.")
+        return Conclusion(Verdict.NOT_RUN, (
+            "There were no holdout users to compare with: run with --audit-share above 0, or audit with --sacrifice."))
     if doubt := _doubt(membership, policy=policy):
         return Conclusion(Verdict.INCONCLUSIVE, doubt)
     attack, power = membership.strongest, membership.controls.power
@@ -89,8 +90,8 @@ def _narrowed(attack: Attack, *, error: float) -> float:
 def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
     if membership is not None and not _too_few(membership.attacks, policy=policy) and flagged(membership.attacks, policy):
         worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
-        yield (f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; the "
-               f"policy's limit is {policy.leak_auc:.2f}.")
+        yield (f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
+               f"the policy's limit is {policy.leak_auc:.2f}.")
     if disclosure is None:
         return
     risks = [risk for risk in disclosure.risks if risk.risk.low > policy.leak_risk]
@@ -101,20 +102,20 @@ def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, poli
                f"{policy.leak_risk:.0%}.")
     replay = disclosure.replay
     if replay.members.low - replay.holdout.high > policy.leak_replay_items:
-        yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people outside "
-               f"for {replay.holdout.value:.1f}.")
+        yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people "
+               f"outside for {replay.holdout.value:.1f}.")
 
 
 def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     if _too_few(membership.attacks, policy=policy):
-        return (f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger log "
-                "or a larger --audit-share.")
+        return (f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger "
+                "log or a larger --audit-share.")
     controls = membership.controls
     if not controls.leaks:
         return "No leak was planted to see whether the attacks would find one."
     if controls.power is None:
-        return ("Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release says "
-                "nothing.")
+        return ("Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release "
+                "says nothing.")
     if flagged(controls.blind, policy):
         return "An attacker without the synthetic log tells members from holdout users, so something else than membership tells them apart."
     return None

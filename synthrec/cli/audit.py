@@ -23,6 +23,8 @@ def table_option(name: str, help_text: str) -> Any:
 )
 @click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
 @click.option("--log", metavar="LOG", help="With RELEASE: the log that it was made from.")
+@click.option("--sacrifice", is_flag=True, help="With RELEASE, if it trained on everybody: attack a second run of its plan on a "
+              "part of the users. Charged to the ledger as internal.")
 @click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="Without RELEASE: what the columns of the tables mean.")
 @table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
 @table_option("members", "Without RELEASE: the users whom that tool was trained on.")
@@ -34,7 +36,7 @@ def table_option(name: str, help_text: str) -> Any:
 @click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Without RELEASE: audit.json goes to FOLDER/private.")
 @click.option("--quick/--full", "quick", default=True, help="A few minutes, or everything with more draws.  [default: quick]")
 @quiet_option
-def audit(release: Path | None, log: str | None, quick: bool, quiet: bool, **tables: Any) -> None:
+def audit(release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any) -> None:
     """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit code 1 if a leak is detected.
 
     \b
@@ -54,8 +56,10 @@ def audit(release: Path | None, log: str | None, quick: bool, quiet: bool, **tab
     if release is not None:
         if log is None or given:
             raise click.UsageError("a release is audited with its log: synthrec audit RELEASE --log LOG")
-        record = pipeline.audit(release, log=log, effort=effort, progress=progress)
+        record = pipeline.audit(release, log=log, effort=effort, sacrifice=sacrifice, progress=progress)
     else:
+        if log is not None or sacrifice:
+            raise click.UsageError("--log and --sacrifice go with a RELEASE")
         if missing := [f"--{name}" for name in TABLES if not tables[name]]:
             raise click.UsageError(f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing")
         record = pipeline.audit_tables(

@@ -38,8 +38,8 @@ def echo_audit(audit: AuditRecord) -> None:
         _attacks(audit.membership)
     if audit.lower_bound is not None:
         found = audit.lower_bound
-        click.echo(f"\n{'lower bound on epsilon':<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} coined users "
-                   f"could show {found.ceiling:.2f} at most" + (f"; claimed {audit.epsilon:.2f}" if audit.epsilon is not None else ""))
+        click.echo(f"\n{'lower bound on epsilon':<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} coined "
+                   f"users could show {found.ceiling:.2f} at most" + (f"; claimed {audit.epsilon:.2f}" if audit.epsilon is not None else ""))
     if audit.disclosure is not None:
         click.echo(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")
         for risk in audit.disclosure.risks:
@@ -61,7 +61,8 @@ def _attacks(membership: Membership) -> None:
         most = f"{sentences.rounded_up(100 * bound.tpr, digits=1)} %"
         click.echo(f"{'any attacker, at most':<42}{sentences.rounded_up(bound.auc, digits=3):>8}  {'proved':<16}{most:>12}")
     for leak in membership.controls.leaks:
-        click.echo(f"{f'planted: {leak.share:.0%} of synthetic users':<42}{leak.auc:>8.3f}  found in {leak.found.value:.0%} of {leak.draws} draws")
+        click.echo(f"{f'planted: {leak.share:.0%} of synthetic users':<42}{leak.auc:>8.3f}  found in {leak.found.value:.0%} "
+                   f"of {leak.draws} draws")
 
 
 def _use(use: AuditedUtility) -> None:
@@ -85,7 +86,8 @@ def _use(use: AuditedUtility) -> None:
         for row in use.panel.rows:
             click.echo(f"{row.name[:41]:<42}{row.real.value:>10.3f}{row.synthetic.value:>11.3f}{row.receiver.value:>10.3f}")
         for agreement in use.panel.agreements:
-            click.echo(f"order on {agreement.scored_on}: Kendall's tau {agreement.tau.value:.2f} ({sentences.interval(agreement.tau, digits=2)})")
+            click.echo(f"order on {agreement.scored_on}: Kendall's tau {agreement.tau.value:.2f} "
+                       f"({sentences.interval(agreement.tau, digits=2)})")
     if use.fidelity:
         click.echo(f"\n{'fidelity':<62}{'distance':>9}{'real halves':>13}{'floor':>9}")
         for likeness in use.fidelity:

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from synthrec.data.roles import MOST_SHARE
 from synthrec.claim import LIBRARIES, PROFILE_DELTAS, public_part
 from synthrec.data.outside import read_bounded
+from synthrec.data.roles import MOST_SHARE
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.model.layout import Words

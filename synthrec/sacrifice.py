@@ -1,0 +1,57 @@
+"""A sacrificial training: the mechanism of a release that trained on everybody, attacked on a second run that did not.
+
+Nobody was kept out of the release, so there is nobody to compare its members with. The same plan is run again on users drawn by the
+source's key, the others are kept back, and the attacks look at that second run: what they say holds for the mechanism, not for the file
+in share/.
+
+Guarantees: charged as `internal`, listed in the release; model, log and users of the second run stay below private/ (rule 12).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synthrec.audit.people import People
+from synthrec.data.eventlog import EventLog
+from synthrec.data.roles import TRAINS, Role
+from synthrec.errors import ReleaseError
+from synthrec.evidence import Claim, Evidence, read_real
+from synthrec.folder import Folder
+from synthrec.internal import trained_internally
+from synthrec.model.artifact import Artifact
+from synthrec.model.generation import generate
+from synthrec.progress import Progress
+
+SHARE = 0.5                 # of users who are kept back from the second run
+USERS_PER_DECLARED = 2      # synthetic users of the second run, for each declared user
+
+
+def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
+    """Evidence on a second run of the release's plan; trained at the first audit that asks for it. Raises ReleaseError where needless."""
+    artifact, origin, release = Artifact.load(folder.share), folder.origin(), folder.record()
+    if origin.audit_share > 0:
+        raise ReleaseError("a sacrificial training is for a release that kept nobody back",
+                           found=f"an audit share of {origin.audit_share:g}", remedy="Leave out --sacrifice.")
+    schema, place = artifact.schema.model_copy(update={"folder": origin.config_folder}), folder.private / "sacrifice"
+    with progress.stage("read for the audit", total=2) as advance:
+        real = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=False)
+        advance(1)
+        if not (place / "bounded").exists():
+            read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=True).save(place / "bounded")
+        bounded = EventLog.open(place / "bounded")
+        advance(1)
+    trained = bounded.users_with(*TRAINS)
+    progress.say("running the release's plan again on a part of the users, for the audit only (kind internal)")
+    second = trained_internally(folder, place=place / "generator", name="sacrifice", log=trained, schema=schema, plan=artifact.plan,
+                                progress=progress)
+    users = USERS_PER_DECLARED * schema.source.population
+    synthetic = EventLog.concat(list(generate(second, users=users, rng=np.random.default_rng())))
+    assert trained.role is not None
+    people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
+                    reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=real.users_with(*TRAINS),
+                    synthetic=synthetic, items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
+    claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound)
+    return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id,
+                    sacrificial=True)

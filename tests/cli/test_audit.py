@@ -1,0 +1,136 @@
+"""`synthrec audit` on any tool's tables, and on a second run of a release that kept nobody back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from synthrec.audit.record import AuditRecord, Verdict
+from synthrec.cli.main import cli
+from synthrec.privacy.ledger import Ledger
+from synthrec.report.record import ReleaseRecord, read_record
+from tests.cli.test_chain import MARK, fit_words, marked
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def tables(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A marked log cut into members and holdout users, and two synthetic logs: copies of members, and other people."""
+    log = marked(simulated, tmp_path_factory.mktemp("tables") / "log")
+    events = pd.read_csv(log / "events.csv")
+    users = events["user_id"].unique()
+    order = np.random.default_rng(3).permutation(users)
+    parts = {"members": order[:130], "holdout": order[130:230], "others": order[230:]}
+    for name, some in parts.items():
+        events[events["user_id"].isin(some)].to_csv(log / f"{name}.csv", index=False)
+    events[events["user_id"].isin(parts["members"])].sample(frac=1.0, random_state=0).to_csv(log / "copies.csv", index=False)
+    return log
+
+
+def words(log: Path, synthetic: str, out: Path, *more: str) -> tuple[str | Path, ...]:
+    return ("audit", "--config", log / "synthrec.toml", "--synthetic", log / synthetic, "--members", log / "members.csv", "--holdout",
+            log / "holdout.csv", "--out", out, "--quiet", *more)
+
+
+def record(out: Path) -> AuditRecord:
+    return read_record(out / "private" / "audit.json", kind=AuditRecord)
+
+
+def test_copies_of_members_are_a_leak_whoever_made_them_and_refute_the_claim_made_for_them(tables: Path, tmp_path: Path) -> None:
+    result = call(*words(tables, "copies.csv", tmp_path / "plain"))
+    assert result.exit_code == 1 and record(tmp_path / "plain").verdict is Verdict.LEAK_DETECTED, result.output
+    claimed = call(*words(tables, "copies.csv", tmp_path / "claimed", "--epsilon", "0.5", "--delta", "1e-4"))
+    assert claimed.exit_code == 1 and record(tmp_path / "claimed").verdict is Verdict.CLAIM_REFUTED, claimed.output
+    assert MARK not in result.output + claimed.output
+
+
+def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path) -> None:
+    result = call(*words(tables, "others.csv", tmp_path / "out", "--epsilon", "3", "--delta", "1e-4"))
+    found = record(tmp_path / "out")
+    assert found.verdict in (Verdict.NO_LEAK_FOUND, Verdict.INCONCLUSIVE) and result.exit_code in (0, 3), result.output
+    assert found.subject == "tables" and found.epsilon == 3 and found.release_id is None
+    assert found.split.reference > 0 and found.split.test > 0 and found.split.coined_in == 0
+    assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
+
+
+def test_only_tables_told_apart_by_fair_coins_have_coined_users(tables: Path, tmp_path: Path) -> None:
+    call(*words(tables, "others.csv", tmp_path / "out", "--fair-coins"))
+    found = record(tmp_path / "out")
+    assert found.split.coined_in == found.split.trained
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (("--epsilon", "3"), "an epsilon and a delta"), (("--epsilon", "-1", "--delta", "1e-4"), "finite epsilon"),
+    (("--epsilon", "nan", "--delta", "1e-4"), "finite epsilon")])
+def test_half_a_claim_and_no_number_are_refused(change: tuple[str, ...], said: str, tables: Path, tmp_path: Path) -> None:
+    result = call(*words(tables, "others.csv", tmp_path / "out", *change))
+    assert result.exit_code == 2 and said in result.output and MARK not in result.output
+
+
+def test_what_to_audit_must_be_said_in_one_way(tables: Path, tmp_path: Path) -> None:
+    assert "--holdout" in call("audit", "--config", tables / "synthrec.toml", "--synthetic", tables / "others.csv").output
+    for wrong in (("audit",), ("audit", tmp_path), ("audit", tmp_path, "--log", "x", "--synthetic", "y"),
+                  words(tables, "others.csv", tmp_path / "out", "--sacrifice")):
+        assert call(*wrong).exit_code == 2
+
+
+def test_a_synthetic_log_of_other_items_and_broken_rows_is_audited_or_refused_without_a_cell(tables: Path, tmp_path: Path) -> None:
+    odd = pd.read_csv(tables / "others.csv", dtype=str)
+    odd.loc[::3, "item_id"] = f"{MARK}-item"
+    odd.loc[1::5, "rating"] = "zebra stripes"
+    pd.concat([odd, odd.head(50)]).iloc[:, ::-1].to_csv(tables / "odd.csv", index=False)
+    result = call(*words(tables, "odd.csv", tmp_path / "out"))
+    assert result.exit_code in (0, 1, 3) and MARK not in result.output, result.output
+    pd.DataFrame({"user_id": [f"{MARK}-1"], "nothing": [1]}).to_csv(tables / "bare.csv", index=False)
+    result = call(*words(tables, "bare.csv", tmp_path / "other"))
+    assert result.exit_code == 2 and MARK not in result.output
+
+
+def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_is_charged_once(simulated: Path, tmp_path: Path) -> None:
+    log = marked(simulated, tmp_path / "log")
+    release = tmp_path / "release"
+    assert call(*fit_words(log, release)).exit_code == 0
+    before = Ledger.read(log / "ledger.jsonl").entries if (log / "ledger.jsonl").exists() else None
+    assert call("sample", release, "--users", "300", "--out", release / "share" / "events.parquet").exit_code == 0
+    plain = call("audit", release, "--log", log / "events.csv", "--quiet")
+    assert plain.exit_code == 3 and "--sacrifice" in plain.output
+    result = call("audit", release, "--log", log / "events.csv", "--sacrifice", "--quiet")
+    found = record(release)
+    assert result.exit_code == found.verdict.exit_code and found.subject == "second run" and found.split.coined_in > 0, result.output
+    listed = read_record(release / "share" / "release.json", kind=ReleaseRecord)
+    assert listed.internal.count == 1 and MARK not in result.output
+    again = call("audit", release, "--log", log / "events.csv", "--sacrifice", "--quiet")
+    assert again.exit_code == record(release).verdict.exit_code
+    assert read_record(release / "share" / "release.json", kind=ReleaseRecord).internal.count == 1
+    assert before is None or len(before) > 0
+
+
+def test_an_audit_that_died_goes_on_where_it_was(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synthrec import weighing
+
+    asked: list[str] = []
+    honest = weighing._attacked
+
+    def counted(*given: object, **options: object) -> object:
+        asked.append("attacks")
+        return honest(*given, **options)        # type: ignore[arg-type]
+
+    monkeypatch.setattr(weighing, "_attacked", counted)
+    monkeypatch.setattr(weighing, "measure_utility", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code != 0
+    monkeypatch.undo()
+    monkeypatch.setattr(weighing, "_attacked", counted)
+    assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code in (0, 3)
+    assert asked == ["attacks"]
+    assert not (tmp_path / "out" / "private" / "audit-parts").exists()
+    assert json.loads((tmp_path / "out" / "private" / "audit.json").read_text())["subject"] == "tables"
+    shutil.rmtree(tmp_path / "out")
