@@ -64,11 +64,16 @@ class Evidence:
         return None if rating is None else (float(rating.levels[0]), float(rating.levels[-1]))
 
     def fingerprint(self) -> str:
-        """Of every event of everybody: private, to know the same evidence again."""
+        """Private, to know the same evidence again: of logs that are read whole, whatever the order, and of how many users the others have.
+
+        Which events of a bounded user were kept is drawn anew at each reading.
+        """
         people, seen = self.people, hashlib.sha256()
-        for log in (people.trained, people.holdout, people.reference, people.test, people.synthetic):
-            for column in (log.offsets, log.item, log.rating, log.time):
-                seen.update(b"-" if column is None else np.ascontiguousarray(column))
+        for log in (people.train_whole, people.test, people.synthetic):
+            for column in (np.diff(log.offsets), log.item, log.rating, log.time):
+                seen.update(b"-" if column is None else np.sort(np.asarray(column)))
+        for log in (people.holdout, people.reference):
+            seen.update(str(len(log.offsets)).encode())
         return seen.hexdigest()
 
 

@@ -38,8 +38,9 @@ def echo_audit(audit: AuditRecord) -> None:
         _attacks(audit.membership)
     if audit.lower_bound is not None:
         found = audit.lower_bound
+        claimed = "" if audit.epsilon is None else f"; claimed {audit.epsilon:.2f}"
         click.echo(f"\n{'lower bound on epsilon':<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} "
-                   f"coined users could show {found.ceiling:.2f} at most" + (f"; claimed {audit.epsilon:.2f}" if audit.epsilon is not None else ""))
+                   f"coined users could show {found.ceiling:.2f} at most{claimed}")
     if audit.disclosure is not None:
         click.echo(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")
         for risk in audit.disclosure.risks:
