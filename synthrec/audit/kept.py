@@ -12,15 +12,22 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from synthrec.audit.figure import Record
 from synthrec.data.outside import read_bounded
 from synthrec.errors import ReleaseError
 
 LARGEST = 1 << 26
 Part = TypeVar("Part")
+
+
+class Held(Record, Generic[Part]):
+    """A part as it is written; it may be None."""
+
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,18 @@ class Kept:
 
     def part(self, name: str, kind: type[Part] | object, make: Callable[[], Part]) -> Part:
         """What was kept by this name, or what `make` returns, which is then kept. Raises ReleaseError when it cannot be."""
-        adapter: TypeAdapter[Part] = TypeAdapter(kind)
+        held: Any = Held[kind]      # type: ignore[valid-type]
         path = self.folder / f"{name}.json"
         try:
-            return adapter.validate_json(read_bounded(path, most=LARGEST))
+            kept: Part = held.model_validate_json(read_bounded(path, most=LARGEST)).part
+            return kept
         except (OSError, ValidationError):
             pass                    # not there, or altered: made anew
         found = make()
         beside = path.with_suffix(".part")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_bytes(adapter.dump_json(found))
+            beside.write_text(held(part=found).model_dump_json(), encoding="utf-8")
             os.replace(beside, path)
         except OSError as error:
             raise ReleaseError("the release's private/ must be writable", found=error.strerror or "a failed write",

@@ -40,6 +40,9 @@ def test_nothing_is_a_part_too_and_an_altered_part_is_made_anew(tmp_path: Path) 
     assert kept.part("none", Figure | None, lambda: None) is None
     assert kept.part("none", Figure | None, lambda: pytest.fail("made again")) is None
     calls: list[float] = []
+    odd = Figure(value=float("nan"), low=float("-inf"), high=float("inf"), n=0, method="made up")
+    kept.part("odd", Figure | None, lambda: odd)
+    assert repr(kept.part("odd", Figure | None, lambda: pytest.fail("made again"))) == repr(odd)
     kept.part("one", Figure, lambda: made(0.5, calls))
     (kept.folder / "one.json").write_text("{}")
     assert kept.part("one", Figure, lambda: made(0.6, calls)).value == 0.6

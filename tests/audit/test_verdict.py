@@ -46,7 +46,8 @@ def share(value: float, *, low: float | None = None, high: float | None = None) 
     return Figure(value=value, low=value if low is None else low, high=value if high is None else high, n=100, method="made up")
 
 
-def membership(*attacks: Attack, bound: AttackBound | None = None, power: float | None = 0.05, blind: tuple[Attack, ...] = ()) -> Membership:
+def membership(*attacks: Attack, bound: AttackBound | None = None, power: float | None = 0.05,
+               blind: tuple[Attack, ...] = ()) -> Membership:
     leaks = (LeakProbe(share=1.0, draws=5, found=share(0.0 if power is None else 1.0), auc=0.9),)
     corrected = holm(attacks)
     return Membership(attacks=corrected, headline=max(corrected, key=lambda each: each.auc.low).name, bound=bound,
