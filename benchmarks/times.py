@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from synthrec.audit.fidelity import sessions
+from synthrec.audit.fidelity import time as of_time
 from synthrec.audit.profiles import cut
 from synthrec.audit.realism import total_variation
 from synthrec.data.catalogue import Catalogue
@@ -26,42 +28,31 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.source import read_log
 from synthrec.model.estimates import project_to_simplex
-from synthrec.model.hours import HOURS, hour_of_week
 from synthrec.model.measurements import Paid, activity_vectors
 from synthrec.model.population import Shares, draw_conditions
 from synthrec.model.recipe import activity_edges, plan_release
-from synthrec.model.rhythm import SESSION_GAP_SECONDS, SIZE, start_bin, time_tables, time_vectors
+from synthrec.model.rhythm import SIZE, time_tables, time_vectors
 from synthrec.model.times import draw_times
 from synthrec.privacy.ledger import Charge, Ledger
 
 HERE = Path(__file__).parent
 DELTAS = {"ml-100k": 1e-4, "onlineretail": 1e-5}
-MONTH_SECONDS = 30 * 86_400
 CHUNK_USERS = 1000
 HALVES = 10
 
 
 def histograms(log: EventLog, *, column: Datetime) -> dict[str, np.ndarray]:
-    """What is compared, as counts."""
-    assert log.time is not None
-    hour = hour_of_week(log.time, column=column)
-    first = np.zeros(len(log.time), dtype=bool)
-    first[log.offsets[:-1][np.diff(log.offsets) > 0]] = True
-    gap = np.diff(log.time, prepend=0)
-    opens = first | (gap > SESSION_GAP_SECONDS)
-    per_user = np.bincount(log.user_of_event()[opens])
-    per_session = np.diff(np.concatenate((np.flatnonzero(opens), [len(opens)])))
-    octave = 2.0 ** np.arange(0, 26)
+    """What is compared, as counts; as the audit counts them."""
+    hour, rhythm = of_time.hours(log, column=column), sessions.rhythm(log)
     return {
-        "hour by weekday": np.bincount(hour, minlength=HOURS),
-        "hour": np.bincount(hour % 24, minlength=24),
-        "weekday": np.bincount(hour // 24, minlength=7),
-        "start of history": np.bincount(start_bin(log.time[first], column=column), minlength=32),
-        "events per 30 days": np.bincount((log.time - column.min_seconds) // MONTH_SECONDS,
-                                          minlength=(column.max_seconds - column.min_seconds) // MONTH_SECONDS + 1),
-        "gap between events (octaves)": np.bincount(np.searchsorted(octave, gap[~first], side="right"), minlength=27),
-        "sessions per user (octaves)": np.bincount(np.searchsorted(octave, per_user[per_user > 0], side="right"), minlength=27),
-        "events per session (octaves)": np.bincount(np.searchsorted(octave, per_session, side="right"), minlength=27),
+        "hour by weekday": hour,
+        "hour": hour.reshape(7, 24).sum(axis=0),
+        "weekday": hour.reshape(7, 24).sum(axis=1),
+        "start of history": of_time.starts(log, column=column),
+        "events per 30 days": of_time.months(log, column=column),
+        "gap between events (octaves)": rhythm.gap,
+        "sessions per user (octaves)": rhythm.per_user,
+        "events per session (octaves)": rhythm.per_session,
     }
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
-from synthrec.audit.record import Variety
-from synthrec.audit.variety import measure_variety
+from synthrec.audit.fidelity.variety import repeated_users, variety_of
+from synthrec.audit.profiles import cut
+from synthrec.audit.utility_record import Compared
 from synthrec.data.eventlog import EventLog
 from synthrec.model.generation import generate
 from synthrec.model.train import train
@@ -25,6 +26,7 @@ from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.progress import Progress
 
 ARM = "synthrec"
+MOST_USERS = 2_000
 
 
 def synthetic(split: Split, *, epsilon: float, seed: int) -> tuple[EventLog, str]:
@@ -38,20 +40,25 @@ def synthetic(split: Split, *, epsilon: float, seed: int) -> tuple[EventLog, str
     return log, artifact.game or "none"
 
 
-def compared(one: EventLog, other: EventLog, *, split: Split) -> Variety:
-    return measure_variety(one, real=other, items=split.catalogue.size, events_per_user=split.schema.privacy.events_per_user,
-                           rng=np.random.default_rng(0))
+def compared(one: EventLog, other: EventLog, *, split: Split) -> list[Compared]:
+    """Every figure for both logs, on equally many users; the other log cut at K random events a user."""
+    rng = np.random.default_rng(0)
+    users = min(MOST_USERS, *(len(log.offsets) - 1 for log in (one, other)))
+    drawn, truth = (log.select(rng.permutation(len(log.offsets) - 1)[:users]) for log in (one, other))
+    truth = cut(truth, events_per_user=split.schema.privacy.events_per_user, rng=rng)
+    found, expected = (variety_of(log, items=split.catalogue.size) | {"whole users twice": repeated_users(log)} for log in (drawn, truth))
+    return [Compared(name=name, real=expected[name], synthetic=found[name]) for name in found]
 
 
-def halves(split: Split) -> Variety:
+def halves(split: Split) -> list[Compared]:
     """Real users beside other real users."""
     order = np.random.default_rng(0).permutation(len(split.bounded.offsets) - 1)
     return compared(split.bounded.select(order[::2]), split.train.select(order[1::2]), split=split)
 
 
-def shown(found: list[Variety], place: int) -> str:
+def shown(found: list[list[Compared]], place: int) -> str:
     """The first log's figure, mean and range over seeds, and the real one."""
-    real, mine = (np.array([getattr(each.figures[place], side) for each in found]) for side in ("real", "synthetic"))
+    real, mine = (np.array([getattr(each[place], side) for each in found]) for side in ("real", "synthetic"))
     spread = f" ({mine.min():.3g} to {mine.max():.3g})" if len(found) > 1 else ""
     return f"{mine.mean():.3g}{spread} / {real.mean():.3g}"
 
@@ -71,7 +78,7 @@ def main() -> None:
         columns[f"synthrec, epsilon {epsilon:g}"] = [compared(log, split.train, split=split) for split, log, _ in made]
         games.append(f"epsilon {epsilon:g}: " + ", ".join(game for *_, game in made))
     print(f"| {asked.log}: synthetic (lowest to highest seed) / real | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
-    for place, figure in enumerate(columns["other real users"][0].figures):
+    for place, figure in enumerate(columns["other real users"][0]):
         print(f"| {figure.name} | " + " | ".join(shown(found, place) for found in columns.values()) + " |")
     print("\nThe game: " + "; ".join(games))
 

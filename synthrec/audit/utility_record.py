@@ -119,16 +119,22 @@ class Compared(Record):
 
 
 class Fidelity(Record):
-    """How far the synthetic log is from the real one in one respect, between the distance of two halves of the real users and a floor."""
+    """How far the synthetic log is from the real one in one respect, between the distance of two halves of the real users and a floor.
 
-    topic: str                      # popularity, activity, ratings, time, sessions, events, attributes, co-occurrence, spectrum, variety
+    All distances are between equally many users, `users` on either side, and means over `draws` random halves.
+    """
+
+    topic: str                      # a file of audit/fidelity: popularity, activity, ratings, time, sessions, events, attributes ...
     name: str
     real: float | None
     synthetic: float | None
     distance: float
-    halves: float | None            # ceiling: two random halves of the real users, brought to the same size
-    floor: float | None             # the DP marginals log, or shuffled items where there is none
-    method: str                     # "total variation", "Jensen-Shannon (bits)", "difference" ...
+    halves: float | None            # ceiling: two random halves of the real users; at or below it is as good as other real users
+    floor: float | None             # the DP marginals log, or items dealt anew where there is none
+    method: str                     # "total variation over events", "Jensen-Shannon divergence (bits)", "difference" ...
+    users: int | None = None
+    draws: int | None = None
+    halves_highest: float | None = None     # of all draws: above it, the log is told from other real users by this figure
 
 
 class AuditedUtility(Record):

@@ -14,10 +14,9 @@ import numpy as np
 
 from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
-from synthrec.model.hours import HOURS, hour_of_week
+from synthrec.data.hours import HOURS, SESSION_GAP_SECONDS, hour_of_week
 from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
 
-SESSION_GAP_SECONDS = 1800
 START_BINS = 32             # equal parts of the window, for a user's first event and for all of them
 ACTIVITY_EDGES = (30, 60, 120)      # events: bands of activity, beside which sessions are counted
 SESSION_EDGES = (1, 2, 3, 5, 9, 17, 65)     # buckets of sessions per user; the last is open, and drawn below 65

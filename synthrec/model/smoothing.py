@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from synthrec.model.hours import HOURS
+from synthrec.data.hours import HOURS
 
 DAILY_LENGTH = 0.7          # of the daily profile, in radians of the day's circle
 LOCAL_LENGTH = 2.0          # of what one evening differs from another, in hours, and of neighbouring cells

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthrec.data.columns import Datetime
-from synthrec.model.hours import hour_of_week
+from synthrec.data.hours import hour_of_week
 from synthrec.model.rhythm import (
     GAP_EDGES,
     MANY_SESSIONS,

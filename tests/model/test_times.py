@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from synthrec.audit.realism import total_variation
 from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
+from synthrec.data.hours import HOURS, hour_of_week
 from synthrec.model.estimates import project_to_simplex
-from synthrec.model.hours import HOURS, hour_of_week
 from synthrec.model.rhythm import SESSION_EDGES, SHAPES, SIZE, TIME_NORM, TimeTables, time_tables, time_vectors
 from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
 from synthrec.model.times import draw_times

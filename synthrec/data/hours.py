@@ -1,4 +1,4 @@
-"""Hours of the local week.
+"""Hours of the local week, and the pause that ends a session.
 
 The zone's offset is looked up once for each UTC hour of the declared window, so daylight saving is honoured to the hour.
 """
@@ -15,6 +15,7 @@ from synthrec.data.columns import Datetime
 
 HOURS = 168
 HOUR, DAY = 3_600, 86_400
+SESSION_GAP_SECONDS = 1800     # a session ends where nothing happens for longer
 
 
 def hour_of_week(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:

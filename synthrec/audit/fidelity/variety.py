@@ -1,39 +1,46 @@
 """Do synthetic users differ as real ones do? A generator that has collapsed writes the same few users again and again.
 
-As many users of either log are drawn, at most MOST_USERS, the real ones cut at K random events:
+Users are cut at K random events, and at most a thousand are looked at, except for the last row:
 
 - items in effect: exp of the entropy of the items' shares of events; catalogue used: share of its items with an event;
 - directions in effect: exp of the entropy of the spectrum of users' unit item profiles (effective rank, Roy and Vetterli 2007);
 - nearest other user: cosine of the item sets with the most similar other user of the same log, at the quartiles. It looks at users of
   one log only; that synthetic users lie near real ones would be no pass (rule 15);
+- any two users: mean cosine of their item sets;
 - whole users twice: share of users who share all events (items and ratings) with another user of the same log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from synthrec.audit import profiles
-from synthrec.audit.record import Compared, Variety
+from synthrec.audit import profiles, realism
+from synthrec.audit.fidelity.question import Question, Sample, number, ratio
 from synthrec.data.eventlog import EventLog
 
-MOST_USERS = 2_000
 BLOCK = 250
 QUARTILES = {"lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
+IN_EFFECT = ("items in effect", "directions in effect")
 
 
-def measure_variety(synthetic: EventLog, *, real: EventLog, items: int, events_per_user: int, rng: np.random.Generator) -> Variety:
-    """Every figure for both logs, on equally many users with events."""
-    active = [np.flatnonzero(np.diff(log.offsets) > 0) for log in (synthetic, real)]
-    users = min(MOST_USERS, *(len(each) for each in active))
-    drawn, truth = (log.select(rng.permutation(each)[:users]) for log, each in zip((synthetic, real), active, strict=True))
-    found = variety_of(drawn, items=items)
-    expected = variety_of(profiles.cut(truth, events_per_user=events_per_user, rng=rng), items=items)
-    return Variety(users=users, figures=tuple(Compared(name=name, real=expected[name], synthetic=found[name]) for name in found))
+def questions(items: int) -> list[Question]:
+    """Of any log."""
+    def found(sample: Sample) -> dict[str, float]:
+        return variety_of(sample.few, items=items)
+
+    def figure(name: str) -> Callable[[dict[str, float]], float]:
+        return lambda figures: figures[name]
+
+    names = ("items in effect", "catalogue used", "directions in effect", *(f"nearest other user, {name}" for name in QUARTILES),
+             "any two users")
+    return [*((ratio if name in IN_EFFECT else number)("variety", name, found, value=figure(name), linked=True) for name in names),
+            number("variety", "whole users twice", lambda sample: repeated_users(sample.whole), method="difference of shares", linked=True)]
 
 
 def variety_of(log: EventLog, *, items: int) -> dict[str, float]:
-    """The figures of one log, whose users all have events; zeros for fewer than two users."""
+    """The figures of one log; zeros for fewer than two users."""
     gram = cosines(log, items=items)
     users = len(gram)
     counts = np.bincount(log.item, minlength=items)
@@ -45,7 +52,7 @@ def variety_of(log: EventLog, *, items: int) -> dict[str, float]:
         "catalogue used": float((counts > 0).mean()),
         "directions in effect": effective_number(np.maximum(spectrum, 0)),
         **{f"nearest other user, {name}": float(np.quantile(nearest, part)) for name, part in QUARTILES.items()},
-        "whole users twice": repeated_users(log),
+        "any two users": realism.mean_cosine(log, items=items),
     }
 
 
