@@ -90,7 +90,8 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
         advance(1)
         bounded = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=origin.audit_share, bounded=True)
         advance(1)
-        synthetic = read_log(folder.events, _without_table(schema), artifact.catalogue, spill=folder.spill, events_per_user=None)
+        synthetic = read_log(folder.events, _with_table(schema, folder.users), artifact.catalogue, spill=folder.spill,
+                             events_per_user=None)
         advance(1)
     trained, whole = EventLog.open(folder.bounded), real.users_with(*TRAINS)
     if not _same_people(trained, whole, most=schema.privacy.events_per_user):
@@ -142,6 +143,12 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
         test=whole.users_with(Role.TEST), items=catalogue.size, events_per_user=most)
     claim = None if epsilon is None or delta is None else Claim(epsilon, delta, bound_of_claim(epsilon=epsilon, delta=delta))
     return Evidence(schema=schema, catalogue=catalogue, people=people, claim=claim)
+
+
+def _with_table(schema: Schema, table: Path) -> Schema:
+    """Synthetic users are in a table of their own, if there is one."""
+    users = schema.users.model_copy(update={"table": str(table.absolute())}) if table.exists() else Users()
+    return schema.model_copy(update={"users": users})
 
 
 def _without_table(schema: Schema) -> Schema:

@@ -13,11 +13,12 @@ import numpy as np
 
 from synthrec import __version__
 from synthrec.audit.attacks import run_attacks
+from synthrec.audit.fidelity import measure_fidelity
 from synthrec.audit.kept import Kept
 from synthrec.audit.policy import policy, policy_sha256
 from synthrec.audit.record import AuditRecord, Disclosure, LowerBound, Membership, Split
 from synthrec.audit.utility import ArmInput, measure_utility
-from synthrec.audit.utility_record import AuditedUtility, Utility
+from synthrec.audit.utility_record import AuditedUtility, Fidelity, Utility
 from synthrec.audit.verdict import conclude
 from synthrec.evidence import Evidence
 from synthrec.progress import Progress
@@ -79,8 +80,6 @@ def _disclosure(evidence: Evidence, *, effort: Effort, rng: np.random.Generator,
 def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, rng: np.random.Generator,
              progress: Progress) -> AuditedUtility | None:
     people, claim = evidence.people, evidence.claim
-    if len(people.test.offsets) < 2:
-        return None
     mine = ArmInput(log=people.synthetic, label="synthrec" if evidence.release_id else "the synthetic log",
                     epsilon=claim.epsilon if claim else None, ledger_kind="release" if evidence.release_id else None)
 
@@ -88,7 +87,14 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
         return measure_utility(train=people.train_whole, test=people.test, arms={**arms, "synthrec": mine}, items=people.items,
                                scale=evidence.scale, events_per_user=people.events_per_user, rng=rng)
 
-    with progress.stage("use: protocol", total=1) as advance:
-        found = kept.part("protocol", Utility | None, protocol)
+    def likeness() -> tuple[Fidelity, ...]:
+        floor = arms["marginals"].log if "marginals" in arms else None
+        return measure_fidelity(people.synthetic, real=people.train_whole, floor=floor, schema=evidence.schema, items=people.items,
+                                events_per_user=people.events_per_user, rng=rng)
+
+    with progress.stage("use and likeness", total=2) as advance:
+        found = kept.part("protocol", Utility | None, protocol) if len(people.test.offsets) > 1 else None
         advance(1)
-    return AuditedUtility(protocol=found)
+        fidelity = kept.part("fidelity", tuple[Fidelity, ...], likeness)
+        advance(1)
+    return AuditedUtility(protocol=found, fidelity=fidelity)
