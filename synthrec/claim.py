@@ -35,7 +35,7 @@ LIMITS = (
 
 
 def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: str, audit_share: float, synthetic_users: int,
-                   seed: int | None, commands: tuple[str, ...], game: str | None = None) -> ReleaseRecord:
+                   seed: int | None, commands: tuple[str, ...], game: str | None = None, settled: tuple[str, ...] = ()) -> ReleaseRecord:
     """The record of a training that has just been charged to `ledger`."""
     mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
     accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
@@ -44,11 +44,11 @@ def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: st
         release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
         source_name=schema.source.name, source_public=schema.source.public, population=plan.population, unit=schema.privacy.unit,
         neighbouring_relation="add or remove one user", events_per_user=plan.events_per_user, audit_share=audit_share,
-        public_declarations=public_declarations(schema), model=plan.model, game=game,
+        public_declarations=public_declarations(schema), paid_declarations=settled, model=plan.model, game=game,
         training=_training(plan), budget_share=plan.budget_share,
         mechanisms=_mechanisms(plan), epsilon=accountant.epsilon(plan.delta), delta=plan.delta,
         epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
-        accountant=ACCOUNTANT, cross_check_accountant=CROSS_CHECK, profile=accountant.profile(PROFILE_DELTAS),
+        accountant=ACCOUNTANT, cross_check_accountant=CROSS_CHECK, profile=accountant.profile(_profile_deltas(plan)),
         bound=AttackBound.model_validate(whole.bound().model_dump()), ledger_total=whole.epsilon(plan.delta),
         releases_before=len({entry.release_id for entry in counted} - {release_id}), internal=_internal(internal, delta=plan.delta),
         trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}), epsilon_cap=schema.source.epsilon_cap,
@@ -70,19 +70,31 @@ def public_declarations(schema: Schema) -> tuple[str, ...]:
     ]
     if schema.item_column.catalogue is not None:
         said.append(f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log.")
-    else:
+    elif not schema.item_column.paid:
         said.append("The list of item ids.")
     if schema.rating is not None:
         said.append(f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}.")
-    if schema.time is not None:
+    if schema.time is not None and not schema.time.paid:
         said.append(f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}.")
-    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()]
+    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()
+             if not getattr(attribute, "paid", False)]
     said += [f"The values of {name}, filled in by `init` from the log on the owner's word." for name in schema.source.values_are_public]
     return tuple(said)
 
 
+def _profile_deltas(plan: Plan) -> tuple[float, ...]:
+    """Those that thresholds leave something of: at smaller ones epsilon is infinite."""
+    return tuple(delta for delta in PROFILE_DELTAS if delta > plan.extra_delta) or (plan.delta,)
+
+
 def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
     found = [
+        Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian" + (" above a threshold" if each.most_keys else ""),
+                  sensitivity=each.sensitivity, noise_std=each.noise_std, unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier,
+                  sampling_rate=None, count=1, extra_delta=each.extra_delta)
+        for each in plan.openings
+    ]
+    found += [
         Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian", sensitivity=each.sensitivity, noise_std=each.noise_std,
                   unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier, sampling_rate=None, count=1)
         for each in plan.measurements

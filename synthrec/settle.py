@@ -21,7 +21,7 @@ from synthrec.data.identifiers import are_whole_numbers
 from synthrec.data.opened import OpenedLog, open_log
 from synthrec.data.opening import PaidColumn, filled, paid_columns, vocabulary
 from synthrec.data.schema import Schema
-from synthrec.errors import DataError
+from synthrec.errors import DataError, SchemaError
 from synthrec.model.recipe import COVERAGE
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement, noisy_sum
@@ -55,15 +55,17 @@ def settle(log: Any, schema: Schema, *, plan: Plan, ledger: Ledger, charge: Char
     """
     if not paid_columns(schema):
         return Settled(schema)
+    if not all(column.is_open for column in paid_columns(schema)):
+        raise SchemaError("a schema is settled once", found="one that a release has settled already",
+                          remedy="Start from the configuration: Schema.load(...).")
     paying, said = _Paying(plan, ledger, charge), list[str]()
     with open_log(log, schema, spill=spill, role_key=role_key, audit_share=audit_share, exclude_users=exclude_users,
-                  progress=progress) as opened, progress.stage("settle", total=len(plan.openings)) as advance:
+                  progress=progress) as opened, progress.stage("settle", total=len(paid_columns(schema))) as advance:
         for column in paid_columns(schema):
             words, sentences = (_bounds if column.bounded else _values)(opened, column, paying=paying)
             schema = filled(schema, column, words)
             said += sentences
             advance(1, note=column.label)
-        advance(len(plan.openings) - len(said))
     return Settled(schema, tuple(said))
 
 

@@ -32,13 +32,14 @@ from synthrec.errors import PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
-from synthrec.model.recipe import measures
+from synthrec.model.recipe import looks, measures
 from synthrec.model.train import train
 from synthrec.privacy.budget import require_budget
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
+from synthrec.settle import settle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class Synthesizer:
     """
 
     def __init__(self, schema: Schema, plan: Plan) -> None:
-        self.schema, self.plan = schema, plan
+        self._declared, self.plan = schema, plan
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()
@@ -75,31 +76,34 @@ class Synthesizer:
             exclude_users: a file of user ids, one a line, that are left out before anything else.
             keep: a release in the making, whose private/ keeps what an audit needs.
 
-        Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail.
+        Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail, and that an open column (declared
+        "dp") may turn out to hold nothing that enough users share.
         """
-        self.schema.require_served()
-        self.schema.require_declared()
+        self._declared.require_served()
+        self._declared.require_declared()
         self._require_own_plan()
         device = chosen_device(device)
-        catalogue = Catalogue.read(self.schema)
-        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self.schema.ledger_path) as ledger:
+        charge = Charge(source=self._declared.source.name, release_id=new_release_id(), kind="release",
+                        planned=self.plan.runs, delta=self.plan.delta)
+        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self._declared.ledger_path) as ledger:
             self._require_budget(ledger)
             spill = keep.spill if keep else Path(scratch)
-            with progress.stage("read the log", total=1) as advance, _source_key(self.schema) as key:
-                everybody = read_log(log, self.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
+            with progress.stage("read the log", total=1) as advance, _source_key(self._declared) as key:
+                settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
+                                 audit_share=audit_share, exclude_users=exclude_users, progress=progress)
+                schema, catalogue = settled.schema, Catalogue.read(settled.schema)
+                everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(Role.MEMBER)
                 del everybody
                 advance(1)
             if keep:
                 members.save(keep.bounded)
-            charge = Charge(source=self.schema.source.name, release_id=new_release_id(), kind="release",
-                            planned=self.plan.runs, delta=self.plan.delta)
-            self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
+            self._artifact = train(members, catalogue=catalogue, schema=schema, plan=self.plan, ledger=ledger, charge=charge,
                                    device=device, rng=np.random.default_rng(), progress=progress)
-            self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
+            self._record = release_record(schema=schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
                                           audit_share=audit_share, synthetic_users=0, seed=None, commands=(),
-                                          game=self._artifact.game)
+                                          game=self._artifact.game, settled=settled.said)
             self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
         return self
 
@@ -157,6 +161,11 @@ class Synthesizer:
         return loaded
 
     @property
+    def schema(self) -> Schema:
+        """What the owner declares; after `fit` with what was paid for filled in."""
+        return self._declared if self._artifact is None else self._artifact.schema
+
+    @property
     def artifact(self) -> Artifact:
         """The trained generator. Raises ReleaseError before `fit`."""
         if self._artifact is None:
@@ -174,8 +183,10 @@ class Synthesizer:
         declared = (self.schema.source.population, self.schema.privacy.events_per_user)
         planned = {(each.name, each.sensitivity) for each in self.plan.measurements}
         asked = {(each.name, each.sensitivity) for each in measures(self.schema, model=self.plan.model)}
+        opened = {(each.name, each.most_keys) for each in self.plan.openings}
+        opening = {(each.name, each.most_keys) for each in looks(self.schema, budget=1.0)}
         unasked = {each for each in asked - planned if each[0] == "pairs"}     # which a plan for few users leaves out
-        if (self.plan.population, self.plan.events_per_user) != declared or planned | unasked != asked:
+        if (self.plan.population, self.plan.events_per_user) != declared or planned | unasked != asked or opened != opening:
             raise PlanError("a plan must be made for the schema that it is used with", found="another population, K or set of measurements",
                             remedy="Make it with plan_release(schema, ...).")
 
@@ -183,7 +194,7 @@ class Synthesizer:
         """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
         source = self.schema.source
         unlimited = source.public and not self.plan.is_private
-        require_budget(ledger, source=source.name, events=self.plan.events(), delta=self.plan.delta,
+        require_budget(ledger, source=source.name, events=self.plan.events(), extra_delta=self.plan.extra_delta, delta=self.plan.delta,
                        cap=math.inf if unlimited else source.epsilon_cap)
 
 

@@ -196,8 +196,8 @@ class Numeric(Declared):
 
     @property
     def size(self) -> int:
-        """Number of bins."""
-        return self.bins if self.scale == "linear" and self.decimals is None else len(self.edges) - 1
+        """Number of bins; while bounds are open, the most there can be."""
+        return self.bins if self.is_open or (self.scale == "linear" and self.decimals is None) else len(self.edges) - 1
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class OpenedLog:
         rows = self._query(f"""
             SELECT row, count(DISTINCT event) FILTER (WHERE item IN (SELECT item FROM items WHERE key IN (SELECT key FROM released_keys)))
                 AS held, count(DISTINCT event) AS events
-            FROM (SELECT row, item, {'rowid' if self._schema.several else 'item'} AS event FROM usable JOIN members USING (code))
+            FROM (SELECT row, item, {'usable.rowid' if self._schema.several else 'item'} AS event FROM usable JOIN members USING (code))
             GROUP BY row""")
         counts = np.zeros((self._members, 2))
         counts[np.asarray(rows["row"])] = np.column_stack((np.asarray(rows["held"]), np.asarray(rows["events"])))

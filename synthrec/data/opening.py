@@ -89,10 +89,10 @@ class PaidColumn:
             return {"min": low, "max": high}
         step = 10.0**-places
         lowest, highest = int(np.ceil(low / step - 1e-6)), int(np.ceil(high / step - 1e-6)) - 1
-        highest = max(highest, lowest + 1)
-        found: dict[str, Any] = ({"min": lowest, "max": highest} if places == 0
-                                 else {"min": round(lowest * step, places), "max": round(highest * step, places)})
-        return {**found, "bins": min(self.column.bins, highest - lowest)}
+        highest = max(highest, lowest + self.column.bins)       # a step a bin, for `bins` is part of the plan and stays
+        if places == 0:
+            return {"min": lowest, "max": highest}
+        return {"min": round(lowest * step, places), "max": round(highest * step, places)}
 
 
 def paid_columns(schema: Schema) -> tuple[PaidColumn, ...]:

@@ -39,9 +39,10 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
     schema.require_declared()
 
     def solve(asked: tuple[Measure, ...]) -> Plan:
+        played = game(schema, model=model)
         return solve_plan(model=model, epsilon=epsilon, delta=delta, population=schema.source.population,
-                          events_per_user=schema.privacy.events_per_user, measures=asked, game=game(schema, model=model),
-                          looks=looks(schema, model=model))
+                          events_per_user=schema.privacy.events_per_user, measures=asked, game=played,
+                          looks=looks(schema, budget=sum(measure.share for measure in asked) + (played.share if played else 0.0)))
 
     plan = solve(measures(schema, model=model))
     if plan.has("pairs") and plan.population < LEAST_USERS_FOR_PAIRS * plan.measurement("pairs").noise_multiplier:
@@ -78,8 +79,11 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     return tuple(asked)
 
 
-def looks(schema: Schema, *, model: Model) -> tuple[Look, ...]:
-    """What open columns ask before anything else: a union of values, or a histogram for bounds, each; and how much the items cover."""
+def looks(schema: Schema, *, budget: float) -> tuple[Look, ...]:
+    """What open columns ask before anything else: a union of values, or a histogram for bounds, each; and how much the items cover.
+
+    `budget`: the sum of all other shares.
+    """
     asked = []
     for column in paid_columns(schema):
         if column.bounded:
@@ -93,7 +97,6 @@ def looks(schema: Schema, *, model: Model) -> tuple[Look, ...]:
                               sensitivity=math.sqrt(2), share=COVERAGE_PART))
     part = sum(look.share for look in asked)
     scale = min(1.0, MOST_OPENING_PART / part) if part else 0.0
-    budget = sum(measure.share for measure in measures(schema, model=model)) + getattr(game(schema, model=model), "share", 0.0)
     return tuple(look.model_copy(update={"share": budget * scale * look.share / (1 - scale * part)}) for look in asked)
 
 
