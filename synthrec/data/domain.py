@@ -42,7 +42,7 @@ class Categorical(Declared):
     @model_validator(mode="after")
     def _distinct(self) -> Categorical:
         if not self.values and not self.paid:
-            raise ValueError('values = [...] (or vocabulary = "dp") is needed')
+            raise ValueError('values must list at least 1 value, or be left out for vocabulary = "dp"')
         if len(set(self.labels)) < len(self.values):
             raise ValueError("values must be distinct")
         return self

@@ -27,7 +27,7 @@ from synthrec.data.columns import (
     Unit,
     User,
 )
-from synthrec.data.domain import Attribute, Categorical, Declared, Numeric, Ordinal, UserAttribute
+from synthrec.data.domain import Attribute, Categorical, Declared, Ordinal, UserAttribute
 from synthrec.errors import SchemaError
 
 Named = Annotated[StrictStr, Field(min_length=1)]

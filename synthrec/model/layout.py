@@ -50,7 +50,8 @@ def disagreement(words: Words) -> str | None:
     schema, plan = words.declared, words.plan
     names = {each.name for each in plan.measurements}
     needed = {"activity", "items", *(["attributes"] if schema.user_attributes else [])}
-    numbers = [plan.delta, *(number for each in plan.measurements for number in (each.sensitivity, each.noise_multiplier))]
+    sums = (*plan.openings, *plan.measurements)
+    numbers = [plan.delta, *(number for each in sums for number in (each.sensitivity, each.noise_multiplier))]
     for wrong, where in (
         ((plan.population, plan.events_per_user) != (schema.source.population, schema.privacy.events_per_user), "plan"),
         (not needed <= names or len(names) < len(plan.measurements) or (plan.training is None) != (plan.model != "gan"), "plan"),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import Field
 from scipy.stats import norm
 
 from synthrec.data.opening import KeySets
@@ -29,6 +30,8 @@ from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Entry, Ledger
 from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
 
+MOST_KEYS = 100_000     # as many as a user may have events
+
 
 class Opening(GaussianSum):
     """Plan of one look at an open column, before all other measurements.
@@ -36,8 +39,8 @@ class Opening(GaussianSum):
     `most_keys`: most values of one user that count, for a union; None for a sum over a public grid. `extra_delta`: for its threshold.
     """
 
-    most_keys: int | None = None
-    extra_delta: float = 0.0
+    most_keys: int | None = Field(default=None, ge=1, le=MOST_KEYS)
+    extra_delta: float = Field(default=0.0, ge=0, lt=1)
 
     @property
     def threshold(self) -> float:
@@ -84,7 +87,7 @@ def noisy_union(read: Callable[[], KeySets], *, plan: Opening, ledger: Ledger, c
     if len(held) == 0:
         return Union(keys=(), weights=np.zeros(0), entry=entry)
     weights = mechanisms._add_noise(total[held], scale=plan.noise_multiplier * LATTICE) * (plan.sensitivity / LATTICE)
-    released = sorted((sets.keys[place], weight) for place, weight in zip(held, weights, strict=True) if weight >= plan.threshold)
+    released = sorted((sets.keys[int(place)], weight) for place, weight in zip(held, weights, strict=True) if weight >= plan.threshold)
     return Union(keys=tuple(key for key, _ in released), weights=np.array([weight for _, weight in released]), entry=entry)
 
 
