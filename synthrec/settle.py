@@ -29,7 +29,7 @@ from synthrec.privacy.opening import noisy_union
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 
-FALSE_BIN = 0.05        # chance that any empty bin of a grid stands out of the noise
+FALSE_BIN = 1e-4        # chance that any empty bin of a grid stands out of the noise: one is enough for bounds that are of no use
 
 
 @dataclass(frozen=True)
