@@ -50,7 +50,8 @@ def baseline_logs(folder: Folder, *, evidence: Evidence, progress: Progress) -> 
 
 def _train(folder: Folder, *, model: Model, evidence: Evidence, progress: Progress) -> None:
     schema, release = evidence.schema, evidence.release
-    plan = plan_release(schema, epsilon=evidence.artifact.plan.epsilon, delta=release.delta, model=model)
+    planned = plan_release(schema, epsilon=evidence.artifact.plan.epsilon, delta=release.delta, model=model)
+    plan = planned.model_copy(update={"openings": ()})      # the release has paid for these: a baseline starts from what they found
     charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{model}", kind="internal",
                     planned=plan.runs, delta=plan.delta)
     with Ledger.open(schema.ledger_path) as ledger:

@@ -74,6 +74,7 @@ def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Mo
            exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
     """Continue a `fit` that died: at the first step not charged, so that the release costs what it would have cost."""
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
+    synthesizer.require_resumable()
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with _said_if_left(out, progress=progress), resumed_folder(out) as folder:
         synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, progress=progress)
@@ -177,7 +178,8 @@ def how_to_continue(left: Folder) -> str:
     if left.checkpoint.is_dir():
         return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command with "
                 f"`synthrec fit ... --resume`, or remove that folder: it holds private data.")
-    return f"{name} is left of a run that died before it trained. Remove that folder: it holds private data."
+    return (f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that folder: "
+            f"it holds private data.")
 
 
 def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 LEAVES = {"synthrec", "synthrec.errors", "synthrec.progress"}
 ROOMS = ("data", "privacy", "model", "audit", "report", "inspection", "cli")
 # the pipeline and its parts: one file each, above the rooms and below the command line
-PIPELINE = ("pipeline", "synthesizer", "folder", "claim", "forecast", "evidence", "baselines", "explain")
+PIPELINE = ("pipeline", "synthesizer", "settle", "folder", "claim", "forecast", "evidence", "baselines", "explain")
 BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report")
 # room -> prefixes of synthrec that it may import, besides itself and LEAVES
 MAY_IMPORT: dict[str, tuple[str, ...]] = {

@@ -59,6 +59,7 @@ class ReleaseRecord(Record):
     events_per_user: int            # K
     audit_share: float              # share of users that no training saw, by keyed hash
     public_declarations: tuple[str, ...]    # what is public on the owner's word
+    paid_declarations: tuple[str, ...] = () # what open columns ("dp") turned out to hold, paid for by this release
 
     model: Literal["gan", "moments", "marginals"]
     game: str | None = None         # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
