@@ -8,17 +8,19 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synthrec.audit.record import AuditRecord
 from synthrec.baselines import baseline_logs
 from synthrec.claim import said_in_tables
+from synthrec.data.catalogue import Catalogue
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.schema import Schema
@@ -36,12 +38,16 @@ from synthrec.folder import (
     write_page,
 )
 from synthrec.forecast import require_feasible
+from synthrec.model.artifact import described_by
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
 from synthrec.report.record import read_record, write_record
 from synthrec.report.render import Edition, render
 from synthrec.synthesizer import Synthesizer, key_path
+
+if TYPE_CHECKING:
+    from synthrec.conformance.record import Conformance
 
 SYNTHETIC_USERS = 2         # times the declared population, as in the evaluation protocol
 SILENT = Progress()
@@ -132,6 +138,30 @@ def report(release: Path) -> tuple[Path, ...]:
     return tuple(pages)
 
 
+def verify_mechanism(*, release: Path | None = None, schema: Schema | None = None, epsilon: float | None = None, delta: float | None = None,
+                     model: Model = "gan", progress: Progress = SILENT) -> Conformance:
+    """Does the installed code do what a ledger would say? The conformance suite on a simulated log: nobody's data, no budget.
+
+    The plan is that of a release, or of a configuration, or else the simulated log's own; with epsilon and delta as given, or EPSILON
+    (at most the configuration's cap) and a tenth of 1 / population.
+    """
+    from synthrec.conformance.subject import EPSILON, fitted, simulated
+    from synthrec.conformance.suite import conform
+
+    with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch:
+        folder = Path(scratch)
+        if release is not None:
+            artifact = Synthesizer.load(release).artifact
+            subject = fitted(folder, name="the plan of this release on a simulated log", plan=artifact.plan, catalogue=artifact.catalogue,
+                             schema=described_by(artifact.schema, artifact.catalogue))
+        elif schema is not None:
+            plan = plan_release(schema, epsilon=epsilon or min(EPSILON, schema.source.epsilon_cap),
+                                delta=delta or 0.1 / schema.source.population, model=model)
+            subject = fitted(folder, name="the plan of this configuration on a simulated log", plan=plan, schema=schema,
+                             catalogue=Catalogue.read(schema))
+        else:
+            subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
+        return conform(subject, progress=progress)
 @dataclass(frozen=True)
 class _Kept:
     """What was asked for, beside the plan."""

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 LEAVES = {"synthrec", "synthrec.errors", "synthrec.progress"}
-ROOMS = ("data", "privacy", "model", "audit", "report", "inspection", "cli")
+ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "inspection", "cli")
 # the pipeline and its parts: one file each, above the rooms and below the command line
 PIPELINE = ("pipeline", "synthesizer", "settle", "folder", "claim", "forecast", "evidence", "baselines", "explain")
 BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report")
@@ -22,9 +22,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (),
     "privacy": ("synthrec.data",),
     "model": ("synthrec.data", "synthrec.privacy"),
+    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model"),
     "audit": ("synthrec.data",),
     "report": ("synthrec.data", "synthrec.audit.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},
+    "pipeline": (*BELOW_PIPELINE, "synthrec.conformance", *(f"synthrec.{other}" for other in PIPELINE)),
     "inspection": (*BELOW_PIPELINE, "synthrec.claim", "synthrec.folder"),
     "cli": ("synthrec",),
     "errors": (),
@@ -35,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 ONLY_IN = {
     "ibis": ("data/source.py",),
     "dp_accounting": ("privacy/accounting.py",),
-    "torch": ("model/", "privacy/", *(f"{part}.py" for part in PIPELINE)),
+    "torch": ("model/", "privacy/", "conformance/", *(f"{part}.py" for part in PIPELINE)),
     "opacus": ("model/", "privacy/"),
     "opendp": ("privacy/",),
     "matplotlib": ("report/",),

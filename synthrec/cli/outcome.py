@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
 from synthrec.audit.record import AuditRecord
+from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
 
@@ -56,3 +58,32 @@ def echo_audit(audit: AuditRecord) -> None:
         for each in audit.behaviour:
             click.echo(f"{each.name[:65]:<66}{each.distance:>9.3f}{each.halves:>13.3f}")
     click.echo(f"\n{audit.verdict.value}: {audit.reason}")
+
+
+def echo_conformance(record: Conformance) -> None:
+    """One line a check: what was asked, what came out, and the range in which an honest mechanism keeps it."""
+    click.echo(f"{record.subject}, model {record.model}, epsilon {record.epsilon:g} at delta {record.delta:g}")
+    for topic in TOPICS:
+        checks = [check for check in record.checks if check.topic == topic]
+        if not checks:
+            click.echo(f"\n{topic}: not asked, for this plan trains nothing")
+            continue
+        click.echo(f"\n{topic:<48}{'found':>10}  allowed")
+        for check in checks:
+            mark = " " if check.passed else "!"
+            click.echo(f"{mark} {check.name[:45]:<46}{_number(check.statistic):>10}  {_allowed(check.low, check.high)}"
+                       f"{'' if check.passed else f'   FAILED: {check.asked}'}")
+    passed = len(record.checks) - len(record.failed)
+    click.echo(f"\n{passed} of {len(record.checks)} checks passed in {record.seconds:.0f} s, on a simulated log: nobody is in this table.")
+
+
+def _allowed(low: float, high: float) -> str:
+    if low == high:
+        return _number(low)
+    if math.isinf(low):
+        return f"at most {_number(high)}"
+    return f"at least {_number(low)}" if math.isinf(high) else f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == round(value, 0) and abs(value) < 1e6 else f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3g}"

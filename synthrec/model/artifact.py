@@ -140,6 +140,12 @@ def filterable(catalogue: Catalogue, schema: Schema) -> Catalogue:
     return Catalogue(ids=catalogue.ids, attributes=pa.table(columns))
 
 
+def described_by(schema: Schema, catalogue: Catalogue) -> Schema:
+    """The schema without the item attributes that a filtered catalogue no longer has."""
+    kept = {name: declared for name, declared in schema.item_attributes.items() if name in catalogue.attributes.column_names}
+    return schema.model_copy(update={"items": schema.items.model_copy(update={"attributes": kept})})
+
+
 def _groups(names: tuple[str, ...], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:
     if not names:
         return None

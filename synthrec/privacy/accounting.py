@@ -95,6 +95,21 @@ def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0
         return float(accountant.get_epsilon(delta - extra_delta, eps_error=CROSS_CHECK_ERROR))
 
 
+def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
+    """Epsilon by Renyi accounting (Mironov 2017; Mironov, Talwar and Zhang 2019): a looser upper bound, by another principle again."""
+    from dp_accounting import dp_event
+    from dp_accounting.rdp import RdpAccountant
+
+    grouped = _grouped(events)
+    if grouped is None or delta <= extra_delta:
+        return math.inf
+    accountant = RdpAccountant()
+    for (noise, rate), count in grouped.items():
+        one = dp_event.GaussianDpEvent(noise)
+        accountant.compose(one if rate == 1.0 else dp_event.PoissonSampledDpEvent(rate, one), count)
+    return float(accountant.get_epsilon(delta - extra_delta)) if grouped else 0.0
+
+
 def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float, delta: float, extra_delta: float = 0.0) -> float:
     """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists them, epsilon falls with scale.
 

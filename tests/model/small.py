@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +10,20 @@ import pandas as pd
 import pytest
 import torch
 
+from synthrec.conformance.answers import Replies, answered, clipped_sums
+from synthrec.conformance.subject import Subject
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model import calibration, game, measurements, recipe
+from synthrec.model import calibration, game, recipe
 from synthrec.model.artifact import Artifact
 from synthrec.model.recipe import plan_release
 from synthrec.model.train import train
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, lattice_sum
 from synthrec.privacy.plan import Model, Plan
 from synthrec.progress import Progress
+
+__all__ = ["Replies", "answered", "clipped_sums"]
 
 ITEMS, K, USERS, STEPS = 40, 20, 90, 23
 START = 1_704_067_200       # 2024-01-01 UTC
@@ -136,47 +137,6 @@ def trained(log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int 
     return found, ledger
 
 
-Replies = dict[str, np.ndarray]
-
-
-@contextmanager
-def answered(replies: Replies, *, totals: Replies | None = None) -> Iterator[None]:
-    """Inside, every noisy sum gives the reply of its name (the answer to the first log that asks); `totals` gets the clipped sums."""
-    honest = measurements.noisy_sum
-
-    def reply(blocks: Any, *, plan: GaussianSum, size: int, ledger: Any, charge: Charge, add_up: Any = None) -> Measurement:
-        total = np.zeros(size, dtype=np.int64)
-        for block in blocks:
-            total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
-        if totals is not None:
-            totals[plan.name] = total
-        if plan.name not in replies:
-            noise = np.random.default_rng(len(plan.name)).normal(0, plan.noise_std, size)
-            replies[plan.name] = total * (plan.sensitivity / LATTICE) + noise
-        event = make_event(plan)
-        entry = charge.entry(mechanism=plan.name, event=event)
-        if isinstance(ledger, Ledger):
-            entry = ledger.charge(entry)
-        return Measurement(values=replies[plan.name], noise_std=plan.noise_std, entry=entry)
-
-    measurements.noisy_sum = reply
-    try:
-        yield
-    finally:
-        measurements.noisy_sum = honest
-
-
-def make_event(plan: GaussianSum) -> Any:
-    """What an honest noisy sum would charge."""
-    from synthrec.privacy.event import gaussian
-
-    return gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
-
-
-def clipped_sums(log: EventLog, *, schema: Schema, catalogue: Catalogue, plan: Plan, replies: Replies,
-                 measure: Callable[..., Any] = measurements.measure) -> Replies:
-    """The clipped lattice sum of each measurement of a log, when all released values are `replies`."""
-    totals: Replies = {}
-    with answered(replies, totals=totals):
-        measure(log, catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE, progress=Progress())
-    return totals
+def subject_of(schema: Schema, catalogue: Catalogue, *, plan: Plan | None = None) -> Subject:
+    """A subject of the conformance suite without a table, for checks that are handed their logs."""
+    return Subject(name="small log", schema=schema, catalogue=catalogue, plan=plan or make_plan(schema), events=pd.DataFrame(), awkward={})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synthrec.conformance.accounting import unpaid
 from synthrec.model import game, private_step
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Entry, Ledger, events_of
@@ -19,14 +20,7 @@ from tests.model.small import STEPS, make_log, make_plan, prepared, quick, train
 
 def is_paid_in_full(plan: Plan, entries: Sequence[Entry]) -> bool:
     """Do the entries hold the plan's measurements once each and all steps of its game, in blocks of at most ten?"""
-    sums = [entry for entry in entries if entry.mechanism != "game"]
-    blocks = [entry for entry in entries if entry.mechanism == "game"]
-    planned = plan.events()
-    if plan.training is None:
-        return events_of(tuple(sums)) == planned and not blocks
-    steps = sum(entry.event.count for entry in blocks)
-    return (events_of(tuple(sums)) == planned[:-1] and steps == plan.training.steps and all(entry.event.count <= BLOCK for entry in blocks)
-            and {entry.event.model_copy(update={"count": 1}) for entry in blocks} == {plan.training.event(1)})
+    return unpaid(plan, entries) == 0
 
 
 @pytest.mark.parametrize("model", ["gan", "moments", "marginals"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from synthrec.conformance.noise import noise_of_sums
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.model import measurements
@@ -19,54 +19,28 @@ from synthrec.model.estimates import project_to_moment, project_to_simplex, shru
 from synthrec.model.recipe import activity_edges
 from synthrec.model.tastes import from_half_vector, half_vectors
 from synthrec.privacy import mechanisms
-from synthrec.privacy.ledger import Entry, Ledger, events_of
-from synthrec.privacy.mechanisms import LATTICE, lattice_sum, noisy_sum
+from synthrec.privacy.ledger import Ledger, events_of
 from synthrec.progress import Progress
-from tests.model.small import CHARGE, Replies, answered, make_log, make_plan, prepared
-from tests.statistics_ import accepts_only_the_truth
+from tests.model.small import CHARGE, Replies, answered, make_log, make_plan, prepared, subject_of
 
 Source = tuple[Schema, Catalogue]
 
 
-class Free:
-    """A ledger for repeating one draw: nothing leaves the test."""
-
-    def charge(self, entry: Entry) -> Entry:
-        return entry
-
-
-def scales_as_planned(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Per measurement: is the noise of repeated draws of the planned scale?"""
-    schema, catalogue = source
-    found: dict[str, bool] = {}
-
-    def repeated(blocks: Iterator[Any], *, plan: Any, size: int, ledger: Any, charge: Any, add_up: Any = None) -> Any:
-        kept = list(blocks)
-        steps = sum(((add_up or lattice_sum)(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64))
-        exact = steps * plan.sensitivity / LATTICE
-
-        def noise() -> np.ndarray:
-            return noisy_sum(kept, plan=plan, size=size, ledger=Free(), charge=charge, add_up=add_up).values - exact       # type: ignore[arg-type]
-
-        found[plan.name] = accepts_only_the_truth(lambda: np.concatenate([noise() for _ in range(1 + 800 // size)]), plan.noise_std)
-        return noisy_sum(kept, plan=plan, size=size, ledger=ledger, charge=charge, add_up=add_up)
-
-    monkeypatch.setattr(measurements, "noisy_sum", repeated)
-    with Ledger.open(tmp_path / "l.jsonl") as ledger:
-        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="gan"), ledger=ledger,
-                             charge=CHARGE, progress=Progress())
-    return found
+def scales_as_planned(source: Source) -> dict[str, bool]:
+    """Per measurement: is the noise of repeated draws of the planned scale, and new each time?"""
+    found = {check.name: check.passed for check in noise_of_sums(subject_of(*source), log=make_log())}
+    return {name: passed and found[f"{name} is fresh"] for name, passed in found.items() if not name.endswith(" is fresh")}
 
 
-def test_every_measurement_has_the_planned_noise(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = scales_as_planned(source, tmp_path, monkeypatch)
+def test_every_measurement_has_the_planned_noise(source: Source) -> None:
+    found = scales_as_planned(source)
     assert found == dict.fromkeys(["activity", "ratings", "items", "pairs", "tastes", "attributes", "groups", "times"], True)
 
 
-def test_half_the_noise_is_caught_in_every_measurement(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_the_noise_is_caught_in_every_measurement(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = mechanisms._add_noise
     monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: honest(total, scale=scale / 2))
-    assert not any(scales_as_planned(source, tmp_path, monkeypatch).values())
+    assert not any(scales_as_planned(source).values())
 
 
 @pytest.mark.parametrize("model", ["marginals", "moments", "gan"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from synthrec.conformance.sensitivity import longest_moves
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
@@ -16,39 +17,15 @@ from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import time_vectors
 from synthrec.model.tastes import from_half_vector, half_vectors, taste_blocks, user_blocks
 from synthrec.privacy.mechanisms import LATTICE
-from tests.model.small import ITEMS, K, Replies, clipped_sums, make_log, make_plan, one_user, without
+from tests.model.small import K, clipped_sums, make_log, make_plan, subject_of
 
 Source = tuple[Schema, Catalogue]
 NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times", "groups", "pairs"}
 
 
-def neighbours() -> Iterator[tuple[EventLog, EventLog, EventLog]]:
-    """(log, the log without a user, that user), 24 times: ordinary users, the first, the last, and odd ones in between."""
-    for seed in range(14):
-        log = make_log(users=30, seed=seed)
-        gone = (0, 29, seed)[seed % 3]
-        yield log, without(log, gone), log.select(np.array([gone]))
-    odd = [one_user(events=1), one_user(events=K, rating=5.0), one_user(events=K, rating=1.0), one_user(events=10_000),
-           one_user(events=10_000, rating=5.0, item=3), one_user(events=500, rating=np.nan), one_user(events=7, rating=np.inf),
-           one_user(events=3, rating=1e30), one_user(events=ITEMS, rating=5.0), one_user(events=0)]
-    for place, user in enumerate(odd):
-        rest = make_log(users=30, seed=100 + place)
-        yield EventLog.concat([rest.select(np.arange(place)), user, rest.select(np.arange(place, 30))]), rest, user
-
-
-def most_moved(source: Source, *, measure: Callable[..., object] = measurements.measure) -> dict[str, float]:
+def most_moved(source: Source) -> dict[str, float]:
     """Per measurement, the longest move of the clipped sum in declared norms; infinite if others' parts moved with it."""
-    schema, catalogue = source
-    plan, replies, most = make_plan(schema, model="gan"), Replies(), dict[str, float]()
-    for log, rest, user in neighbours():
-        with np.errstate(invalid="ignore", over="ignore"):
-            whole, left, alone = (clipped_sums(part, schema=schema, catalogue=catalogue, plan=plan, replies=replies, measure=measure)
-                                  for part in (log, rest, user))
-        for name, total in whole.items():
-            move = float(np.linalg.norm((total - left[name]).astype(np.float64))) / LATTICE
-            others_moved = (total - left[name] != alone[name]).any()
-            most[name] = max(most.get(name, 0.0), np.inf if others_moved else move)
-    return most
+    return longest_moves(subject_of(*source))
 
 
 def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_elses_part(source: Source) -> None:
@@ -96,7 +73,7 @@ def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, s
 
 
 def test_clipping_that_is_left_to_the_vectors_is_caught(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.model.small.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
+    monkeypatch.setattr("synthrec.privacy.mechanisms.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
         np.asarray(block.sum(axis=0), dtype=np.float64).ravel(), posinf=0, neginf=0) * LATTICE / norm).clip(-2**60, 2**60).astype(np.int64))
     most = most_moved(source)
     assert most["items"] > 1.0 and most["ratings"] > 1.0

@@ -7,7 +7,6 @@ one on the log without a user must release the same arrays to the last bit. Teet
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +14,27 @@ import numpy as np
 import pytest
 import torch
 
+from synthrec.conformance.replay import differences, released
+from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
 from synthrec.model import game, private_step
 from synthrec.model import train as training
-from synthrec.model.artifact import Artifact
-from synthrec.privacy.ledger import Ledger
-from synthrec.privacy.sampler import poisson_batches
-from tests.model.small import STEPS, USERS, Replies, answered, make_log, make_plan, prepared, quick, trained, without
+from tests.model.small import STEPS, USERS, Replies, make_log, make_plan, prepared, quick, subject_of, trained, without
+
+Source = tuple[Schema, Catalogue]
 
 
-def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches without anybody, and the same noise in each training."""
-    rng = np.random.default_rng(0)
-
-    def empty(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        restart()
-        for batch in poisson_batches(users, sampling_rate=sampling_rate, steps=steps, rng=rng):
-            yield batch[:0]
-
-    def restart() -> None:
-        nonlocal rng
-        rng = np.random.default_rng(0)
-
-    monkeypatch.setattr(game, "poisson_batches", empty)
-    monkeypatch.setattr(private_step, "system_normal", lambda size: rng.standard_normal(size))
-    monkeypatch.setattr(game, "charged_epsilon", lambda *_, **__: 0.0)
-    quick(monkeypatch)
-
-
-def released(artifact: Artifact, ledger: Ledger, folder: Path) -> dict[str, bytes]:
-    """Every byte that such a training would release."""
-    folder.mkdir()
-    artifact.save(folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir()} | {"ledger": str(ledger.entries).encode()}
-
-
-def differs(folder: Path) -> set[str]:
+def differs(source: Source) -> list[str]:
     """What differs between a release from the log, from it without its last user (alone with an item), and from half of it."""
-    replies, outputs = Replies(), []
-    log = make_log()
-    for place, part in enumerate((log, without(log, USERS - 1), log.select(np.arange(USERS // 2)))):
-        source = folder / f"source{place}"
-        source.mkdir()
-        with answered(replies):
-            outputs.append(released(*trained(part, source), folder / f"out{place}"))
-    return {name for name in outputs[0] for other in outputs[1:] if outputs[0][name] != other[name]}
+    replies, log, subject = Replies(), make_log(), subject_of(*source)
+    parts = (log, without(log, USERS - 1), log.select(np.arange(USERS // 2)))
+    whole, *others = (released(subject, part, replies=replies) for part in parts)
+    return [name for other in others for name in differences(whole, other)]
 
 
-def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    freeze(monkeypatch)
-    assert differs(tmp_path) == set()
+def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(source: Source) -> None:
+    assert differs(source) == []
 
 
 HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = training.measure, training.play, game.pool_log
@@ -112,11 +82,10 @@ def scaled_by_data(log: EventLog, **options: Any) -> Any:
     (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data),
     (training, "measure", groups_from_data), (training, "play", started_from_data),
     (game, "pool_log", scaled_by_data)])
-def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    freeze(monkeypatch)
+def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(game, "FARTHEST", game.FARTHEST)
     monkeypatch.setattr(module, name, saboteur)
-    assert differs(tmp_path)
+    assert differs(source)
 
 
 def test_one_user_more_changes_no_constant_of_the_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,101 @@
+"""Noise: of the planned scale on every coordinate, new at each draw, from no seed.
+
+A chi-square range that an honest noise leaves with chance 1e-7, and that the same noise times 0.7 or 1.3 would leave; without enough draws
+to tell these apart a check fails.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from synthrec.conformance.answers import CHARGE, Free
+from synthrec.conformance.record import Check, judged
+from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
+from synthrec.conformance.subject import Subject
+from synthrec.conformance.watched import Watched
+from synthrec.data.eventlog import EventLog
+from synthrec.model import measurements
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
+from synthrec.privacy.plan import Training
+from synthrec.progress import Progress
+
+MOST_PAIRS = 2_000      # of steps whose noise is compared
+ELSEWHERE = """
+import json, numpy
+from synthrec.privacy import mechanisms, noise, sampler
+print(json.dumps({"noise of training": list(noise.system_normal(500)), "coins": list(sampler.system_generator().random(500) - 0.5),
+                  "noise of sums": list(mechanisms._add_noise(numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
+"""
+
+
+def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
+    """Each planned sum, asked again and again through `measure` itself, less what it would be without noise."""
+    checks: list[Check] = []
+    honest = measurements.noisy_sum
+
+    def repeated(blocks: Iterator[Any], *, plan: GaussianSum, size: int, ledger: Any, charge: Any, add_up: Any = None) -> Any:
+        kept = list(blocks)
+        repeats = 2 + draws_for_scale() // size
+        exact = sum(((add_up or lattice_sum)(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64))
+        again = [honest(kept, plan=plan, size=size, ledger=ledger, charge=charge, add_up=add_up)
+                 for _ in range(repeats)]
+        draws = np.array([found.values - exact * (plan.sensitivity / LATTICE) for found in again])
+        checks.extend(_of_sum(draws, plan=plan))
+        return again[0]
+
+    with patch.object(measurements, "noisy_sum", repeated):
+        measurements.measure(log, catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan, ledger=Free(),     # type: ignore[arg-type]
+                             charge=CHARGE, progress=Progress())
+    return checks
+
+
+def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
+    """The spare weights of a training with many users, of one with batches that are mostly empty, and of the two side by side."""
+    checks = []
+    for name, found in (("critic step", crowd), ("critic step, mostly empty batches", few)):
+        low, high = scale_range(max(found.noise.size, 2))
+        checks.append(judged("noise", name, low=low, high=high, statistic=scale_of(found.noise, training.noise_multiplier),
+                             power=tells_scales_apart(max(found.noise.size, 2)) and len(found.noise) == training.steps,
+                             asked="scale of what collects on weights that no loss touches, in planned noise; every step counts"))
+    steps = min(len(crowd.noise), 1 + int((2 * MOST_PAIRS) ** 0.5))
+    pairs = list(combinations(range(steps), 2))
+    worst = max((abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0)
+    bound = largest_correlation(crowd.noise.shape[1], pairs=max(1, len(pairs)))
+    checks.append(judged("noise", "critic steps are fresh", statistic=worst, high=bound,
+                         asked="largest correlation of the noise of two steps"))
+    checks.append(judged("noise", "seeds repeat nothing", high=largest_correlation(max(1, crowd.noise[:1].size)),
+                         statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
+                         asked="correlation of the first noise of two trainings for which every library was seeded alike"))
+    return checks
+
+
+def noise_of_processes(*, prelude: str = "") -> list[Check]:
+    """Two processes that start alike draw other noise and other coins: no seed is built in. `prelude` runs first in each."""
+    one, two = (_drawn_elsewhere(prelude) for _ in range(2))
+    return [judged("noise", f"{name} of another process", statistic=abs(correlation(one[name], two[name])),
+                   high=largest_correlation(len(one[name])), asked="correlation with what a second process draws that starts alike")
+            for name in one]
+
+
+def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
+    done = subprocess.run([sys.executable, "-c", f"{prelude}\n{ELSEWHERE}"], capture_output=True, text=True, check=True)
+    return {name: np.asarray(values) for name, values in json.loads(done.stdout).items()}
+
+
+def _of_sum(draws: np.ndarray, *, plan: GaussianSum) -> list[Check]:
+    low, high = scale_range(draws.size)
+    one, two = draws[:-1].ravel(), draws[1:].ravel()
+    return [
+        judged("noise", plan.name, statistic=scale_of(draws, plan.noise_std), low=low, high=high, power=tells_scales_apart(draws.size),
+               asked=f"scale of {draws.size:,} draws, in planned noise"),
+        judged("noise", f"{plan.name} is fresh", statistic=abs(correlation(one, two)), high=largest_correlation(len(one)),
+               asked="correlation of each draw of its noise with the next"),
+    ]

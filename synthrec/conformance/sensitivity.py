@@ -1,0 +1,83 @@
+"""Sensitivity: one user moves what is released by at most the declared norm before noise, whoever they are.
+
+Measured on at least 20 neighbours: ordinary users, nobody at all, the longest, 10,000 events, ratings of a hundred scales, NaN, infinite,
+codes of no domain; for the critic also gradients that are a hundred times larger, not finite, or vanish.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthrec.conformance.answers import Replies, clipped_sums
+from synthrec.conformance.critic_step import CriticStep, constant_error, fake_error, heavy_move, longest_move
+from synthrec.conformance.record import Check, judged
+from synthrec.conformance.subject import Subject, neighbours
+from synthrec.privacy.mechanisms import LATTICE, lattice_pairs, lattice_sum
+
+ROUNDING = 1e-3         # of a clip norm: the critic's float32
+SCALES = (1.0, 100.0)   # of the critic's weights: gradients grow with them
+
+
+def sensitivity(subject: Subject) -> list[Check]:
+    """A check for each planned sum, for the lattice sums on raw vectors, and for the critic step."""
+    moves = longest_moves(subject)
+    checks = [judged("sensitivity", each.name, statistic=moves.get(each.name, math.nan), low=0.01, high=1.0,
+                     asked="longest move of the clipped sum over 26 neighbours, in declared norms; infinite if others' parts moved")
+              for each in subject.plan.measurements]
+    checks += [judged("sensitivity", f"{add_up.__name__} of raw vectors", statistic=raw_move(add_up), low=0.5, high=1.0,
+                      asked="longest move over 20 vectors: NaN, infinite, 1e300, 100 norms, 10,000 events; in declared norms")
+               for add_up in (lattice_sum, lattice_pairs)]
+    return checks + (critic_checks(subject) if subject.plan.training else [])
+
+
+def critic_checks(subject: Subject) -> list[Check]:
+    """What one critic step does with a user's gradient, a batch's size and the fakes."""
+    training = subject.plan.training
+    assert training is not None
+    checks = [judged("sensitivity", f"critic step, weights x{scale:g}", high=1 + ROUNDING, statistic=longest_move(training, scale=scale),
+                     asked="longest move of the clipped sum of gradients when one of 21 users leaves, in clip norms") for scale in SCALES]
+    return [
+        *checks,
+        judged("sensitivity", "critic step, 10,000 events", statistic=heavy_move(training), high=1 + ROUNDING,
+               asked="move of the clipped sum by a user of 10,000 events, in clip norms"),
+        judged("sensitivity", "critic step, denominator", statistic=constant_error(CriticStep(training)), high=ROUNDING,
+               asked="change of one user's pull when the batch is ten times larger, relative"),
+        judged("sensitivity", "critic step, fakes", statistic=fake_error(CriticStep(training, scale=3.0)), high=ROUNDING,
+               asked="change of the fakes' pull beside nobody, some, and many clipped users, relative"),
+    ]
+
+
+def longest_moves(subject: Subject) -> dict[str, float]:
+    """Per measurement, the longest move of the clipped sum in declared norms; infinite if others' parts moved with it."""
+    replies, most = Replies(), dict[str, float]()
+    for log, rest, user in neighbours(subject):
+        with np.errstate(invalid="ignore", over="ignore"):
+            whole, left, alone = (clipped_sums(part, schema=subject.schema, catalogue=subject.catalogue, plan=subject.plan, replies=replies)
+                                  for part in (log, rest, user))
+        for name, total in whole.items():
+            move = float(np.linalg.norm((total - left[name]).astype(np.float64))) / LATTICE
+            others_moved = (total - left[name] != alone[name]).any()
+            most[name] = max(most.get(name, 0.0), math.inf if others_moved else move)
+    return most
+
+
+def raw_vectors(norm: float) -> np.ndarray:
+    """Ordinary vectors, then nothing, NaN, infinite, huge, overflowing, tiny, 10,000 events in one cell, 100 times the norm."""
+    users = np.random.default_rng(3).normal(0, 1, (20, 6))
+    users[12:] = 0
+    users[13, 2] = np.nan
+    users[14, :3] = (np.inf, -np.inf, 1)
+    users[15], users[16], users[17] = 1e150, 1e300, 1e-30
+    users[18, 4] = 10_000
+    users[19] = 100 * norm / math.sqrt(6)
+    return users
+
+
+def raw_move(add_up: object, *, norm: float = 2.5) -> float:
+    """How far a lattice sum moves, in norms, when the worst of the vectors leaves."""
+    users = raw_vectors(norm)
+    whole = add_up(users, norm=norm).astype(np.float64)      # type: ignore[operator]
+    moves = [np.linalg.norm(whole - add_up(np.delete(users, gone, axis=0), norm=norm)) for gone in range(len(users))]      # type: ignore[operator]
+    return max((float(move) if np.isfinite(move) else math.inf) for move in moves) / LATTICE

@@ -1,0 +1,108 @@
+"""The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power against x0.7 and x1.3.
+
+Privacy noise has no seed (rule 7), so what is tested here is fresh at each run; the false-alarm rate says how seldom a right tool fails.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from scipy import stats
+
+FALSE_ALARM = 1e-7
+WRONG_SCALES = (0.7, 1.3)
+
+
+@lru_cache(maxsize=1)
+def draws_for_scale() -> int:
+    """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.7 and x1.3, each at FALSE_ALARM."""
+    draws = 10
+    while True:
+        low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws)
+        if high * WRONG_SCALES[0] ** 2 < low and low * WRONG_SCALES[1] ** 2 > high:
+            return draws
+        draws = draws + 10
+
+
+def scale_range(draws: int) -> tuple[float, float]:
+    """Where the root mean square of so many standard normal numbers lies, but for FALSE_ALARM: a chi-square test."""
+    low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws)
+    return math.sqrt(low / draws), math.sqrt(high / draws)
+
+
+def scale_of(noise: np.ndarray, std: float) -> float:
+    """Root mean square in units of `std`."""
+    return float(np.sqrt(np.mean((np.asarray(noise, dtype=np.float64) / std) ** 2)))
+
+
+def tells_scales_apart(draws: int) -> bool:
+    """Would a noise of the right scale times 0.7 or 1.3 leave the range?"""
+    low, high = scale_range(draws)
+    return high * WRONG_SCALES[0] < low and low * WRONG_SCALES[1] > high
+
+
+def has_scale(noise: np.ndarray, std: float) -> bool:
+    """Is normal noise of mean 0 of this standard deviation? Chi-square test."""
+    noise = np.asarray(noise, dtype=np.float64).ravel()
+    assert len(noise) >= draws_for_scale(), "too few draws for a test with power"
+    low, high = scale_range(len(noise))
+    return low <= scale_of(noise, std) <= high
+
+
+def correlation(one: np.ndarray, two: np.ndarray) -> float:
+    """Of two series of mean 0; 1 where one of them is nothing at all."""
+    one, two = (np.asarray(each, dtype=np.float64).ravel() for each in (one, two))
+    size = float(np.linalg.norm(one) * np.linalg.norm(two))
+    return float(one @ two) / size if size > 0 else 1.0
+
+
+def largest_correlation(draws: int, *, pairs: int = 1) -> float:
+    """How far the largest of so many correlations of independent series goes, but for FALSE_ALARM; never as far as 1."""
+    return min(1 - 1e-9, float(stats.norm.isf(FALSE_ALARM / 2 / pairs) / math.sqrt(draws)))
+
+
+def is_fresh(draw: Callable[[], np.ndarray]) -> bool:
+    """Are two calls independent? Their correlation, at FALSE_ALARM; noise that is not there is not fresh."""
+    one, two = (np.asarray(draw(), dtype=np.float64).ravel() for _ in range(2))
+    return abs(correlation(one, two)) <= largest_correlation(len(one))
+
+
+def accepts_only_the_truth(draw: Callable[[], np.ndarray], std: float) -> bool:
+    """Draws of `std` pass, the same draws times 0.7 and 1.3 do not, and the next ones are new."""
+    noise = np.asarray(draw(), dtype=np.float64)
+    while noise.size < draws_for_scale():
+        noise = np.concatenate((noise.ravel(), np.asarray(draw(), dtype=np.float64).ravel()))
+    return has_scale(noise, std) and not any(has_scale(noise * wrong, std) for wrong in WRONG_SCALES) and is_fresh(draw)
+
+
+def are_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
+    """Are all these counts plausible draws of Binomial(trials, chance), and as spread as such draws are?"""
+    return within_binomial(counts, trials=trials, chance=chance) and is_binomial_spread(counts, trials=trials, chance=chance)
+
+
+def within_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
+    """Is each count a plausible draw?"""
+    counts = np.asarray(counts)
+    rate = FALSE_ALARM / len(counts) / 2
+    low, high = stats.binom.ppf([rate, 1 - rate], trials, chance)
+    return bool(((counts >= low) & (counts <= high)).all())
+
+
+def binomial_spread(counts: np.ndarray, *, trials: int, chance: float) -> float:
+    """Mean squared distance from the expectation, in variances."""
+    return float(((np.asarray(counts) - trials * chance) ** 2).mean() / (trials * chance * (1 - chance)))
+
+
+def spread_range(draws: int) -> tuple[float, float]:
+    """Where that mean lies, but for FALSE_ALARM; a little wider, since a binomial is not quite normal."""
+    low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws) / draws
+    return 0.9 * float(low), 1.1 * float(high)
+
+
+def is_binomial_spread(counts: np.ndarray, *, trials: int, chance: float) -> bool:
+    """Do the counts scatter as such draws do?"""
+    low, high = spread_range(len(np.asarray(counts)))
+    return low <= binomial_spread(counts, trials=trials, chance=chance) <= high

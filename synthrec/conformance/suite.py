@@ -1,0 +1,48 @@
+"""The whole suite on one subject, in order; about a minute on two cores."""
+
+from __future__ import annotations
+
+import time
+
+from synthrec import __version__
+from synthrec.conformance.accounting import accountants, accounting
+from synthrec.conformance.canary import canaries
+from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
+from synthrec.conformance.record import Check, Conformance
+from synthrec.conformance.replay import replay
+from synthrec.conformance.sampling import sampling
+from synthrec.conformance.sensitivity import sensitivity
+from synthrec.conformance.subject import Subject
+from synthrec.conformance.watched import watch
+from synthrec.model.train import one_thread
+from synthrec.progress import Progress
+
+FEW = 3     # users of the training whose batches are mostly empty
+SILENT = Progress()
+
+
+def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
+    """Every check; a failed one is in the record and stops nothing."""
+    begun, plan = time.monotonic(), subject.plan
+    checks: list[Check] = []
+    with one_thread(), progress.stage("check the mechanism", total=6) as advance:
+        checks += sensitivity(subject)
+        advance(1, note="sensitivity")
+        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes()
+        advance(1, note="noise")
+        checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=0.0,
+                                                                         asked_for=plan.epsilon)
+        advance(3, note="training with canaries")
+        checks += replay(subject)
+        advance(1, note="replay")
+    return Conformance(synthrec_version=__version__, subject=subject.name, model=plan.model, epsilon=plan.epsilon, delta=plan.delta,
+                       checks=tuple(checks), seconds=round(time.monotonic() - begun, 1))
+
+
+def game_checks(subject: Subject) -> list[Check]:
+    """What two watched trainings show: one with canaries in a crowd, one on three users."""
+    training = subject.plan.training
+    assert training is not None
+    crowd, few = watch(subject), watch(subject, users=FEW, canaries=False)
+    return [*noise_of_game(training, crowd=crowd, few=few), *sampling(training, crowd=crowd, few=few),
+            *canaries(training, delta=subject.plan.delta, crowd=crowd), *accounting(subject.plan, watched=(crowd, few))]

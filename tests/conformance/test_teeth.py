@@ -1,0 +1,259 @@
+"""Seeded bugs, each on the installed code: the check that is named for it says so, by a number and not by a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from synthrec.conformance.critic_step import heavy_move
+from synthrec.conformance.noise import noise_of_processes, noise_of_sums
+from synthrec.conformance.record import Check
+from synthrec.conformance.replay import replay
+from synthrec.conformance.sensitivity import ROUNDING, critic_checks, sensitivity
+from synthrec.conformance.statistics import correlation
+from synthrec.conformance.subject import Subject, simulated
+from synthrec.conformance.suite import game_checks
+from synthrec.model import game, measurements, private_step
+from synthrec.model import train as training
+from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.privacy import mechanisms
+from synthrec.privacy.ledger import Entry, Ledger
+from synthrec.privacy.noise import system_normal
+from synthrec.privacy.sampler import poisson_batches
+from tests.model import test_unpaid
+
+Patch = pytest.MonkeyPatch
+KINDS = ("a third of all users", "a user: unique item")
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return simulated(tmp_path_factory.mktemp("simulated"))
+
+
+def failed(checks: Sequence[Check]) -> set[str]:
+    return {f"{check.topic}: {check.name}" for check in checks if not check.passed}
+
+
+# noise of training
+
+ONCE = system_normal(200_000)
+
+
+def half(size: int) -> np.ndarray:
+    return system_normal(size) / 2
+
+
+def reused(size: int) -> np.ndarray:
+    return ONCE[:size]
+
+
+def seeded(size: int) -> np.ndarray:
+    return np.random.standard_normal(size)      # noqa: NPY002
+
+
+@pytest.mark.parametrize(("saboteur", "named"), [
+    (np.zeros, {"noise: critic step", "noise: critic step, mostly empty batches", "canaries: lower bound on training's epsilon"}),
+    (half, {"noise: critic step", "noise: critic step, mostly empty batches"}),
+    (reused, {"noise: critic steps are fresh"}),
+    (seeded, {"noise: seeds repeat nothing"}),
+])
+def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
+                                                                            subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(private_step, "system_normal", saboteur)
+    assert named <= failed(game_checks(subject))
+
+
+def test_a_seed_that_is_built_in_is_caught() -> None:
+    assert failed(noise_of_processes()) == set()
+    prelude = "import numpy; from synthrec.privacy import noise; noise.system_normal = numpy.random.default_rng(0).standard_normal"
+    assert failed(noise_of_processes(prelude=prelude)) == {"noise: noise of training of another process"}
+
+
+# noise of measurements
+
+def reused_sum(total: np.ndarray, *, scale: float) -> np.ndarray:
+    return total + scale * ONCE[: len(total)]
+
+
+HONEST_NOISE = mechanisms._add_noise
+
+
+@pytest.mark.parametrize(("saboteur", "suffix"), [
+    (lambda total, *, scale: total.astype(float), ""), (lambda total, *, scale: HONEST_NOISE(total, scale=scale / 2), ""),
+    (reused_sum, " is fresh")])
+def test_noise_of_a_measurement_that_is_absent_halved_or_reused_is_caught_in_each(saboteur: Any, suffix: str, subject: Subject,
+                                                                                  monkeypatch: Patch) -> None:
+    monkeypatch.setattr(mechanisms, "_add_noise", saboteur)
+    found = failed(noise_of_sums(subject, log=subject.read(subject.events)))
+    assert {f"noise: {each.name}{suffix}" for each in subject.plan.measurements} <= found
+
+
+# clipping, denominators, fakes
+
+HONEST_CLIP = UserOptimizer.clip_and_accumulate
+
+
+def loosely(self: UserOptimizer) -> None:
+    self.max_grad_norm *= 1.1
+    HONEST_CLIP(self)
+    self.max_grad_norm /= 1.1
+
+
+def by_real_batch(self: UserOptimizer) -> None:
+    for parameter in self.params:
+        parameter.grad /= max(1, len(parameter.grad_sample))
+
+
+def by_clip_factors(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    rows = torch.cat([rows.flatten(start_dim=1) for rows in self._optimizer.grad_samples], dim=1)
+    factor = (self._optimizer.max_grad_norm / rows.norm(dim=1)).clamp(max=1.0).mean() if len(rows) else 1.0
+    return tuple(gradient * factor for gradient in HONEST_FAKES(self, fake))
+
+
+HONEST_FAKES = PrivateCritic._fake_gradients
+
+
+@pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
+    (UserOptimizer, "clip_and_accumulate", loosely, "sensitivity: critic step, weights x100"),
+    (UserOptimizer, "scale_grad", by_real_batch, "sensitivity: critic step, denominator"),
+    (PrivateCritic, "_fake_gradients", by_clip_factors, "sensitivity: critic step, fakes")])
+def test_a_critic_step_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str, subject: Subject,
+                                                    monkeypatch: Patch) -> None:
+    assert failed(critic_checks(subject)) == set()
+    monkeypatch.setattr(owner, name, saboteur)
+    assert named in failed(critic_checks(subject))
+
+
+def test_clipping_per_event_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr("synthrec.conformance.sensitivity.heavy_move", partial(heavy_move, per_event=True))
+    assert "sensitivity: critic step, 10,000 events" in failed(critic_checks(subject))
+
+
+def per_event(block: Any, *, norm: float) -> np.ndarray:
+    """Clips each event (cell) of a user, not the user."""
+    rows = np.asarray(block.toarray() if hasattr(block, "toarray") else block, dtype=np.float64)
+    clipped = np.clip(np.nan_to_num(rows, posinf=0, neginf=0), -norm, norm)
+    return np.trunc(clipped * (mechanisms.LATTICE / norm)).astype(np.int64).sum(axis=0)
+
+
+def test_a_sum_that_is_clipped_per_event_or_looser_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest = mechanisms.lattice_sum
+    for saboteur in (per_event, lambda block, *, norm: (1.1 * honest(block, norm=1.1 * norm)).astype(np.int64)):
+        monkeypatch.setattr(mechanisms, "lattice_sum", saboteur)
+        found = failed(sensitivity(subject))
+        assert {"sensitivity: items", "sensitivity: ratings"} <= found
+
+
+def test_what_rounding_is_allowed_is_far_from_what_a_loose_clip_adds() -> None:
+    assert ROUNDING <= 0.01 and correlation(ONCE[:9], ONCE[:9]) == pytest.approx(1)
+
+
+# sampling
+
+def shuffled(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    parts = max(1, round(1 / sampling_rate))
+    for step in range(steps):
+        if step % parts == 0:
+            order = rng.permutation(users)
+        yield np.sort(order[step % parts :: parts])
+
+
+def off_by_a_tenth(users: int, *, sampling_rate: float, **options: Any) -> Iterator[np.ndarray]:
+    return poisson_batches(users, sampling_rate=1.1 * sampling_rate, **options)
+
+
+def without_empty_batches(users: int, **options: Any) -> Iterator[np.ndarray]:
+    for batch in poisson_batches(users, **options):
+        yield batch if len(batch) else np.zeros(1, dtype=np.int64)
+
+
+@pytest.mark.parametrize(("saboteur", "named"), [
+    (shuffled, {"sampling: sampler: batch sizes", "sampling: sampler: inclusions of a user", "sampling: training: inclusions of a user"}),
+    (off_by_a_tenth, {"sampling: sampler: rate", "sampling: training: rate"}),
+    (without_empty_batches, {"sampling: empty batches count"})])
+def test_another_sampler_is_caught(saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(game, "poisson_batches", saboteur)
+    assert named <= failed(game_checks(subject))
+
+
+# accounting
+
+def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest = Ledger.charge
+
+    def forgetful(self: Ledger, entry: Entry) -> Entry:
+        blocks = sum(each.mechanism == "game" for each in self.entries)
+        return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
+
+    monkeypatch.setattr(Ledger, "charge", forgetful)
+    assert {"accounting: ledger is whole, many users", "accounting: paid ahead, many users"} <= failed(game_checks(subject))
+
+
+# what comes from the data unpaid
+
+@pytest.mark.parametrize(("module", "name", "saboteur", "kind"), [
+    (training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]), (training, "measure", test_unpaid.activity_from_data, KINDS[0]),
+    (training, "measure", test_unpaid.groups_from_data, KINDS[0]), (training, "play", test_unpaid.started_from_data, KINDS[0])])
+def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(module: Any, name: str, saboteur: Any, kind: str,
+                                                                           subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(module, name, saboteur)
+    assert f"replay: without {kind}" in failed(replay(subject, kinds=(kind,)))
+
+
+def conditions_from_data(log: Any, **options: Any) -> Any:
+    """The shares of attributes, unnoised."""
+    found = test_unpaid.HONEST_MEASURE(log, **options)
+    for name, shares in found.attributes.items():
+        found.attributes[name] = np.bincount(log.attributes[name], minlength=len(shares)) / len(log.attributes[name])
+    return found
+
+
+def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(training, "measure", conditions_from_data)
+    assert f"replay: without {KINDS[0]}" in failed(replay(subject, kinds=KINDS[:1]))
+
+
+def test_a_vocabulary_that_one_user_widens_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(training, "measure", test_unpaid.vocabulary_from_data)
+    assert f"replay: without {KINDS[1]}" in failed(replay(subject, kinds=KINDS[1:]))
+
+
+def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    def by_count(ids: Sequence[str], *, key: bytes, audit_share: float) -> np.ndarray:
+        return (np.arange(len(ids)) >= round((1 - audit_share) * len(ids))).astype(np.int8) * 2
+
+    monkeypatch.setattr("synthrec.data.source.role_of", by_count)
+    found = replay(subject, kinds=KINDS[:1])
+    assert failed(found) and "roles of others" in found[0].asked
+
+
+def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    def talkative(log: Any, *, progress: Any, **options: Any) -> Any:
+        progress.say(f"{len(log.offsets) - 1} users")
+        return test_unpaid.HONEST_MEASURE(log, progress=progress, **options)
+
+    monkeypatch.setattr(training, "measure", talkative)
+    found = replay(subject, kinds=KINDS[:1])
+    assert found[0].asked == "released things that differ: lines"
+
+
+def test_a_measurement_that_leans_on_other_users_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest = measurements.activity_vectors
+
+    def shares(log: Any, **options: Any) -> Iterator[Any]:
+        for block in honest(log, **options):
+            yield block / block.shape[0]
+
+    monkeypatch.setattr(measurements, "activity_vectors", shares)
+    assert "sensitivity: activity" in failed(sensitivity(subject))
+
+
+def test_released_folders_are_left_nowhere(subject: Subject) -> None:
+    assert sorted(path.name for path in Path(subject.schema.folder).glob("*.jsonl")) == []
