@@ -143,8 +143,9 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
     """Does the installed code do what a ledger would say? The conformance suite on a simulated log: nobody's data, no budget.
 
     The plan is that of a release, or of a configuration, or else the simulated log's own; with epsilon and delta as given, or EPSILON
-    (at most the configuration's cap) and a tenth of 1 / population.
+    (at most the configuration's cap) and a tenth of 1 / population. Columns declared "dp" are given a domain that no log was asked for.
     """
+    from synthrec.conformance.looked import supposed
     from synthrec.conformance.subject import EPSILON, fitted, simulated
     from synthrec.conformance.suite import conform
 
@@ -157,11 +158,14 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
         elif schema is not None:
             plan = plan_release(schema, epsilon=epsilon or min(EPSILON, schema.source.epsilon_cap),
                                 delta=delta or 0.1 / schema.source.population, model=model)
-            subject = fitted(folder, name="the plan of this configuration on a simulated log", plan=plan, schema=schema,
-                             catalogue=Catalogue.read(schema))
+            here = supposed(schema)
+            subject = fitted(folder, name="the plan of this configuration on a simulated log", plan=plan, schema=here,
+                             catalogue=Catalogue.read(here))
         else:
             subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
         return conform(subject, progress=progress)
+
+
 @dataclass(frozen=True)
 class _Kept:
     """What was asked for, beside the plan."""

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (),
     "privacy": ("synthrec.data",),
     "model": ("synthrec.data", "synthrec.privacy"),
-    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model"),
+    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.settle"),
     "audit": ("synthrec.data",),
     "report": ("synthrec.data", "synthrec.audit.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},

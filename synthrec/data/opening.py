@@ -117,6 +117,15 @@ def filled(schema: Schema, column: PaidColumn, words: dict[str, Any]) -> Schema:
     return schema.model_copy(update={"users": schema.users.model_copy(update={"attributes": attributes})})
 
 
+def reopened(schema: Schema) -> Schema:
+    """The schema as the owner wrote it: what was paid for is open again."""
+    for column in paid_columns(schema):
+        nothing: dict[str, Any] = {"min": None, "max": None} if column.bounded else {
+            "values": None if isinstance(column.column, Item) else ()}
+        schema = filled(schema, column, nothing)
+    return schema
+
+
 def widened(schema: Schema) -> Schema:
     """The schema for a first look: open bounds as wide as their grid. Open vocabularies stay open: `source` lets every value pass."""
     for column in paid_columns(schema):
