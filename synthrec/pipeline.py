@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -54,10 +55,12 @@ SILENT = Progress()
 
 
 def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.3,
-        exclude_users: Path | None = None, device: str = "auto", progress: Progress = SILENT) -> AuditRecord:
-    """The whole picture: fit, sample, audit, report."""
+        exclude_users: Path | None = None, device: str = "auto", mechanism: bool = True, progress: Progress = SILENT) -> AuditRecord:
+    """The whole picture: fit, sample, audit, report; `mechanism`: with the conformance suite on the release's plan."""
     release = fit(log, schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
                   exclude_users=exclude_users, device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
+    if mechanism and math.isfinite(epsilon):
+        keep_mechanism(release, verify_mechanism(release=release, progress=progress))
     record = audit(release, log=log, progress=progress)
     report(release)
     return record
@@ -130,11 +133,13 @@ def report(release: Path) -> tuple[Path, ...]:
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
+    checked = folder.mechanism()
     with folder.joining() as place:
-        write_page(place / "report.html", render(record, found, edition=Edition.PUBLIC))
+        write_page(place / "report.html", render(record, found, mechanism=checked, edition=Edition.PUBLIC))
     pages = [folder.share / "report.html"]
     if folder.private.is_dir():
-        pages.append(write_page(folder.private / "report.internal.html", render(record, found, edition=Edition.INTERNAL)))
+        page = render(record, found, mechanism=checked, edition=Edition.INTERNAL)
+        pages.append(write_page(folder.private / "report.internal.html", page))
     return tuple(pages)
 
 
@@ -164,6 +169,16 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
         else:
             subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
         return conform(subject, progress=progress)
+
+
+def keep_mechanism(release: Path, checked: Conformance) -> Path:
+    """Put what the conformance suite found into share/, where it is public: nobody is in a simulated log. Pages follow."""
+    folder = open_folder(release).verified()
+    with folder.joining() as place:
+        write_record(checked, path=place / folder.mechanism_path.name)
+    if (folder.share / "report.html").exists():
+        report(release)
+    return folder.mechanism_path
 
 
 @dataclass(frozen=True)

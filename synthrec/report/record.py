@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
+from synthrec.conformance.record import Conformance
 from synthrec.data.outside import read_bounded
 from synthrec.errors import ReleaseError, printable
 
@@ -93,10 +94,10 @@ class ReleaseRecord(Record):
     commands: tuple[str, ...] = ()  # that made this release
 
 
-AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord)
+AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord, Conformance)
 
 
-def write_record(record: Record, *, path: Path) -> Path:
+def write_record(record: Record | Conformance, *, path: Path) -> Path:
     """Write a record as indented JSON, beside its place and then renamed, so that no half file is taken for whole."""
     beside = path.with_name(path.name + ".part")
     try:
