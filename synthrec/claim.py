@@ -32,7 +32,7 @@ NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice;
                 "operating system's cryptographic randomness")
 FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
                   "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
-                  "(Holohan and Braghin 2021)")
+                  "(Holohan and Braghin 2021); these are a grid of doubles, not an exact sampler as measurements have (Mironov 2012)")
 LIMITS = (
     "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
     "It does not hide what is true of the population as a whole, or of a group that acts together.",
