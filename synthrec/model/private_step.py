@@ -121,6 +121,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, torch.T
         shape = parameters[place].shape
         wanted = {"step": torch.Size([1]), "exp_avg": shape, "exp_avg_sq": shape}
         finite = all(value.isfinite().all() for value in found.values())
-        if place < 0 or not finite or {name: value.shape for name, value in found.items()} != wanted or (found["exp_avg_sq"] < 0).any() or found["step"] < 0:
+        if place < 0 or not finite or {name: value.shape for name, value in found.items()} != wanted:
+            raise ValueError
+        if (found["exp_avg_sq"] < 0).any() or found["step"] < 0:
             raise ValueError
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
