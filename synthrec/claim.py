@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from synthrec import __version__
 from synthrec.audit.record import AttackBound
+from synthrec.data.columns import Datetime, Item
+from synthrec.data.domain import Numeric
+from synthrec.data.opening import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.privacy.accounting import ACCOUNTANT, CROSS_CHECK, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, Ledger, events_of, extra_delta_of
@@ -20,12 +24,15 @@ from synthrec.report.record import InternalRuns, Mechanism, ReleaseRecord
 
 PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 NEIGHBOURS = "add or remove one user"
+COVERED = "they cover about {share:.0%} of the events (give or take {margin:.1%}, by a paid sum)"
+COVERED_PATTERN = r"they cover about \d{1,3}% of the events \(give or take \d{1,3}\.\d%, by a paid sum\)"
+COVERED_UNKNOWN = "which part of the events they cover cannot be told from noise"
 LIBRARIES = ("torch", "opacus", "dp-accounting", "opendp", "duckdb", "ibis-framework", "numpy", "pyarrow")
 NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice; training: normal draws; both from the "
                 "operating system's cryptographic randomness")
 FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
                   "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
-                  "(Holohan and Braghin 2021)")
+                  "(Holohan and Braghin 2021); these are a grid of doubles, not an exact sampler as measurements have (Mironov 2012)")
 LIMITS = (
     "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
     "It does not hide what is true of the population as a whole, or of a group that acts together.",
@@ -37,7 +44,7 @@ LIMITS = (
 
 
 def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: str, audit_share: float, synthetic_users: int,
-                   seed: int | None, commands: tuple[str, ...], game: str | None = None) -> ReleaseRecord:
+                   seed: int | None, commands: tuple[str, ...], game: str | None = None, settled: tuple[str, ...] = ()) -> ReleaseRecord:
     """The record of a training that has just been charged to `ledger`."""
     mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
     accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
@@ -45,9 +52,9 @@ def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: st
     return ReleaseRecord(
         **public_part(schema=schema, plan=plan, game=game),
         release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
-        audit_share=audit_share, epsilon=accountant.epsilon(plan.delta),
+        audit_share=audit_share, paid_declarations=settled, epsilon=accountant.epsilon(plan.delta),
         epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
-        profile=accountant.profile(PROFILE_DELTAS),
+        profile=accountant.profile(profile_deltas(plan.delta, extra_delta=plan.extra_delta)),
         bound=AttackBound.model_validate(whole.bound().model_dump()), ledger_total=whole.epsilon(plan.delta),
         releases_before=len({entry.release_id for entry in counted} - {release_id}), internal=_internal(internal, delta=plan.delta),
         trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}),
@@ -86,19 +93,50 @@ def public_declarations(schema: Schema) -> tuple[str, ...]:
     ]
     if schema.item_column.catalogue is not None:
         said.append(f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log.")
-    else:
+    elif not schema.item_column.paid:
         said.append("The list of item ids.")
     if schema.rating is not None:
         said.append(f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}.")
-    if schema.time is not None:
+    if schema.time is not None and not schema.time.paid:
         said.append(f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}.")
-    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()]
+    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()
+             if not getattr(attribute, "paid", False)]
     said += [f"The values of {name}, filled in by `init` from the log on the owner's word." for name in schema.source.values_are_public]
     return tuple(said)
 
 
+def paid_declaration(column: PaidColumn, *, plan: Plan, covered: str) -> str:
+    """What a look has found, in words; `covered` is the paid figure that it says of items, "" of all else."""
+    name, held = column.name, column.column
+    if isinstance(held, (Datetime, Numeric)):
+        grid = "months" if isinstance(held, Datetime) else "numbers whose distance grows with their size"
+        return f"{name}: from {held.min} to {held.max}, found by a noisy histogram over {grid}."
+    said = (f"{name}: {len(held.values or ()):,} values, named because enough users hold them (each user's weight is spread over theirs; "
+            f"a noisy weight of {plan.opening(column.label).threshold:.1f} users or more)")
+    return f"{said}; {covered}." if isinstance(held, Item) else f"{said}."
+
+
+def paid_patterns(*, schema: Schema, plan: Plan) -> tuple[str, ...]:
+    """What a record's `paid_declarations` match, one each: all of it follows from schema and plan but the paid figure."""
+    figure = f"(?:{COVERED_PATTERN}|{re.escape(COVERED_UNKNOWN)})"
+    covered = {column.label: "\0" for column in paid_columns(schema) if isinstance(column.column, Item)}
+    said = (paid_declaration(column, plan=plan, covered=covered.get(column.label, "")) for column in paid_columns(schema))
+    return tuple(re.escape(line).replace("\0", figure) for line in said)
+
+
+def profile_deltas(delta: float, *, extra_delta: float) -> tuple[float, ...]:
+    """Those that thresholds leave something of: at smaller ones epsilon is infinite."""
+    return tuple(each for each in PROFILE_DELTAS if each > extra_delta) or (delta,)
+
+
 def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
     found = [
+        Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian" + (" above a threshold" if each.most_keys else ""),
+                  sensitivity=each.sensitivity, noise_std=each.noise_std, unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier,
+                  sampling_rate=None, count=1, extra_delta=each.extra_delta)
+        for each in plan.openings
+    ]
+    found += [
         Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian", sensitivity=each.sensitivity, noise_std=each.noise_std,
                   unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier, sampling_rate=None, count=1)
         for each in plan.measurements

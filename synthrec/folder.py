@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from synthrec.conformance.record import Conformance
 from synthrec.data.outside import plain_json, read_bounded
 from synthrec.data.roles import MOST_SHARE
 from synthrec.errors import DataError, ReleaseError
@@ -67,6 +68,11 @@ class Folder:
         return self.share / "release.json"
 
     @property
+    def mechanism_path(self) -> Path:
+        """What the conformance suite found."""
+        return self.share / "mechanism.json"
+
+    @property
     def audit_path(self) -> Path:
         """The audit's record."""
         return self.private / "audit.json"
@@ -104,6 +110,10 @@ class Folder:
     def record(self) -> ReleaseRecord:
         """release.json."""
         return read_record(self.record_path, kind=ReleaseRecord)
+
+    def mechanism(self) -> Conformance | None:
+        """mechanism.json; None where no suite was run."""
+        return read_record(self.mechanism_path, kind=Conformance) if self.mechanism_path.exists() else None
 
     def write(self, record: ReleaseRecord) -> None:
         """Write release.json and list the shared files anew."""

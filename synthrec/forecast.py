@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from synthrec.data.catalogue import Catalogue
 from synthrec.errors import PlanError
-from synthrec.model.recipe import activity_edges
+from synthrec.model.recipe import COVERAGE, activity_edges
+from synthrec.privacy.opening import expected_holders
 from synthrec.privacy.plan import Plan
 
 TYPICAL_EVENTS = 0.5            # of K, kept per user: an assumption, and said to be one
@@ -17,6 +20,9 @@ MEAN_ABSOLUTE_NORMAL = math.sqrt(2 / math.pi)
 MOST_ACTIVITY_NOISE = 0.5       # of the population: beyond, not even the number of events per user can be seen
 GOOD, FAIR, HOPELESS = 0.15, 0.35, 0.8     # expected total variation of popularity
 UNIT_WORDS = {
+    "vocabulary": "on the weight of each value, where a user counts at most 1 over all of theirs",
+    "coverage": "times K events, on the events that the named items cover and on all",
+    "bounds": "on each bin of the grid, where a user counts at most 1 over all of theirs",
     "activity": "users in each bucket of activity",
     "ratings": "events at each rating",
     "marks": "events of each type after another, and in each bin of numbers",
@@ -31,28 +37,54 @@ UNIT_WORDS = {
 # rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million (population x K) + game
 BASE_SECONDS, SECONDS_PER_MILLION, GAME_SECONDS_PER_ITEM, GAME_SECONDS = 12.0, 25.0, 0.012, 10.0
 BASE_GIB, GIB_PER_MILLION = 0.9, 0.3
+MOST_HOLDERS = 0.25             # of users hold the most popular item
+OPEN_WORDS = "Open columns, asked first"
 
 Section = tuple[str, list[str]]
 
 
-def forecast(plan: Plan, *, catalogue: Catalogue) -> list[Section]:
-    """Headings and lines for `synthrec plan`."""
+def forecast(plan: Plan, *, catalogue: Catalogue | None) -> list[Section]:
+    """Headings and lines for `synthrec plan`; without a catalogue (its ids are to be paid for) by the number of items to expect."""
+    items = catalogue.size if catalogue is not None else expected_items(plan)[0]
+    opened = [(OPEN_WORDS, _open_lines(plan))] if plan.openings else []
     bound = plan.accountant().bound()
-    split = [f"{name:<11}{share:>5.0%}" for name, share in sorted(plan.budget_share.items(), key=lambda part: -part[1])]
+    width = max(11, 1 + max(map(len, plan.budget_share)))
+    split = [f"{name:<{width}}{share:>5.0%}" for name, share in sorted(plan.budget_share.items(), key=lambda part: -part[1])]
     reach = [
         f"With 10 false alarms in 100, nobody can recognise more than {100 * bound.tpr:.1f} in 100 of those who took part.",
         f"Guessing recognises 10. Largest advantage {bound.advantage:.2f}, largest AUC {bound.auc:.3f}.",
     ]
-    seconds, gib = cost(plan, items=catalogue.size)
+    seconds, gib = cost(plan, items=items)
     return [
         (f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, declared population {plan.population:,}", []),
+        *opened,
         ("Noise (standard deviation) of each measurement; one user counts at most "
          f"{plan.events_per_user} events", _noise_lines(plan)),
         ("Budget split (of 1 / noise squared)", split),
         ("What any attacker can reach at most, from this release alone", reach),
         ("Expected cost on 2 cores", [f"about {_minutes(seconds)} and {gib:.1f} GiB for fit"]),
-        ("Feasible?", [feasibility(plan, items=catalogue.size)]),
+        ("Feasible?", [feasibility(plan, items=items)]),
     ]
+
+
+def expected_items(plan: Plan) -> tuple[int, float]:
+    """How many items will be named, and which part of the events they cover: a rough public figure, 5 to 25 points off on public logs.
+
+    There are as many items as declared users; everybody has TYPICAL_EVENTS of K different ones; an item of popularity rank r has events
+    in proportion to 1 / (r + q), with q such that MOST_HOLDERS of all users hold the first (Zipf and Mandelbrot). An item is named if
+    it has threshold x sqrt(items of a user) holders.
+    """
+    union = plan.openings[[look.name for look in plan.openings].index(COVERAGE) - 1]        # the union of items comes right before
+    each = max(1.0, TYPICAL_EVENTS * plan.events_per_user)
+    rank = np.arange(1.0, plan.population + 1)
+    low, high = 0.0, 100.0 * plan.population
+    for _ in range(60):
+        q = (low + high) / 2
+        first = each / (1 + q) / (1 / (rank + q)).sum()
+        low, high = (q, high) if first > MOST_HOLDERS else (low, q)
+    share = 1 / (rank + high) / (1 / (rank + high)).sum()
+    named = int(np.clip((plan.population * each * share >= expected_holders(union, values_each=each)).sum(), 2, plan.population))
+    return named, float(share[:named].sum())
 
 
 def require_feasible(plan: Plan) -> None:
@@ -99,6 +131,21 @@ def _noise_lines(plan: Plan) -> list[str]:
     if (game := plan.training) is not None:
         lines.append(f"{'game':<11}±{game.noise_multiplier:>9.3g} clip norms on each of {game.steps} sums over about "
                      f"{game.expected_batch_size:,.0f} users")
+    return lines
+
+
+def _open_lines(plan: Plan) -> list[str]:
+    lines = []
+    for look in plan.openings:
+        said = f"{look.name}: noise ±{look.noise_std:.3g} {UNIT_WORDS[look.name.split(' of ')[0]]}"
+        if look.most_keys is not None:
+            said += (f"; named from a noisy weight of {look.threshold:.3g} on, a user's being spread over up to {look.most_keys} "
+                     f"value{'' if look.most_keys == 1 else 's'}; the threshold costs {look.extra_delta:.2g} of delta")
+        lines.append(said)
+    if any(look.name == COVERAGE for look in plan.openings):
+        named, covered = expected_items(plan)
+        lines.append(f"To expect, roughly: about {named:,} items named, which cover {covered:.0%} of the events (if there are as many "
+                     f"items as users, and a quarter of them hold the first). The release says, by a paid figure, what they do cover.")
     return lines
 
 

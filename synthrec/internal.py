@@ -1,7 +1,7 @@
 """A training for the audit only: charged to the source's ledger as `internal`, listed in the release, its output below private/.
 
 Guarantees: charged and listed before the output is there; what is there is whole, and found again by the next audit, which charges nothing
-(rule 12).
+(rule 12). Open columns are not looked at again: the training starts from what the release has paid for and published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def trained_internally(folder: Folder, *, place: Path, name: str, log: EventLog,
                        progress: Progress) -> Artifact:
     """What lies at `place`, or is trained by `plan` on a bounded log and kept there. Raises DataError when it cannot be."""
     if not place.exists():
-        release = folder.record()
+        release, plan = folder.record(), plan.model_copy(update={"openings": ()})
         charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{name}", kind="internal", planned=plan.runs,
                         delta=plan.delta)
         with Ledger.open(schema.ledger_path) as ledger:

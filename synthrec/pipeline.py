@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -58,10 +59,12 @@ SILENT = Progress()
 
 
 def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.3,
-        exclude_users: Path | None = None, device: str = "auto", progress: Progress = SILENT) -> AuditRecord:
-    """The whole picture: fit, sample, audit, report."""
+        exclude_users: Path | None = None, device: str = "auto", mechanism: bool = True, progress: Progress = SILENT) -> AuditRecord:
+    """The whole picture: fit, sample, audit, report; `mechanism`: with the conformance suite on the release's plan."""
     release = fit(log, schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
                   exclude_users=exclude_users, device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
+    if mechanism and math.isfinite(epsilon):
+        keep_mechanism(release, verify_mechanism(release=release, progress=progress))
     record = audit(release, log=log, progress=progress)
     report(release)
     return record
@@ -84,6 +87,7 @@ def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Mo
            exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
     """Continue a `fit` that died: at the first step not charged, so that the release costs what it would have cost."""
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
+    synthesizer.require_resumable()
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with _said_if_left(out, progress=progress), resumed_folder(out) as folder:
         synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, progress=progress)
@@ -163,11 +167,13 @@ def report(release: Path) -> tuple[Path, ...]:
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
+    checked = folder.mechanism()
     with folder.joining() as place:
-        write_page(place / "report.html", render(record, found, edition=Edition.PUBLIC))
+        write_page(place / "report.html", render(record, found, mechanism=checked, edition=Edition.PUBLIC))
     pages = [folder.share / "report.html"]
     if folder.private.is_dir():
-        pages.append(write_page(folder.private / "report.internal.html", render(record, found, edition=Edition.INTERNAL)))
+        page = render(record, found, mechanism=checked, edition=Edition.INTERNAL)
+        pages.append(write_page(folder.private / "report.internal.html", page))
     return tuple(pages)
 
 
@@ -176,8 +182,9 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
     """Does the installed code do what a ledger would say? The conformance suite on a simulated log: nobody's data, no budget.
 
     The plan is that of a release, or of a configuration, or else the simulated log's own; with epsilon and delta as given, or EPSILON
-    (at most the configuration's cap) and a tenth of 1 / population.
+    (at most the configuration's cap) and a tenth of 1 / population. Columns declared "dp" are given a domain that no log was asked for.
     """
+    from synthrec.conformance.looked import supposed
     from synthrec.conformance.subject import EPSILON, fitted, simulated
     from synthrec.conformance.suite import conform
 
@@ -190,11 +197,24 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
         elif schema is not None:
             plan = plan_release(schema, epsilon=epsilon or min(EPSILON, schema.source.epsilon_cap),
                                 delta=delta or 0.1 / schema.source.population, model=model)
-            subject = fitted(folder, name="the plan of this configuration on a simulated log", plan=plan, schema=schema,
-                             catalogue=Catalogue.read(schema))
+            here = supposed(schema)
+            subject = fitted(folder, name="the plan of this configuration on a simulated log", plan=plan, schema=here,
+                             catalogue=Catalogue.read(here))
         else:
             subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
         return conform(subject, progress=progress)
+
+
+def keep_mechanism(release: Path, checked: Conformance) -> Path:
+    """Put what the conformance suite found into share/, where it is public: nobody is in a simulated log. Pages follow."""
+    folder = open_folder(release).verified()
+    with folder.joining() as place:
+        write_record(checked, path=place / folder.mechanism_path.name)
+    if (folder.share / "report.html").exists():
+        report(release)
+    return folder.mechanism_path
+
+
 @dataclass(frozen=True)
 class _Kept:
     """What was asked for, beside the plan."""
@@ -241,7 +261,8 @@ def how_to_continue(left: Folder) -> str:
     if left.checkpoint.is_dir():
         return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command with "
                 f"`synthrec fit ... --resume`, or remove that folder: it holds private data.")
-    return f"{name} is left of a run that died before it trained. Remove that folder: it holds private data."
+    return (f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that folder: "
+            f"it holds private data.")
 
 
 def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:

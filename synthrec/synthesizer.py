@@ -34,7 +34,7 @@ from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
 from synthrec.model.generation import generate
-from synthrec.model.recipe import measures
+from synthrec.model.recipe import measures, same_looks
 from synthrec.model.train import train
 from synthrec.privacy.budget import require_budget
 from synthrec.privacy.event import Event
@@ -42,6 +42,7 @@ from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
+from synthrec.settle import Settled, settle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ class Synthesizer:
     """
 
     def __init__(self, schema: Schema, plan: Plan) -> None:
-        self.schema, self.plan = schema, plan
+        self._declared, self.plan = schema, plan
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()
@@ -78,26 +79,31 @@ class Synthesizer:
             exclude_users: a file of user ids, one a line, that are left out before anything else.
             keep: a release in the making, whose private/ keeps what an audit needs.
 
-        Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail.
+        Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail, and that an open column (declared
+        "dp") may turn out to hold nothing that enough users share.
         """
-        device, catalogue = self._ready(device)
-        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self.schema.ledger_path) as ledger:
+        device, charge = self._ready(device), self._charge(new_release_id())
+        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self._declared.ledger_path) as ledger:
             self._require_budget(ledger)
             spill = keep.spill if keep else Path(scratch)
-            with progress.stage("read the log", total=1) as advance, _source_key(self.schema) as key:
-                everybody = read_log(log, self.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
+            with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
+                settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
+                                 audit_share=audit_share, exclude_users=exclude_users, progress=progress)
+                schema, catalogue = settled.schema, Catalogue.read(settled.schema)
+                everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(*TRAINS)
                 del everybody
                 advance(1)
-            charge, checkpoint = self._charge(new_release_id()), None
+            checkpoint = None
             if keep:
                 members.save(keep.bounded)
+            if keep and not self.plan.openings:         # what a look has found is in no checkpoint: such a training is not continued
                 checkpoint = Checkpoint.begin(
                     keep.checkpoint, release_id=charge.release_id, settled=ledger.of_release(charge.release_id),
                     same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
-            self._train(members, catalogue=catalogue, ledger=ledger, charge=charge, device=device, audit_share=audit_share,
-                        checkpoint=checkpoint, progress=progress)
+            self._train(members, settled=settled, catalogue=catalogue, ledger=ledger, charge=charge, device=device,
+                        audit_share=audit_share, checkpoint=checkpoint, progress=progress)
         return self
 
     def resume(self, keep: Folder, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
@@ -106,42 +112,51 @@ class Synthesizer:
 
         Guarantees: charges what of the plan was not charged yet, and nothing twice; the log itself is not read again.
 
-        Raises: ReleaseError if plan, configuration, catalogue, audit share or opt-outs are other ones; BudgetError if a measurement was
-        charged and lost, or something is there that was not paid for.
+        Raises: ReleaseError if a column is declared "dp", or plan, configuration, catalogue, audit share or opt-outs are other ones;
+        BudgetError if a measurement was charged and lost, or something is there that was not paid for.
         """
-        device, catalogue = self._ready(device)
+        self.require_resumable()
+        device, catalogue = self._ready(device), Catalogue.read(self._declared)
         checkpoint = Checkpoint.open(keep.checkpoint, same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
         charge = self._charge(checkpoint.begun.release_id)
-        with Ledger.open(self.schema.ledger_path) as ledger:
+        with Ledger.open(self._declared.ledger_path) as ledger:
             steps = checkpoint.charged_steps(mine := ledger.of_release(charge.release_id), plan=self.plan)
             self._require_budget(ledger, charged=events_of(mine))
             progress.say(f"continuing {charge.release_id}: {len(mine)} entries are charged already, {steps} steps of the game among them")
-            self._train(EventLog.open(keep.bounded), catalogue=catalogue, ledger=ledger, charge=charge, device=device,
-                        audit_share=audit_share, checkpoint=checkpoint, progress=progress)
+            self._train(EventLog.open(keep.bounded), settled=Settled(self._declared), catalogue=catalogue, ledger=ledger, charge=charge,
+                        device=device, audit_share=audit_share, checkpoint=checkpoint, progress=progress)
         return self
 
-    def _ready(self, device: str) -> tuple[str, Catalogue]:
-        self.schema.require_served()
-        self.schema.require_declared()
+    def require_resumable(self) -> None:
+        """Raise ReleaseError if a training by this plan cannot be continued when it dies."""
+        if self.plan.openings:
+            raise ReleaseError('a training is continued only if no column is declared "dp"', found=self.plan.openings[0].name,
+                               remedy="What it was charged is spent, and what it found is lost. Remove the folder that it left and start a "
+                                      "new one, without --resume: `synthrec ledger show LEDGER --config TOML` says what is left.")
+
+    def _ready(self, device: str) -> str:
+        self._declared.require_served()
+        self._declared.require_declared()
         self._require_own_plan()
-        return chosen_device(device), Catalogue.read(self.schema)
+        return chosen_device(device)
 
     def _charge(self, release_id: str) -> Charge:
-        return Charge(source=self.schema.source.name, release_id=release_id, kind="release", planned=self.plan.runs,
+        return Charge(source=self._declared.source.name, release_id=release_id, kind="release", planned=self.plan.runs,
                       delta=self.plan.delta)
 
     def _same(self, catalogue: Catalogue, *, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
         """What a training may be continued with only as it was."""
-        return same_words(self.plan, configuration=digest(self.schema.model_dump_json()), catalogue=digest(json.dumps(catalogue.to_json())),
-                          audit_share=f"{audit_share:g}",
+        return same_words(self.plan, configuration=digest(self._declared.model_dump_json()),
+                          catalogue=digest(json.dumps(catalogue.to_json())), audit_share=f"{audit_share:g}",
                           list_of_opt_outs="none" if exclude_users is None else digest(exclude_users.read_bytes()))
 
-    def _train(self, members: EventLog, *, catalogue: Catalogue, ledger: Ledger, charge: Charge, device: str, audit_share: float,
-               checkpoint: Checkpoint | None, progress: Progress) -> None:
-        self._artifact = train(members, catalogue=catalogue, schema=self.schema, plan=self.plan, ledger=ledger, charge=charge,
+    def _train(self, members: EventLog, *, settled: Settled, catalogue: Catalogue, ledger: Ledger, charge: Charge, device: str,
+               audit_share: float, checkpoint: Checkpoint | None, progress: Progress) -> None:
+        self._artifact = train(members, catalogue=catalogue, schema=settled.schema, plan=self.plan, ledger=ledger, charge=charge,
                                device=device, rng=np.random.default_rng(), progress=progress, checkpoint=checkpoint)
-        self._record = release_record(schema=self.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
-                                      audit_share=audit_share, synthetic_users=0, seed=None, commands=(), game=self._artifact.game)
+        self._record = release_record(schema=settled.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
+                                      audit_share=audit_share, synthetic_users=0, seed=None, commands=(), game=self._artifact.game,
+                                      settled=settled.said)
         self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
 
     def scope(self, *, where: Words = (), items: Words = (), start: str | date | None = None, end: str | date | None = None) -> Scope:
@@ -198,6 +213,11 @@ class Synthesizer:
         return loaded
 
     @property
+    def schema(self) -> Schema:
+        """What the owner declares; after `fit` with what was paid for filled in."""
+        return self._declared if self._artifact is None else self._artifact.schema
+
+    @property
     def artifact(self) -> Artifact:
         """The trained generator. Raises ReleaseError before `fit`."""
         if self._artifact is None:
@@ -212,19 +232,22 @@ class Synthesizer:
         return self._record
 
     def _require_own_plan(self) -> None:
-        declared = (self.schema.source.population, self.schema.privacy.events_per_user)
-        planned = {(each.name, each.sensitivity) for each in self.plan.measurements}
-        asked = {(each.name, each.sensitivity) for each in measures(self.schema, model=self.plan.model)}
+        schema, plan = self._declared, self.plan
+        declared = (schema.source.population, schema.privacy.events_per_user)
+        planned = {(each.name, each.sensitivity) for each in plan.measurements}
+        asked = {(each.name, each.sensitivity) for each in measures(schema, model=plan.model)}
         unasked = {each for each in asked - planned if each[0] == "pairs"}     # which a plan for few users leaves out
-        if (self.plan.population, self.plan.events_per_user) != declared or planned | unasked != asked:
+        own = planned | unasked == asked and same_looks(schema, plan.openings)
+        if (plan.population, plan.events_per_user) != declared or not own:
             raise PlanError("a plan must be made for the schema that it is used with", found="another population, K or set of measurements",
                             remedy="Make it with plan_release(schema, ...).")
 
     def _require_budget(self, ledger: Ledger, *, charged: tuple[Event, ...] = ()) -> None:
         """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
-        source = self.schema.source
+        source = self._declared.source
         unlimited = source.public and not self.plan.is_private
-        require_budget(ledger, source=source.name, events=self.plan.events_after(charged), delta=self.plan.delta,
+        require_budget(ledger, source=source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
+                       delta=self.plan.delta,
                        cap=math.inf if unlimited else source.epsilon_cap)
 
 
@@ -234,14 +257,14 @@ def key_path(schema: Schema) -> Path:
 
 
 @contextmanager
-def _source_key(schema: Schema) -> Iterator[bytes]:
-    """The roles key; one that is new goes again if the log cannot be read, so that a refused run leaves nothing behind."""
+def _source_key(schema: Schema, *, ledger: Ledger) -> Iterator[bytes]:
+    """The roles key; one that is new goes again if the log cannot be read and nothing was charged: a refused run leaves nothing behind."""
     path = key_path(schema)
     fresh = not path.exists()
     try:
         yield load_or_create_key(path)
     except BaseException:
-        if fresh:
+        if fresh and not ledger.entries:
             path.unlink(missing_ok=True)
         raise
 

@@ -15,16 +15,19 @@ from tests.conftest import REPOSITORY
 LEAVES = {"synthrec", "synthrec.errors", "synthrec.progress"}
 ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "inspection", "cli")
 # the pipeline and its parts: one file each, above the rooms and below the command line
-PIPELINE = ("pipeline", "synthesizer", "folder", "claim", "forecast", "evidence", "baselines", "explain")
-BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report")
+PIPELINE = ("pipeline", "synthesizer", "settle", "folder", "claim", "forecast", "evidence", "weighing", "internal",
+            "baselines", "sacrifice", "explain")
+BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report",
+                  "synthrec.conformance.record")
 # room -> prefixes of synthrec that it may import, besides itself and LEAVES
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (),
     "privacy": ("synthrec.data",),
     "model": ("synthrec.data", "synthrec.privacy"),
-    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model"),
+    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.settle"),
     "audit": ("synthrec.data",),
-    "report": ("synthrec.data", "synthrec.audit.record"),
+    "report": ("synthrec.data", "synthrec.audit.record", "synthrec.audit.utility_record", "synthrec.audit.figure",
+               "synthrec.conformance.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},
     "pipeline": (*BELOW_PIPELINE, "synthrec.conformance", *(f"synthrec.{other}" for other in PIPELINE)),
     "inspection": (*BELOW_PIPELINE, "synthrec.claim", "synthrec.folder"),

@@ -13,8 +13,10 @@ import gzip
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,6 +39,7 @@ from synthrec.data.schema import Schema
 from synthrec.errors import SynthrecError
 from synthrec.folder import Folder
 from synthrec.model import calibration, recipe
+from tests.conftest import REPOSITORY
 from tests.data.typed import CONFIG, START, shop, write_items
 from tests.model.small import quick, solve_once
 
@@ -196,6 +199,11 @@ def solved(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer synthetic users inside calibration, which is post-processing, and a short game."""
+    shorten(monkeypatch)
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for a process of its own."""
     quick(monkeypatch)
     honest = recipe.game
 
@@ -379,6 +387,59 @@ def test_no_mark_is_heard_or_found_after_any_broken_input(case: str, listen: Cal
     clean(heard, tmp_path)
 
 
+CHILD = """
+import sys, time
+import pytest
+from synthrec.cli.main import cli
+from synthrec.model import game
+from tests import test_poisoned as poisoned
+patch = pytest.MonkeyPatch()
+poisoned.shorten(patch)
+honest = game.PrivateCritic.step
+def slow(self, *batch):
+    time.sleep(0.05)
+    honest(self, *batch)
+patch.setattr(game.PrivateCritic, "step", slow)
+cli.main(sys.argv[1:], prog_name="synthrec")
+"""
+
+
+def killed(words: tuple[object, ...], *, folder: Path) -> None:
+    """A fit in a process of its own, killed once its game has kept a block."""
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *(str(word) for word in words)], cwd=REPOSITORY,
+                             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(folder / "tmp")})
+    end = time.monotonic() + 120
+    while not list(folder.glob(".release.partial-*/private/checkpoint/game.safetensors")):
+        assert child.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+
+
+def test_no_mark_is_heard_or_found_after_a_kill_and_a_resume(listen: Callable[..., Heard], short: None, tmp_path: Path) -> None:
+    folder = put(tmp_path)
+    fit = ("fit", *config_words(folder), *LOG_WORDS, "--device", "cpu", "--exclude-users", folder / "out.txt", "--out", folder / "release")
+    heard = listen(lambda: killed(fit, folder=folder))
+    assert heard.code == 0 and not (folder / "release").exists(), heard.text[-2000:]
+    clean(heard, folder)
+    left = Folder(next(folder.glob(".release.partial-*")))
+    assert {path.stat().st_mode & 0o077 for path in (left.private, left.checkpoint)} == {0}
+    begun = left.checkpoint / "begun.json"
+    whole = begun.read_bytes()
+    for spoilt in (whole.replace(b'"same":{', b'"same":{"' + WORD.encode() + b'":"x",', 1)[:-1], b'{"' + WORD.encode() + b'": 1}',
+                   whole.replace(b'"format_version":1', f'"format_version":{NUMBER}'.encode())):
+        begun.write_bytes(spoilt)
+        heard = listen(command(*fit, "--resume"))
+        assert heard.code == 2, heard.text[-2000:]
+        clean(heard, folder)
+    begun.write_bytes(whole)
+    for words, code in (((*fit[:-4], *fit[-2:]), 2), (fit, 0)):       # without the list of opt-outs, and as it was
+        heard = listen(command(*words, "--resume"))
+        assert heard.code == code, heard.text[-2000:]
+        clean(heard, folder)
+    assert (folder / "release" / "share" / "release.json").exists()
+
+
 def raising(error: Callable[[], BaseException]) -> Callable[..., Any]:
     def fail(*_: Any, **__: Any) -> Any:
         try:
@@ -427,7 +488,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "USERS", 150)
         said = CliRunner().invoke(cli, [str(word) for word in ("run", *config_words(folder), *LOG_WORDS, "--model", "moments", "--device",
-                                                               "cpu", "--out", folder / "release")])
+                                                               "cpu", "--no-mechanism", "--out", folder / "release")])
     assert said.exit_code in (0, 1, 3), said.output
     yield folder
 

@@ -27,7 +27,7 @@ def check(log: str, config: Path, exclude_users: Path | None, quiet: bool) -> No
     from synthrec.data.schema import Schema
 
     schema = Schema.load(config)
-    catalogue = Catalogue.read(schema)
+    catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     with _scratch(config.parent / "private") as spill:
         diagnostics = diagnose(
             log, schema, catalogue, spill=Path(spill), exclude_users=exclude_users, progress=progress_for(quiet=quiet)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from synthrec.cli.options import quiet_option
+from synthrec.cli.options import mechanism_option, quiet_option
 
 USERS, ITEMS, SEED = 3_000, 800, 1
 EPSILON, DELTA, AUDIT_SHARE = 8.0, 1e-5, 0.3
@@ -16,8 +16,9 @@ DEFAULT = Path("synthrec-demo")
 @click.command(short_help="See the whole chain run on a simulated log.")
 @click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to make.  [default: synthrec-demo, or a free name]")
 @click.option("--users", type=click.IntRange(min=200), default=USERS, show_default=True, help="How many people the simulated log has.")
+@mechanism_option
 @quiet_option
-def demo(out: Path | None, users: int, quiet: bool) -> None:
+def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
     """Run the whole chain on a simulated movie-rating log: synthetic log, audit and report, in about four minutes.
 
     Nobody is in that log, so you may look at every file.
@@ -32,11 +33,11 @@ def demo(out: Path | None, users: int, quiet: bool) -> None:
     release = folder / "release"
     record = pipeline.run(
         folder / "events.csv", schema=Schema.load(config), epsilon=EPSILON, delta=DELTA, out=release, audit_share=AUDIT_SHARE,
-        progress=progress_for(quiet=quiet),
+        mechanism=mechanism, progress=progress_for(quiet=quiet),
     )
-    echo_outcome(release, record)
+    code = echo_outcome(release, record)
     click.echo("\nNow with a log of your own:\n  synthrec init YOUR_LOG.csv --out synthrec.toml")
-    click.get_current_context().exit(record.verdict.exit_code)
+    click.get_current_context().exit(code)
 
 
 def _new_folder(out: Path | None) -> Path:

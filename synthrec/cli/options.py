@@ -50,6 +50,12 @@ exclude_option = click.option(
     type=click.Path(path_type=Path),
     help="User ids, one a line, that are left out before anything else happens (opt-outs).",
 )
+mechanism_option = click.option(
+    "--mechanism/--no-mechanism",
+    default=True,
+    show_default=True,
+    help="Check the installed code with this plan on a simulated log as well, in about half a minute: share/mechanism.json.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
 
 

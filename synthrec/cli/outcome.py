@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
@@ -10,12 +9,13 @@ import click
 from synthrec.audit.record import AuditRecord, Membership
 from synthrec.audit.utility_record import AuditedUtility
 from synthrec.conformance.record import TOPICS, Conformance
+from synthrec.folder import open_folder
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
 
 
-def echo_outcome(folder: Path, audit: AuditRecord) -> None:
-    """Where the synthetic log and the reports are, and what came out."""
+def echo_outcome(folder: Path, audit: AuditRecord) -> int:
+    """Where the synthetic log and the reports are, and what came out; returns the exit code."""
     release = read_record(folder / "share" / "release.json", kind=ReleaseRecord)
     for words, place in (
         ("synthetic log", next(iter(sorted((folder / "share").glob("events.*"))), folder / "share")),
@@ -23,12 +23,16 @@ def echo_outcome(folder: Path, audit: AuditRecord) -> None:
         ("report to share", folder / "share" / "report.html"),
     ):
         click.echo(f"{words:<16} {place}")
+    mechanism = open_folder(folder).mechanism()
+    if mechanism is not None:
+        click.echo(f"{'mechanism':<16} {len(mechanism.checks) - len(mechanism.failed)} of {len(mechanism.checks)} checks passed")
     claim, *measured = sentences.came_out(release, audit)
     click.echo(f"\n{click.wrap_text(claim, width=100)}")
     if measured and not release.source_public:
         click.echo("\nPRIVATE, measured on the real log:")
     for sentence in measured:
         click.echo(f"\n{click.wrap_text(sentence, width=100)}")
+    return audit.verdict.exit_code if mechanism is None or mechanism.passed else 1
 
 
 def echo_audit(audit: AuditRecord) -> None:
@@ -107,19 +111,8 @@ def echo_conformance(record: Conformance) -> None:
         click.echo(f"\n{topic:<48}{'found':>10}  allowed")
         for check in checks:
             mark = " " if check.passed else "!"
-            click.echo(f"{mark} {check.name[:45]:<46}{_number(check.statistic):>10}  {_allowed(check.low, check.high)}"
+            click.echo(f"{mark} {check.name[:45]:<46}{check.found:>10}  {check.allowed}"
                        f"{'' if check.passed else f'   FAILED: {check.asked}'}")
     passed = len(record.checks) - len(record.failed)
     click.echo(f"\n{passed} of {len(record.checks)} checks passed in {record.seconds:.0f} s, on a simulated log: nobody is in this table.")
 
-
-def _allowed(low: float, high: float) -> str:
-    if low == high:
-        return _number(low)
-    if math.isinf(low):
-        return f"at most {_number(high)}"
-    return f"at least {_number(low)}" if math.isinf(high) else f"{_number(low)} to {_number(high)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value == round(value, 0) and abs(value) < 1e6 else f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3g}"

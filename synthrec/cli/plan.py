@@ -30,7 +30,8 @@ def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
 
     schema = Schema.load(config)
     planned = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
-    for heading, lines in forecast(planned, catalogue=Catalogue.read(schema)):
+    catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
+    for heading, lines in forecast(planned, catalogue=catalogue):
         click.echo(heading)
         for line in lines:
             click.echo(f"  {line}")

@@ -14,6 +14,7 @@ from synthrec.cli.options import (
     epsilon_option,
     exclude_option,
     log_argument,
+    mechanism_option,
     model_option,
     out_option,
     quiet_option,
@@ -30,10 +31,11 @@ from synthrec.cli.options import (
 @model_option
 @device_option
 @exclude_option
+@mechanism_option
 @quiet_option
 def run(
     log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, quiet: bool,
+    exclude_users: Path | None, mechanism: bool, quiet: bool,
 ) -> None:
     """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
 
@@ -46,7 +48,6 @@ def run(
 
     record = pipeline.run(
         log, schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-        exclude_users=exclude_users, device=device, progress=progress_for(quiet=quiet),
+        exclude_users=exclude_users, device=device, mechanism=mechanism, progress=progress_for(quiet=quiet),
     )
-    echo_outcome(out, record)
-    click.get_current_context().exit(record.verdict.exit_code)
+    click.get_current_context().exit(echo_outcome(out, record))

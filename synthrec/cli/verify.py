@@ -27,7 +27,7 @@ def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: 
     synthrec verify RELEASE                     a release, without the log
     synthrec verify --mechanism                 the simulated log and its own plan
     synthrec verify --mechanism --config TOML   the plan of a configuration
-    synthrec verify --mechanism RELEASE         the plan of a release
+    synthrec verify --mechanism RELEASE         the plan of a release; beside private/, share/mechanism.json and the pages say the result
 
     With every answer frozen, a log and that log without some user must release the same bytes; one user moves no sum by more than its
     declared norm; noise has the planned scale and is new each time; everybody takes part by independent coins; planted users cannot be told
@@ -48,6 +48,7 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
     from synthrec.cli.outcome import echo_conformance
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
+    from synthrec.folder import open_folder
     from synthrec.report.record import write_record
 
     schema = None if config is None else Schema.load(config)
@@ -55,6 +56,8 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
     echo_conformance(record)
     if out is not None:
         write_record(record, path=out)
+    if release is not None and open_folder(release).private.is_dir():
+        click.echo(f"written  {pipeline.keep_mechanism(release, record)}")
     click.get_current_context().exit(0 if record.passed else 1)
 
 

@@ -24,7 +24,7 @@ def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
     checks = []
     for name, found in zip(("many users", "three users"), watched, strict=True):
         checks.append(judged("accounting", f"ledger is whole, {name}", statistic=unpaid(plan, found.entries), low=0, high=0,
-                             asked="measurements and steps of the plan that the ledger lacks, or has otherwise"))
+                             asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise"))
         checks.append(judged("accounting", f"paid ahead, {name}", statistic=late(found), low=0, high=0,
                              asked="steps that ran before the ledger on disk was charged, or more than a block ahead"))
     entries = watched[0].entries
@@ -51,13 +51,14 @@ def accountants(events: Sequence[Event], *, delta: float, extra_delta: float, as
 
 
 def unpaid(plan: Plan, entries: Sequence[Entry]) -> int:
-    """How many of the plan's measurements and steps the entries lack, plus how many they hold that no plan lists."""
-    wanted = {each.name: gaussian(noise_multiplier=each.noise_multiplier, sampling_rate=1.0, count=1) for each in plan.measurements}
-    found = [(entry.mechanism, entry.event) for entry in entries]
-    sums = [(name, event) for name, event in found if name != "game"]
-    wrong = sum((name, event) not in sums for name, event in wanted.items()) + max(0, len(sums) - len(wanted))
+    """How many of the plan's looks, measurements and steps the entries lack, plus how many they hold that no plan lists."""
+    wanted = [(each.name, gaussian(noise_multiplier=each.noise_multiplier, sampling_rate=1.0, count=1), getattr(each, "extra_delta", 0.0))
+              for each in (*plan.openings, *plan.measurements)]
+    found = [(entry.mechanism, entry.event, entry.extra_delta) for entry in entries]
+    sums = [each for each in found if each[0] != "game"]
+    wrong = sum(each not in sums for each in wanted) + max(0, len(sums) - len(wanted))
     steps = plan.training.steps if plan.training else 0
-    blocks = [event for name, event in found if name == "game"]
+    blocks = [event for name, event, _ in found if name == "game"]
     right = [event for event in blocks if plan.training and event == plan.training.event(event.count) and event.count <= BLOCK]
     return wrong + abs(steps - sum(event.count for event in right)) + len(blocks) - len(right)
 

@@ -48,7 +48,7 @@ def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
         again = [honest(kept, plan=plan, size=size, ledger=ledger, charge=charge, add_up=add_up)
                  for _ in range(repeats)]
         draws = np.array([found.values - exact * (plan.sensitivity / LATTICE) for found in again])
-        checks.extend(_of_sum(draws, plan=plan))
+        checks.extend(sum_checks(draws, plan=plan))
         return again[0]
 
     with patch.object(measurements, "noisy_sum", repeated):
@@ -90,7 +90,12 @@ def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
     return {name: np.asarray(values) for name, values in json.loads(done.stdout).items()}
 
 
-def _of_sum(draws: np.ndarray, *, plan: GaussianSum) -> list[Check]:
+def sum_checks(draws: np.ndarray, *, plan: GaussianSum) -> list[Check]:
+    """Scale and freshness of many draws of one sum's noise.
+
+    Shapes:
+        draws[repeats, cells].
+    """
     low, high = scale_range(draws.size)
     one, two = draws[:-1].ravel(), draws[1:].ravel()
     return [

@@ -26,6 +26,20 @@ class Check(PublicRecord):
     high: float
     passed: bool
 
+    @property
+    def found(self) -> str:
+        """The number, for people."""
+        return _number(self.statistic)
+
+    @property
+    def allowed(self) -> str:
+        """The range, for people."""
+        if self.low == self.high:
+            return _number(self.low)
+        if math.isinf(self.low):
+            return f"at most {_number(self.high)}"
+        return f"at least {_number(self.low)}" if math.isinf(self.high) else f"{_number(self.low)} to {_number(self.high)}"
+
 
 class Conformance(PublicRecord):
     """One run of the whole suite on the installed code."""
@@ -55,3 +69,9 @@ def judged(topic: Topic, name: str, *, asked: str, statistic: float, low: float 
     """A check with its answer; not a number is no answer, and `power` says whether a fault would have been seen."""
     return Check(topic=topic, name=name, asked=asked, statistic=float(statistic), low=float(low), high=float(high),
                  passed=bool(power and low <= statistic <= high))
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 1e6 or not math.isfinite(value):
+        return f"{value:.3g}"
+    return f"{value:.0f}" if value == round(value, 0) else f"{value:.4f}"

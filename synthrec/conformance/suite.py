@@ -7,6 +7,7 @@ import time
 from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
 from synthrec.conformance.canary import canaries
+from synthrec.conformance.looks import look_checks
 from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check, Conformance
 from synthrec.conformance.replay import replay
@@ -25,12 +26,15 @@ def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
     """Every check; a failed one is in the record and stops nothing."""
     begun, plan = time.monotonic(), subject.plan
     checks: list[Check] = []
-    with one_thread(), progress.stage("check the mechanism", total=6) as advance:
+    with one_thread(), progress.stage("check the mechanism", total=6 + bool(plan.openings)) as advance:
+        if plan.openings:
+            checks += look_checks(subject)
+            advance(1, note="looks at open columns")
         checks += sensitivity(subject)
         advance(1, note="sensitivity")
         checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes()
         advance(1, note="noise")
-        checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=0.0,
+        checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=plan.extra_delta,
                                                                          asked_for=plan.epsilon)
         advance(3, note="training with canaries")
         checks += replay(subject)

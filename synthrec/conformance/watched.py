@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from synthrec.conformance.answers import CHARGE
+from synthrec.conformance.looked import look
 from synthrec.conformance.quick import less_to_calibrate
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
@@ -80,6 +81,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
     with TemporaryDirectory(prefix="synthrec-") as scratch, _instruments(found, plan=subject.plan.training), less_to_calibrate():
         path = Path(scratch) / "ledger.jsonl"
         with Ledger.open(path) as ledger, _payments(found, path):
+            look(subject, subject.events, ledger=ledger)
             training.train(EventLog.concat([log, shadows]), catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan,
                            ledger=ledger, charge=CHARGE, device="cpu", rng=np.random.default_rng(0), progress=Progress())
         found.entries = Ledger.read(path).entries

@@ -61,6 +61,7 @@ def _drawn(rows: str, *, per: str, most: int, columns: str) -> str:
             f" FROM (SELECT *, random() AS draw FROM ({rows}))) WHERE place <= {int(most)}")
 
 
+KEYS = "SELECT key, row_number() OVER () - 1 AS item FROM (SELECT DISTINCT key FROM read WHERE key IS NOT NULL)"
 NAMES = "SELECT unit, row_number() OVER () AS code FROM (SELECT DISTINCT unit FROM judged WHERE unit IS NOT NULL)"
 UNITS = """
     SELECT unit, code, events, row_number() OVER (ORDER BY draw) - 1 AS place

@@ -54,7 +54,7 @@ class Catalogue:
         path = schema.catalogue_path
         if path is None:
             raise DataError("items must be listed by a catalogue or by values", found='vocabulary = "dp"',
-                            remedy="This version does not serve it: name a catalogue file.")
+                            remedy="Fit it, which pays for the list, or name a catalogue file.")
         file = open_file(path)
         file.require([schema.item, *schema.item_attributes])
         table = read_public_table(path)

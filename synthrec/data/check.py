@@ -12,6 +12,7 @@ from typing import Any
 
 from synthrec.data import bounding, source
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.opening import widened
 from synthrec.data.schema import Schema
 from synthrec.data.usable import require_usable
 from synthrec.progress import Progress
@@ -70,13 +71,14 @@ class Diagnostics:
         return [f"{MARK}  {line}" for line in said]
 
 
-def diagnose(log: Any, schema: Schema, catalogue: Catalogue, *, spill: Path, exclude_users: Path | None = None,
+def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Path, exclude_users: Path | None = None,
              progress: Progress = Progress()) -> Diagnostics:    # noqa: B008  (it holds nothing)
-    """Count, exactly, what each rule does to a log.
+    """Count, exactly, what each rule does to a log; open columns ("dp") as if everything were inside.
 
     Raises:
         DataError: as `source.read_log` does.
     """
+    schema = widened(schema)
     with source.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
         require_usable(con, schema)
         source.bound_rows(con, schema, events_per_user=None)
@@ -97,13 +99,14 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue, *, spill: Path, exc
             repeated=rows - sum(dropped.values()) - events,
             kind="" if schema.kind is None else f" and {schema.kind.name}",
             items_used=items,
-            catalogue_items=catalogue.size,
+            catalogue_items=_one(con, "SELECT count(*) FROM items")[0],
             kept_at=kept_at,
             events_per_user=schema.privacy.events_per_user,
             suggested_events_per_user=next((bound for bound in BOUNDS if kept_at[bound] >= SHARE_TO_KEEP), BOUNDS[-1]),
             activity={quantile: int(value or 0) for quantile, value in zip(QUANTILES, quantiles, strict=True)},
             ratings=_ratings(con, schema),
-            other={name: int((codes[name] == attribute.size).sum()) for name, attribute in schema.user_attributes.items() if name in codes},
+            other={name: int((codes[name] == attribute.size).sum()) for name, attribute in schema.user_attributes.items()
+                   if name in codes and attribute.size},
             population=schema.source.population,
         )
 

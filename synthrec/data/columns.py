@@ -34,7 +34,7 @@ class Unit(Declared):
 
 
 class Item(Declared):
-    """To what: an item of a public catalogue file, of a list, or (not served yet) of a vocabulary that is paid for."""
+    """To what: an item of a public catalogue file, of a list, or of a vocabulary that is paid for: then `values` are what it bought."""
 
     name: StrictStr
     role: Literal["item"] = "item"
@@ -44,11 +44,21 @@ class Item(Declared):
 
     @model_validator(mode="after")
     def _one_source(self) -> Item:
-        if sum(said is not None for said in (self.catalogue, self.values, self.vocabulary)) != 1:
+        if (self.catalogue is not None) + (self.values is not None or self.paid) != 1:
             raise ValueError('exactly one of catalogue = "FILE", values = [...] and vocabulary = "dp" is needed')
         if self.values is not None and not self.values:
             raise ValueError("values must not be empty")
         return self
+
+    @property
+    def paid(self) -> bool:
+        """Is the list of items paid for?"""
+        return self.vocabulary == "dp"
+
+    @property
+    def is_open(self) -> bool:
+        """Is it yet to be paid for?"""
+        return self.paid and self.values is None
 
 
 class Datetime(Declared):
@@ -74,14 +84,21 @@ class Datetime(Declared):
             ZoneInfo(self.zone)
         except (ValueError, KeyError, OSError):
             raise ValueError('zone must be an IANA name such as "UTC" or "Europe/Madrid"') from None
-        if self.bounds == "dp":
-            if self.min is not None or self.max is not None:
-                raise ValueError('give min and max, or bounds = "dp", not both')
-        elif self.min is None or self.max is None:
+        if (self.min is None) != (self.max is None) or (self.min is None and not self.paid):
             raise ValueError('min and max are needed (or bounds = "dp")')
-        elif self.max_seconds < self.min_seconds:
+        if self.min is not None and self.max_seconds < self.min_seconds:
             raise ValueError("max must not lie before min")
         return self
+
+    @property
+    def paid(self) -> bool:
+        """Is the window paid for?"""
+        return self.bounds == "dp"
+
+    @property
+    def is_open(self) -> bool:
+        """Is it yet to be paid for?"""
+        return self.paid and self.min is None
 
     @property
     def min_seconds(self) -> int:
@@ -94,7 +111,7 @@ class Datetime(Declared):
         return self._seconds(self.max)[1]
 
     def _seconds(self, text: str | None) -> tuple[int, int]:
-        assert text is not None, "require_served refuses dp bounds"
+        assert text is not None, "settle open bounds first"
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:

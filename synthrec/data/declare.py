@@ -146,7 +146,8 @@ def _item(tables: _Tables, name: str) -> str:
     facts = tables.facts(name, limit=MOST_LISTED_ITEMS)
     if facts is not None and facts.values:
         return f'{{ role = "item", values = {_list(facts)} }}'
-    return f'{{ role = "item", catalogue = {ASK} }}    # a public file with all items, also those nobody chose; or values = [...]'
+    return (f'{{ role = "item", catalogue = {ASK} }}    # a public file with all items, also those nobody chose; or values = [...]; '
+            'or vocabulary = "dp": ids that enough users hold are paid for and published as they are, so never ids that name persons')
 
 
 def _rating(facts: PublicColumn | None) -> str:
@@ -159,7 +160,8 @@ def _rating(facts: PublicColumn | None) -> str:
 def _time(facts: PublicColumn | None, *, native: bool) -> str:
     found = window(facts) if facts is not None else None
     unit, first, last = (json.dumps(word) for word in found) if found else ('"iso"' if native else ASK, ASK, ASK)
-    comment = "" if found else '    # unit: "s", "ms", "us", "ns" since 1970, or "iso"; min, max: days of the export, e.g. "2024-01-01"'
+    comment = "" if found else ('    # unit: "s", "ms", "us", "ns" since 1970, or "iso"; min, max: days of the export, e.g. "2024-01-01", '
+                                'or, paid for: bounds = "dp"')
     return f'{{ type = "datetime", unit = {unit}, zone = "UTC", min = {first}, max = {last} }}{comment}'
 
 
@@ -205,7 +207,8 @@ def _users(tables: _Tables, *, user: str | None) -> str:
 
 def _numeric(facts: PublicColumn | None) -> str:
     if facts is None or facts.low is None or facts.high is None or facts.low == facts.high:
-        return f'{{ type = "numeric", min = {ASK}, max = {ASK}, bins = 10 }}    # the range that you declare, not the one in the table'
+        return (f'{{ type = "numeric", min = {ASK}, max = {ASK}, bins = 10 }}    '
+                '# the range that you declare, not the one in the table (or, paid for: bounds = "dp")')
     bins = max(1, min(10, int(facts.high - facts.low)))
     return f'{{ type = "numeric", min = {_digits(facts.low)}, max = {_digits(facts.high)}, bins = {bins} }}'
 
@@ -214,7 +217,7 @@ def _category(facts: PublicColumn | None, *, named: bool) -> str:
     if facts is not None and facts.values:
         return f'{{ type = "categorical", values = {_list(facts)} }}'
     comment = (f"more than {MOST_CATEGORIES} values: list the main ones, the others become \"other\"" if named
-               else "all values that it may take; others become \"other\". Or delete the line")
+               else "all values that it may take; others become \"other\" (or, paid for: vocabulary = \"dp\"). Or delete the line")
     return f'{{ type = "categorical", values = {ASK} }}    # {comment}'
 
 

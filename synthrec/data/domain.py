@@ -33,18 +33,31 @@ class Declared(BaseModel):
 
 
 class Categorical(Declared):
-    """One of a declared list of values."""
+    """One of a declared list of values, or (`vocabulary = "dp"`) of those that were paid for, once they are."""
 
     name: StrictStr
     type: Literal["categorical"] = "categorical"
-    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(min_length=1, max_length=MOST_VALUES)]
+    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(max_length=MOST_VALUES)] = ()
+    vocabulary: Literal["dp"] | None = None
     outside: Literal["drop", "other"] = "other"
 
     @model_validator(mode="after")
     def _distinct(self) -> Categorical:
+        if not self.values and not self.paid:
+            raise ValueError('values must list at least 1 value, or be left out for vocabulary = "dp"')
         if len(set(self.labels)) < len(self.values):
             raise ValueError("values must be distinct")
         return self
+
+    @property
+    def paid(self) -> bool:
+        """Is the list of values paid for?"""
+        return self.vocabulary == "dp"
+
+    @property
+    def is_open(self) -> bool:
+        """Is it yet to be paid for?"""
+        return self.paid and not self.values
 
     @property
     def size(self) -> int:
@@ -141,9 +154,7 @@ class Numeric(Declared):
 
     @model_validator(mode="after")
     def _range(self) -> Numeric:
-        if self.bounds == "dp":
-            if self.min is not None or self.max is not None:
-                raise ValueError('give min and max, or bounds = "dp", not both')
+        if self.is_open and self.max is None:
             return self
         if self.min is None or self.max is None:
             raise ValueError('min and max are needed (or bounds = "dp")')
@@ -152,6 +163,16 @@ class Numeric(Declared):
         if self.whole and self.scale == "linear" and self.bins > self.max - self.min:
             raise ValueError("bins must be at most max - min for whole numbers, or some bin would hold none")
         return self
+
+    @property
+    def paid(self) -> bool:
+        """Are the bounds paid for?"""
+        return self.bounds == "dp"
+
+    @property
+    def is_open(self) -> bool:
+        """Are they yet to be paid for?"""
+        return self.paid and self.min is None
 
     @property
     def whole(self) -> bool:
@@ -177,8 +198,8 @@ class Numeric(Declared):
 
     @property
     def size(self) -> int:
-        """Number of bins."""
-        return self.bins if self.scale == "linear" and self.decimals is None else len(self.edges) - 1
+        """Number of bins; while bounds are open, the most there can be."""
+        return self.bins if self.is_open or (self.scale == "linear" and self.decimals is None) else len(self.edges) - 1
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -217,7 +238,7 @@ class Numeric(Declared):
         return pa.array(place if self.whole else np.round(place * grid, self.decimals or 0), mask=missing)
 
     def _bounds(self) -> tuple[float, float]:
-        assert self.min is not None and self.max is not None, "require_served refuses dp bounds"
+        assert self.min is not None and self.max is not None, "settle open bounds first"
         return float(self.min), float(self.max)
 
 

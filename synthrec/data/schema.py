@@ -27,7 +27,7 @@ from synthrec.data.columns import (
     Unit,
     User,
 )
-from synthrec.data.domain import Attribute, Categorical, Declared, Numeric, Ordinal, UserAttribute
+from synthrec.data.domain import Attribute, Categorical, Declared, Ordinal, UserAttribute
 from synthrec.errors import SchemaError
 
 MOST_USERS = 10**11         # more than people
@@ -117,7 +117,9 @@ class Schema(Declared):
         said = grammar.parse_toml(text) if isinstance(text, str) else text
         grammar.require_no_questions(said)
         with grammar.schema_errors():
-            return cls.model_validate({**grammar.reshape(said), "folder": Path(folder)})
+            schema = cls.model_validate({**grammar.reshape(said), "folder": Path(folder)})
+        schema._require_unsettled()
+        return schema
 
     @property
     def user(self) -> str:
@@ -230,10 +232,10 @@ class Schema(Declared):
         refused += [f"[columns] {name}: follows on another column than the event's type" for name, column in self.marks.items()
                     if isinstance(column, EventCategory) and column.follows and column != self.kind]
         for name, attribute in self.user_attributes.items():
-            if isinstance(attribute, Numeric) and attribute.bounds == "dp":
-                refused.append(f'[users] {name}: bounds = "dp"')
             if isinstance(attribute, Categorical) and attribute.outside == "drop":
                 refused.append(f'[users] {name}: outside = "drop"')
+        if self.item_column.paid and self.item_attributes:
+            refused.append(f'[items] {", ".join(self.item_attributes)}: attributes of items without a catalogue')
         known = () if self.kind is None else self.kind.labels
         refused += [f"[columns] {name}: negative for what is no type of event, or on a number of an item or user"
                     for name, column in self.marks.items() if isinstance(column, EventNumber)
@@ -245,12 +247,16 @@ class Schema(Declared):
                 remedy="Set drop = true for such columns, or give the declaration in another form.",
             )
 
+    def _require_unsettled(self) -> None:
+        """What "dp" buys is never written by hand: then it would be declared, not paid for."""
+        both = [name for name, column in {**self.columns, **self.user_attributes}.items()
+                if getattr(column, "paid", False) and not column.is_open]       # type: ignore[union-attr]
+        if both:
+            raise SchemaError('a column is declared by values or bounds, or by "dp", not both', found=f"both for {', '.join(both)}",
+                              remedy='Remove the values (or min and max), or the word "dp".')
+
 
 def _unserved(column: Any) -> str | None:
-    if isinstance(column, Item) and column.vocabulary == "dp":
-        return 'vocabulary = "dp"'
-    if isinstance(column, (Datetime, EventNumber)) and column.bounds == "dp":
-        return 'bounds = "dp"'
     if isinstance(column, Text):
         return f'type = "{column.type}" for events'
     return None

@@ -113,19 +113,27 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 
 
 @contextmanager
-def judged_rows(log: Log, schema: Schema, catalogue: Catalogue, *, spill: Path, exclude_users: Path | None,
+def judged_rows(log: Log, schema: Schema, catalogue: Catalogue | None, *, spill: Path, exclude_users: Path | None,
                 progress: Progress) -> Iterator[Any]:
-    """A database with the table `judged` that `bounding` describes, gone with all its files at the end."""
+    """A database with the tables `judged`, as `bounding` describes it, and `items`, gone with all its files at the end.
+
+    Without a catalogue every id of the log is an item: such items, and how many there are, are private.
+    """
     with _database(spill) as con:
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
-        con.create_table("items", ibis.memtable(pa.table({"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
         parts = _open(con, log, [*schema.kept_columns], where="the log", progress=progress,
                       beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
         read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
                                    **_moment(part, schema), **_marks(part, schema)) for part in parts])
         if exclude_users is not None:
             read = _without(con, read, exclude_users)
-        items = con.table("items")
+        if catalogue is None:
+            read = con.create_table("read", read)
+            con.raw_sql(f"CREATE TABLE items AS {bounding.KEYS}")
+            items = con.table("items")
+        else:
+            items = con.create_table("items", ibis.memtable(pa.table({
+                "key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
         con.create_table("judged", read.left_join(items, read.key == items.key).drop("key", "key_right"))
         yield con
 
@@ -241,7 +249,7 @@ def _marks(source: Any, schema: Schema) -> dict[str, Any]:
             found[f"m{place}"] = _identifier(source[name])
         elif isinstance(mark, EventCategory):
             text = _identifier(source[name])
-            found[f"m{place}"] = ibis.ifelse(text.isin(mark.labels), text, ibis.null("string"))
+            found[f"m{place}"] = text if mark.is_open else ibis.ifelse(text.isin(mark.labels), text, ibis.null("string"))
         elif isinstance(mark, Ordinal):
             step = (_within(_number(source[name]), mark.levels[0] - mark.step, mark.levels[-1] + mark.step) - mark.min) / mark.step
             near = (step - step.round()).abs() <= LEVEL_TOLERANCE
@@ -287,10 +295,15 @@ def _without(con: Any, read: Any, exclude_users: Path) -> Any:
     return read.anti_join(units, "unit")        # rows without a unit are dropped later
 
 
-def bound_rows(con: Any, schema: Schema, *, events_per_user: int | None) -> None:
-    """Make the tables `bounded` (events) and `units` of a database with `judged`."""
+def usable_rows(con: Any, schema: Schema) -> None:
+    """Make the tables `names` (units) and `usable` (rows that no rule drops) of a database with `judged`."""
     con.raw_sql(f"CREATE TABLE names AS {bounding.NAMES}")
     con.raw_sql(f"CREATE TABLE usable AS {bounding.usable(schema)}")
+
+
+def bound_rows(con: Any, schema: Schema, *, events_per_user: int | None) -> None:
+    """Make the tables `bounded` (events) and `units` of a database with `judged`."""
+    usable_rows(con, schema)
     con.raw_sql("CREATE TABLE bounded AS SELECT * FROM usable WHERE false")
     parts = 1 + con.con.sql("SELECT count(*) FROM usable").fetchall()[0][0] // ROWS_AT_ONCE
     for part in range(parts):
@@ -303,6 +316,15 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
     declared = schema.user_attributes
     if not declared:
         return {}
+    people_rows(con, schema)
+    rows = con.con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
+    return {name: attribute.encode(rows[f"a{place}"].combine_chunks()) for place, (name, attribute) in enumerate(declared.items())}
+
+
+def people_rows(con: Any, schema: Schema) -> None:
+    """Make the table `people` of the user table: accounts, and each declared attribute as text or number."""
+    declared = schema.user_attributes
+
     def read(part: Any) -> Any:
         columns = {f"a{place}": _identifier(part[name]) if isinstance(attribute, Categorical) else _number(part[name])
                    for place, (name, attribute) in enumerate(declared.items())}
@@ -310,8 +332,6 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
 
     parts = _open(con, schema.users_path, [schema.user, *declared], where="the user table")
     con.create_table("people", _union([read(part) for part in parts]))
-    rows = con.con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
-    return {name: attribute.encode(rows[f"a{place}"].combine_chunks()) for place, (name, attribute) in enumerate(declared.items())}
 
 
 @contextmanager

@@ -31,10 +31,16 @@ def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
     except (OSError, ValueError):
         return None, None, [Part(WORDS, "the file", "", "", "missing, or no JSON")]
     parts = [Part(WORDS, name, type(said[name]).__name__, origin, _wrong(name, said, words=words, catalogue=catalogue))
-             for name, origin in ORIGINS.items()]
+             for name, origin in (ORIGINS | _looked_for(words)).items()]
     if content != json.dumps(said, indent=1).encode():
         parts.append(Part(WORDS, "the file", "", "", "bytes that synthrec does not write"))
     return words, catalogue, parts
+
+
+def _looked_for(words: Words) -> dict[str, str]:
+    """Where open columns ("dp") have come from. Their names are the owner's: not printed."""
+    found = {"schema": "public: the owner's declaration; what it leaves open: paid by looks"} if words.plan.openings else {}
+    return found | ({"catalogue": "ids: paid by a look"} if words.declared.item_column.paid else {})
 
 
 def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[str]) -> list[Part]:

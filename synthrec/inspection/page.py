@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from synthrec.conformance.record import Conformance
 from synthrec.data.outside import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
@@ -70,7 +71,7 @@ class _Reader(HTMLParser):
         self.wrong.add("a declaration that no report has")
 
 
-def page_of(share: Path, *, record: ReleaseRecord | None) -> tuple[list[Part], list[str]]:
+def page_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None) -> tuple[list[Part], list[str]]:
     """The public page; none at all is fine."""
     try:
         text = read_bounded(share / PAGE, most=LARGEST).decode("utf-8")
@@ -84,8 +85,9 @@ def page_of(share: Path, *, record: ReleaseRecord | None) -> tuple[list[Part], l
         return parts, []
     if record.source_public:
         return parts, ["The source is published, so the page may show the audit's figures: its words are not compared."]
-    same = found.words == _read(render(record, None, edition=Edition.PUBLIC)).words
-    parts.append(Part(PAGE, "words", "", "from release.json", None if same else "not those of release.json; run `synthrec report`"))
+    wrong = "not those of release.json and mechanism.json; run `synthrec report`"
+    same = found.words == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
+    parts.append(Part(PAGE, "words", "", "from the records", None if same else wrong))
     return parts, []
 
 

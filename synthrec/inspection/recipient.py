@@ -11,8 +11,10 @@ from pathlib import Path
 
 from synthrec.inspection.findings import Inspection
 from synthrec.inspection.generator import words_of
+from synthrec.inspection.mechanism import MECHANISM, mechanism_of
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.inspection.share import files_of, inspect_share
+from synthrec.model.layout import Words
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.report.manifest import MANIFEST
@@ -42,7 +44,8 @@ def verify_share(share: Path) -> tuple[Check, ...]:
     record, _ = record_of(share, words=words)
     entries, _, _ = excerpt_of(share, record=record, words=words)
     claim = () if record is None else _claim(record, entries)
-    return (hashes, _of(inspection, {"ledger.jsonl"}), *claim, Check("contents", _problems(inspection), inspection.passed))
+    return (hashes, _of(inspection, {"ledger.jsonl"}), *claim, *_mechanism(share, words=words),
+            Check("contents", _problems(inspection), inspection.passed))
 
 
 def _claim(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
@@ -58,6 +61,15 @@ def _claim(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ..
     if record.releases_before == 0:
         checks.append(_compared("bound on attacks (AUC)", claimed=record.bound.auc, found=accountant.bound().auc))
     return tuple(checks)
+
+
+def _mechanism(share: Path, *, words: Words | None) -> tuple[Check, ...]:
+    record, parts = mechanism_of(share, words=words)
+    if not parts:
+        return ()
+    wrong = [part.problem for part in parts if part.problem is not None]
+    count = 0 if record is None else len(record.checks) - len(record.failed)
+    return (Check(MECHANISM, wrong[0] if wrong else f"{count} of {count} checks of the code passed, as its owner says", not wrong),)
 
 
 def _computable(entries: tuple[Entry, ...]) -> bool:

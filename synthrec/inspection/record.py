@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from synthrec.claim import LIBRARIES, PROFILE_DELTAS, public_part
+from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
 from synthrec.data.outside import read_bounded
 from synthrec.data.roles import MOST_SHARE
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.model.layout import Words
+from synthrec.model.recipe import same_looks
 from synthrec.privacy.chain import Entry
 from synthrec.report.record import LARGEST, ReleaseRecord, read_record
 
@@ -25,7 +26,7 @@ PATTERNS = {
 }
 PAID = {"epsilon": "the claim", "epsilon_cross_check": "the claim", "profile": "the claim", "bound": "the source's ledger",
         "ledger_total": "the source's ledger", "releases_before": "the source's ledger", "internal": "the source's ledger",
-        "trials": "the source's ledger", "try_number": "the source's ledger"}
+        "trials": "the source's ledger", "try_number": "the source's ledger", "paid_declarations": "looks at open columns, paid"}
 
 
 def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None, list[Part]]:
@@ -40,7 +41,8 @@ def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None
     for name in ReleaseRecord.model_fields:
         value = getattr(record, name)
         origin = f"public: from {PAID[name]}" if name in PAID else "public"
-        parts.append(Part(RECORD, name, type(value).__name__, origin, _wrong(name, value, record=record, expected=expected)))
+        wrong = _wrong_looks(value, words=words) if name == "paid_declarations" else _wrong(name, value, record=record, expected=expected)
+        parts.append(Part(RECORD, name, type(value).__name__, origin, wrong))
     if content != record.model_dump_json(indent=2).encode() + b"\n":
         parts.append(Part(RECORD, "the file", "", "", "bytes that synthrec does not write, for example a missing format_version"))
     return record, parts
@@ -83,20 +85,32 @@ def _entry(line: bytes) -> Entry | None:
 
 
 def _odd(entries: list[Entry], *, words: Words) -> str | None:
-    """Are the entries those that the plan charges, each measurement once and every step of the game once?"""
+    """Are the entries those that the plan charges: each look and measurement once, every step of the game once, thresholds' delta too?"""
     plan = words.plan
-    sums = {(each.name, each.noise_multiplier, 1.0): 1 for each in plan.measurements}
+    if not same_looks(words.declared, plan.openings):
+        return "open columns that the plan of generator.json has no looks for"
+    sums = {(each.name, each.noise_multiplier, 1.0, 0.0): 1 for each in plan.measurements}
+    sums |= {(each.name, each.noise_multiplier, 1.0, each.extra_delta): 1 for each in plan.openings}
     if plan.training is not None:
-        sums["game", plan.training.noise_multiplier, plan.training.sampling_rate] = plan.training.steps
-    found: dict[tuple[str, float, float], int] = {}
+        sums["game", plan.training.noise_multiplier, plan.training.sampling_rate, 0.0] = plan.training.steps
+    found: dict[tuple[str, float, float, float], int] = {}
     for entry in entries:
-        key = (entry.mechanism, entry.event.noise_multiplier, entry.event.sampling_rate)
+        key = (entry.mechanism, entry.event.noise_multiplier, entry.event.sampling_rate, entry.extra_delta)
         found[key] = found.get(key, 0) + entry.event.count
     return None if found == sums else "other mechanisms, noise or runs than the plan of generator.json"
 
 
 def _plain(name: str) -> bool:
     return re.fullmatch(r"[a-z_ ]{1,30}", name) is not None
+
+
+def _wrong_looks(said: tuple[str, ...], *, words: Words | None) -> str | None:
+    """What looks have found stands in the schema; the record says it in words that follow, but for the paid figure."""
+    if words is None:
+        return None
+    patterns = paid_patterns(schema=words.declared, plan=words.plan) if same_looks(words.declared, words.plan.openings) else ()
+    fine = len(said) == len(patterns) and all(re.fullmatch(pattern, line) for pattern, line in zip(patterns, said, strict=True))
+    return None if fine else "not what schema and plan of generator.json say (in this version of synthrec)"
 
 
 def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, Any]) -> str | None:
@@ -113,6 +127,10 @@ def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, 
     return None if fine else "nothing that synthrec writes there"
 
 
+def _deltas(record: ReleaseRecord) -> tuple[float, ...]:
+    return profile_deltas(record.delta, extra_delta=sum(each.extra_delta for each in record.mechanisms))
+
+
 def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
     def amount(number: float) -> bool:
         return number >= 0 and (math.isfinite(number) or record.not_private)
@@ -122,7 +140,7 @@ def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
     if name == "ledger_total":
         return amount(value) and value >= record.epsilon - 1e-9
     if name == "profile":
-        return tuple(delta for delta, _ in value) == PROFILE_DELTAS and all(amount(epsilon) for _, epsilon in value)
+        return tuple(delta for delta, _ in value) == _deltas(record) and all(amount(epsilon) for _, epsilon in value)
     if name == "bound":
         numbers = [value.fpr, value.tpr, value.auc, value.advantage, *(number for point in value.roc for number in point)]
         return len(value.roc) <= 200 and all(0 <= number <= 1 for number in numbers)

@@ -11,13 +11,14 @@ from pathlib import Path
 from synthrec.errors import ReleaseError, printable
 from synthrec.inspection.findings import Inspection, Part
 from synthrec.inspection.generator import tensors_of, words_of
+from synthrec.inspection.mechanism import MECHANISM, mechanism_of
 from synthrec.inspection.page import page_of
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.inspection.tables import tables_of
 from synthrec.report.manifest import MANIFEST, verify_manifest
 
 NEEDED = ("generator.json", "generator.safetensors", "ledger.jsonl", "release.json", MANIFEST)
-ALLOWED = (*NEEDED, "events.parquet", "users.parquet", "report.html")
+ALLOWED = (*NEEDED, "events.parquet", "users.parquet", "report.html", MECHANISM)
 
 
 def inspect_share(share: Path) -> Inspection:
@@ -36,8 +37,9 @@ def inspect_share(share: Path) -> Inspection:
         parts += tensors_of(share, words=words, catalogue=catalogue, ledger={entry.mechanism for entry in entries})
         if record is not None:
             parts += tables_of(share, schema=words.declared, catalogue=catalogue, record=record)
-    page, said = page_of(share, record=record)
-    return Inspection(parts=(*files, *parts, *page), notes=(*notes, *said))
+    checked, checks = mechanism_of(share, words=words)
+    page, said = page_of(share, record=record, mechanism=checked)
+    return Inspection(parts=(*files, *parts, *checks, *page), notes=(*notes, *said))
 
 
 def files_of(share: Path) -> list[Part]:

@@ -104,7 +104,7 @@ class Checkpoint:
         arrays, words = _read(self._measured(name))
         try:
             entry = Entry.model_validate_json(words["entry"])
-            if entry.mechanism != name:
+            if entry.mechanism != name or not np.isfinite(arrays["values"]).all():
                 raise ValueError
             return Measurement(values=arrays["values"].astype(np.float64), noise_std=float(words["noise_std"]), entry=entry)
         except (LookupError, ValueError):
@@ -132,7 +132,8 @@ class Checkpoint:
         if not (self.folder / GAME).exists():
             return None
         state = _read(self.folder / GAME)[0]
-        if state.get("done", np.zeros(0)).shape != (1,):
+        done = state.get("done", np.zeros(0))
+        if done.shape != (1,) or done.dtype != np.int64 or done[0] < 0:
             raise _damaged(GAME)
         return state
 
@@ -142,6 +143,14 @@ class Checkpoint:
 
     def _measured(self, name: str) -> Path:
         return self.folder / f"measured-{hashlib.sha256(name.encode()).hexdigest()[:16]}.safetensors"
+
+
+def require_alike(kept: Arrays, like: Arrays) -> None:
+    """Raise ValueError unless each array of `like` is kept, of its type and shape, and finite; a file has a number as an array of one."""
+    for name, array in like.items():
+        found = kept.get(name)
+        if found is None or found.shape != np.atleast_1d(array).shape or found.dtype != array.dtype or not np.isfinite(found).all():
+            raise ValueError
 
 
 def is_resumable(folder: Path) -> bool:

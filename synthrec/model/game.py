@@ -16,7 +16,7 @@ import torch
 from synthrec.data.eventlog import EventLog
 from synthrec.errors import ReleaseError
 from synthrec.model.calibration import draw
-from synthrec.model.checkpoint import Checkpoint
+from synthrec.model.checkpoint import Checkpoint, require_alike
 from synthrec.model.choice import Behaviour, ItemTables, pick
 from synthrec.model.critic import Critic
 from synthrec.model.estimates import Estimates
@@ -125,12 +125,15 @@ class Match:
         device = self.fakes.generator.scale.device
         state = {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
         try:
+            require_alike(arrays, self.state())
             self.fakes.mean, self.fakes.deviation = state["mean"], state["deviation"]
             self.critic.restore(state)
             restore_optimizer(self.optimizer, state, prefix="moments")
             for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
                 generator.load_state_dict({name: state[f"{room}.{name}"] for name in generator.state_dict()})
-        except (LookupError, ValueError, RuntimeError):
+            if self.state().keys() | {"done"} != arrays.keys():
+                raise ValueError
+        except (LookupError, ValueError, RuntimeError, TypeError):
             raise ReleaseError("a training is continued from a whole checkpoint", found="the state of another game",
                                remedy="Start a new one; what this one was charged is spent.") from None
 

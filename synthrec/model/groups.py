@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import null_space
 
-from synthrec.data.domain import Categorical
+from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.tastes import TasteFrame, taste_blocks, user_blocks
@@ -43,7 +43,7 @@ class Groups:
     @classmethod
     def of(cls, schema: Schema) -> Groups:
         """Those with few values."""
-        few = {name: attribute for name, attribute in schema.user_attributes.items() if attribute.size <= MOST_VALUES}
+        few = {name: attribute for name, attribute in schema.user_attributes.items() if _most_values(attribute) <= MOST_VALUES}
         return cls(sizes={name: attribute.size for name, attribute in few.items()},
                    ordered={name: not isinstance(attribute, Categorical) for name, attribute in few.items()})
 
@@ -56,6 +56,13 @@ class Groups:
     def width(self) -> int:
         """How many groups there are, "other" included."""
         return sum(size + 1 for size in self.sizes.values())
+
+
+def _most_values(attribute: Attribute) -> float:
+    """Values that an attribute may have: known before its domain is paid for, so that the plan does not depend on what is found."""
+    if isinstance(attribute, Categorical) and attribute.paid:
+        return np.inf
+    return attribute.bins if isinstance(attribute, Numeric) and attribute.paid else attribute.size
 
 
 @dataclass(frozen=True)

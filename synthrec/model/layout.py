@@ -14,10 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from synthrec.data.item_filter import FILTERS
+from synthrec.data.opening import is_open
 from synthrec.data.schema import Schema
 from synthrec.model.groups import LEARNT, Groups
 from synthrec.model.habits import BANDS, FULL, RATIOS, cells, types
-from synthrec.model.recipe import activity_edges
+from synthrec.model.recipe import activity_edges, same_looks
 from synthrec.model.rhythm import SHAPES
 from synthrec.model.tensors import Tensor
 from synthrec.privacy.event import PublicRecord
@@ -50,11 +51,14 @@ def disagreement(words: Words) -> str | None:
     schema, plan = words.declared, words.plan
     names = {each.name for each in plan.measurements}
     needed = {"activity", "items", *(["attributes"] if schema.user_attributes else [])}
-    numbers = [plan.delta, *(number for each in plan.measurements for number in (each.sensitivity, each.noise_multiplier))]
+    sums = (*plan.openings, *plan.measurements)
+    numbers = [plan.delta, *(number for each in sums for number in (each.sensitivity, each.noise_multiplier))]
     for wrong, where in (
         ((plan.population, plan.events_per_user) != (schema.source.population, schema.privacy.events_per_user), "plan"),
         (not needed <= names or len(names) < len(plan.measurements) or (plan.training is None) != (plan.model != "gan"), "plan"),
         (not all(math.isfinite(number) and number >= 0 for number in numbers) or math.isnan(plan.epsilon), "plan"),
+        (len(plan.openings) > 0 and not same_looks(schema, plan.openings), "plan"),      # a baseline of an audit has asked for none
+        (is_open(schema), "schema"),
         (words.activity_edges != activity_edges(plan.events_per_user), "activity_edges"),
         (words.attributes != tuple(schema.user_attributes), "attributes"),
         (words.groups != (tuple(Groups.of(schema).sizes) if plan.has("groups") else ()), "groups"),

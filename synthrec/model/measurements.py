@@ -64,8 +64,8 @@ class Paid:
             found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge, add_up=add_up)
             if self.checkpoint:
                 self.checkpoint.keep(name, found)
-        if found.values.shape != (size,):
-            raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size",
+        if found.values.shape != (size,) or found.noise_std != self.plan.measurement(name).noise_std:
+            raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size or noise",
                                remedy="Start a new one; what this one was charged is spent.")
         self.advance(1, note=name)
         return found

@@ -110,10 +110,19 @@ def optimizer_state(optimizer: torch.optim.Optimizer, *, prefix: str) -> dict[st
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor], *, prefix: str) -> None:
-    """The other way round."""
+    """The other way round. Raises LookupError or ValueError for what no Adam of these parameters leaves."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in state.items():
         if name.startswith(f"{prefix}."):
             place, moment = name.removeprefix(f"{prefix}.").split(".")
             moments.setdefault(int(place), {})[moment] = value
+    for place, found in moments.items():
+        shape = parameters[place].shape
+        wanted = {"step": torch.Size([1]), "exp_avg": shape, "exp_avg_sq": shape}
+        finite = all(value.isfinite().all() for value in found.values())
+        if place < 0 or not finite or {name: value.shape for name, value in found.items()} != wanted:
+            raise ValueError
+        if (found["exp_avg_sq"] < 0).any() or found["step"] < 0:
+            raise ValueError
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

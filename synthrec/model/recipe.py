@@ -7,14 +7,18 @@ are parts of 1 / noise^2. The measurements feed the anchor; the game is the crit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import get_args
 
+from synthrec.data.columns import Item
+from synthrec.data.opening import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError
 from synthrec.model.groups import Groups
 from synthrec.model.habits import WHOLE_PART, habit_parts, mark_parts
 from synthrec.model.rhythm import TIME_NORM
-from synthrec.privacy.plan import Game, Measure, Model, Plan, solve_plan
+from synthrec.privacy.opening import Opening
+from synthrec.privacy.plan import Game, Look, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
 ITEM_NORM = 0.7             # of the norm of a user with K events: heavier users count for less, all counts are less noisy
@@ -24,6 +28,9 @@ LEAST_USERS_FOR_PAIRS = 700 # declared users over the noise multiplier of pairs:
                             # for none (ML-1M at eps 1: 668, nothing found, 3 points lost; ML-100K at eps 8: 706, 40 points of ranking won)
 GAME_SHARE = 0.02           # the network's game has won nothing that pairs of items have not (benchmarks/ablation.md): it gets little
 LARGEST_BATCH = 1200        # users in a critic step, expected
+ITEMS_PART, CATEGORY_PART, BOUNDS_PART, COVERAGE_PART = 0.20, 0.04, 0.02, 0.01     # of the whole budget, for each open column
+COVERAGE = "coverage"
+MOST_OPENING_PART = 0.5     # of the whole budget, for all of them
 
 
 def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model = "gan") -> Plan:
@@ -34,8 +41,10 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
     schema.require_declared()
 
     def solve(asked: tuple[Measure, ...]) -> Plan:
+        played = game(schema, model=model)
         return solve_plan(model=model, epsilon=epsilon, delta=delta, population=schema.source.population,
-                          events_per_user=schema.privacy.events_per_user, measures=asked, game=game(schema, model=model))
+                          events_per_user=schema.privacy.events_per_user, measures=asked, game=played,
+                          looks=looks(schema, budget=sum(measure.share for measure in asked) + (played.share if played else 0.0)))
 
     plan = solve(measures(schema, model=model))
     if plan.has("pairs") and plan.population < LEAST_USERS_FOR_PAIRS * plan.measurement("pairs").noise_multiplier:
@@ -70,6 +79,39 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
         asked.append(Measure(name="times", purpose="when users come, in how many sessions, at which hours", unit="users",
                              sensitivity=TIME_NORM, share=0.04))
     return tuple(asked)
+
+
+def looks(schema: Schema, *, budget: float) -> tuple[Look, ...]:
+    """What open columns ask before anything else: a union of values, or a histogram for bounds, each; and how much the items cover.
+
+    `budget`: the sum of all other shares.
+    """
+    asked = []
+    for column in paid_columns(schema):
+        if column.bounded:
+            asked.append(Look(name=column.label, purpose="which range the values lie in", unit="users", sensitivity=1.0, share=BOUNDS_PART))
+            continue
+        items = isinstance(column.column, Item)
+        asked.append(Look(name=column.label, purpose="which values enough users hold to be named", unit="users", sensitivity=1.0,
+                          share=ITEMS_PART if items else CATEGORY_PART, most_keys=most_keys(schema, column)))
+        if items:
+            asked.append(Look(name=COVERAGE, purpose="which part of the events the named items cover", unit="users with K events",
+                              sensitivity=math.sqrt(2), share=COVERAGE_PART))
+    part = sum(look.share for look in asked)
+    scale = min(1.0, MOST_OPENING_PART / part) if part else 0.0
+    return tuple(look.model_copy(update={"share": budget * scale * look.share / (1 - scale * part)}) for look in asked)
+
+
+def same_looks(schema: Schema, openings: Sequence[Opening]) -> bool:
+    """Are these the looks that the schema asks for, in order?"""
+    asked = [(look.name, look.sensitivity, look.most_keys) for look in looks(schema, budget=1.0)]
+    return [(each.name, each.sensitivity, each.most_keys) for each in openings] == asked
+
+
+def most_keys(schema: Schema, column: PaidColumn) -> int:
+    """Values of one user that count: one where a user has one, else up to K."""
+    one = column.section == "users" or getattr(column.column, "of", None) == "user"
+    return 1 if one else schema.privacy.events_per_user
 
 
 def game(schema: Schema, *, model: Model) -> Game | None:

@@ -20,7 +20,7 @@ from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.calibration import calibrate, starting_tables
-from synthrec.model.checkpoint import Checkpoint
+from synthrec.model.checkpoint import Checkpoint, require_alike
 from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
@@ -76,6 +76,8 @@ def same_start(generator: Generator, tables: ItemTables, *, checkpoint: Checkpoi
                               | {"tables.rating_noise": np.array([tables.rating_noise])})
         return tables
     try:
+        require_alike(kept, {f"tables.{name}": getattr(tables, name) for name in TABLES} | {"tables.rating_noise": np.zeros(1)}
+                      | {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in generator.state_dict().items()})
         if not np.allclose(kept["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
             raise ValueError
         generator.load_state_dict({name: torch.as_tensor(kept[f"generator.{name}"]) for name in generator.state_dict()})

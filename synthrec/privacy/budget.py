@@ -89,13 +89,13 @@ def left_under(cap: float, spent: Sequence[Entry], *, delta: float) -> float:
     return Accountant([_one(scale)]).epsilon(delta)
 
 
-def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delta: float, cap: float) -> None:
-    """Raise BudgetError unless all of a source's releases, with `events` still to come, stay within its cap."""
+def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delta: float, cap: float, extra_delta: float = 0.0) -> None:
+    """Raise BudgetError unless all of a source's releases, with `events` and `extra_delta` still to come, stay within its cap."""
     if ledger.entries and ledger.entries[0].source != source:
         raise BudgetError("a ledger belongs to one source", found="another source's name in it",
                           remedy="Correct [source] name or ledger.")
     spent = ledger.counted()
-    after = Accountant((*events_of(spent), *events), extra_delta=extra_delta_of(spent)).epsilon(delta)
+    after = Accountant((*events_of(spent), *events), extra_delta=extra_delta_of(spent) + extra_delta).epsilon(delta)
     if after > cap:
         raise BudgetError(
             f"all releases of a source together must stay within epsilon_cap = {cap:g}",

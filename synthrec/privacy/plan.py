@@ -15,10 +15,12 @@ from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.event import Event, PublicRecord, gaussian
 from synthrec.privacy.mechanisms import GaussianSum
+from synthrec.privacy.opening import Opening
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10          # training steps per ledger entry, at most
 LARGEST_EPSILON = 50.0
+THRESHOLD_DELTA = 0.25      # of delta, for all thresholds together, if there are any
 
 
 class Measure(PublicRecord):
@@ -29,6 +31,12 @@ class Measure(PublicRecord):
     unit: str
     sensitivity: float
     share: float
+
+
+class Look(Measure):
+    """A look at an open column before its noise is known. `most_keys`: see `Opening`."""
+
+    most_keys: int | None = None
 
 
 class Game(PublicRecord):
@@ -73,6 +81,7 @@ class Plan(PublicRecord):
     delta: float
     population: int
     events_per_user: int
+    openings: tuple[Opening, ...] = ()
     measurements: tuple[GaussianSum, ...]
     training: Training | None
     budget_share: dict[str, float]
@@ -91,8 +100,9 @@ class Plan(PublicRecord):
         return any(plan.name == name for plan in self.measurements)
 
     def events(self) -> tuple[Event, ...]:
-        """What training will charge, all steps of the game in one event."""
-        sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1) for plan in self.measurements)
+        """What will be charged, in order: open columns, measurements, all steps of the game in one event."""
+        sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
+                     for plan in (*self.openings, *self.measurements))
         return sums + ((self.training.event(self.training.steps),) if self.training else ())
 
     def events_after(self, charged: Sequence[Event]) -> tuple[Event, ...]:
@@ -114,36 +124,55 @@ class Plan(PublicRecord):
         """How many runs of mechanisms training will charge."""
         return sum(event.count for event in self.events())
 
+    @property
+    def extra_delta(self) -> float:
+        """delta that no event holds: of the thresholds."""
+        return sum(plan.extra_delta for plan in self.openings)
+
+    def opening(self, name: str) -> Opening:
+        """The planned look of that name."""
+        return next(plan for plan in self.openings if plan.name == name)
+
     def accountant(self) -> Accountant:
         """What the plan as a whole gives away."""
-        return Accountant(self.events())
+        return Accountant(self.events(), extra_delta=self.extra_delta)
 
 
 def solve_plan(
-    *, model: Model, epsilon: float, delta: float, population: int, events_per_user: int, measures: Sequence[Measure], game: Game | None
+    *, model: Model, epsilon: float, delta: float, population: int, events_per_user: int, measures: Sequence[Measure], game: Game | None,
+    looks: Sequence[Look] = (),
 ) -> Plan:
     """The plan whose total is `epsilon` at `delta`; the noise of every part follows from its share.
 
     `epsilon = inf` makes a plan without noise: not private, for measuring what noise costs. Raises PlanError.
     """
     _require_budget(epsilon=epsilon, delta=delta, population=population)
-    total = sum(measure.share for measure in measures) + (game.share if game else 0.0)
-    shares = {measure.name: measure.share / total for measure in measures} | ({"game": game.share / total} if game else {})
+    asked = (*looks, *measures)
+    total = sum(measure.share for measure in asked) + (game.share if game else 0.0)
+    shares = {measure.name: measure.share / total for measure in asked} | ({"game": game.share / total} if game else {})
+
+    extra_delta = THRESHOLD_DELTA * delta / max(1, sum(look.most_keys is not None for look in looks))
 
     def at(scale: float) -> Plan:
         return Plan(
             model=model, epsilon=epsilon, delta=delta, population=population, events_per_user=events_per_user,
+            openings=tuple(_opening(look, scale / math.sqrt(shares[look.name]), extra_delta=extra_delta) for look in looks),
             measurements=tuple(_with_noise(measure, scale / math.sqrt(shares[measure.name])) for measure in measures),
             training=_training(game, share=shares.get("game", 0.0), scale=scale), budget_share=shares)
 
     if math.isinf(epsilon):
         return at(0.0)
-    return at(solve_scale(lambda scale: at(scale).events(), epsilon=epsilon, delta=delta))
+    return at(solve_scale(lambda scale: at(scale).events(), epsilon=epsilon, delta=delta, extra_delta=at(1.0).extra_delta))
 
 
 def _with_noise(measure: Measure, noise_multiplier: float) -> GaussianSum:
     return GaussianSum(name=measure.name, purpose=measure.purpose, unit=measure.unit, sensitivity=measure.sensitivity,
                        noise_multiplier=noise_multiplier)
+
+
+def _opening(look: Look, noise_multiplier: float, *, extra_delta: float) -> Opening:
+    return Opening(**_with_noise(look, noise_multiplier).model_dump(), most_keys=look.most_keys,
+                   extra_delta=0.0 if look.most_keys is None else extra_delta)
 
 
 def _training(game: Game | None, *, share: float, scale: float) -> Training | None:

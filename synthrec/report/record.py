@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
+from synthrec.conformance.record import Conformance
 from synthrec.data.outside import read_bounded
 from synthrec.errors import ReleaseError, printable
 
@@ -59,6 +60,7 @@ class ReleaseRecord(Record):
     events_per_user: int            # K
     audit_share: float              # share of users that no training saw, by keyed hash
     public_declarations: tuple[str, ...]    # what is public on the owner's word
+    paid_declarations: tuple[str, ...] = () # what open columns ("dp") turned out to hold, paid for by this release
 
     model: Literal["gan", "moments", "marginals"]
     game: str | None = None         # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
@@ -92,10 +94,10 @@ class ReleaseRecord(Record):
     commands: tuple[str, ...] = ()  # that made this release
 
 
-AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord)
+AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord, Conformance)
 
 
-def write_record(record: Record, *, path: Path) -> Path:
+def write_record(record: Record | Conformance, *, path: Path) -> Path:
     """Write a record as indented JSON, beside its place and then renamed, so that no half file is taken for whole."""
     beside = path.with_name(path.name + ".part")
     try:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from synthrec.audit.record import AuditRecord, Figure
+from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import plots, sentences
 from synthrec.report.record import ReleaseRecord
 
@@ -26,7 +27,7 @@ class Edition(StrEnum):
     PUBLIC = "public"               # whoever gets the release
 
 
-def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Edition) -> str:
+def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Edition, mechanism: Conformance | None = None) -> str:
     """The report as one HTML page."""
     shown = edition is Edition.INTERNAL or release.source_public
     audit = audit if shown else None
@@ -36,6 +37,8 @@ def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Editio
         release=release,
         audit=audit,
         audit_shown=shown,
+        mechanism=mechanism,
+        topics=TOPICS,
         edition=edition.value,
         verdict=sentences.verdict(audit) if shown else None,
         mine=arms.get("synthrec"),

@@ -20,6 +20,7 @@ from synthrec.report.record import ReleaseRecord, read_record
 MARK = "zebra"
 BUDGET = ("--epsilon", "8", "--delta", "1e-4")
 SHARED = {
+    "mechanism.json",
     "events.parquet",
     "users.parquet",
     "generator.safetensors",

@@ -27,7 +27,11 @@ def test_demo_runs_the_whole_chain_with_the_gan_and_says_what_came_out_and_what_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo_module, "ITEMS", 60)
-    check_outcome(demo("--out", str(tmp_path / "tried"), "--users", "300", "--quiet"), tmp_path / "tried")
+    result = demo("--out", str(tmp_path / "tried"), "--users", "300", "--quiet")
+    check_outcome(result, tmp_path / "tried")
+    assert "checks passed" in result.stdout
+    inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "tried" / "release"), "--brief"])
+    assert inspected.exit_code == 0, inspected.output
 
 
 def test_demo_does_not_touch_a_folder_that_exists(tmp_path: Path) -> None:

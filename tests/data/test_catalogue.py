@@ -104,8 +104,8 @@ def test_log_and_catalogue_spell_an_id_in_the_same_way_whatever_its_type(tmp_pat
     assert floats.to_pylist()[:2] == ["7", "7.5"] and floats.null_count == 2
 
 
-def test_the_configuration_may_not_reach_a_vocabulary_that_is_not_served() -> None:
-    with pytest.raises(DataError, match="does not serve"):
+def test_an_open_vocabulary_has_no_catalogue_to_read() -> None:
+    with pytest.raises(DataError, match="which pays for the list"):
         Catalogue.read(Schema.parse(config(('catalogue = "items.csv"', 'vocabulary = "dp"'))))
 
 

@@ -112,7 +112,6 @@ def test_follows_must_name_values_and_no_chain_of_them() -> None:
 
 @pytest.mark.parametrize(("old", "new", "place"), [
     ('type = "id", groups = "events", format = "text" }', 'type = "id" }\nsession = { type = "id" }', "session"),
-    ("min = 1, max = 100,", 'bounds = "dp",', "quantity"),
     ('of = "user" }', 'of = "user", follows = { ES = "PT" } }', "country"),
 ])
 def test_what_is_not_served_of_marks_is_named(old: str, new: str, place: str) -> None:

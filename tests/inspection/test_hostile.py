@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synthrec import __version__
 from synthrec.audit.record import AuditRecord
+from synthrec.conformance.record import Conformance, judged
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import open_file
@@ -24,6 +26,7 @@ from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import SynthrecError
 from synthrec.folder import open_folder
+from synthrec.inspection.mechanism import SUBJECT, mechanism_of
 from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.record import excerpt_of
 from synthrec.inspection.tables import tables_of
@@ -50,6 +53,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     pipeline.fit(str(folder / "events.csv"), schema=Schema.load(folder / "synthrec.toml"), epsilon=8, delta=1e-4, out=folder / "release",
                  model="moments", device="cpu", synthetic_users=30)
+    checks = (judged("noise", "items", asked="scale of 850 draws, in planned noise", statistic=1.0, low=0.9, high=1.1),
+              judged("sensitivity", "critic step, weights x100", asked="a move", statistic=0.5, high=1.0))
+    pipeline.keep_mechanism(folder / "release", Conformance(synthrec_version=__version__, subject=SUBJECT, model="moments", epsilon=8,
+                                                            delta=1e-4, checks=checks, seconds=20.0))
     return folder
 
 
@@ -110,9 +117,15 @@ def tables(path: Path) -> object:
     return tables_of(path.parent, schema=words.declared, catalogue=catalogue, record=record)
 
 
+def checks(path: Path) -> object:
+    record, parts = mechanism_of(path.parent, words=None)
+    return parts if record is None else (*parts, *((check.found, check.allowed) for check in record.checks))
+
+
 READERS: dict[str, tuple[str, Read]] = {
     "manifest": ("release/share/manifest.json", lambda path: verify_manifest(path.parent)),
     "record": ("release/share/release.json", lambda path: read_record(path, kind=ReleaseRecord)),
+    "mechanism": ("release/share/mechanism.json", checks),
     "audit record": ("release/share/release.json", lambda path: read_record(path, kind=AuditRecord)),
     "words": ("release/share/generator.json", lambda path: Artifact.load(path.parent)),
     "tensors": ("release/share/generator.safetensors", lambda path: Artifact.load(path.parent)),

@@ -54,7 +54,7 @@ def test_a_clean_release_passes_inspect_and_verify_and_every_origin_is_named(rel
         assert word in said
     shutil.rmtree(release / "private")
     code, said = call("verify", release / "share")
-    assert code == 0 and "epsilon (PRV)" in said, said
+    assert code == 0 and "epsilon (PRV)" in said and "mechanism.json" in said, said
 
 
 def extra_file(share: Path) -> None:
@@ -106,6 +106,42 @@ def id_in_words(share: Path) -> None:
 
 def count_in_words(share: Path) -> None:
     words_changed(share, "generator.json", lambda said: said["schema"]["source"].update(rows=20711), indent=1)
+
+
+def checks_changed(share: Path, **changes: object) -> None:
+    words_changed(share, "mechanism.json", lambda said: said["checks"][0].update(changes), indent=2)
+
+
+def id_in_checks(share: Path) -> None:
+    checks_changed(share, name="without a user: 4711")
+
+
+def words_in_checks(share: Path) -> None:
+    checks_changed(share, asked="released things that differ for Ada")
+
+
+def a_measurement_of_no_plan(share: Path) -> None:
+    checks_changed(share, topic="noise", name="taxes", asked="scale of 850 draws, in planned noise")
+
+
+def a_failed_check(share: Path) -> None:
+    checks_changed(share, statistic=3.0, passed=False)
+
+
+def a_check_that_only_says_so(share: Path) -> None:
+    checks_changed(share, statistic=3.0)
+
+
+def a_check_twice(share: Path) -> None:
+    words_changed(share, "mechanism.json", lambda said: said["checks"].append(said["checks"][0]), indent=2)
+
+
+def checks_of_another_plan(share: Path) -> None:
+    words_changed(share, "mechanism.json", lambda said: said.update(epsilon=1.0), indent=2)
+
+
+def id_as_subject(share: Path) -> None:
+    words_changed(share, "mechanism.json", lambda said: said.update(subject="user 4711"), indent=2)
 
 
 def spare_words(share: Path) -> None:
@@ -212,10 +248,13 @@ def comment(share: Path) -> None:
     page_with(share, "<!-- 4711 -->")
 
 
+IN_CHECKS = [id_in_checks, words_in_checks, a_measurement_of_no_plan, a_failed_check, a_check_that_only_says_so, a_check_twice,
+             checks_of_another_plan, id_as_subject]
 PLANTED = [extra_file, hidden_folder, a_link, optimizer_state, tensor_metadata, another_shape, counts_for_shares, spare_tensor_bytes,
            id_in_words, count_in_words, spare_words, count_in_record, count_in_training, count_as_command, count_as_trials,
            no_format_version, altered_entry, entry_left_out, real_user, real_user_among_users, planted_row, unknown_item, another_column,
-           table_metadata, no_version_of_table, spare_table_bytes, script, outside_picture, handler, outside_style, count_on_page, comment]
+           table_metadata, no_version_of_table, spare_table_bytes, script, outside_picture, handler, outside_style, count_on_page, comment,
+           *IN_CHECKS]
 
 
 @pytest.mark.parametrize("saboteur", PLANTED, ids=lambda saboteur: saboteur.__name__)
@@ -225,6 +264,7 @@ def test_what_is_planted_is_found_even_under_a_new_manifest(release: Path, sabot
         write_manifest(release / "share")
     found = inspect_share(release / "share")
     assert not found.passed
+    assert saboteur not in IN_CHECKS or any(part.file == "mechanism.json" for part in found.problems), "not by the page alone"
     assert not any("4711" in f"{part.name}{part.problem}" for part in found.parts)
     assert not all(check.passed for check in verify_share(release / "share"))
     assert call("inspect", release, "--brief")[0] == 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from opacus.optimizers import DPOptimizer
+from opacus.optimizers import DPOptimizer, optimizer
 
 from synthrec.conformance.critic_step import (
     CPU,
@@ -180,6 +180,24 @@ HONEST_PRE_STEP = DPOptimizer.pre_step
 def test_an_empty_batch_that_is_skipped_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(UserOptimizer, "pre_step", skip_empty)
     assert not noise_is_as_planned(NOBODY)
+
+
+def noise_of_torch_runs(monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Does a step ask Opacus for noise? It would come from torch's generator, whatever `secure_mode` says."""
+    asked = []
+    honest = optimizer._generate_noise
+    monkeypatch.setattr(optimizer, "_generate_noise", lambda *words, **named: asked.append(1) or honest(*words, **named))
+    Step(noise=NOISE)(users(5), FAKE)
+    return bool(asked)
+
+
+def test_no_noise_of_torch_runs_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not noise_of_torch_runs(monkeypatch)
+
+
+def test_a_step_that_falls_back_to_opacus_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UserOptimizer, "add_noise", DPOptimizer.add_noise)
+    assert noise_of_torch_runs(monkeypatch)
 
 
 def test_an_empty_batch_moves_the_critic() -> None:

@@ -209,13 +209,29 @@ def test_shares_of_types_repeats_baskets_and_numbers_are_as_measured(real: Shop,
     assert found["price the item's most common one"].synthetic == 1.0
 
 
-def test_without_repeats_no_type_comes_twice_on_an_item(tmp_path: Path) -> None:
-    schema, catalogue = prepared(tmp_path, config(("repeats = true", "repeats = false")))
-    log = read_log(shop(users=120), schema, catalogue, spill=tmp_path / "spill", events_per_user=K)
-    artifact, _ = trained((schema, catalogue, log), tmp_path)
+def of_no_repeats(folder: Path, *, epsilon: float) -> pd.DataFrame:
+    """Who did what to which item in a synthetic log whose schema rules repeats out."""
+    schema, catalogue = prepared(folder, config(("repeats = true", "repeats = false")))
+    log = read_log(shop(users=120), schema, catalogue, spill=folder / "spill", events_per_user=K)
+    artifact, _ = trained((schema, catalogue, log), folder, epsilon=epsilon)
     synthetic = EventLog.concat(list(generate(artifact, users=300, rng=np.random.default_rng(2))))
-    frame = pd.DataFrame({"user": synthetic.user_of_event(), "item": synthetic.item, "kind": synthetic.marks["action"]})
+    return pd.DataFrame({"user": synthetic.user_of_event(), "item": synthetic.item, "kind": synthetic.marks["action"]})
+
+
+def test_without_repeats_no_type_comes_twice_on_an_item(tmp_path: Path) -> None:
+    assert not of_no_repeats(tmp_path, epsilon=8.0).duplicated().any()
+
+
+def test_without_repeats_another_type_still_follows_on_an_item(tmp_path: Path) -> None:
+    """Without noise: among 120 users, noise at epsilon 8 hides what follows in one log of thirty, and then nothing does."""
+    frame = of_no_repeats(tmp_path, epsilon=np.inf)
     assert not frame.duplicated().any() and frame.duplicated(["user", "item"]).any()
+
+
+def test_a_draw_that_forgets_what_was_had_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_allowed", lambda had, *, rules: np.ones(had.shape, dtype=bool))
+    monkeypatch.setattr(marks, "LARGEST_PACE", 1e6)
+    assert of_no_repeats(tmp_path, epsilon=np.inf).duplicated().any()
 
 
 def test_an_artifact_read_again_draws_the_same_events(real: Shop, tmp_path: Path) -> None:

@@ -110,3 +110,26 @@ def test_no_seed_of_any_library_repeats_noise() -> None:
     assert is_fresh(lambda: seeded(lambda: system_normal(2_000)))
     assert is_fresh(lambda: seeded(lambda: HONEST(np.zeros(2_000, dtype=np.int64), scale=1e5)))
     assert not is_fresh(lambda: seeded(lambda: torch.randn(2_000).numpy()))
+
+
+def four_draws_of_their_own_bytes(monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Is every number half the sum of four quantiles, and are all bytes asked for anew and used for one number?"""
+    from synthrec.privacy import noise
+
+    asked = []
+    monkeypatch.setattr(noise.os, "urandom", lambda count: asked.append(np.random.default_rng(len(asked)).bytes(count)) or asked[-1])
+    found = np.concatenate([noise.system_normal(3), noise.system_normal(4)])
+    if [len(each) for each in asked] != [8 * 4 * 3, 8 * 4 * 4]:
+        return False
+    bytes_of = [np.frombuffer(each, dtype=np.uint64).reshape(4, -1) for each in asked]
+    quantiles = stats.norm.ppf((np.concatenate(bytes_of, axis=1) >> np.uint64(12)) * 2.0**-52 + 2.0**-53)
+    return np.allclose(found, quantiles.sum(axis=0) / 2, rtol=1e-12)
+
+
+def test_each_number_of_system_noise_is_made_of_four_draws_of_its_own_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert four_draws_of_their_own_bytes(monkeypatch)
+
+
+def test_a_single_draw_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthrec.privacy.noise.DRAWS", 1)
+    assert not four_draws_of_their_own_bytes(monkeypatch)

@@ -87,7 +87,7 @@ def test_the_rule_for_delta_follows_the_declared_population() -> None:
 
 def test_a_plan_takes_public_words_only_and_is_frozen() -> None:
     assert set(inspect.signature(solve_plan).parameters) == {"model", "epsilon", "delta", "population", "events_per_user", "measures",
-                                                             "game"}
+                                                             "looks", "game"}
     with pytest.raises(ValidationError):
         solved(game=None).epsilon = 9.0      # type: ignore[misc]
 

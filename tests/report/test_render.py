@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from synthrec.audit.record import AuditRecord, Verdict
+from synthrec.conformance.record import Conformance, judged
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
@@ -188,3 +189,14 @@ def test_the_claim_names_unit_relation_bound_and_the_earlier_releases() -> None:
     text = " ".join(sentences.claim(release(releases_before=2, ledger_total=11.2)))
     for part in ("add or remove one user", "user_id", "100 events", "population of 1,000", "2 earlier releases", "11.20"):
         assert part in text, part
+
+
+@pytest.mark.parametrize("edition", [INTERNAL, PUBLIC])
+def test_both_editions_say_how_many_checks_of_the_mechanism_passed_and_which_failed(edition: Edition) -> None:
+    checks = (judged("noise", "items", asked="scale of 850 draws", statistic=1.0, low=0.9, high=1.1),
+              judged("sampling", "<b>rate</b>", asked="inclusions", statistic=math.nan, low=0.9, high=1.1))
+    found = Conformance(synthrec_version="0.1", subject="a plan", model="gan", epsilon=8, delta=1e-5, checks=checks, seconds=20)
+    page = render(release(), audit(), mechanism=found, edition=edition)
+    assert "Mechanism checks: 1 of 2" in page and "0.9000 to 1.1000" in page and "fails" in page
+    assert "<b>rate</b>" not in page
+    assert "Mechanism checks" not in render(release(), audit(), edition=edition)

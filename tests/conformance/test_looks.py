@@ -1,0 +1,94 @@
+"""Looks at open columns on the simulated log: honest ones pass, and each seeded bug is caught by the check that is named for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthrec import settle
+from synthrec.conformance.accounting import unpaid
+from synthrec.conformance.looked import look, supposed
+from synthrec.conformance.looks import look_checks
+from synthrec.conformance.record import Check
+from synthrec.conformance.subject import Subject, fitted
+from synthrec.data.catalogue import Catalogue
+from synthrec.data.opening import is_open, reopened
+from synthrec.data.schema import Schema
+from synthrec.model.recipe import plan_release
+from synthrec.privacy import mechanisms, opening
+from synthrec.privacy.ledger import Charge, Ledger
+from tests.test_settle import CONFIG, DELTA
+
+ITEMS = "vocabulary of item_id"
+HONEST_UNIT, HONEST_NOISE = opening.unit_weights, mechanisms._add_noise
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    schema = Schema.parse(CONFIG)
+    here = supposed(schema)
+    return fitted(tmp_path_factory.mktemp("supposed"), name="open", schema=here, catalogue=Catalogue.read(here),
+                  plan=plan_release(schema, epsilon=8, delta=DELTA, model="marginals"))
+
+
+def failed(checks: list[Check]) -> set[str]:
+    return {f"{check.topic}: {check.name}" for check in checks if not check.passed}
+
+
+def test_a_supposed_domain_closes_every_open_column_and_opens_again() -> None:
+    schema = Schema.parse(CONFIG)
+    assert is_open(schema) and not is_open(supposed(schema))
+    assert reopened(supposed(schema)).model_dump_json() == schema.model_dump_json()
+
+
+def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> None:
+    checks = look_checks(subject)
+    assert failed(checks) == set()
+    assert {plan.name for plan in subject.plan.openings} <= {check.name for check in checks if check.topic == "sensitivity"}
+
+
+@pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
+    (opening, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
+    (opening, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
+    (opening, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) << 20,
+     f"sensitivity: {ITEMS}"),
+    (mechanisms, "_add_noise", lambda total, *, scale: HONEST_NOISE(total, scale=scale / 2), f"noise: {ITEMS}"),
+    (settle, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])
+def test_a_look_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str | None, subject: Subject,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, name, saboteur)
+    if name == "vocabulary":
+        remember_keys(monkeypatch)
+    found = failed(look_checks(subject))
+    assert named in found if named else found == set(), found      # weights that are too large are clipped by the sum itself
+
+
+SEEN: set[str] = set()
+
+
+def remember_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = settle.OpenedLog.key_sets
+
+    def remembering(self: Any, column: Any, *, most: int) -> Any:
+        sets = honest(self, column, most=most)
+        SEEN.clear()
+        SEEN.update(str(key) for key in sets.keys)
+        return sets
+
+    monkeypatch.setattr(settle.OpenedLog, "key_sets", remembering)
+
+
+def test_a_look_whose_threshold_is_not_charged_is_missed_by_the_ledger(subject: Subject, tmp_path: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> int:
+        with Ledger.open(tmp_path / name) as ledger:
+            look(subject, subject.events, ledger=ledger)
+        return unpaid(subject.plan.model_copy(update={"measurements": (), "training": None}), ledger.entries)
+
+    assert lacking("honest") == 0
+    honest = Charge.entry
+    monkeypatch.setattr(Charge, "entry", lambda self, *, extra_delta=0.0, **words: honest(self, **words))
+    assert lacking("sabotaged") > 0
