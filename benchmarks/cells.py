@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.hashes import code_hash, text_hash
 from benchmarks.logs import CACHE, HERE, split_hash
-from synthrec.audit.record import RealismLimit
+from synthrec.audit.utility_record import RealismLimit
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmScores
 

@@ -20,11 +20,13 @@ def trained(roles: list[Role], *, share: float, folder: Path, monkeypatch: pytes
     """Which baselines an audit of users with these roles trains."""
     asked: list[str] = []
     log = make_log(users=len(roles))
-    monkeypatch.setattr(baselines, "_train", lambda folder, *, model, **_: asked.append(model))
-    monkeypatch.setattr(baselines.Artifact, "load", lambda place: None)
+    monkeypatch.setattr(baselines, "trained_internally", lambda folder, *, name, **_: asked.append(name))
+    monkeypatch.setattr(baselines.Artifact, "load", lambda place: SimpleNamespace(plan=SimpleNamespace(epsilon=3.0)))
+    monkeypatch.setattr(baselines, "plan_release", lambda schema, **_: None)
     monkeypatch.setattr(baselines, "generate", lambda artifact, **_: [log])
-    evidence: Any = SimpleNamespace(release=SimpleNamespace(audit_share=share, epsilon=3.0), synthetic=log,
-                                    real=SimpleNamespace(role=np.array(roles, dtype=np.int8)))
+    people = SimpleNamespace(synthetic=log, trained=log, test=log.select(np.flatnonzero(np.array(roles) == Role.TEST)))
+    monkeypatch.setattr(Folder, "record", lambda _: SimpleNamespace(audit_share=share, epsilon=3.0, delta=1e-4))
+    evidence: Any = SimpleNamespace(schema=None, people=people)
     baselines.baseline_logs(Folder(folder), evidence=evidence, progress=Progress())
     return asked
 

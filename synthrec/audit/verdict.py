@@ -45,7 +45,7 @@ def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusi
     return Conclusion(Verdict.NO_LEAK_FOUND, (
         f"The strongest of {len(membership.attacks)} attacks has AUC {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to "
         f"{attack.auc.high:.3f}). With {attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more "
-        f"would be called a leak four times in five, and so would {power:.0%} of training users planted among the synthetic ones."))
+        f"would be called a leak four times in five, and so would training users planted in place of {power:.0%} of the synthetic ones."))
 
 
 def _refutations(membership: Membership | None, *, lower_bound: LowerBound | None, epsilon: float | None, policy: Policy) -> Iterator[str]:

@@ -1,0 +1,92 @@
+"""Controls: a planted leak must be found, an innocent log must not, and an attacker without the synthetic log must know nothing.
+
+- *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of their items swapped, in several
+  draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited log; Holm's correction counts all the
+  attacks nevertheless. So the whole battery's power is at least what is stated.
+- *Blind attacker*: the reference users are split, one half poses as the synthetic log.
+- *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so they are not independent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthrec.audit import intervals
+from synthrec.audit.attacks import marginals
+from synthrec.audit.attacks.battery import Battery, Result
+from synthrec.audit.attacks.effort import Effort
+from synthrec.audit.attacks.measure import holm
+from synthrec.audit.attacks.planting import Planting, plant
+from synthrec.audit.attacks.rule import Rule, flagged, strongest
+from synthrec.audit.attacks.search import nearest, replaced
+from synthrec.audit.figure import Figure
+from synthrec.audit.people import People
+from synthrec.audit.record import Attack, Controls, LeakProbe
+
+SHARES = (1.0, 0.2, 0.05, 0.01)
+POWER = 0.8
+_NEIGHBOURS = 5             # the most that a score reads
+
+
+@dataclass(frozen=True)
+class Innocent:
+    """Logs that leak nobody."""
+
+    blind: tuple[Attack, ...]
+    bootstrap_flagged: Figure
+
+
+def together(leaks: tuple[LeakProbe, ...], innocent: Innocent) -> Controls:
+    """The record; power is the smallest share from which on all larger ones were found often enough."""
+    power = None
+    for leak in leaks:
+        if leak.found.value < POWER:
+            break
+        power = leak.share
+    return Controls(leaks=leaks, power=power, blind=innocent.blind, bootstrap_flagged=innocent.bootstrap_flagged)
+
+
+def graded_leak(battery: Battery, *, result: Result, people: People, policy: Rule, effort: Effort,
+                rng: np.random.Generator) -> tuple[LeakProbe, ...]:
+    """Each share's draws, by the rule of the verdict."""
+    users = len(people.synthetic.offsets) - 1
+    probes = []
+    for share in SHARES:
+        found = [_sought(plant(people.trained, synthetic_users=users, share=share, rng=rng), battery=battery, result=result, people=people,
+                         effort=effort, rng=rng) for _ in range(effort.draws)]
+        probes.append(LeakProbe(share=share, draws=effort.draws,
+                                found=intervals.wilson(sum(flagged(attacks, policy) for attacks in found), n=effort.draws),
+                                auc=float(np.mean([strongest(attacks).auc.value for attacks in found]))))
+    return tuple(probes)
+
+
+def innocent(battery: Battery, *, people: People, policy: Rule, effort: Effort, rng: np.random.Generator) -> Innocent:
+    """The blind attacker, and bootstraps of what it saw."""
+    order = rng.permutation(len(people.reference.offsets) - 1)
+    posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
+    blind = battery.attack(posing, reference=known, rng=rng).attacks
+    users = len(posing.offsets) - 1
+    alarms = [flagged(battery.attack(posing.select(rng.integers(0, users, users)), reference=known, rng=rng).attacks, policy)
+              for _ in range(effort.draws)]
+    return Innocent(blind=blind, bootstrap_flagged=intervals.wilson(sum(alarms), n=len(alarms)))
+
+
+def _sought(planting: Planting, *, battery: Battery, result: Result, people: People, effort: Effort,
+            rng: np.random.Generator) -> tuple[Attack, ...]:
+    """The cheap attacks on a leaky log, corrected as if all had been run."""
+    reference = len(people.reference.offsets) - 1
+    attacks = [battery.measured(name, _scores(name, planting, battery=battery, result=result, people=people), reference=reference, rng=rng)
+               for name in effort.seekers]
+    return holm(attacks, tests=len(result.attacks))
+
+
+def _scores(name: str, planting: Planting, *, battery: Battery, result: Result, people: People) -> np.ndarray:
+    if name == marginals.NAME:
+        return marginals.score(battery.targets, synthetic=planting.applied_to(people.synthetic), reference=people.reference,
+                               items=people.items)
+    searched = result.searches[name]
+    fresh = nearest(searched.space, searched.asked, searched.space.given(planting.copies), count=_NEIGHBOURS)
+    near = replaced(searched.near, kept=planting.kept, fresh=fresh, count=_NEIGHBOURS)
+    return searched.space.score(near, searched.far)
