@@ -97,9 +97,9 @@ def test_imports_go_one_way() -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("audit/membership.py", "import torch"),
-        ("audit/membership.py", "from synthrec.model import generator"),
-        ("audit/membership.py", "def f():\n    from ..model.generator import Generator"),
+        ("audit/verdict.py", "import torch"),
+        ("audit/verdict.py", "from synthrec.model import generator"),
+        ("audit/verdict.py", "def f():\n    from ..model.generator import Generator"),
         ("report/render.py", "from synthrec.audit.utility import measure_utility"),
         ("report/render.py", "from synthrec import pipeline"),
         ("data/source.py", "from synthrec.privacy.plan import Plan"),
