@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from synthrec.audit.people import People
 from synthrec.audit.record import AttackBound
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.opening import is_open
 from synthrec.data.roles import MOST_SHARE, TRAINS, Role, load_or_create_key
 from synthrec.data.schema import Schema, Users
-from synthrec.data.source import read_log
-from synthrec.errors import DataError, ReleaseError
+from synthrec.data.source import read_log, share_users
+from synthrec.errors import DataError, ReleaseError, SchemaError
 from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
 from synthrec.progress import Progress
@@ -94,8 +96,7 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
                              events_per_user=None)
         advance(1)
     trained, whole = EventLog.open(folder.bounded), real.users_with(*TRAINS)
-    if not _same_people(trained, whole, most=schema.privacy.events_per_user):
-        raise DataError("an audit must see the log that the release was made from", found="another log", remedy="Name that log with --log.")
+    require_source(trained, whole, schema=schema)
     assert trained.role is not None
     people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
                     reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=whole, synthetic=synthetic,
@@ -119,6 +120,12 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
     if epsilon is not None and delta is not None and not (0 <= epsilon < np.inf and 0 <= delta < 1):
         raise DataError("a claim has a finite epsilon of at least 0 and a delta in [0, 1)", found=f"{epsilon:g} and {delta:g}",
                         remedy="Give the tool's claim per user, or none.")
+    schema.require_served()
+    schema.require_declared()
+    if is_open(schema):
+        raise SchemaError("an audit of tables needs every domain declared", found='a column that says "dp"',
+                          remedy="Give its values, catalogue or bounds: nothing is paid for in an audit.")
+    _require_apart(tables, schema=schema, spill=private / "spill")
     catalogue, most = Catalogue.read(schema), schema.privacy.events_per_user
     key = load_or_create_key(private / "roles.key")
 
@@ -145,6 +152,15 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
     return Evidence(schema=schema, catalogue=catalogue, people=people, claim=claim)
 
 
+def _require_apart(tables: Tables, *, schema: Schema, spill: Path) -> None:
+    """Whoever was in training must not pose as somebody who was not: attacks would find less than there is."""
+    parts = {"members": tables.members, "holdout": tables.holdout, "reference": tables.reference}
+    for one, other in combinations([name for name, table in parts.items() if table is not None], 2):
+        if share_users(parts[one], parts[other], schema, spill=spill):
+            raise DataError(f"{one} and {other} must be different people", found="somebody in both",
+                            remedy="Cut the log by user, so that all events of a user are in one table.")
+
+
 def _with_table(schema: Schema, table: Path) -> Schema:
     """Synthetic users are in a table of their own, if there is one."""
     users = schema.users.model_copy(update={"table": str(table.absolute())}) if table.exists() else Users()
@@ -154,6 +170,12 @@ def _with_table(schema: Schema, table: Path) -> Schema:
 def _without_table(schema: Schema) -> Schema:
     """Synthetic users are not in the table of the real ones."""
     return schema.model_copy(update={"users": Users()})
+
+
+def require_source(trained: EventLog, whole: EventLog, *, schema: Schema) -> None:
+    """Raise DataError unless the users of `trained` were made from those of `whole`."""
+    if not _same_people(trained, whole, most=schema.privacy.events_per_user):
+        raise DataError("an audit must see the log that the release was made from", found="another log", remedy="Name that log with --log.")
 
 
 def _same_people(bounded: EventLog, whole: EventLog, *, most: int) -> bool:

@@ -9,15 +9,19 @@ Guarantees: charged as `internal`, listed in the release; model, log and users o
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthrec.audit.people import People
+from synthrec.audit.record import AttackBound
 from synthrec.data.eventlog import EventLog
 from synthrec.data.roles import TRAINS, Role
-from synthrec.errors import ReleaseError
-from synthrec.evidence import Claim, Evidence, read_real
+from synthrec.errors import DataError, ReleaseError
+from synthrec.evidence import Claim, Evidence, read_real, require_source
 from synthrec.folder import Folder
 from synthrec.internal import trained_internally
 from synthrec.model.artifact import Artifact
@@ -37,21 +41,36 @@ def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
     schema, place = artifact.schema.model_copy(update={"folder": origin.config_folder}), folder.private / "sacrifice"
     with progress.stage("read for the audit", total=2) as advance:
         real = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=False)
+        require_source(EventLog.open(folder.bounded), real, schema=schema)
         advance(1)
-        if not (place / "bounded").exists():
-            read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=True).save(place / "bounded")
-        bounded = EventLog.open(place / "bounded")
+        bounded = _kept(place / "bounded", lambda: read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE,
+                                                             bounded=True))
         advance(1)
     trained = bounded.users_with(*TRAINS)
     progress.say("running the release's plan again on a part of the users, for the audit only (kind internal)")
     second = trained_internally(folder, place=place / "generator", name="sacrifice", log=trained, schema=schema, plan=artifact.plan,
                                 progress=progress)
     users = USERS_PER_DECLARED * schema.source.population
-    synthetic = EventLog.concat(list(generate(second, users=users, rng=np.random.default_rng())))
+    synthetic = _kept(place / "synthetic", lambda: EventLog.concat(list(generate(second, users=users, rng=np.random.default_rng()))))
     assert trained.role is not None
     people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
                     reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=real.users_with(*TRAINS),
                     synthetic=synthetic, items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
-    claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound)
+    bound = AttackBound.model_validate(second.plan.accountant().bound().model_dump())       # of this run: no other release is attacked
+    claim = None if release.not_private else Claim(release.epsilon, release.delta, bound)
     return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id,
                     sacrificial=True)
+
+
+def _kept(place: Path, make: Callable[[], EventLog]) -> EventLog:
+    """What lies at `place`, or is made and kept there; it is the same at the next audit. Raises DataError when it cannot be."""
+    if not place.exists():
+        beside = place.with_name(f".{place.name}.part")
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            make().save(beside)
+            beside.rename(place)
+        except OSError as error:
+            raise DataError("the release's private/ must be writable", found=error.strerror or "a failed write",
+                            remedy="Free space and run the audit again.") from None
+    return EventLog.open(place)

@@ -15,7 +15,7 @@ class Policy(Record):
     version: int
     confidence: float               # of every interval; 1 less this is how often all attacks together may raise a false alarm
     leak_auc: float                 # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
-    least_users_per_class: int      # trained, holdout and reference users each; fewer say nothing
+    least_users_per_class: int      # trained and holdout users each, and reference users for a pass; fewer say nothing
     power: float                    # a planted leak counts as found when this share of its draws was flagged
     leak_risk: float                # a leak: the lower limit of a risk beyond control lies above this
     leak_replay_items: float        # a leak: trained users' longest shared run is longer than holdout users' by more than this

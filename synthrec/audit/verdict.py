@@ -88,7 +88,7 @@ def _narrowed(attack: Attack, *, error: float) -> float:
 
 
 def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
-    if membership is not None and not _too_few(membership.attacks, policy=policy) and flagged(membership.attacks, policy):
+    if membership is not None and not _too_few(membership.attacks, policy=policy, known=False) and flagged(membership.attacks, policy):
         worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
         yield (f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
                f"the policy's limit is {policy.leak_auc:.2f}.")
@@ -107,7 +107,7 @@ def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, poli
 
 
 def _doubt(membership: Membership, *, policy: Policy) -> str | None:
-    if _too_few(membership.attacks, policy=policy):
+    if _too_few(membership.attacks, policy=policy, known=True):
         return (f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger "
                 "log or a larger --audit-share.")
     controls = membership.controls
@@ -121,5 +121,7 @@ def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     return None
 
 
-def _too_few(attacks: Iterable[Attack], *, policy: Policy) -> bool:
-    return any(min(attack.members, attack.holdout, attack.reference) < policy.least_users_per_class for attack in attacks)
+def _too_few(attacks: Iterable[Attack], *, policy: Policy, known: bool) -> bool:
+    """Of users in and out of training; of those `known` to the attacker few make an attack weak, but no leak that it finds less of one."""
+    return any(min(attack.members, attack.holdout, *([attack.reference] if known else [])) < policy.least_users_per_class
+               for attack in attacks)

@@ -112,6 +112,15 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
                             if few else None, **edges.to_pyarrow().to_pylist()[0])
 
 
+def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
+    """Does anybody stand in both logs? Private, as every answer about real people."""
+    with _database(spill) as con:
+        units = [_union([part.select(**_people(part, schema)) for part in _open(con, log, [*schema.kept_columns], where="the log")])
+                 for log in (one, other)]
+        first, second = (each.filter(each.unit.notnull()).select("unit").distinct() for each in units)
+        return bool(first.semi_join(second, "unit").count().execute())
+
+
 @contextmanager
 def judged_rows(log: Log, schema: Schema, catalogue: Catalogue | None, *, spill: Path, exclude_users: Path | None,
                 progress: Progress) -> Iterator[Any]:

@@ -118,6 +118,11 @@ def test_too_few_users_of_any_kind_say_nothing(rng: np.random.Generator) -> None
         assert verdict(membership(gaussian_attack(0, rng=rng, **few))).verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_leak_is_one_however_little_the_attacker_knew_but_not_on_a_handful_of_users(rng: np.random.Generator) -> None:
+    assert verdict(membership(gaussian_attack(2, rng=rng, reference=5))).verdict is Verdict.LEAK_DETECTED
+    assert verdict(membership(gaussian_attack(2, rng=rng, members=19))).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_true_claim_is_refuted_at_most_once_in_twenty_even_by_the_best_attacker(rng: np.random.Generator) -> None:
     bound = gaussian_bound(1.0)
     refuted = sum(verdict(membership(gaussian_attack(1.0, rng=rng), bound=bound)).verdict is Verdict.CLAIM_REFUTED for _ in range(60))

@@ -68,6 +68,29 @@ def test_only_tables_told_apart_by_fair_coins_have_coined_users(tables: Path, tm
     assert found.split.coined_in == found.split.trained
 
 
+def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(tables: Path, tmp_path: Path) -> None:
+    both = pd.concat([pd.read_csv(tables / "holdout.csv"), pd.read_csv(tables / "members.csv").tail(1)])
+    both.to_csv(tables / "both.csv", index=False)
+    for option in ("--holdout", "--reference"):
+        result = call(*words(tables, "others.csv", tmp_path / "out", option, str(tables / "both.csv")))
+        assert result.exit_code == 2 and "different people" in result.stderr and MARK not in result.output, result.output
+    ids = pd.read_csv(tables / "others.csv")
+    ids["user_id"] = pd.factorize(ids["user_id"])[0]
+    real = pd.read_csv(tables / "members.csv")["user_id"].unique()
+    ids.assign(user_id=real[ids["user_id"].to_numpy() % len(real)]).to_csv(tables / "real_ids.csv", index=False)
+    result = call(*words(tables, "real_ids.csv", tmp_path / "out"))     # a tool that emits real ids is audited like any other
+    assert result.exit_code in (0, 3) and MARK not in result.output, result.output
+
+
+def test_a_configuration_with_open_columns_is_refused(tables: Path, tmp_path: Path) -> None:
+    text = (tables / "synthrec.toml").read_text()
+    open_items = "\n".join('item_id = { role = "item", vocabulary = "dp" }' if line.startswith("item_id") else line
+                           for line in text.split("[items]")[0].splitlines())
+    (tables / "open.toml").write_text(open_items)
+    result = call(*words(tables, "others.csv", tmp_path / "out", "--config", str(tables / "open.toml")))
+    assert result.exit_code == 2 and "every domain declared" in result.stderr, result.output
+
+
 @pytest.mark.parametrize(("change", "said"), [
     (("--epsilon", "3"), "an epsilon and a delta"), (("--epsilon", "-1", "--delta", "1e-4"), "finite epsilon"),
     (("--epsilon", "nan", "--delta", "1e-4"), "finite epsilon")])
@@ -108,10 +131,15 @@ def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_i
     assert result.exit_code == found.verdict.exit_code and found.subject == "second run" and found.split.coined_in > 0, result.output
     listed = read_record(release / "share" / "release.json", kind=ReleaseRecord)
     assert listed.internal.count == 1 and MARK not in result.output
+    synthetic = (release / "private" / "sacrifice" / "synthetic" / "item.npy").read_bytes()
     again = call("audit", release, "--log", log / "events.csv", "--sacrifice", "--quiet")
+    assert (release / "private" / "sacrifice" / "synthetic" / "item.npy").read_bytes() == synthetic
     assert again.exit_code == record(release).verdict.exit_code
     assert read_record(release / "share" / "release.json", kind=ReleaseRecord).internal.count == 1
     assert before is None or len(before) > 0
+    pd.read_csv(log / "events.csv").iloc[3000:].to_csv(log / "other.csv", index=False)
+    other = call("audit", release, "--log", log / "other.csv", "--sacrifice", "--quiet")
+    assert other.exit_code == 2 and "another log" in other.stderr
 
 
 def test_an_audit_that_died_goes_on_where_it_was(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
