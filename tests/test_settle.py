@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from synthrec import baselines, pipeline, settle, synthesizer
+from synthrec import internal, pipeline, settle, synthesizer
 from synthrec.cli.main import cli
 from synthrec.data import opened
 from synthrec.data.eventlog import EventLog
@@ -228,12 +227,14 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(tmp_p
 
 def test_a_baseline_is_charged_for_what_it_asks_and_lists_no_looks(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, kept = Synthesizer.load(release / "out"), list[Any]()
-    monkeypatch.setattr(baselines, "_keep", lambda artifact, *, place: kept.append(artifact))
+    monkeypatch.setattr(internal, "_keep", lambda artifact, *, place: kept.append(artifact))
+    monkeypatch.setattr(internal.Artifact, "load", lambda place: None)
     monkeypatch.setattr(Folder, "write", lambda self, record: None)
-    evidence: Any = SimpleNamespace(
-        schema=loaded.schema.model_copy(update={"folder": release}), release=loaded.record, artifact=loaded.artifact,
-        trained_on=EventLog.open(release / "out" / "private" / "bounded"))
-    baselines._train(Folder(release / "out"), model="marginals", evidence=evidence, progress=Progress())
+    schema = loaded.schema.model_copy(update={"folder": release})
+    plan = plan_release(schema, epsilon=loaded.artifact.plan.epsilon, delta=DELTA, model="marginals")
+    assert plan.openings
+    internal.trained_internally(Folder(release / "out"), place=release / "nowhere", name="marginals", schema=schema, plan=plan,
+                                log=EventLog.open(release / "out" / "private" / "bounded"), progress=Progress())
     mine = Ledger.read(release / "shop.ledger.jsonl").internal()
     planned = kept[0].plan
     assert planned.openings == () and planned.extra_delta == 0 == extra_delta_of(mine)
