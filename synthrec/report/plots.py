@@ -15,7 +15,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from synthrec.audit.record import Arm, AttackBound, Figure, Membership, Utility
+from synthrec.audit.figure import Figure
+from synthrec.audit.record import AttackBound, Membership
+from synthrec.audit.utility_record import Arm, Utility
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord
 
@@ -53,11 +55,14 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
         most = sentences.rounded_up(bound.auc, digits=3)
         key: list[tuple[str, str, str, Any]] = [("proved limit of any attacker", f"AUC {most}", INK, "-")]
         if membership is not None:
-            control, attack = membership.control, membership.attack
-            axes.plot(*zip(*control.roc, strict=True), color=VERMILLION, linewidth=1.4, linestyle=(0, (5, 3)), zorder=2, clip_on=False)
+            attack = membership.strongest
+            others = [other for other in membership.attacks if other.name != attack.name]
+            for other in others:
+                axes.plot(*zip(*other.roc, strict=True), color=GREEN, linewidth=0.9, zorder=2, clip_on=False)
             axes.plot(*zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False)
             _whisker(axes, attack.fpr, attack.tpr)
-            key.append(("control: a leak planted on purpose", f"AUC {sentences.number(control.auc.value)}", VERMILLION, (0, (5, 3))))
+            if others:
+                key.append((f"{len(others)} other attacks", f"AUC up to {max(other.auc.value for other in others):.3f}", GREEN, "-"))
             key.append((f"this release: {attack.name}", f"AUC {sentences.number(attack.auc.value)}", BLUE, "-"))
         key.append(("guessing", "AUC 0.500", MUTED, (0, (1, 3))))
         for row, (what, value, colour, dashes) in enumerate(key):

@@ -14,7 +14,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from synthrec.audit.record import AuditRecord, Figure
+from synthrec.audit.figure import Figure
+from synthrec.audit.record import AuditRecord
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import plots, sentences
 from synthrec.report.record import ReleaseRecord
@@ -31,7 +32,8 @@ def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Editio
     """The report as one HTML page."""
     shown = edition is Edition.INTERNAL or release.source_public
     audit = audit if shown else None
-    arms = {arm.name: arm for arm in audit.utility.ladder} if audit is not None and audit.utility is not None else {}
+    protocol = None if audit is None or audit.utility is None else audit.utility.protocol
+    arms = {arm.name: arm for arm in protocol.ladder} if protocol is not None else {}
     page = _environment().get_template("report.html.j2")
     return page.render(
         release=release,
@@ -51,10 +53,10 @@ def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Editio
 
 def _pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, Markup]:
     membership = audit.membership if audit is not None else None
-    utility = audit.utility if audit is not None else None
+    utility = audit.utility.protocol if audit is not None and audit.utility is not None else None
     drawn = {
         "roc": plots.roc(release.bound, membership=membership),
-        "attack": _attack_strip(release, membership.attack.auc if membership is not None else None),
+        "attack": _attack_strip(release, membership.strongest.auc if membership is not None else None),
     }
     if not release.not_private and len(release.profile) > 1:
         drawn["profile"] = plots.profile(release)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
+from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Verdict
+from synthrec.audit.utility_record import Utility
 from synthrec.report.record import ReleaseRecord
 
 MODEL_WORDS = {
@@ -17,11 +18,11 @@ MODEL_WORDS = {
 }
 # what a verdict means, in words that claim no more than was done
 VERDICT_WORDS = {
-    Verdict.NO_LEAK_FOUND: "The attack that was run did not tell people in the training data from people outside it.",
+    Verdict.NO_LEAK_FOUND: "The attacks that were run did not tell people in the training data from people outside it.",
     Verdict.INCONCLUSIVE: "The audit could not tell: it did not show that it would have found a leak.",
     Verdict.NOT_RUN: "No attack was run, so nothing was measured.",
-    Verdict.LEAK_DETECTED: "The attack tells people in the training data from people outside it. Do not release.",
-    Verdict.CLAIM_REFUTED: "The attack does better than the privacy claim allows, so the claim is false. Do not release.",
+    Verdict.LEAK_DETECTED: "The audit finds more about people in the training data than about people outside it. Do not release.",
+    Verdict.CLAIM_REFUTED: "An attack does better than the privacy claim allows, so the claim is false. Do not release.",
 }
 
 
@@ -129,12 +130,24 @@ def verdict(audit: AuditRecord | None) -> tuple[str, str]:
 
 def attack_against_bound(membership: Membership) -> str:
     """One sentence that sets what was measured beside what was proved."""
-    attack, bound = membership.attack, membership.bound
-    return (
-        f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the attack recognised {percent(attack.tpr.value, digits=1)} of "
-        f"{attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); guessing gives {percent(attack.fpr)}, and no "
-        f"attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
+    attack, bound = membership.strongest, membership.bound
+    found = (
+        f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the strongest attack ({attack.name}) recognised "
+        f"{percent(attack.tpr.value, digits=1)} of {attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); "
+        f"guessing gives {percent(attack.fpr)}"
     )
+    if bound is None:
+        return f"{found}."
+    return f"{found}, and no attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
+
+
+def planted(membership: Membership) -> str:
+    """What share of planted users the same rule finds."""
+    power = membership.controls.power
+    if power is None:
+        return "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
+    return (f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
+            "same rule at least four times in five.")
 
 
 def utility_in_short(utility: Utility) -> str:
@@ -161,9 +174,9 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
         f"epsilon {rounded_up(release.epsilon_cross_check)}."
     )
     use = "How useful the synthetic log is was not measured."
-    if audit.utility is not None:
-        use = utility_in_short(audit.utility) or ("How useful the synthetic log is could not be told: with these test users, the real log "
-                                                  "itself is no better than knowing nothing.")
+    if audit.utility is not None and audit.utility.protocol is not None:
+        use = utility_in_short(audit.utility.protocol) or (
+            "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing nothing.")
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"
