@@ -76,3 +76,20 @@ def test_the_python_that_the_readme_shows_runs_as_it_stands(tmp_path: Path, monk
 def test_the_quickstart_runs(tmp_path: Path) -> None:
     runpy.run_path(str(REPOSITORY / "examples" / "quickstart.py"))["main"](tmp_path)
     assert [path.name for path in (tmp_path / "release").iterdir()] == ["share"]
+
+
+SAYS = {"share_with_partner": ("0 that are not public", "7 of 7 checks passed", "learned from the synthetic log"),
+        "augment_small_log": ("our 60 users, the synthetic ones where ours say little",), "audit_other_tool": ("a tool that copies: LEAK DETECTED",)}
+
+
+@pytest.mark.parametrize("example", sorted(SAYS))
+def test_an_example_runs_and_says_what_came_out(example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(REPOSITORY / "examples" / f"{example}.py"))["main"](tmp_path)
+    said = capsys.readouterr().out
+    assert all(words in said for words in SAYS[example]), said
+
+
+def test_every_example_runs_in_the_tests_and_stands_in_the_readme() -> None:
+    names = {path.stem for path in (REPOSITORY / "examples").glob("*.py")}
+    assert names == {*SAYS, "quickstart"}
+    assert all(f"examples/{name}.py" in (REPOSITORY / "README.md").read_text(encoding="utf-8") for name in names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from synthrec.audit.attacks.measure import attack_from_scores, holm
 
+from synthrec.audit.attacks.measure import attack_from_scores, holm
 from synthrec.audit.claimed import bound_of_claim
 from synthrec.audit.figure import Figure
 from synthrec.audit.policy import policy, policy_sha256
