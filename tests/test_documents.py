@@ -11,7 +11,9 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from synthrec import __version__
 from synthrec.cli.main import cli
@@ -79,7 +81,8 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
 
 
 SAYS = {"share_with_partner": ("0 that are not public", "7 of 7 checks passed", "learned from the synthetic log"),
-        "augment_small_log": ("our 60 users, the synthetic ones where ours say little",), "audit_other_tool": ("a tool that copies: LEAK DETECTED",)}
+        "augment_small_log": ("our 60 users, the synthetic ones where ours say little",),
+        "audit_other_tool": ("a tool that copies: LEAK DETECTED",)}
 
 
 @pytest.mark.parametrize("example", sorted(SAYS))
@@ -87,6 +90,19 @@ def test_an_example_runs_and_says_what_came_out(example: str, tmp_path: Path, ca
     runpy.run_path(str(REPOSITORY / "examples" / f"{example}.py"))["main"](tmp_path)
     said = capsys.readouterr().out
     assert all(words in said for words in SAYS[example]), said
+
+
+def test_the_audit_of_tables_that_the_page_shows_runs_on_300_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = simulate(users=300, items=80, seed=6)
+    world.write(tmp_path)
+    user = world.events["user_id"]
+    side = dict(zip(world.users["user_id"], np.random.default_rng(0).permutation(np.arange(300) % 3), strict=True))
+    for part, name in enumerate(("members", "holdout", "synthetic")):
+        world.events[user.map(side) == part].to_csv(tmp_path / f"{name}.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    command, = [each for each in shown_commands((REPOSITORY / "docs" / "audit.md").read_text(encoding="utf-8")) if "--synthetic" in each]
+    result = CliRunner().invoke(cli, shlex.split(command)[1:])
+    assert result.exit_code in (0, 1, 3) and "fidelity" in result.output and (tmp_path / "audited" / "private" / "audit.json").exists()
 
 
 def test_every_example_runs_in_the_tests_and_stands_in_the_readme() -> None:
