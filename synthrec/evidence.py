@@ -27,14 +27,22 @@ from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
 from synthrec.progress import Progress
 
+SMALL = 0.01            # of the claim's delta: at the largest smaller one of its profile epsilon gets its lower bound
+
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said of a synthetic log: public."""
+    """What is said of a synthetic log: public. `profile`: (delta, epsilon) pairs that are claimed besides."""
 
     epsilon: float
     delta: float
     bound: AttackBound
+    profile: tuple[tuple[float, float], ...] = ()
+
+    def for_bound(self) -> tuple[float, float]:
+        """The delta, and epsilon there, at which to ask for a lower bound: at a large delta nothing can be proved of few users."""
+        small = [pair for pair in self.profile if pair[0] <= SMALL * self.delta and np.isfinite(pair[1])]
+        return max(small, default=(self.delta, self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
     people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
                     reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=whole, synthetic=synthetic,
                     items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
-    claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound)
+    claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound, release.profile)
     return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id)
 
 
@@ -134,7 +142,7 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
                         role_key=None if share is None else key, audit_share=share or 0.0)
 
     with progress.stage("read for the audit", total=4) as advance:
-        trained, train_whole = read(tables.members, bounded=True), read(tables.members, bounded=False)
+        trained, train_whole = read(tables.members, bounded=True, share=MOST_SHARE), read(tables.members, bounded=False)
         advance(1)
         outside, whole = (read(tables.holdout, bounded=bounded, share=MOST_SHARE) for bounded in (True, False))
         advance(1)
@@ -142,11 +150,12 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
         advance(1)
         synthetic = read_log(tables.synthetic, _without_table(schema), catalogue, spill=private / "spill", events_per_user=None)
         advance(1)
-    kept_back = [Role.MEMBER, Role.AUDIT, Role.HOLDOUT]     # all three are people outside: no tool of ours drew them
+    known = [] if reference is None else [Role.REFERENCE]
+    apart = [Role.MEMBER, Role.AUDIT, Role.HOLDOUT, *known]     # drawn anew, and alike among members: no tool of ours gave these roles
+    assert trained.role is not None
     people = People(
-        trained=trained, coined=np.full(len(trained.offsets) - 1, tables.fair_coins), train_whole=train_whole, synthetic=synthetic,
-        holdout=outside.users_with(*kept_back, *([] if reference is None else [Role.REFERENCE])),
-        reference=outside.users_with(Role.REFERENCE) if reference is None else reference,
+        trained=trained, coined=np.isin(trained.role, apart) & tables.fair_coins, train_whole=train_whole, synthetic=synthetic,
+        holdout=outside.users_with(*apart), reference=outside.users_with(Role.REFERENCE) if reference is None else reference,
         test=whole.users_with(Role.TEST), items=catalogue.size, events_per_user=most)
     claim = None if epsilon is None or delta is None else Claim(epsilon, delta, bound_of_claim(epsilon=epsilon, delta=delta))
     return Evidence(schema=schema, catalogue=catalogue, people=people, claim=claim)

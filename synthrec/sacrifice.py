@@ -18,6 +18,7 @@ import numpy as np
 
 from synthrec.audit.people import People
 from synthrec.audit.record import AttackBound
+from synthrec.claim import PROFILE_DELTAS
 from synthrec.data.eventlog import EventLog
 from synthrec.data.roles import TRAINS, Role
 from synthrec.errors import DataError, ReleaseError
@@ -56,8 +57,9 @@ def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
     people = People(trained=trained, coined=np.asarray(trained.role) == Role.AUDIT, holdout=bounded.users_with(Role.HOLDOUT),
                     reference=bounded.users_with(Role.REFERENCE), test=real.users_with(Role.TEST), train_whole=real.users_with(*TRAINS),
                     synthetic=synthetic, items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
-    bound = AttackBound.model_validate(second.plan.accountant().bound().model_dump())       # of this run: no other release is attacked
-    claim = None if release.not_private else Claim(release.epsilon, release.delta, bound)
+    alone = second.plan.accountant()        # no other release is attacked
+    claim = None if release.not_private else Claim(release.epsilon, release.delta, AttackBound.model_validate(alone.bound().model_dump()),
+                                                   alone.profile(PROFILE_DELTAS))
     return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id,
                     sacrificial=True)
 

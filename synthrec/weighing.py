@@ -13,8 +13,10 @@ import numpy as np
 
 from synthrec import __version__
 from synthrec.audit.attacks import run_attacks
+from synthrec.audit.disclosure import measure_disclosure
 from synthrec.audit.fidelity import measure_fidelity
 from synthrec.audit.kept import Kept
+from synthrec.audit.lower_bound import one_run_lower_bound
 from synthrec.audit.policy import policy, policy_sha256
 from synthrec.audit.record import AuditRecord, Disclosure, LowerBound, Membership, Split
 from synthrec.audit.utility import ArmInput, measure_utility
@@ -24,6 +26,7 @@ from synthrec.evidence import Evidence
 from synthrec.progress import Progress
 
 Effort = Literal["quick", "full"]
+UNCLAIMED_DELTA = 1e-6      # at which epsilon gets its lower bound where nothing is claimed
 
 
 class Attacked(NamedTuple):
@@ -45,8 +48,7 @@ def weigh(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, k
     attacked = kept.part("attacks", Attacked, lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress))
     disclosure = kept.part("disclosure", Disclosure | None, lambda: _disclosure(evidence, effort=effort, rng=rng, progress=progress))
     utility = _utility(evidence, arms=arms, effort=effort, kept=kept, rng=rng, progress=progress)
-    verdict, reason = conclude(attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure,
-                               epsilon=claim.epsilon if claim else None, policy=policy())
+    verdict, reason = conclude(attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure, policy=policy())
     people = evidence.people
     return AuditRecord(
         subject=_subject(evidence), release_id=evidence.release_id, source_name=evidence.schema.source.name,
@@ -70,11 +72,16 @@ def _attacked(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, p
         return Attacked(None, None)
     found = run_attacks(people, bound=evidence.claim.bound if evidence.claim else None, policy=policy(), effort=effort, rng=rng,
                         progress=progress)
-    return Attacked(found.membership, None)
+    delta, epsilon = evidence.claim.for_bound() if evidence.claim else (UNCLAIMED_DELTA, None)
+    lower = one_run_lower_bound(found.label_free, coined=people.coined, delta=delta, rng=rng)
+    return Attacked(found.membership, lower.model_copy(update={"claimed": epsilon}) if lower else None)
 
 
 def _disclosure(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, progress: Progress) -> Disclosure | None:
-    return None
+    with progress.stage("what an intruder learns", total=1) as advance:
+        found = measure_disclosure(evidence.people, effort=effort, rng=rng)
+        advance(1)
+    return found
 
 
 def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, rng: np.random.Generator,

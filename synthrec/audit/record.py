@@ -91,6 +91,7 @@ class LowerBound(Record):
     ceiling: float                  # the most that so many guesses, all correct, could have shown
     attack: str
     method: str
+    claimed: float | None = None    # epsilon that is claimed at this very delta
 
 
 class Risk(Record):

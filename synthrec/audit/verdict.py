@@ -24,11 +24,10 @@ class Conclusion(NamedTuple):
     reason: str
 
 
-def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, disclosure: Disclosure | None, epsilon: float | None,
+def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, disclosure: Disclosure | None,
              policy: Policy) -> Conclusion:
     """The worst of what the figures allow to be said; `None` for what was not run, not proved or not claimed."""
-    refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, epsilon=epsilon,
-                                                                                policy=policy)]
+    refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, policy=policy)]
     leaks = [Conclusion(Verdict.LEAK_DETECTED, text) for text in _leaks(membership, disclosure=disclosure, policy=policy)]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
 
@@ -48,10 +47,10 @@ def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusi
         f"would be called a leak four times in five, and so would training users planted in place of {power:.0%} of the synthetic ones."))
 
 
-def _refutations(membership: Membership | None, *, lower_bound: LowerBound | None, epsilon: float | None, policy: Policy) -> Iterator[str]:
-    if lower_bound is not None and epsilon is not None and lower_bound.epsilon > epsilon:
-        yield (f"Epsilon is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence ({lower_bound.correct:,} of "
-               f"{lower_bound.guesses:,} guesses were right); {epsilon:.2f} was claimed.")
+def _refutations(membership: Membership | None, *, lower_bound: LowerBound | None, policy: Policy) -> Iterator[str]:
+    if lower_bound is not None and lower_bound.claimed is not None and lower_bound.epsilon > lower_bound.claimed:
+        yield (f"Epsilon at delta {lower_bound.delta:g} is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence "
+               f"({lower_bound.correct:,} of {lower_bound.guesses:,} guesses were right); {lower_bound.claimed:.2f} was claimed.")
     if membership is None or membership.bound is None:
         return
     error = (1 - policy.confidence) / len(membership.attacks)

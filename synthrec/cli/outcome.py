@@ -42,8 +42,9 @@ def echo_audit(audit: AuditRecord) -> None:
         _attacks(audit.membership)
     if audit.lower_bound is not None:
         found = audit.lower_bound
-        claimed = "" if audit.epsilon is None else f"; claimed {audit.epsilon:.2f}"
-        click.echo(f"\n{'lower bound on epsilon':<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} "
+        claimed = "" if found.claimed is None else f"; claimed {sentences.rounded_up(found.claimed)}"
+        words = f"lower bound on epsilon at delta {sentences.delta(found.delta)}"
+        click.echo(f"\n{words:<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} "
                    f"coined users could show {found.ceiling:.2f} at most{claimed}")
     if audit.disclosure is not None:
         click.echo(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")

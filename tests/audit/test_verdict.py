@@ -60,13 +60,13 @@ def disclosure(*, risk_low: float = 0.0, longer: float = 0.0) -> Disclosure:
     return Disclosure(risks=(risk,), replay=Replay(members=share(3 + longer), holdout=share(3), longest_member=9, longest_holdout=8))
 
 
-def lower_bound(epsilon: float) -> LowerBound:
+def lower_bound(epsilon: float, *, claimed: float | None) -> LowerBound:
     return LowerBound(epsilon=epsilon, delta=1e-5, confidence=0.95, coined=200, guesses=50, correct=40, choices=12, ceiling=3.0,
-                      attack="any", method="made up")
+                      attack="any", method="made up", claimed=claimed)
 
 
 def verdict(found: Membership | None, **others: object) -> Conclusion:
-    return conclude(found, **({"lower_bound": None, "disclosure": None, "epsilon": None, "policy": policy()} | others))   # type: ignore[arg-type]
+    return conclude(found, **({"lower_bound": None, "disclosure": None, "policy": policy()} | others))   # type: ignore[arg-type]
 
 
 def test_no_holdout_users_means_not_run() -> None:
@@ -108,9 +108,9 @@ def test_a_risk_beyond_the_policy_and_a_replay_are_leaks(rng: np.random.Generato
 
 def test_a_lower_bound_above_the_claim_refutes_it_and_is_the_worst(rng: np.random.Generator) -> None:
     found = membership(gaussian_attack(0.6, rng=rng))
-    assert verdict(found, lower_bound=lower_bound(1.2), epsilon=1.0).verdict is Verdict.CLAIM_REFUTED
-    assert verdict(found, lower_bound=lower_bound(0.9), epsilon=1.0).verdict is Verdict.LEAK_DETECTED
-    assert verdict(found, lower_bound=lower_bound(1.2), epsilon=None).verdict is Verdict.LEAK_DETECTED
+    assert verdict(found, lower_bound=lower_bound(1.2, claimed=1.0)).verdict is Verdict.CLAIM_REFUTED
+    assert verdict(found, lower_bound=lower_bound(0.9, claimed=1.0)).verdict is Verdict.LEAK_DETECTED
+    assert verdict(found, lower_bound=lower_bound(1.2, claimed=None)).verdict is Verdict.LEAK_DETECTED
 
 
 def test_too_few_users_of_any_kind_say_nothing(rng: np.random.Generator) -> None:
@@ -167,7 +167,7 @@ def test_no_reason_promises_what_an_audit_cannot(word: str, rng: np.random.Gener
         for power in (None, 0.2):
             for told in (disclosure(), disclosure(risk_low=0.3), disclosure(longer=3)):
                 found = membership(gaussian_attack(shift, rng=rng), bound=gaussian_bound(claim), power=power)
-                reasons.append(verdict(found, disclosure=told, lower_bound=lower_bound(2), epsilon=float(claim)).reason)
+                reasons.append(verdict(found, disclosure=told, lower_bound=lower_bound(2, claimed=float(claim))).reason)
     assert not any(word in reason.lower() for reason in reasons)
 
 

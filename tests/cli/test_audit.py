@@ -65,7 +65,7 @@ def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path
 def test_only_tables_told_apart_by_fair_coins_have_coined_users(tables: Path, tmp_path: Path) -> None:
     call(*words(tables, "others.csv", tmp_path / "out", "--fair-coins"))
     found = record(tmp_path / "out")
-    assert found.split.coined_in == found.split.trained
+    assert 0 < found.split.coined_in < found.split.trained      # as many are left out, by the same draw, as holdout users play other parts
 
 
 def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(tables: Path, tmp_path: Path) -> None:
