@@ -2,6 +2,7 @@
 
     python -m benchmarks.peers mst ctgan                    ML-100K, seed 0, epsilon 8
     python -m benchmarks.peers mst --rows-per-user 20       user-level by group privacy: at most 20 rows a user, epsilon / 20 for each
+    python -m benchmarks.peers aim --audit FOLDER           tables for `synthrec audit`: half of the users, by a fair coin each, are members
 
 The easier task: these tools protect rows, not users. They see the bounded train log as a flat table of user, item and rating, all three as
 categories, and give back as many rows; rows with one user value make one user. Where a user keeps at most c rows, a row-level epsilon
@@ -27,7 +28,7 @@ import pandas as pd
 
 from benchmarks.cells import versions, write_whole
 from benchmarks.figures import Seed, mean_over, statistics
-from benchmarks.logs import CACHE, HERE, Split, data_folder, load
+from benchmarks.logs import CACHE, DELTAS, HERE, Split, config_of, data_folder, load
 from benchmarks.protocol import Questions
 from benchmarks.tables import BEGIN, END, outside
 from synthrec.audit import profiles
@@ -95,7 +96,11 @@ def main() -> None:
     parser.add_argument("--rows-per-user", type=int, help="cap a user's rows at this and ask for user-level privacy")
     parser.add_argument("--minutes", type=float, default=10.0, help="the most that one peer may take")
     parser.add_argument("--data", type=Path, default=data_folder())
+    parser.add_argument("--audit", type=Path, metavar="FOLDER", help="score nothing; write members, holdout users and the synthetic log")
     asked = parser.parse_args()
+    if asked.audit is not None:
+        return audit_tables(asked.peers[0], log=asked.log, folder=asked.audit, data=asked.data, seed=asked.seed, epsilon=asked.epsilon,
+                            minutes=asked.minutes)
     split = load(asked.log, seed=asked.seed, data=asked.data)
     for name in asked.peers:
         found = run_peer(name, split=split, seed=asked.seed, epsilon=asked.epsilon, rows_per_user=asked.rows_per_user,
@@ -115,24 +120,45 @@ def run_peer(name: str, *, split: Split, seed: int, epsilon: float, rows_per_use
     if rows_per_user:
         log = profiles.cut(log, events_per_user=rows_per_user, rng=np.random.default_rng(seed))
         epsilon, delta = epsilon / rows_per_user, delta / (rows_per_user * math.exp(epsilon))
-    folder = CACHE / "peers" / name
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    (folder / "work").mkdir(parents=True)
-    table = pd.DataFrame({"user": log.user_of_event(), "item": log.item, "rating": log.rating})
-    table.astype(int).to_csv(folder / "in.csv", index=False)
-    python = environment(PEERS[name].packages)
+    table = pd.DataFrame({"user": log.user_of_event(), "item": log.item, "rating": log.rating}).astype(int)
     started = time.perf_counter()
-    words = [str(folder / "in.csv"), str(folder / "out.csv"), str(folder / "work"), repr(epsilon), repr(delta)]
     try:
-        subprocess.run([str(python), "-c", _BEFORE + PEERS[name].script + _AFTER, *words], check=True, timeout=60 * minutes,
-                       stdout=subprocess.DEVNULL)
+        made = made_by(name, table, epsilon=epsilon, delta=delta, minutes=minutes)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         stopped = isinstance(error, subprocess.TimeoutExpired)
         return {"failed": f"stopped after {minutes:g} minutes" if stopped else "it raised an error"}
     seconds = round(time.perf_counter() - started, 1)
-    found = score(as_log(pd.read_csv(folder / "out.csv"), split=split), questions=Questions.of(split, seed=seed), name=name)
+    found = score(as_log(made, split=split), questions=Questions.of(split, seed=seed), name=name)
     about = {"row_epsilon": epsilon, "row_delta": delta, "seconds": seconds, "packages": PEERS[name].packages, "versions": versions()}
     return about | found
+
+
+def made_by(name: str, rows: pd.DataFrame, *, epsilon: float, delta: float, minutes: float) -> pd.DataFrame:
+    """What a peer makes of rows, in an environment of its own. Raises subprocess's errors."""
+    python, folder = environment(PEERS[name].packages), CACHE / "peers" / name
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    (folder / "work").mkdir(parents=True)
+    rows.to_csv(folder / "in.csv", index=False)
+    words = [str(folder / "in.csv"), str(folder / "out.csv"), str(folder / "work"), repr(epsilon), repr(delta)]
+    subprocess.run([str(python), "-c", _BEFORE + PEERS[name].script + _AFTER, *words], check=True, timeout=60 * minutes,
+                   stdout=subprocess.DEVNULL)
+    return pd.read_csv(folder / "out.csv")
+
+
+def audit_tables(name: str, *, log: str, folder: Path, data: Path, seed: int, epsilon: float, minutes: float) -> None:
+    """Members, holdout users, what the peer makes of the members, and a configuration without the columns that peers do not see."""
+    folder.mkdir(parents=True)
+    events = pd.read_csv(data / f"{log}.csv.gz")[["user_id", "item_id", "rating"]]
+    users = np.sort(events["user_id"].unique())
+    is_member = events["user_id"].isin(users[np.random.default_rng(seed).random(len(users)) < 0.5])
+    names = dict(zip(events.columns, COLUMNS, strict=True))
+    made = made_by(name, events[is_member].rename(columns=names), epsilon=epsilon, delta=DELTAS[log], minutes=minutes)
+    back = made.rename(columns={mine: theirs for theirs, mine in names.items()})
+    for part, rows in (("members", events[is_member]), ("holdout", events[~is_member]), ("synthetic", back)):
+        rows.to_csv(folder / f"{part}.csv", index=False)
+    lines = config_of(log).replace('"ml-', f'"{data}/ml-').splitlines()
+    kept = [line for line in lines if not line.startswith(("timestamp =", "table =", "gender =", "age =")) and line != "[users]"]
+    (folder / "synthrec.toml").write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 def table(kept: dict[str, Any]) -> str:

@@ -13,20 +13,24 @@ import numpy as np
 
 from synthrec import __version__
 from synthrec.audit.attacks import run_attacks
+from synthrec.audit.augmentation import measure_augmentation
+from synthrec.audit.cold_start import measure_cold_start
 from synthrec.audit.disclosure import measure_disclosure
 from synthrec.audit.fidelity import measure_fidelity
 from synthrec.audit.kept import Kept
 from synthrec.audit.lower_bound import one_run_lower_bound
+from synthrec.audit.panel import measure_panel
 from synthrec.audit.policy import policy, policy_sha256
 from synthrec.audit.record import AuditRecord, Disclosure, LowerBound, Membership, Split
 from synthrec.audit.utility import ArmInput, measure_utility
-from synthrec.audit.utility_record import AuditedUtility, Fidelity, Utility
+from synthrec.audit.utility_record import AuditedUtility, Curve, Fidelity, Panel, Utility
 from synthrec.audit.verdict import conclude
 from synthrec.evidence import Evidence
 from synthrec.progress import Progress
 
 Effort = Literal["quick", "full"]
 UNCLAIMED_DELTA = 1e-6      # at which epsilon gets its lower bound where nothing is claimed
+DRAWS: dict[Effort, int] = {"quick": 1, "full": 5}      # partners of each size
 
 
 class Attacked(NamedTuple):
@@ -99,9 +103,20 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
         return measure_fidelity(people.synthetic, real=people.train_whole, floor=floor, schema=evidence.schema, items=people.items,
                                 events_per_user=people.events_per_user, rng=rng)
 
-    with progress.stage("use and likeness", total=2) as advance:
+    others = {arm.label: arm.log for name, arm in arms.items() if name == "moments"}
+
+    def curves() -> tuple[Curve, ...]:
+        found = (measure_augmentation(people, others=others, scale=evidence.scale, draws=DRAWS[effort], rng=rng),
+                 measure_cold_start(people, others=others, scale=evidence.scale, rng=rng))
+        return tuple(curve for curve in found if curve is not None)
+
+    with progress.stage("use and likeness", total=4) as advance:
         found = kept.part("protocol", Utility | None, protocol) if len(people.test.offsets) > 1 else None
+        advance(1)
+        panel = kept.part("panel", Panel | None, lambda: measure_panel(people, rng=rng)) if found else None
+        advance(1)
+        drawn = kept.part("curves", tuple[Curve, ...], curves) if found else ()
         advance(1)
         fidelity = kept.part("fidelity", tuple[Fidelity, ...], likeness)
         advance(1)
-    return AuditedUtility(protocol=found, fidelity=fidelity)
+    return AuditedUtility(protocol=found, panel=panel, curves=drawn, fidelity=fidelity)

@@ -5,10 +5,11 @@ Private: figures per user stay in memory so that intervals can be paired over us
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from synthrec.audit import profiles, recommenders
 from synthrec.data.eventlog import EventLog
@@ -67,8 +68,13 @@ def _errors(heldout: EventLog, *, predicted: np.ndarray, bias: np.ndarray, scale
 def ease_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
     """NDCG@10 over the full catalogue of EASE^R learned from `log`; NaN for users with nothing relevant. Shapes: float64[U]."""
     weights = recommenders.fit_ease(log, items=items)
+    return ranked_ndcg(lambda have: have @ weights, observed=observed, heldout=heldout, items=items)
+
+
+def ranked_ndcg(ranker: Callable[[sparse.csr_array], np.ndarray], *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+    """NDCG@10 over the full catalogue; NaN for users with nothing relevant. Shapes: ranker [b, V] -> float32[b, V]; -> float64[U]."""
     have = profiles.pattern(observed, items=items)
-    return _ndcg((have[first:last] @ weights for first, last in _blocks(have.shape[0])), observed=observed, heldout=heldout, items=items)
+    return _ndcg((ranker(have[first:last]) for first, last in _blocks(have.shape[0])), observed=observed, heldout=heldout, items=items)
 
 
 def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
