@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (),
     "privacy": ("synthrec.data",),
     "model": ("synthrec.data", "synthrec.privacy"),
-    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.settle"),
+    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.settle", "synthrec.audit.lower_bound"),
     "audit": ("synthrec.data",),
     "report": ("synthrec.data", "synthrec.audit.record", "synthrec.audit.utility_record", "synthrec.audit.figure",
                "synthrec.conformance.record"),

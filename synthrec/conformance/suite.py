@@ -49,4 +49,4 @@ def game_checks(subject: Subject) -> list[Check]:
     assert training is not None
     crowd, few = watch(subject), watch(subject, users=FEW, canaries=False)
     return [*noise_of_game(training, crowd=crowd, few=few), *sampling(training, crowd=crowd, few=few),
-            *canaries(training, delta=subject.plan.delta, crowd=crowd), *accounting(subject.plan, watched=(crowd, few))]
+            *canaries(training, crowd=crowd), *accounting(subject.plan, watched=(crowd, few))]

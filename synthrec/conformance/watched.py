@@ -74,7 +74,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
     assert subject.plan.training is not None
     log = subject.read(subject.events)
     log = log if users is None else log.select(np.arange(users))
-    included = np.random.default_rng(2).random(CANARIES) < 0.5 if canaries else np.zeros(CANARIES, dtype=bool)
+    included = np.random.default_rng().random(CANARIES) < 0.5 if canaries else np.zeros(CANARIES, dtype=bool)
     found = Watched(included=included, users=len(log.offsets) - 1)
     shadows = log.select(np.zeros(int(included.sum()), dtype=np.int64) + _shortest(log))
     _seed_libraries()

@@ -1,0 +1,71 @@
+"""From successes of three attackers to a risk with its interval.
+
+(attack - control) / (1 - control) is one less the ratio of two failure rates, so its interval is one less that of a ratio of proportions:
+Koopman's (1984) score interval, which needs no normal approximation of a logarithm and holds at rates of 0 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from synthrec.audit import intervals
+from synthrec.audit.record import Figure, Risk
+
+LEAST = -1.0            # a risk below 0 is none; below this it is written as this, since it has no lower end
+METHOD = "one less the ratio of failure rates, score interval (Koopman 1984)"
+
+
+def risk_of(name: Literal["singling out", "linkability", "attribute inference"], *, setting: str, attack: np.ndarray, control: np.ndarray,
+            random: np.ndarray) -> Risk:
+    """One row of the record. Shapes: success per user, attack bool[A], control bool[C], random bool[R]."""
+    main, base, guess = (intervals.wilson(int(np.count_nonzero(each)), n=len(each)) for each in (attack, control, random))
+    return Risk(name=name, setting=setting, attack=main, control=base, random=guess,
+                risk=excess(int(np.count_nonzero(attack)), of=len(attack), control=int(np.count_nonzero(control)), among=len(control)))
+
+
+def excess(attack: int, *, of: int, control: int, among: int, confidence: float = intervals.CONFIDENCE) -> Figure:
+    """(attack - control) / (1 - control) of two proportions; nothing is known where the control never fails, or nobody was attacked."""
+    if of == 0 or among == 0 or control == among:
+        return Figure(value=0.0, low=LEAST, high=1.0, n=of + among, method=METHOD, confidence=confidence)
+    failed, base = of - attack, among - control
+    low, high = ratio_interval(failed, of=of, base=base, among=among, confidence=confidence)
+    value = 1 - (failed / of) / (base / among)
+    return Figure(value=max(LEAST, value), low=max(LEAST, 1 - high), high=max(LEAST, 1 - low), n=of + among, method=METHOD,
+                  confidence=confidence)
+
+
+def ratio_interval(hits: int, *, of: int, base: int, among: int, confidence: float) -> tuple[float, float]:
+    """Of (hits / of) / (base / among), base at least 1: all ratios that the score test does not refuse."""
+    most, estimate = float(stats.chi2.isf(1 - confidence, 1)), (hits / of) / (base / among)
+
+    def refused(ratio: float) -> bool:
+        return _distance(ratio, hits=hits, of=of, base=base, among=among) > most
+
+    low = 0.0 if hits == 0 else _edge(estimate, towards=0.0, refused=refused)
+    far = max(1.0, 2 * estimate)
+    while not refused(far):
+        far *= 2
+    return low, _edge(estimate, towards=far, refused=refused)
+
+
+def _distance(ratio: float, *, hits: int, of: int, base: int, among: int) -> float:
+    """Score statistic of a ratio at its constrained maximum likelihood (Koopman 1984, equations 2 and 3)."""
+    total = ratio * (of + base) + hits + among
+    first = (total - np.sqrt(max(0.0, total * total - 4 * ratio * (of + among) * (hits + base)))) / (2 * (of + among))
+    second = first / ratio
+    spread = first * (1 - first) / of, second * (1 - second) / among
+    off = hits / of - first, base / among - second
+    return sum(0.0 if difference == 0 else difference * difference / max(variance, 1e-300)
+               for difference, variance in zip(off, spread, strict=True))
+
+
+def _edge(inside: float, *, towards: float, refused: object) -> float:
+    assert callable(refused)
+    outside = towards
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if refused(middle) else (middle, outside)
+    return outside
