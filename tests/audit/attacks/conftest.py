@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from synthrec.audit.people import People
+from synthrec.audit.policy import Policy, policy
 from synthrec.data.eventlog import EventLog
 
 ITEMS = 300
 
 
-@dataclass(frozen=True)
-class Limits:
-    """A policy."""
-
-    leak_auc: float = 0.52
-    confidence: float = 0.95
-
-
 @pytest.fixture(scope="session")
-def limits() -> Limits:
-    return Limits()
+def limits() -> Policy:
+    return policy()
 
 
 @pytest.fixture(scope="session")

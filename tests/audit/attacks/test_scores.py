@@ -97,7 +97,8 @@ def test_marginals_give_the_likelihood_ratio_term_by_term(people: People) -> Non
     pooled = (having[0] + having[1] + 0.5) / 601
     share = [(count + 2 * pooled) / (n + 2) for count, n in zip(having, users, strict=True)]
     for t, own in enumerate(profiles.pattern(targets, items=ITEMS).toarray() > 0):
-        slow = sum(np.log((share[0][v] if own[v] else 1 - share[0][v]) / (share[1][v] if own[v] else 1 - share[1][v])) for v in range(ITEMS))
+        chances = [[each[v] if own[v] else 1 - each[v] for v in range(ITEMS)] for each in share]
+        slow = sum(np.log(here / there) for here, there in zip(*chances, strict=True))
         assert found[t] == pytest.approx(slow, abs=1e-6)
 
 
@@ -125,9 +126,8 @@ def test_blocks_do_not_change_the_search(people: People, monkeypatch: pytest.Mon
 def test_the_classifier_scores_along_what_tells_synthetic_from_reference(rng: np.random.Generator) -> None:
     noise = rng.normal(size=(300, 6))
     shifted = noise[20:200] + np.array([3.0, 0, 0, 0, 0, 0])
-    found = classifier.score(noise[:20] + np.linspace(0, 3, 20)[:, None] * (np.arange(6) == 0), synthetic=shifted, reference=noise[200:],
-                             rng=rng)
-    assert np.corrcoef(found, np.arange(20))[0, 1] > 0.7
+    found = classifier.score(noise[:20], synthetic=shifted, reference=noise[200:], rng=rng)
+    assert np.corrcoef(found, noise[:20, 0])[0, 1] > 0.8
 
 
 def test_a_targets_scores_depend_on_no_other_target(people: People) -> None:
