@@ -58,7 +58,8 @@ class Battery:
             attacks.append(averaged(parts))
         return Result(attacks=holm(attacks), scores=scores, searches=found.searches)
 
-    def measured(self, name: str, scores: np.ndarray, *, reference: int, rng: np.random.Generator, among: np.ndarray | None = None) -> Attack:
+    def measured(self, name: str, scores: np.ndarray, *, reference: int, rng: np.random.Generator,
+                 among: np.ndarray | None = None) -> Attack:
         """One attack's record, before Holm's correction; `among` some of the people."""
         some = np.ones(len(scores), dtype=bool) if among is None else among
         return attack_from_scores(name, knows=KNOWS.get(name, blend.KNOWS), scores=scores[some], member=self.member[some],

@@ -99,5 +99,5 @@ def _gaps(log: EventLog) -> np.ndarray:
     some = events > 0
     begins, ends = np.zeros(users), np.zeros(users)
     begins[some], ends[some] = time[log.offsets[:-1][some]], time[log.offsets[1:][some] - 1]
-    return np.stack((begins / DAY, np.log1p(np.maximum(ends - begins, 0.0) / HOUR), mean, np.sqrt(np.maximum(square - mean**2, 0.0)), short),
-                    axis=1)
+    span, spread = np.log1p(np.maximum(ends - begins, 0.0) / HOUR), np.sqrt(np.maximum(square - mean**2, 0.0))
+    return np.stack((begins / DAY, span, mean, spread, short), axis=1)

@@ -23,8 +23,7 @@ _CLIP = 1e-4
 
 METHODS: tuple[Callable[[], Any], ...] = (
     lambda: LogisticRegression(C=0.1, max_iter=300, class_weight="balanced"),
-    lambda: HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, learning_rate=0.1, l2_regularization=1.0, class_weight="balanced",
-                                           early_stopping=False, random_state=0),
+    lambda: HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False, random_state=0),
 )
 
 

@@ -26,7 +26,6 @@ from synthrec.audit.people import People
 from synthrec.audit.record import Attack, Controls, LeakProbe
 
 SHARES = (1.0, 0.2, 0.05, 0.01)
-POWER = 0.8
 _NEIGHBOURS = 5             # the most that a score reads
 
 
@@ -38,11 +37,11 @@ class Innocent:
     bootstrap_flagged: Figure
 
 
-def together(leaks: tuple[LeakProbe, ...], innocent: Innocent) -> Controls:
+def together(leaks: tuple[LeakProbe, ...], innocent: Innocent, *, policy: Rule) -> Controls:
     """The record; power is the smallest share from which on all larger ones were found often enough."""
     power = None
     for leak in leaks:
-        if leak.found.value < POWER:
+        if leak.found.value < policy.power:
             break
         power = leak.share
     return Controls(leaks=leaks, power=power, blind=innocent.blind, bootstrap_flagged=innocent.bootstrap_flagged)

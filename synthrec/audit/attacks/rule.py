@@ -19,6 +19,10 @@ class Rule(Protocol):
     def confidence(self) -> float:
         """Of intervals; what is left of 1 is how often all attacks together may raise a false alarm."""
 
+    @property
+    def power(self) -> float:
+        """The share of draws in which a planted leak must be found."""
+
 
 def flagged(attacks: Sequence[Attack], policy: Rule) -> bool:
     """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit passes the policy's limit?"""

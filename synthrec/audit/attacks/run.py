@@ -55,6 +55,6 @@ def run_attacks(people: People, *, bound: AttackBound | None, policy: Rule, effo
         innocent = controls.innocent(battery, people=people, policy=policy, effort=counts, rng=rng)
         advance(1)
     membership = Membership(attacks=result.attacks, headline=strongest(result.attacks).name, bound=bound,
-                            controls=controls.together(planted, innocent))
+                            controls=controls.together(planted, innocent, policy=policy))
     member = battery.member
     return Attacked(membership, scores={name: (found[member], found[~member]) for name, found in result.scores.items()})

@@ -73,8 +73,8 @@ class Scoreboard:
             since = np.asarray(log.time, dtype=np.float64) - self.start
             window = np.floor(since / WINDOW_SECONDS).astype(np.int64)[:, None] + np.arange(-WINDOWS_AROUND, WINDOWS_AROUND + 1)
             kernel = np.exp(-np.abs(since[:, None] - (window + 0.5) * WINDOW_SECONDS) / DATE_SCALE_SECONDS)
-            outside = (window < 0) | (window >= self.windows)
-            parts.append(self._cells(log, np.clip(window, 0, self.windows - 1), np.where(outside, 0.0, value[:, None] * kernel), self.windows))
+            kernel[(window < 0) | (window >= self.windows)] = 0.0
+            parts.append(self._cells(log, np.clip(window, 0, self.windows - 1), value[:, None] * kernel, self.windows))
         if not parts:
             return self._cells(log, np.zeros((len(log.item), 1), dtype=np.int64), value[:, None], 1)
         return (sparse.hstack(parts, format="csr") / len(parts)).astype(np.float32)

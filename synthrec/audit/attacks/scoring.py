@@ -6,7 +6,7 @@ Nothing here knows who trained: targets come in one log, and whatever is fitted 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,12 @@ class Sight:
     synthetic: EventLog
     reference: EventLog
     items: int
+
+    def alike(self) -> Sight:
+        """The same with only those columns that all three logs have."""
+        logs = (self.targets, self.synthetic, self.reference)
+        missing = {name: None for name in ("rating", "time") if any(getattr(log, name) is None for log in logs)}
+        return Sight(*(replace(log, **missing) for log in logs), items=self.items)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -60,6 +66,7 @@ class Scored:
 
 def score_targets(sight: Sight, *, rng: np.random.Generator) -> Scored:
     """Every attack but the blend."""
+    sight = sight.alike()
     synthetic, reference, items = sight.synthetic, sight.reference, sight.items
     sets = nearest_user.ItemSets.fit(synthetic, reference=reference, items=items)
     behaviour = BehaviourSpace.fit(synthetic, reference=reference, sets=sets, rng=rng)
