@@ -35,14 +35,22 @@ def split_test(test: EventLog, rng: np.random.Generator) -> tuple[EventLog, Even
     return profiles.keep_events(test, ~held), profiles.keep_events(test, held)
 
 
-def nothing_errors(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float]) -> RatingErrors:
+def nothing_errors(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float], pooled: float | None = None) -> RatingErrors:
     """The floor: each user's damped mean of their observed events around the pooled mean; knows no item and no other log."""
+    said = nothing_predictions(observed=observed, heldout=heldout, scale=scale, pooled=pooled)
+    return errors_of(heldout, said=said, scale=scale)
+
+
+def nothing_predictions(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float],
+                        pooled: float | None = None) -> recommenders.Predictions:
+    """What the floor says of every held-out event. `pooled` is the mean of the observed events unless it is given."""
     rating = np.asarray(observed.rating, dtype=np.float64)
-    pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
+    if pooled is None:
+        pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
     user = profiles.user_of_event(observed)
     mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=len(observed.offsets) - 1)
     predicted = mean[profiles.user_of_event(heldout)]
-    return _errors(heldout, predicted=predicted, bias=predicted, scale=scale)
+    return recommenders.Predictions(bias=predicted, factors=predicted)
 
 
 def rating_errors(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float],
@@ -53,14 +61,14 @@ def rating_errors(log: EventLog, *, observed: EventLog, heldout: EventLog, items
 
 def model_errors(model: recommenders.Factorisation, *, observed: EventLog, heldout: EventLog, scale: tuple[float, float]) -> RatingErrors:
     """Fold the test users into a rating model, whatever it was learned from, and predict what they held out."""
-    said = recommenders.fold_in(model, observed=observed, asked=heldout)
-    return _errors(heldout, predicted=said.factors, bias=said.bias, scale=scale)
+    return errors_of(heldout, said=recommenders.fold_in(model, observed=observed, asked=heldout), scale=scale)
 
 
-def _errors(heldout: EventLog, *, predicted: np.ndarray, bias: np.ndarray, scale: tuple[float, float]) -> RatingErrors:
+def errors_of(heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]) -> RatingErrors:
+    """Predictions of held-out events, clipped to the scale, against what users said."""
     user, users = profiles.user_of_event(heldout), len(heldout.offsets) - 1
     rating = np.asarray(heldout.rating, dtype=np.float64)
-    error, bias_error = np.clip(predicted, *scale) - rating, np.clip(bias, *scale) - rating
+    error, bias_error = np.clip(said.factors, *scale) - rating, np.clip(said.bias, *scale) - rating
     return RatingErrors(events=np.bincount(user, minlength=users).astype(np.float64), squared=np.bincount(user, error**2, users),
                         absolute=np.bincount(user, np.abs(error), users), bias_squared=np.bincount(user, bias_error**2, users))
 

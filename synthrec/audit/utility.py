@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from synthrec.audit import intervals, recommenders, scores
+from synthrec.audit import intervals, profiles, recommenders, scores, strata
 from synthrec.audit.figure import Figure
 from synthrec.audit.realism import measure_realism
 from synthrec.audit.scores import RatingErrors, split_test
-from synthrec.audit.utility_record import Arm, RealismLimit, Utility
+from synthrec.audit.strata import Part
+from synthrec.audit.utility_record import Against, Arm, RealismLimit, Stratum, Utility
 from synthrec.data.eventlog import EventLog
 
 __all__ = ["ArmInput", "ArmScores", "Ladder", "measure_utility", "score_arm", "score_ladder", "split_test"]
@@ -36,7 +37,7 @@ class ArmInput:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ArmScores:
-    """An arm's figures per test user: private. Shapes: ndcg float64[U], NaN for users with nothing relevant."""
+    """An arm's figures per test user: private. Shapes: ndcg float64[U], NaN for users with nothing relevant; parts as the ladder's."""
 
     name: str
     label: str
@@ -45,6 +46,7 @@ class ArmScores:
     errors: RatingErrors | None = None
     ndcg: np.ndarray | None = None
     realism: tuple[RealismLimit, ...] = ()
+    parts: tuple[RatingErrors, ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -55,11 +57,32 @@ class Ladder:
     heldout_events: int
     weights: np.ndarray
     arms: Mapping[str, ArmScores] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
     def summary(self) -> Utility:
-        """Every arm's figures with intervals."""
+        """Every arm's figures with intervals, and the release against the best simpler method."""
         return Utility(test_users=self.test_users, heldout_events=self.heldout_events,
-                       ladder=tuple(self._arm(arm) for arm in self.arms.values()))
+                       ladder=tuple(self._arm(arm) for arm in self.arms.values()), against=self.against())
+
+    def against(self) -> tuple[Against, ...]:
+        """The arm of kind `release` less the best of kind `internal`, in each measure; empty unless both are there.
+
+        The best is the best of this very log: that choice favours the rival.
+        """
+        mine = [arm.name for arm in self.arms.values() if arm.ledger_kind == "release"]
+        rivals = [arm.name for arm in self.arms.values() if arm.ledger_kind == "internal"]
+        if not mine or not rivals:
+            return ()
+        found = []
+        if all(self.arms[name].errors is not None for name in (*mine, *rivals)):
+            best = min(rivals, key=lambda name: self._value(self.arms[name].errors, _root_mean_square))
+            if (less := self.rmse_difference(mine[0], other=best)) is not None:
+                found.append(Against(rival=best, measure="RMSE", difference=less, beats=less.high < 0))
+        if all(self.arms[name].ndcg is not None for name in (*mine, *rivals)):
+            best = max(rivals, key=lambda name: self._value(self.arms[name].ndcg, _mean))
+            if (more := self.ndcg_difference(mine[0], other=best)) is not None:
+                found.append(Against(rival=best, measure="NDCG@10", difference=more, beats=more.low > 0))
+        return tuple(found)
 
     def rmse(self, name: str) -> Figure | None:
         """Root mean squared error of the arm's factorisation over held-out events; None without ratings."""
@@ -113,7 +136,19 @@ class Ladder:
             bias_rmse=None if errors is None else float(np.sqrt(errors.bias_squared.sum() / errors.events.sum())),
             gap_closed=self.gap_closed(arm.name) if between else None,
             ndcg=self.ndcg(arm.name), ranking_gap_closed=self.ranking_gap_closed(arm.name) if between else None, realism=arm.realism,
+            strata=tuple(self._stratum(arm, place=place) for place in range(len(arm.parts))),
         )
+
+    def _stratum(self, arm: ArmScores, *, place: int) -> Stratum:
+        part, mine = self.parts[place], arm.parts[place]
+        nothing, real = (self.arms[name].parts[place] for name in (NOTHING, REAL))
+        users, gap = int((mine.events > 0).sum()), None
+        if (arm.name not in (NOTHING, REAL) and users
+                and self._value(nothing, _root_mean_square) > self._value(real, _root_mean_square)):
+            gap = self._figure(lambda weights: _gap(_root_mean_square(nothing, weights), _root_mean_square(mine, weights),
+                                                    _root_mean_square(real, weights)), n=users)
+        rmse = self._figure(lambda weights: _root_mean_square(mine, weights), n=users) if users else None
+        return Stratum(by=part.by, name=part.name, rmse=rmse, gap_closed=gap)
 
     def _rating_figure(self, name: str, statistic: Callable[[RatingErrors, np.ndarray], np.ndarray]) -> Figure | None:
         errors = self.arms[name].errors
@@ -155,29 +190,48 @@ def score_ladder(*, train: EventLog, test: EventLog, arms: Mapping[str, ArmInput
     start, realism_seed = rng.integers(2**63, size=2)
     if users == 0:
         return Ladder(test_users=0, heldout_events=0, weights=weights)
-    floor = scores.nothing_errors(observed=observed, heldout=heldout, scale=scale) if scale else None
+    parts = strata.parts(train=train, test=test, heldout=heldout, items=items) if scale else ()
     popular = None
     if items <= recommenders.EASE_ITEMS_MOST:
         popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
-    scored = [ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
+    scored = [_nothing(observed=observed, heldout=heldout, scale=scale, parts=parts),
               ArmScores(name=POPULARITY, label="Popularity of the real log", ndcg=popular)]
     for name, arm in {**arms, REAL: ArmInput(log=train, label="Real log", epsilon=None, ledger_kind=None)}.items():
         realism = () if name == REAL else measure_realism(arm.log, real=train, items=items, events_per_user=events_per_user,
                                                           rng=np.random.default_rng(realism_seed))
         scored.append(score_arm(arm, name=name, observed=observed, heldout=heldout, items=items, scale=scale, realism=realism,
-                                rng=np.random.default_rng(start)))
-    return Ladder(test_users=users, heldout_events=len(heldout.item), weights=weights, arms={arm.name: arm for arm in scored})
+                                rng=np.random.default_rng(start), parts=parts))
+    return Ladder(test_users=users, heldout_events=len(heldout.item), weights=weights, arms={arm.name: arm for arm in scored}, parts=parts)
+
+
+def _nothing(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float] | None, parts: tuple[Part, ...]) -> ArmScores:
+    label = "Nothing: each user's own mean"
+    if scale is None:
+        return ArmScores(name=NOTHING, label=label)
+    said = scores.nothing_predictions(observed=observed, heldout=heldout, scale=scale)
+    return ArmScores(name=NOTHING, label=label, errors=scores.errors_of(heldout, said=said, scale=scale),
+                     parts=_by_part(heldout, said=said, scale=scale, parts=parts))
 
 
 def score_arm(arm: ArmInput, *, name: str, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float] | None,
-              rng: np.random.Generator, realism: tuple[RealismLimit, ...] = ()) -> ArmScores:
+              rng: np.random.Generator, realism: tuple[RealismLimit, ...] = (), parts: tuple[Part, ...] = ()) -> ArmScores:
     """One arm's figures per test user; a catalogue past EASE^R's limit is not ranked."""
-    errors = scores.rating_errors(arm.log, observed=observed, heldout=heldout, items=items, scale=scale, rng=rng) if scale else None
-    ndcg = None
+    errors, ndcg, by_part = None, None, ()
+    if scale is not None:
+        model = recommenders.fit_factorisation(arm.log, items=items, rng=rng)
+        said = recommenders.fold_in(model, observed=observed, asked=heldout)
+        errors, by_part = scores.errors_of(heldout, said=said, scale=scale), _by_part(heldout, said=said, scale=scale, parts=parts)
     if items <= recommenders.EASE_ITEMS_MOST:
         ndcg = scores.ease_ndcg(arm.log, observed=observed, heldout=heldout, items=items)
     return ArmScores(name=name, label=arm.label, epsilon=arm.epsilon, ledger_kind=arm.ledger_kind, errors=errors, ndcg=ndcg,
-                     realism=realism)
+                     realism=realism, parts=by_part)
+
+
+def _by_part(heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float],
+             parts: tuple[Part, ...]) -> tuple[RatingErrors, ...]:
+    return tuple(scores.errors_of(profiles.keep_events(heldout, part.chosen), scale=scale,
+                                  said=recommenders.Predictions(bias=said.bias[part.chosen], factors=said.factors[part.chosen]))
+                 for part in parts)
 
 
 def _root_mean_square(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthrec.audit import profiles, scores
+from synthrec.audit import profiles, scores, strata
+from synthrec.audit.recommenders import Predictions
 from synthrec.audit.utility import ArmInput, measure_utility, score_ladder, split_test
 from synthrec.data.eventlog import EventLog
 
@@ -89,7 +90,7 @@ def test_nothing_is_each_users_damped_mean_around_the_pooled_mean() -> None:
 
 def test_predictions_are_clipped_to_the_scale() -> None:
     heldout = EventLog(offsets=np.array([0, 2]), item=np.array([0, 1]), rating=np.array([5, 1], np.float32))
-    found = scores._errors(heldout, predicted=np.array([7.0, -3.0]), bias=np.array([4.0, 1.0]), scale=SCALE)
+    found = scores.errors_of(heldout, said=Predictions(factors=np.array([7.0, -3.0]), bias=np.array([4.0, 1.0])), scale=SCALE)
     assert found.squared.tolist() == [0.0] and found.bias_squared.tolist() == [1.0] and found.events.tolist() == [2.0]
 
 
@@ -155,3 +156,44 @@ def test_an_unsorted_log_is_read_as_it_is_and_left_as_it_was(test_users: EventLo
     profiles.pattern(log, items=300)
     scores.ease_ndcg(log, observed=log, heldout=log, items=300)
     assert (log.item == before).all()
+
+
+def test_strata_cover_every_held_out_event_once_and_their_errors_add_up(train: EventLog, test_users: EventLog,
+                                                                        rng: np.random.Generator) -> None:
+    ladder = ladder_of(train, test_users, rng=rng, copy=train)
+    for by in ("item popularity", "user activity"):
+        chosen = np.stack([part.chosen for part in ladder.parts if part.by == by])
+        assert (chosen.sum(axis=0) == 1).all()
+        for arm in (ladder.arms["copy"], ladder.arms["nothing"]):
+            mine = [errors for errors, part in zip(arm.parts, ladder.parts, strict=True) if part.by == by]
+            assert np.sum([errors.squared for errors in mine], axis=0) == pytest.approx(arm.errors.squared)
+    rung = {each.name: each for each in ladder.summary().ladder}
+    assert [part.name for part in rung["copy"].strata] == ["head", "middle", "tail", *(f"decile {place}" for place in range(1, 11))]
+    assert all(part.gap_closed is None for part in rung["nothing"].strata)
+    assert rung["copy"].strata[0].gap_closed.value == pytest.approx(1.0)
+    assert [part.rmse.n for part in rung["copy"].strata[3:]] == [20] * 10
+
+
+def test_head_items_hold_the_first_third_of_events_and_unseen_items_are_tail() -> None:
+    counts = np.array([1, 6, 0, 3, 2])      # 12 events: an item belongs where its first event falls
+    log = EventLog(offsets=np.arange(13), item=np.repeat(np.arange(5), counts))
+    assert strata.popularity_part(log, items=5).tolist() == [2, 0, 2, 1, 2]
+
+
+def test_the_release_beats_the_best_simpler_method_only_with_an_interval_that_excludes_zero(
+        train: EventLog, test_users: EventLog, rng: np.random.Generator) -> None:
+    bad = with_columns(train, rating=rng.permutation(train.rating), item=rng.permutation(train.item))
+
+    def against(release: EventLog, **rivals: EventLog):
+        arms = {name: ArmInput(log=log, label=name, epsilon=8.0, ledger_kind="internal") for name, log in rivals.items()}
+        arms["synthrec"] = ArmInput(log=release, label="synthrec", epsilon=8.0, ledger_kind="release")
+        return measure_utility(train=train, test=test_users, arms=arms, items=300, scale=SCALE, events_per_user=120,
+                               rng=np.random.default_rng(3), resamples=300).against
+
+    for row in against(train, moments=bad, marginals=with_columns(train, rating=np.full_like(train.rating, 3.0), item=bad.item)):
+        assert row.beats
+    same = against(train, moments=train, marginals=bad)
+    assert [row.rival for row in same] == ["moments", "moments"], "the best rival is the one to beat"
+    assert not any(row.beats for row in same) and all(row.difference.value == 0.0 for row in same)
+    assert not any(row.beats for row in against(bad, moments=train))
+    assert [row.measure for row in same] == ["RMSE", "NDCG@10"]
