@@ -134,7 +134,8 @@ class Fidelity(Record):
     method: str                     # "total variation over events", "Jensen-Shannon divergence (bits)", "difference" ...
     users: int | None = None
     draws: int | None = None
-    halves_highest: float | None = None     # of all draws: above it, the log is told from other real users by this figure
+    distance_range: tuple[float, float] | None = None   # lowest and highest of all draws
+    halves_highest: float | None = None     # of all draws: a distance above it tells the log from other real users
 
 
 class AuditedUtility(Record):

@@ -134,17 +134,16 @@ SABOTEURS: list[tuple[Saboteur, set[str]]] = [
 ]
 
 
+ALONE = {"with_shuffled_times": {"time", "sessions"}, "with_even_times": {"time", "sessions"}, "with_one_gender": {"attributes"},
+         "with_constant_ratings": {"ratings"}, "with_shuffled_ratings": {"ratings"}}      # topics that a trick leaves all others out of
+
+
 @pytest.mark.parametrize(("saboteur", "caught_by"), SABOTEURS, ids=lambda each: getattr(each, "__name__", ""))
-def test_each_trick_moves_the_rows_that_are_there_for_it(saboteur: Saboteur, caught_by: set[str], world: EventLog, schema: Schema) -> None:
+def test_each_trick_moves_its_rows_and_leaves_the_others(saboteur: Saboteur, caught_by: set[str], world: EventLog, schema: Schema) -> None:
     found = table(saboteur(world, np.random.default_rng(1)), real=world, schema=schema)
-    assert caught_by <= set(found) and caught_by <= beyond(found), caught_by - beyond(found)
-
-
-def test_a_trick_moves_nothing_that_it_leaves_alone(world: EventLog, schema: Schema) -> None:
-    told = beyond(table(with_shuffled_times(world, np.random.default_rng(1)), real=world, schema=schema))
-    assert {name.split(":")[0] for name in told} <= {"time", "sessions"}
-    told = beyond(table(with_one_gender(world, np.random.default_rng(1)), real=world, schema=schema))
-    assert {name.split(":")[0] for name in told} == {"attributes"}
+    told = beyond(found)
+    assert caught_by <= set(found) and caught_by <= told, caught_by - told
+    assert {name.split(":")[0] for name in told} <= ALONE.get(saboteur.__name__, {name.split(":")[0] for name in found})
 
 
 def test_attributes_drawn_one_by_one_show_in_pairs_only(world: EventLog, schema: Schema) -> None:
@@ -156,11 +155,11 @@ def test_attributes_drawn_one_by_one_show_in_pairs_only(world: EventLog, schema:
 
 
 def test_the_floor_is_the_log_that_is_given_or_items_dealt_anew(world: EventLog, schema: Schema) -> None:
-    real = world.select(np.arange(400))
+    real = world.select(np.arange(200))
     without, given = table(world, real=real, schema=schema), table(world, real=real, schema=schema, floor=real)
     assert without["popularity: events of each item"].floor is None and given["popularity: events of each item"].floor is not None
     lift = "co-occurrence: lift of pairs of the 100 most popular items"
-    assert without[lift].floor > 0.9 and given[lift].floor < 0.5
+    assert without[lift].floor > 0.9 and given[lift].floor < 0.8
     bare = table(world, real=real, schema=schema, floor=EventLog(offsets=real.offsets, item=real.item))
     assert bare["ratings: mean"].floor is None and bare["popularity: events of each item"].floor is not None
 

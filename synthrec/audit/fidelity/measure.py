@@ -3,7 +3,8 @@
 Distances of histograms fall with the number of users, by chance alone. So nothing of different size is compared: the real users are
 halved at random, and one half A is compared with the other half, with as many synthetic users, and with as many users of the floor. This
 is done DRAWS times; a row gives the means over the draws, and the largest distance of two halves. A distance at or below the
-halves cannot be told from other real users by that question at that size; one above their largest can.
+halves cannot be told from other real users by that question at that size; one above their largest can. (Of other users of the simulator,
+400 beside 400 and 30 times, 5 % of all rows lay above.)
 """
 
 from __future__ import annotations
@@ -122,10 +123,13 @@ def _compared(question: Question, answers: dict[str, Any]) -> dict[str, float | 
 
 
 def _row(question: Question, draws: list[dict[str, float | None]], *, users: int) -> Fidelity:
-    def mean(name: str) -> float | None:
-        found = [each[name] for each in draws]
-        return None if None in found else float(np.mean(found))     # type: ignore[arg-type]
+    def of(name: str) -> list[float]:
+        return [found for each in draws if (found := each[name]) is not None]
 
-    return Fidelity(topic=question.topic, name=question.name, real=mean("real"), synthetic=mean("value"), distance=mean("synthetic"),
-                    halves=mean("other half"), halves_highest=max(each["other half"] for each in draws), floor=mean("floor"),
-                    users=users, draws=len(draws), method=question.method)
+    def mean(name: str) -> float | None:
+        return float(np.mean(found)) if (found := of(name)) else None
+
+    distances = of("synthetic")
+    return Fidelity(topic=question.topic, name=question.name, real=mean("real"), synthetic=mean("value"),
+                    distance=float(np.mean(distances)), halves=mean("other half"), floor=mean("floor"), users=users, draws=len(draws),
+                    distance_range=(min(distances), max(distances)), halves_highest=max(of("other half")), method=question.method)

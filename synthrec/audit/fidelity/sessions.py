@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from synthrec.audit.fidelity.question import Question, Sample, histogram
+from synthrec.audit.fidelity.question import Question, Sample
+from synthrec.audit.realism import total_variation
 from synthrec.data.eventlog import EventLog
 from synthrec.data.hours import SESSION_GAP_SECONDS
 
@@ -23,11 +25,13 @@ class Rhythm(NamedTuple):
 
 def questions() -> list[Question]:
     """Of logs with times."""
-    def asked(name: str, place: int, over: str) -> Question:
-        plain = histogram("sessions", name, _rhythm, over=over)
-        return Question(plain.topic, name, plain.method, _rhythm, lambda one, other: plain.apart(one[place], other[place]))
-    return [asked("gap between events, by octaves", 0, "gaps"), asked("sessions of a user, by octaves", 1, "users"),
-            asked("events of a session, by octaves", 2, "sessions")]
+    def asked(name: str, part: Callable[[Rhythm], np.ndarray], over: str) -> Question:
+        return Question("sessions", f"{name}, by octaves", f"total variation over {over}", _rhythm,
+                        lambda one, other: total_variation(part(one), other=part(other)))
+
+    return [asked("gap between events", lambda found: found.gap, "gaps"),
+            asked("sessions of a user", lambda found: found.per_user, "users"),
+            asked("events of a session", lambda found: found.per_session, "sessions")]
 
 
 def _rhythm(sample: Sample) -> Rhythm:

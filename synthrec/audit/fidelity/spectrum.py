@@ -39,7 +39,7 @@ def energy(log: EventLog, *, items: int) -> np.ndarray:
     squares = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0)
     squares = np.pad(squares, (0, max(0, LEADING + 2 - len(squares))))
     total = max(squares.sum(), 1e-12)
-    return np.append(squares[: LEADING + 1], squares[LEADING + 1 :].sum()) / total
+    return np.asarray(np.append(squares[: LEADING + 1], squares[LEADING + 1 :].sum()) / total)
 
 
 def leading(shares: np.ndarray) -> float:

@@ -49,7 +49,7 @@ def basket_sizes(log: EventLog, name: str) -> np.ndarray:
 
 def _grouped(log: EventLog, group: np.ndarray) -> np.ndarray:
     """One number for each pair of user and group."""
-    return log.user_of_event().astype(np.int64) * (int(np.max(group, initial=0)) + 1) + group
+    return np.asarray(log.user_of_event().astype(np.int64) * (int(np.max(group, initial=0)) + 1) + group)
 
 
 def at_one_moment(log: EventLog, name: str) -> float:
@@ -57,7 +57,8 @@ def at_one_moment(log: EventLog, name: str) -> float:
     _, place = np.unique(_grouped(log, log.marks[name]), return_inverse=True)
     if not len(place):
         return 1.0
+    time = np.asarray(log.time, dtype=np.int64)
     low, high = np.full(place.max() + 1, np.iinfo(np.int64).max), np.full(place.max() + 1, np.iinfo(np.int64).min)
-    np.minimum.at(low, place, log.time)
-    np.maximum.at(high, place, log.time)
+    np.minimum.at(low, place, time)
+    np.maximum.at(high, place, time)
     return float((low == high).mean())
