@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ from synthrec.folder import (
 from synthrec.forecast import require_feasible
 from synthrec.model.artifact import described_by
 from synthrec.model.recipe import plan_release
+from synthrec.privacy.ledger import Counted
 from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
 from synthrec.report.record import read_record, write_record
@@ -59,10 +61,17 @@ SILENT = Progress()
 
 
 def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.3,
-        exclude_users: Path | None = None, device: str = "auto", mechanism: bool = True, progress: Progress = SILENT) -> AuditRecord:
-    """The whole picture: fit, sample, audit, report; `mechanism`: with the conformance suite on the release's plan."""
-    release = fit(log, schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-                  exclude_users=exclude_users, device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
+        exclude_users: Path | None = None, device: str = "auto", mechanism: bool = True, again: bool = False,
+        progress: Progress = SILENT) -> AuditRecord:
+    """The whole picture: fit, sample, audit, report.
+
+    Args:
+        mechanism: with the conformance suite on the release's plan.
+        again: continue the training of a run that died.
+    """
+    release = (resume if again else partial(fit, log))(
+        schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share, exclude_users=exclude_users,
+        device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
     if mechanism and math.isfinite(epsilon):
         keep_mechanism(release, verify_mechanism(release=release, progress=progress))
     record = audit(release, log=log, progress=progress)
@@ -71,26 +80,31 @@ def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
 
 
 def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
-        exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
-    """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The only step that spends the budget."""
+        exclude_users: Path | None = None, device: str = "auto", kind: Counted = "release", synthetic_users: int = 0,
+        progress: Progress = SILENT) -> Path:
+    """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The only step that spends the budget.
+
+    A `kind` "trial" stays with its owner, and is charged and counted like a release.
+    """
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
     for left in left_folders(out):
         progress.say(how_to_continue(left))
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with _said_if_left(out, progress=progress), new_folder(out) as folder:
-        synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, keep=folder, progress=progress)
+        synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, keep=folder, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
 
 
 def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
-           exclude_users: Path | None = None, device: str = "auto", synthetic_users: int = 0, progress: Progress = SILENT) -> Path:
+           exclude_users: Path | None = None, device: str = "auto", kind: Counted = "release", synthetic_users: int = 0,
+           progress: Progress = SILENT) -> Path:
     """Continue a `fit` that died: at the first step not charged, so that the release costs what it would have cost."""
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
     synthesizer.require_resumable()
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with _said_if_left(out, progress=progress), resumed_folder(out) as folder:
-        synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, progress=progress)
+        synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
 
@@ -259,8 +273,8 @@ def how_to_continue(left: Folder) -> str:
     """What to do about a release in the making that no process makes."""
     name = left.path.name
     if left.checkpoint.is_dir():
-        return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command with "
-                f"`synthrec fit ... --resume`, or remove that folder: it holds private data.")
+        return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command and "
+                f"`--resume`, or remove that folder: it holds private data.")
     return (f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that folder: "
             f"it holds private data.")
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from synthrec.model.recipe import measures, same_looks
 from synthrec.model.train import train
 from synthrec.privacy.budget import require_budget
 from synthrec.privacy.event import Event
-from synthrec.privacy.ledger import Charge, Ledger, events_of
+from synthrec.privacy.ledger import Charge, Counted, Ledger, events_of
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
@@ -71,18 +71,20 @@ class Synthesizer:
         self._entries: tuple[str, ...] = ()
 
     def fit(self, log: Any, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
-            keep: Folder | None = None, progress: Progress = Progress()) -> Synthesizer:  # noqa: B008  (it holds nothing)
+            kind: Counted = "release", keep: Folder | None = None,
+            progress: Progress = Progress()) -> Synthesizer:  # noqa: B008  (it holds nothing)
         """Train on a log: a path, glob, folder, or a pandas, polars, Arrow or Ibis table.
 
         Args:
             audit_share: share of users kept from training, to attack and test the release with.
             exclude_users: a file of user ids, one a line, that are left out before anything else.
+            kind: "trial" for outputs that nobody but the owner will see; it is charged and counted like a release.
             keep: a release in the making, whose private/ keeps what an audit needs.
 
         Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail, and that an open column (declared
         "dp") may turn out to hold nothing that enough users share.
         """
-        device, charge = self._ready(device), self._charge(new_release_id())
+        device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
         with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self._declared.ledger_path) as ledger:
             self._require_budget(ledger)
             spill = keep.spill if keep else Path(scratch)
@@ -101,24 +103,26 @@ class Synthesizer:
             if keep and not self.plan.openings:         # what a look has found is in no checkpoint: such a training is not continued
                 checkpoint = Checkpoint.begin(
                     keep.checkpoint, release_id=charge.release_id, settled=ledger.of_release(charge.release_id),
-                    same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
+                    same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users))
             self._train(members, settled=settled, catalogue=catalogue, ledger=ledger, charge=charge, device=device,
                         audit_share=audit_share, checkpoint=checkpoint, progress=progress)
         return self
 
     def resume(self, keep: Folder, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
+               kind: Counted = "release",
                progress: Progress = Progress()) -> Synthesizer:  # noqa: B008  (it holds nothing)
         """Continue a training that died, from what `keep` holds of it: measurements, the game's last kept block and the bounded log.
 
         Guarantees: charges what of the plan was not charged yet, and nothing twice; the log itself is not read again.
 
-        Raises: ReleaseError if a column is declared "dp", or plan, configuration, catalogue, audit share or opt-outs are other ones;
+        Raises: ReleaseError if a column is declared "dp", or plan, kind, configuration, catalogue, audit share or opt-outs are other ones;
         BudgetError if a measurement was charged and lost, or something is there that was not paid for.
         """
         self.require_resumable()
         device, catalogue = self._ready(device), Catalogue.read(self._declared)
-        checkpoint = Checkpoint.open(keep.checkpoint, same=self._same(catalogue, audit_share=audit_share, exclude_users=exclude_users))
-        charge = self._charge(checkpoint.begun.release_id)
+        checkpoint = Checkpoint.open(
+            keep.checkpoint, same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users))
+        charge = self._charge(checkpoint.begun.release_id, kind=kind)
         with Ledger.open(self._declared.ledger_path) as ledger:
             steps = checkpoint.charged_steps(mine := ledger.of_release(charge.release_id), plan=self.plan)
             self._require_budget(ledger, charged=events_of(mine))
@@ -140,14 +144,17 @@ class Synthesizer:
         self._require_own_plan()
         return chosen_device(device)
 
-    def _charge(self, release_id: str) -> Charge:
-        return Charge(source=self._declared.source.name, release_id=release_id, kind="release", planned=self.plan.runs,
+    def _charge(self, release_id: str, *, kind: Counted) -> Charge:
+        if kind not in get_args(Counted):
+            raise PlanError("a training counts against the cap: kind must be release or trial", found="another kind",
+                            remedy="Internal runs are made by `synthrec audit` alone.")
+        return Charge(source=self._declared.source.name, release_id=release_id, kind=kind, planned=self.plan.runs,
                       delta=self.plan.delta)
 
-    def _same(self, catalogue: Catalogue, *, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
+    def _same(self, catalogue: Catalogue, *, kind: Counted, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
         """What a training may be continued with only as it was."""
         return same_words(self.plan, configuration=digest(self._declared.model_dump_json()),
-                          catalogue=digest(json.dumps(catalogue.to_json())), audit_share=f"{audit_share:g}",
+                          catalogue=digest(json.dumps(catalogue.to_json())), audit_share=f"{audit_share:g}", kind=kind,
                           list_of_opt_outs="none" if exclude_users is None else digest(exclude_users.read_bytes()))
 
     def _train(self, members: EventLog, *, settled: Settled, catalogue: Catalogue, ledger: Ledger, charge: Charge, device: str,

@@ -145,7 +145,8 @@ def test_a_measurement_that_was_charged_and_lost_is_not_drawn_again(schema: Sche
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"epsilon": 4.0}, "plan"), ({"audit_share": 0.1}, "audit share"), ({"exclude_users": "file"}, "list of opt outs")])
+    ({"epsilon": 4.0}, "plan"), ({"audit_share": 0.1}, "audit share"), ({"kind": "trial"}, "kind"),
+    ({"exclude_users": "file"}, "list of opt outs")])
 def test_another_plan_or_share_or_list_is_refused_and_charges_nothing(change: dict[str, Any], said: str, schema: Schema, tmp_path: Path,
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     died(schema, tmp_path / "out", monkeypatch, at_step=15)
@@ -191,6 +192,13 @@ def test_a_checkpoint_holds_no_state_of_a_random_generator_and_no_user(schema: S
     assert all(USERS not in array.shape for array in state.values())
     assert left.private.stat().st_mode & 0o777 == 0o700
     assert {path.name.split("-")[0] for path in left.checkpoint.iterdir()} == {"begun.json", kept.START, kept.GAME, "measured"}
+
+
+def test_run_goes_on_from_where_the_training_of_a_run_died(schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    died(schema, tmp_path / "out", monkeypatch, at_step=15)
+    pipeline.run(frame(make_log(users=USERS)), schema=schema, out=tmp_path / "out", mechanism=False, again=True, **BUDGET)
+    assert len(charged(schema)) == 1 and (tmp_path / "out" / "share" / "report.html").exists()
+    assert Synthesizer.load(tmp_path / "out").record.synthetic_users > 0
 
 
 RUN = """

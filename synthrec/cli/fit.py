@@ -18,6 +18,7 @@ from synthrec.cli.options import (
     model_option,
     out_option,
     quiet_option,
+    resume_option,
 )
 
 
@@ -34,13 +35,14 @@ from synthrec.cli.options import (
 @model_option
 @device_option
 @exclude_option
-@click.option("--resume", "again", is_flag=True,
-              help="Continue a training that died, from the folder that it left beside --out. Give everything else as before; the log is "
-              "not read again. Nothing is charged twice: the release costs what it would have cost.")
+@click.option("--kind", type=click.Choice(["release", "trial"]), default="release", show_default=True,
+              help="A trial is for you alone; it is charged and counts against the cap like a release, and `inspect` lets nobody take it "
+              "for one.")
+@resume_option
 @quiet_option
 def fit(
     log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, again: bool, quiet: bool,
+    exclude_users: Path | None, kind: str, again: bool, quiet: bool,
 ) -> None:
     """Train a private generator on LOG and put it into a new release folder.
 
@@ -54,7 +56,7 @@ def fit(
     start = pipeline.resume if again else partial(pipeline.fit, log)
     release = start(
         schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-        exclude_users=exclude_users, device=device, progress=progress_for(quiet=quiet),
+        exclude_users=exclude_users, device=device, kind=kind, progress=progress_for(quiet=quiet),
     )
     click.echo(f"generator  {release / 'share' / 'generator.safetensors'}")
     click.echo(f"Next: synthrec sample {release} --users 10000 --out events.parquet")

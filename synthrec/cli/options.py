@@ -56,6 +56,13 @@ mechanism_option = click.option(
     show_default=True,
     help="Check the installed code with this plan on a simulated log as well, in about half a minute: share/mechanism.json.",
 )
+resume_option = click.option(
+    "--resume",
+    "again",
+    is_flag=True,
+    help="Continue a training that died, from the folder that it left beside --out. Give everything else as before; what is trained on is "
+    "not read again. Nothing is charged twice: the release costs what it would have cost.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
 
 

@@ -18,6 +18,7 @@ from synthrec.cli.options import (
     model_option,
     out_option,
     quiet_option,
+    resume_option,
 )
 
 
@@ -32,10 +33,11 @@ from synthrec.cli.options import (
 @device_option
 @exclude_option
 @mechanism_option
+@resume_option
 @quiet_option
 def run(
     log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, mechanism: bool, quiet: bool,
+    exclude_users: Path | None, mechanism: bool, again: bool, quiet: bool,
 ) -> None:
     """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
 
@@ -48,6 +50,6 @@ def run(
 
     record = pipeline.run(
         log, schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-        exclude_users=exclude_users, device=device, mechanism=mechanism, progress=progress_for(quiet=quiet),
+        exclude_users=exclude_users, device=device, mechanism=mechanism, again=again, progress=progress_for(quiet=quiet),
     )
     click.get_current_context().exit(echo_outcome(out, record))

@@ -18,6 +18,7 @@ from synthrec.privacy.chain import Entry
 from synthrec.report.record import LARGEST, ReleaseRecord, read_record
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
+TRIAL = "an entry of a trial, which its owner made for nobody else"
 MOST_RUNS = 10_000          # releases, trials or trainings of one source
 PATTERNS = {
     "release_id": r"[0-9a-f]{12}", "created_utc": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "synthrec_version": r"\d+\.\d+[\w.+]{0,30}",
@@ -63,8 +64,9 @@ def excerpt_of(share: Path, *, record: ReleaseRecord | None, words: Words | None
         alien = record is not None and (entry.source, entry.release_id, entry.kind) != (record.source_name, record.release_id, "release")
         day = re.fullmatch(PATTERNS["day"], entry.charged_utc) is not None
         breaks += bool(entries) and entry.previous != entries[-1].hash
+        problem = "an entry of another account" if alien else None if day else "a day that is none"
         parts.append(Part(EXCERPT, f"line {place}", entry.mechanism if _plain(entry.mechanism) else "", "public",
-                          "an entry of another account" if alien else None if day else "a day that is none"))
+                          TRIAL if entry.kind == "trial" else problem))
         entries.append(entry)
     if words is not None and not any(part.problem for part in parts) and (odd := _odd(entries, words=words)):
         parts.append(Part(EXCERPT, "all lines", "", "", odd))
@@ -149,7 +151,7 @@ def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
     if name == "releases_before":
         return bool(0 <= value <= MOST_RUNS)
     if name == "trials":
-        return bool(0 <= value <= record.releases_before)
+        return bool(0 <= value <= record.try_number)
     if name == "try_number":
         return bool(value == record.releases_before + 1)
     if name == "audit_share":

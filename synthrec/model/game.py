@@ -25,7 +25,7 @@ from synthrec.model.pooling import pool_log, pool_picks, pooled_width
 from synthrec.model.population import condition_vectors
 from synthrec.model.private_step import PrivateCritic, optimizer_state, restore_optimizer
 from synthrec.privacy.accounting import Accountant
-from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
 from synthrec.privacy.plan import Plan, Training
 from synthrec.privacy.sampler import poisson_batches, system_generator
 from synthrec.progress import Progress
@@ -199,7 +199,8 @@ def new_critic(*, inputs: int, rng: np.random.Generator) -> Critic:
 
 def charged_epsilon(ledger: Ledger, *, charge: Charge, delta: float) -> float:
     """Epsilon of what this training has charged so far: public, the ledger says it."""
-    return Accountant(entry.event for entry in ledger.entries if entry.release_id == charge.release_id).epsilon(delta)
+    mine = tuple(entry for entry in ledger.entries if entry.release_id == charge.release_id)
+    return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(delta)
 
 
 def _generator_step(generator: Generator, critic: PrivateCritic, fakes: Fakes, optimizer: torch.optim.Optimizer, *,

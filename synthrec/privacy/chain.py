@@ -21,6 +21,7 @@ GENESIS = "0" * 64
 BEGINNING = b'{"format_version":'       # of every line
 SINCE_2 = {"planned", "delta"}          # fields that lines of version 1 have not, nor their hashes
 Kind = Literal["release", "internal", "trial"]
+Counted = Literal["release", "trial"]
 
 
 class Entry(PublicRecord):

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from synthrec.errors import BudgetError
-from synthrec.privacy.chain import BEGINNING, FORMAT_VERSION, GENESIS, Charge, Entry, Fault, Kind, split_lines, walk
+from synthrec.privacy.chain import BEGINNING, FORMAT_VERSION, GENESIS, Charge, Counted, Entry, Fault, Kind, split_lines, walk
 from synthrec.privacy.event import Event
 from synthrec.privacy.head import Head, cut_short, remember, remembered
 
-__all__ = ["BEGINNING", "FORMAT_VERSION", "GENESIS", "Charge", "Entry", "Kind", "Ledger", "events_of", "extra_delta_of"]
+__all__ = ["BEGINNING", "FORMAT_VERSION", "GENESIS", "Charge", "Counted", "Entry", "Kind", "Ledger", "events_of", "extra_delta_of"]
 
 
 class Ledger:
@@ -82,8 +82,8 @@ class Ledger:
         return sealed
 
     def of_release(self, release_id: str) -> tuple[Entry, ...]:
-        """Entries whose outputs are in one release."""
-        return tuple(entry for entry in self.entries if entry.release_id == release_id and entry.kind == "release")
+        """Entries whose outputs are in one release or trial."""
+        return tuple(entry for entry in self.counted() if entry.release_id == release_id)
 
     def counted(self) -> tuple[Entry, ...]:
         """Entries that count against the cap."""
