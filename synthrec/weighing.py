@@ -6,8 +6,8 @@ Guarantees: figures computed on real people are private; the record goes below `
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,8 +29,11 @@ from synthrec.evidence import Evidence
 from synthrec.progress import Progress
 
 Effort = Literal["quick", "full"]
+STAGES = {"disclosure": "what an intruder learns", "protocol": "use", "panel": "order of recommenders", "curves": "few users, few events",
+          "fidelity": "likeness"}
 UNCLAIMED_DELTA = 1e-6      # at which epsilon gets its lower bound where nothing is claimed
 DRAWS: dict[Effort, int] = {"quick": 1, "full": 5}      # partners of each size
+Part = TypeVar("Part")
 
 
 class Attacked(NamedTuple):
@@ -50,7 +53,8 @@ def weigh(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, k
     """Attacks, disclosure, use and likeness, and the verdict."""
     started, rng, claim = time.perf_counter(), np.random.default_rng(), evidence.claim
     attacked = kept.part("attacks", Attacked, lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress))
-    disclosure = kept.part("disclosure", Disclosure | None, lambda: _disclosure(evidence, effort=effort, rng=rng, progress=progress))
+    disclosure = _part(kept, "disclosure", Disclosure | None, lambda: measure_disclosure(evidence.people, effort=effort, rng=rng),
+                       progress=progress)
     utility = _utility(evidence, arms=arms, effort=effort, kept=kept, rng=rng, progress=progress)
     verdict, reason = conclude(attacked.membership, lower_bound=attacked.lower_bound, disclosure=disclosure, policy=policy())
     people = evidence.people
@@ -81,13 +85,6 @@ def _attacked(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, p
     return Attacked(found.membership, lower.model_copy(update={"claimed": epsilon}) if lower else None)
 
 
-def _disclosure(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, progress: Progress) -> Disclosure | None:
-    with progress.stage("what an intruder learns", total=1) as advance:
-        found = measure_disclosure(evidence.people, effort=effort, rng=rng)
-        advance(1)
-    return found
-
-
 def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, kept: Kept, rng: np.random.Generator,
              progress: Progress) -> AuditedUtility | None:
     people, claim = evidence.people, evidence.claim
@@ -110,13 +107,16 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
                  measure_cold_start(people, others=others, scale=evidence.scale, rng=rng))
         return tuple(curve for curve in found if curve is not None)
 
-    with progress.stage("use and likeness", total=4) as advance:
-        found = kept.part("protocol", Utility | None, protocol) if len(people.test.offsets) > 1 else None
-        advance(1)
-        panel = kept.part("panel", Panel | None, lambda: measure_panel(people, rng=rng)) if found else None
-        advance(1)
-        drawn = kept.part("curves", tuple[Curve, ...], curves) if found else ()
-        advance(1)
-        fidelity = kept.part("fidelity", tuple[Fidelity, ...], likeness)
-        advance(1)
+    found = _part(kept, "protocol", Utility | None, protocol, progress=progress) if len(people.test.offsets) > 1 else None
+    panel = _part(kept, "panel", Panel | None, lambda: measure_panel(people, rng=rng), progress=progress) if found else None
+    drawn = _part(kept, "curves", tuple[Curve, ...], curves, progress=progress) if found else ()
+    fidelity = _part(kept, "fidelity", tuple[Fidelity, ...], likeness, progress=progress)
     return AuditedUtility(protocol=found, panel=panel, curves=drawn, fidelity=fidelity)
+
+
+def _part(kept: Kept, name: str, kind: type[Part] | object, make: Callable[[], Part], *, progress: Progress) -> Part:
+    """One part, kept and shown."""
+    with progress.stage(STAGES[name], total=1) as advance:
+        found = kept.part(name, kind, make)
+        advance(1)
+    return found

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import norm
 
 from synthrec.audit import intervals
 from synthrec.audit.attacks.rule import flagged, strongest
+from synthrec.audit.figure import Figure
 from synthrec.audit.policy import Policy
 from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Verdict
 
@@ -65,7 +67,7 @@ def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
     The TPR's threshold was chosen on the holdout users, so its true false positive rate is only known up to an exact upper limit; the
     bound is read there, and the member's rate is compared by its own exact lower limit.
     """
-    if _narrowed(attack, error=error) > bound.auc:
+    if _at_least(attack.auc, error=error) > bound.auc:
         return f"The attack's AUC is {attack.auc.value:.3f}, beyond chance; it is proved that no attack passes {bound.auc:.3f}"
     split = 1 - error / 2
     allowed_fpr = intervals.clopper_pearson(int(np.ceil(attack.fpr * attack.holdout)), n=attack.holdout, confidence=split).high
@@ -78,12 +80,17 @@ def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
     return None
 
 
-def _narrowed(attack: Attack, *, error: float) -> float:
-    """The AUC's lower limit at a stricter error, its half-width scaled as a normal's."""
-    from scipy.stats import norm
+def _at_least(figure: Figure, *, error: float) -> float:
+    """The lower limit at a stricter error, its distance from the value scaled as a normal's."""
+    return figure.value - (figure.value - figure.low) * _wider(figure, error=error)
 
-    usual = float(norm.isf((1 - attack.auc.confidence) / 2))
-    return attack.auc.value - (attack.auc.value - attack.auc.low) * float(norm.isf(error / 2)) / usual
+
+def _at_most(figure: Figure, *, error: float) -> float:
+    return figure.value + (figure.high - figure.value) * _wider(figure, error=error)
+
+
+def _wider(figure: Figure, *, error: float) -> float:
+    return float(norm.isf(error / 2) / norm.isf((1 - figure.confidence) / 2))
 
 
 def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
@@ -93,14 +100,15 @@ def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, poli
                f"the policy's limit is {policy.leak_auc:.2f}.")
     if disclosure is None:
         return
-    risks = [risk for risk in disclosure.risks if risk.risk.low > policy.leak_risk]
-    if risks:
-        worst_risk = max(risks, key=lambda risk: risk.risk.low)
+    error = (1 - policy.confidence) / (len(disclosure.risks) + 1)       # shared by all risks and the replay
+    risks = [(_at_least(risk.risk, error=error), risk) for risk in disclosure.risks]
+    least, worst_risk = max(risks, key=lambda each: each[0], default=(0.0, None))
+    if worst_risk is not None and least > policy.leak_risk:
         yield (f"{worst_risk.name.capitalize()} ({worst_risk.setting}) succeeds on {worst_risk.attack.value:.1%} of members and "
-               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {worst_risk.risk.low:.1%}; the policy's limit is "
-               f"{policy.leak_risk:.0%}.")
+               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {least:.1%}, corrected for {len(risks)} risks; the "
+               f"policy's limit is {policy.leak_risk:.0%}.")
     replay = disclosure.replay
-    if replay.members.low - replay.holdout.high > policy.leak_replay_items:
+    if _at_least(replay.members, error=error) - _at_most(replay.holdout, error=error) > policy.leak_replay_items:
         yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people "
                f"outside for {replay.holdout.value:.1f}.")
 

@@ -94,6 +94,11 @@ def _use(use: AuditedUtility) -> None:
         for agreement in use.panel.agreements:
             click.echo(f"order on {agreement.scored_on}: Kendall's tau {agreement.tau.value:.2f} "
                        f"({sentences.interval(agreement.tau, digits=2)})")
+    for curve in use.curves:
+        click.echo(f"\n{curve.name} ({curve.points[0].measure}) over {curve.size_means}")
+        for arm in dict.fromkeys(point.arm for point in curve.points):
+            points = "  ".join(f"{point.size}: {point.figure.value:.3f}" for point in curve.points if point.arm == arm)
+            click.echo(f"{arm[:41]:<42}{points}")
     if use.fidelity:
         click.echo(f"\n{'fidelity':<62}{'distance':>9}{'real halves':>13}{'floor':>9}")
         for likeness in use.fidelity:

@@ -102,6 +102,9 @@ def test_a_risk_beyond_the_policy_and_a_replay_are_leaks(rng: np.random.Generato
     assert verdict(found, disclosure=disclosure()).verdict is Verdict.NO_LEAK_FOUND
     assert verdict(found, disclosure=disclosure(risk_low=0.04)).verdict is Verdict.NO_LEAK_FOUND
     assert "Linkability" in verdict(found, disclosure=disclosure(risk_low=0.06)).reason
+    barely = disclosure(risk_low=0.054)
+    assert verdict(found, disclosure=barely).verdict is Verdict.LEAK_DETECTED
+    assert verdict(found, disclosure=barely.model_copy(update={"risks": 10 * barely.risks})).verdict is Verdict.NO_LEAK_FOUND    # one in ten
     assert verdict(found, disclosure=disclosure(longer=1.5)).verdict is Verdict.LEAK_DETECTED
     assert verdict(None, disclosure=disclosure(risk_low=0.3)).verdict is Verdict.LEAK_DETECTED
 

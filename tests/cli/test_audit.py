@@ -18,6 +18,9 @@ from synthrec.report.record import ReleaseRecord, read_record
 from tests.cli.test_chain import MARK, fit_words, marked
 
 
+KEY = b"a key for tests, of thirty-two b"
+
+
 def call(*words: str | Path) -> Result:
     return CliRunner().invoke(cli, [str(word) for word in words])
 
@@ -37,6 +40,9 @@ def tables(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(log: Path, synthetic: str, out: Path, *more: str) -> tuple[str | Path, ...]:
+    """An audit that draws the same reference users each time: by its policy one in twenty audits of innocent logs raises an alarm."""
+    (out / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
+    (out / "private" / "roles.key").write_bytes(KEY)
     return ("audit", "--config", log / "synthrec.toml", "--synthetic", log / synthetic, "--members", log / "members.csv", "--holdout",
             log / "holdout.csv", "--out", out, "--quiet", *more)
 
