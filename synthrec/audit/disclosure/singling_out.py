@@ -1,11 +1,11 @@
 """Singling out: predicates read off the synthetic log that describe exactly one person.
 
-A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it with this rating, in this window of four
-weeks. Each synthetic user gives up to three that share no fact, of facts drawn from the rarest third of theirs by the synthetic log; kept are
-those that describe no more synthetic users than there are for each real one. A real user is singled out when some predicate describes them
-and nobody else of a log of real users. Logs of trained and of holdout users have the same size, since a predicate is the likelier to describe
-just one the fewer there are to describe: rates depend on that size, and only their excess is of interest. The random attacker joins the same
-facts across synthetic users.
+A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it with this rating, in this window of
+four weeks. Each synthetic user gives up to three that share no fact, of facts drawn from the rarest third of theirs by the synthetic log;
+kept are those that describe no more synthetic users than there are for each real one. A real user is singled out when some predicate
+describes them and nobody else of a log of real users. Logs of trained and of holdout users have the same size, since a predicate is the
+likelier to describe just one the fewer there are to describe: rates depend on that size, and only their excess is of interest. The random
+attacker joins the same facts across synthetic users.
 """
 
 from __future__ import annotations
