@@ -14,6 +14,7 @@ import numpy as np
 from synthrec import __version__
 from synthrec.audit.attacks import run_attacks
 from synthrec.audit.augmentation import measure_augmentation
+from synthrec.audit.cold_items import measure_cold_items
 from synthrec.audit.cold_start import measure_cold_start
 from synthrec.audit.disclosure import measure_disclosure
 from synthrec.audit.fidelity import measure_fidelity
@@ -26,13 +27,14 @@ from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.utility_record import AuditedUtility, Curve, Fidelity, Panel, Utility
 from synthrec.audit.verdict import conclude
 from synthrec.evidence import Evidence
+from synthrec.model.features import catalogue_features
 from synthrec.progress import Progress
 
 Effort = Literal["quick", "full"]
 STAGES = {"disclosure": "what an intruder learns", "protocol": "use", "panel": "order of recommenders", "curves": "few users, few events",
           "fidelity": "likeness"}
 UNCLAIMED_DELTA = 1e-6      # at which epsilon gets its lower bound where nothing is claimed
-DRAWS: dict[Effort, int] = {"quick": 1, "full": 5}      # partners of each size
+DRAWS: dict[Effort, int] = {"quick": 1, "full": 3}      # partners of each size
 Part = TypeVar("Part")
 
 
@@ -104,7 +106,9 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
 
     def curves() -> tuple[Curve, ...]:
         found = (measure_augmentation(people, others=others, scale=evidence.scale, draws=DRAWS[effort], rng=rng),
-                 measure_cold_start(people, others=others, scale=evidence.scale, rng=rng))
+                 measure_cold_start(people, others=others, scale=evidence.scale, rng=rng),
+                 measure_cold_items(people, features=catalogue_features(evidence.catalogue, evidence.schema).values, others=others,
+                                    scale=evidence.scale, rng=rng))
         return tuple(curve for curve in found if curve is not None)
 
     found = _part(kept, "protocol", Utility | None, protocol, progress=progress) if len(people.test.offsets) > 1 else None

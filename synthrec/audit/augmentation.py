@@ -13,18 +13,21 @@ import numpy as np
 from synthrec.audit import intervals
 from synthrec.audit.figure import Figure
 from synthrec.audit.people import People
+from synthrec.audit.recommenders import EASE_ITEMS_MOST
 from synthrec.audit.scores import ease_ndcg, rating_errors, split_test
 from synthrec.audit.utility_record import Curve, CurvePoint
 from synthrec.data.eventlog import EventLog
 
 SIZES = (25, 50, 100, 200, 400, 800)
+ADDED_MOST = 3_000      # users of a log that is added: more of them cost time and change little
 RESAMPLES = 1_000
 ALONE, SYNTHETIC, COPIES = "partner alone", "partner + synthetic", "partner + copies of its own"
 
 
 def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scale: tuple[float, float] | None, draws: int,
                          rng: np.random.Generator) -> Curve | None:
-    """RMSE on real test users, or NDCG@10 without ratings, over the partner's size; None where nobody is left to be the partner.
+    """RMSE on real test users, or NDCG@10 without ratings, over the partner's size; None where nobody is left to be the partner, or
+    a catalogue is too large to be ranked.
 
     Args:
         others: further logs to add, by the name of their arm.
@@ -33,9 +36,10 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
     partners = EventLog.concat([people.holdout, people.reference])
     most = len(partners.offsets) - 1
     observed, heldout = split_test(people.test, rng)
-    if most < SIZES[0] or not len(heldout.item):
+    if most < SIZES[0] or not len(heldout.item) or (scale is None and people.items > EASE_ITEMS_MOST):
         return None
-    added = {SYNTHETIC: people.synthetic, **{f"partner + {name}": log for name, log in others.items()}}
+    added = {arm: _some(log, rng=rng) for arm, log in {SYNTHETIC: people.synthetic,
+                                                       **{f"partner + {name}": log for name, log in others.items()}}.items()}
     sizes = [size for size in SIZES if size <= most]
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
     points = []
@@ -43,7 +47,7 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
         found: dict[str, list[np.ndarray]] = {}
         for _ in range(draws):
             own = partners.select(rng.permutation(most)[:size])
-            copies = own.select(rng.integers(0, size, len(people.synthetic.offsets) - 1))
+            copies = own.select(rng.integers(0, size, len(added[SYNTHETIC].offsets) - 1))
             seed = int(rng.integers(2**63))
             for arm, more in ({ALONE: None, **added, COPIES: copies}).items():
                 log = own if more is None else EventLog.concat([own, more])
@@ -52,6 +56,11 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
         points += [_point(arm, size=size, scored=np.mean(each, axis=0), rated=scale is not None, weights=weights)
                    for arm, each in found.items()]
     return Curve(name="augmentation", size_means="users of the partner's own", points=tuple(points))
+
+
+def _some(log: EventLog, *, rng: np.random.Generator) -> EventLog:
+    users = len(log.offsets) - 1
+    return log if users <= ADDED_MOST else log.select(rng.permutation(users)[:ADDED_MOST])
 
 
 def _scored(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float] | None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from synthrec.audit import intervals, profiles, recommenders
 from synthrec.audit.augmentation import RESAMPLES, figure_of
+from synthrec.audit.panel.recommender import Ranker
 from synthrec.audit.people import People
 from synthrec.audit.scores import model_errors, nothing_errors, ranked_ndcg, split_test
 from synthrec.audit.utility_record import Curve, CurvePoint
@@ -21,7 +22,8 @@ def measure_cold_start(people: People, *, others: Mapping[str, EventLog], scale:
                        rng: np.random.Generator) -> Curve | None:
     """RMSE, or NDCG@10 without ratings, of real test users over k of their events at random; None without events to hold out.
 
-    `nothing` is the damped mean of the k known ratings, or the most popular items of the real log.
+    `nothing` is the damped mean of the k known ratings around the mean of all ratings that test users have shown, or the most popular
+    items of the real log.
     """
     observed, heldout = split_test(people.test, rng)
     if not len(heldout.item) or (scale is None and people.items > recommenders.EASE_ITEMS_MOST):
@@ -32,7 +34,7 @@ def measure_cold_start(people: People, *, others: Mapping[str, EventLog], scale:
     seed = int(rng.integers(2**63))
     points = []
     for arm, scored_by in ({NOTHING: None, **logs}).items():
-        scorer = _scorer(scored_by, people=people, heldout=heldout, scale=scale, seed=seed)
+        scorer = _scorer(scored_by, people=people, observed=observed, heldout=heldout, scale=scale, seed=seed)
         for known in KNOWN:
             scored = scorer(profiles.keep_events(observed, order < known))
             points.append(CurvePoint(arm=arm, size=known, measure="NDCG@10" if scale is None else "RMSE",
@@ -40,7 +42,8 @@ def measure_cold_start(people: People, *, others: Mapping[str, EventLog], scale:
     return Curve(name="cold start: users", size_means="known events of a new user", points=tuple(points))
 
 
-def _scorer(log: EventLog | None, *, people: People, heldout: EventLog, scale: tuple[float, float] | None, seed: int):     # type: ignore[no-untyped-def]
+def _scorer(log: EventLog | None, *, people: People, observed: EventLog, heldout: EventLog, scale: tuple[float, float] | None,
+            seed: int) -> Callable[[EventLog], np.ndarray]:
     """From what is known of the test users to sums and counts per user; what is learned from `log` is learned once."""
     if scale is None:
         ranker = _ranker(log, people=people)
@@ -52,15 +55,17 @@ def _scorer(log: EventLog | None, *, people: People, heldout: EventLog, scale: t
         return ranked
     model = None if log is None else recommenders.fit_factorisation(log, items=people.items, rng=np.random.default_rng(seed))
 
+    pooled = float(np.asarray(observed.rating, dtype=np.float64).mean())
+
     def rated(known: EventLog) -> np.ndarray:
-        errors = (nothing_errors(observed=known, heldout=heldout, scale=scale) if model is None
+        errors = (nothing_errors(observed=known, heldout=heldout, scale=scale, pooled=pooled) if model is None
                   else model_errors(model, observed=known, heldout=heldout, scale=scale))
         return np.stack((errors.squared, errors.events))
 
     return rated
 
 
-def _ranker(log: EventLog | None, *, people: People):      # type: ignore[no-untyped-def]
+def _ranker(log: EventLog | None, *, people: People) -> Ranker:
     popular = recommenders.popularity(people.train_whole if log is None else log, items=people.items)
     if log is None:
         return lambda have: np.tile(popular, (have.shape[0], 1))

@@ -14,9 +14,10 @@ from scipy.stats import norm
 
 from synthrec.audit import intervals
 from synthrec.audit.attacks.rule import flagged, strongest
+from synthrec.audit.disclosure.risk import excess
 from synthrec.audit.figure import Figure
 from synthrec.audit.policy import Policy
-from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Verdict
+from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Risk, Verdict
 
 
 class Conclusion(NamedTuple):
@@ -93,6 +94,12 @@ def _wider(figure: Figure, *, error: float) -> float:
     return float(norm.isf(error / 2) / norm.isf((1 - figure.confidence) / 2))
 
 
+def _least(risk: Risk, *, error: float) -> float:
+    """The risk's lower limit at a stricter error (Bonferroni over all risks): one of ten would pass its own limit by chance too often."""
+    attack, control = (int(np.rint(rate.value * rate.n)) for rate in (risk.attack, risk.control))
+    return excess(attack, of=risk.attack.n, control=control, among=risk.control.n, confidence=1 - error).low
+
+
 def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
     if membership is not None and not _too_few(membership.attacks, policy=policy, known=False) and flagged(membership.attacks, policy):
         worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
@@ -101,12 +108,12 @@ def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, poli
     if disclosure is None:
         return
     error = (1 - policy.confidence) / (len(disclosure.risks) + 1)       # shared by all risks and the replay
-    risks = [(_at_least(risk.risk, error=error), risk) for risk in disclosure.risks]
-    least, worst_risk = max(risks, key=lambda each: each[0], default=(0.0, None))
-    if worst_risk is not None and least > policy.leak_risk:
+    least = [_least(risk, error=error) for risk in disclosure.risks]
+    if least and max(least) > policy.leak_risk:
+        worst_risk = disclosure.risks[int(np.argmax(least))]
         yield (f"{worst_risk.name.capitalize()} ({worst_risk.setting}) succeeds on {worst_risk.attack.value:.1%} of members and "
-               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {least:.1%}, corrected for {len(risks)} risks; the "
-               f"policy's limit is {policy.leak_risk:.0%}.")
+               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {max(least):.1%}; the policy's limit is "
+               f"{policy.leak_risk:.0%}.")
     replay = disclosure.replay
     if _at_least(replay.members, error=error) - _at_most(replay.holdout, error=error) > policy.leak_replay_items:
         yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people "

@@ -176,7 +176,8 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     use = "How useful the synthetic log is was not measured."
     if audit.utility is not None and audit.utility.protocol is not None:
         use = utility_in_short(audit.utility.protocol) or (
-            "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing nothing.")
+            "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing "
+            "nothing.")
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"

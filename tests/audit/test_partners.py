@@ -75,3 +75,14 @@ def test_without_ratings_both_curves_are_of_rankings(rng: np.random.Generator) -
         assert curve is not None and {point.measure for point in curve.points} == {"NDCG@10"}
     known = values(cold_start.measure_cold_start(people(bare), others={}, scale=None, rng=rng), cold_start.REAL)
     assert known[-1] > 1.2 * known[0] > 0
+
+
+def test_nothing_knows_the_mean_of_what_people_say_of_somebody_unknown_too(everybody: EventLog, rng: np.random.Generator) -> None:
+    curve = cold_start.measure_cold_start(people(everybody), others={}, scale=SCALE, rng=rng)
+    assert values(curve, cold_start.NOTHING)[0] == pytest.approx(everybody.select(np.arange(1_000, 1_200)).rating.std(), rel=0.03)
+
+
+def test_a_catalogue_too_large_to_be_ranked_has_no_curve_and_is_no_failure(rng: np.random.Generator) -> None:
+    large = People(**{**vars(people(camps(1_200, items=300, rng=rng))), "items": 20_001})
+    assert augmentation.measure_augmentation(large, others={}, scale=None, draws=1, rng=rng) is None
+    assert cold_start.measure_cold_start(large, others={}, scale=None, rng=rng) is None

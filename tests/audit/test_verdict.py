@@ -8,6 +8,7 @@ from scipy import stats
 
 from synthrec.audit.attacks.measure import attack_from_scores, holm
 from synthrec.audit.claimed import bound_of_claim
+from synthrec.audit.disclosure.risk import risk_of
 from synthrec.audit.figure import Figure
 from synthrec.audit.policy import policy, policy_sha256
 from synthrec.audit.record import (
@@ -54,10 +55,15 @@ def membership(*attacks: Attack, bound: AttackBound | None = None, power: float 
                       controls=Controls(leaks=leaks, power=power, blind=holm(blind), bootstrap_flagged=None))
 
 
-def disclosure(*, risk_low: float = 0.0, longer: float = 0.0) -> Disclosure:
-    risk = Risk(name="linkability", setting="4 known events", attack=share(0.2 + risk_low), control=share(0.2), random=share(0.01),
-                risk=share(risk_low + 0.02, low=risk_low))
-    return Disclosure(risks=(risk,), replay=Replay(members=share(3 + longer), holdout=share(3), longest_member=9, longest_holdout=8))
+def linkability(hits: int, control: int, *, of: int = 200) -> Risk:
+    linked, base = (np.arange(of) < count for count in (hits, control))
+    return risk_of("linkability", setting="4 known events", attack=linked, control=base, random=np.zeros(of, dtype=bool))
+
+
+def disclosure(*, hits: int = 40, longer: float = 0.0) -> Disclosure:
+    """40 of 200 people outside are linked."""
+    return Disclosure(risks=(linkability(hits, 40),),
+                      replay=Replay(members=share(3 + longer), holdout=share(3), longest_member=9, longest_holdout=8))
 
 
 def lower_bound(epsilon: float, *, claimed: float | None) -> LowerBound:
@@ -100,13 +106,23 @@ def test_a_leak_is_a_leak_whatever_the_control_says(rng: np.random.Generator) ->
 def test_a_risk_beyond_the_policy_and_a_replay_are_leaks(rng: np.random.Generator) -> None:
     found = membership(gaussian_attack(0, rng=rng))
     assert verdict(found, disclosure=disclosure()).verdict is Verdict.NO_LEAK_FOUND
-    assert verdict(found, disclosure=disclosure(risk_low=0.04)).verdict is Verdict.NO_LEAK_FOUND
-    assert "Linkability" in verdict(found, disclosure=disclosure(risk_low=0.06)).reason
-    barely = disclosure(risk_low=0.054)
-    assert verdict(found, disclosure=barely).verdict is Verdict.LEAK_DETECTED
-    assert verdict(found, disclosure=barely.model_copy(update={"risks": 10 * barely.risks})).verdict is Verdict.NO_LEAK_FOUND    # one in ten
+    assert verdict(found, disclosure=disclosure(hits=55)).verdict is Verdict.NO_LEAK_FOUND
+    assert "Linkability" in verdict(found, disclosure=disclosure(hits=75)).reason
     assert verdict(found, disclosure=disclosure(longer=1.5)).verdict is Verdict.LEAK_DETECTED
-    assert verdict(None, disclosure=disclosure(risk_low=0.3)).verdict is Verdict.LEAK_DETECTED
+    assert verdict(None, disclosure=disclosure(hits=150)).verdict is Verdict.LEAK_DETECTED
+
+
+def test_ten_risks_without_a_leak_are_called_one_at_most_once_in_twenty(rng: np.random.Generator) -> None:
+    """At each risk's own 95 % interval it would be about one audit in eight: their limits are narrowed by their number."""
+    found, plain, alarms = membership(gaussian_attack(0, rng=rng)), 0, 0
+    strict = policy().model_copy(update={"leak_risk": 0.0})
+    for _ in range(200):
+        risks = tuple(linkability(*rng.binomial(200, 0.3, 2)) for _ in range(10))
+        told = disclosure().model_copy(update={"risks": risks})
+        alarms += verdict(found, disclosure=told, policy=strict).verdict is Verdict.LEAK_DETECTED
+        plain += any(risk.risk.low > 0 for risk in risks)
+    assert stats.binom.sf(alarms - 1, 200, 0.05) > 1e-6
+    assert stats.binom.sf(plain - 1, 200, 0.05) < 1e-6
 
 
 def test_a_lower_bound_above_the_claim_refutes_it_and_is_the_worst(rng: np.random.Generator) -> None:
@@ -168,7 +184,7 @@ def test_no_reason_promises_what_an_audit_cannot(word: str, rng: np.random.Gener
     reasons = [verdict(None).reason]
     for shift, claim in ((0, 1), (0.6, 4), (3, 0.5)):
         for power in (None, 0.2):
-            for told in (disclosure(), disclosure(risk_low=0.3), disclosure(longer=3)):
+            for told in (disclosure(), disclosure(hits=150), disclosure(longer=3)):
                 found = membership(gaussian_attack(shift, rng=rng), bound=gaussian_bound(claim), power=power)
                 reasons.append(verdict(found, disclosure=told, lower_bound=lower_bound(2, claimed=float(claim))).reason)
     assert not any(word in reason.lower() for reason in reasons)

@@ -36,7 +36,8 @@ def measure_disclosure(people: People, *, effort: Literal["quick", "full"], rng:
         return None
     trained, holdout = (_some(log, users=users, rng=rng) for log in (people.trained, people.holdout))
     board = Scoreboard(people.synthetic, items=people.items)
-    risks = (*singling_out(trained, holdout=holdout, synthetic=people.synthetic, rng=rng),
+    copies = max(1, round(board.users / (len(people.trained.offsets) - 1)))
+    risks = (*singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
              *linkability(trained, holdout=holdout, board=board, rng=rng),
              *attribute_inference(trained, holdout=holdout, board=board, rng=rng))
     return Disclosure(risks=risks, replay=replay(trained, holdout=holdout, synthetic=people.synthetic, rng=rng))

@@ -6,6 +6,7 @@ Koopman's (1984) score interval, which needs no normal approximation of a logari
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -62,8 +63,8 @@ def _distance(ratio: float, *, hits: int, of: int, base: int, among: int) -> flo
                for difference, variance in zip(off, spread, strict=True))
 
 
-def _edge(inside: float, *, towards: float, refused: object) -> float:
-    assert callable(refused)
+def _edge(inside: float, *, towards: float, refused: Callable[[float], bool]) -> float:
+    """Where a ratio begins to be refused, between one that is not and one that is, on the refused side."""
     outside = towards
     for _ in range(60):
         middle = (inside + outside) / 2

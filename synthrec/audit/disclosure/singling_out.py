@@ -1,10 +1,11 @@
 """Singling out: predicates read off the synthetic log that describe exactly one person.
 
-A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it with this rating, in this window of four
-weeks. Each synthetic user gives up to three, of their rarest facts by the synthetic log (groups that share none), and those are kept that
-describe no other synthetic user. A real user is singled out when some predicate describes them and nobody else of a log of real users. Logs
-of trained and of holdout users have the same size, since a predicate is the likelier to describe just one the fewer there are to describe:
-rates depend on that size, and only their excess is of interest. The random attacker joins the same facts across synthetic users.
+A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it with this rating, in this window of
+four weeks. Each synthetic user gives up to three that share no fact, of facts drawn from the rarest third of theirs by the synthetic log;
+kept are those that describe no more synthetic users than there are for each real one. A real user is singled out when some predicate
+describes them and nobody else of a log of real users. Logs of trained and of holdout users have the same size, since a predicate is the
+likelier to describe just one the fewer there are to describe: rates depend on that size, and only their excess is of interest. The random
+attacker joins the same facts across synthetic users.
 """
 
 from __future__ import annotations
@@ -20,24 +21,29 @@ from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 
 GROUPS = 3              # predicates of one synthetic user
+RARE_PART = 3           # one in so many of a user's facts counts as rare
 WINDOW_SECONDS = 2 * DATE_ERROR_SECONDS
 _AT_ONCE = 4_000        # predicates matched at once
 
 
-def singling_out(trained: EventLog, *, holdout: EventLog, synthetic: EventLog, rng: np.random.Generator) -> Iterable[Risk]:
-    """A risk for two items, for three, and for two with what else the events say. `trained` and `holdout` have equally many users."""
+def singling_out(trained: EventLog, *, holdout: EventLog, synthetic: EventLog, copies: int, rng: np.random.Generator) -> Iterable[Risk]:
+    """A risk for two items, for three, and for two with what else the events say.
+
+    `trained` and `holdout` have equally many users; `copies`: how many synthetic users there are for each real one.
+    """
     logs = (trained, holdout, synthetic)
-    yield from (_risk(logs, facts=size, detailed=False, setting=f"{size} items", rng=rng) for size in (2, 3))
+    yield from (_risk(logs, facts=size, detailed=False, copies=copies, setting=f"{size} items", rng=rng) for size in (2, 3))
     words = (("rating", "rating"), ("four weeks", "time"))
     told = [word for word, column in words if all(getattr(log, column) is not None for log in logs)]
     if told:
-        yield _risk(logs, facts=2, detailed=True, setting=f"2 items with {' and '.join(told)}", rng=rng)
+        yield _risk(logs, facts=2, detailed=True, copies=copies, setting=f"2 items with {' and '.join(told)}", rng=rng)
 
 
-def _risk(logs: tuple[EventLog, EventLog, EventLog], *, facts: int, detailed: bool, setting: str, rng: np.random.Generator) -> Risk:
+def _risk(logs: tuple[EventLog, EventLog, EventLog], *, facts: int, detailed: bool, copies: int, setting: str,
+          rng: np.random.Generator) -> Risk:
     trained, holdout, synthetic = _fact_sets(logs, detailed=detailed)
     predicates = _predicates(synthetic, facts=facts, rng=rng)
-    predicates = predicates[[len(who) == 1 for who in _described(predicates, by=synthetic)]]
+    predicates = predicates[[len(who) <= copies for who in _described(predicates, by=synthetic)]]
     shuffled = rng.permuted(predicates, axis=0)
     attack, control, random = (_singled_out(who, by=real) for who, real in
                                ((predicates, trained), (predicates, holdout), (shuffled, trained)))
@@ -67,13 +73,23 @@ def _fact_sets(logs: tuple[EventLog, ...], *, detailed: bool) -> list[sparse.csr
 
 
 def _predicates(synthetic: sparse.csr_array, *, facts: int, rng: np.random.Generator) -> np.ndarray:
-    """Rarest facts of each synthetic user in groups, ties by chance. Shapes: int[Q, facts]."""
+    """Rare facts of each synthetic user in groups. Shapes: int[Q, facts]."""
     having = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
-    user = np.repeat(np.arange(synthetic.shape[0]), np.diff(synthetic.indptr))
-    order = np.lexsort((rng.random(len(user)), having[synthetic.indices], user))
-    place = np.arange(len(user)) - synthetic.indptr[user]
-    whole = np.minimum(GROUPS, np.diff(synthetic.indptr) // facts) * facts      # facts that fill a group
-    return np.asarray(synthetic.indices[order][place < whole[user]].reshape(-1, facts))
+    user, counts = np.repeat(np.arange(synthetic.shape[0]), np.diff(synthetic.indptr)), np.diff(synthetic.indptr)
+    rarity = _places(user, by=having[synthetic.indices], first=synthetic.indptr, rng=rng)
+    rare = np.minimum(counts, np.maximum(facts, -(-counts // RARE_PART)))
+    order = _places(user, by=(rarity >= rare[user]).astype(np.int64), first=synthetic.indptr, rng=rng)      # rare ones first, at random
+    whole = np.minimum(GROUPS, rare // facts) * facts       # facts that fill a group
+    kept = order < whole[user]
+    return np.asarray(synthetic.indices[kept][np.lexsort((order[kept], user[kept]))].reshape(-1, facts))
+
+
+def _places(user: np.ndarray, *, by: np.ndarray, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each fact's place among its user's, smallest first, ties by chance. Shapes: int[N]."""
+    order = np.lexsort((rng.random(len(user)), by, user))
+    places = np.empty(len(user), dtype=np.int64)
+    places[order] = np.arange(len(user)) - first[user]
+    return places
 
 
 def _described(predicates: np.ndarray, *, by: sparse.csr_array) -> Iterator[np.ndarray]:
