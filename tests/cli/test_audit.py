@@ -17,7 +17,6 @@ from synthrec.privacy.ledger import Ledger
 from synthrec.report.record import ReleaseRecord, read_record
 from tests.cli.test_chain import MARK, fit_words, marked
 
-
 KEY = b"a key for tests, of thirty-two b"
 
 
