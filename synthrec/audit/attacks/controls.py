@@ -2,7 +2,8 @@
 
 - *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of their items swapped, in several
   draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited log; Holm's correction counts all the
-  attacks nevertheless. So the whole battery's power is at least what is stated.
+  attacks nevertheless. So the whole battery's power is at least what is stated. On a log that leaks already any share
+  is found: power says something beside a pass only.
 - *Blind attacker*: the reference users are split, one half poses as the synthetic log.
 - *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so they are not independent.
 """

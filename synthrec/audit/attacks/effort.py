@@ -20,6 +20,6 @@ class Effort:
 
 
 EFFORTS: dict[EffortName, Effort] = {
-    "quick": Effort(draws=5, seekers=(nearest_user.NAME, density_ratio.NAME), resamples=500),
+    "quick": Effort(draws=10, seekers=(nearest_user.NAME, density_ratio.NAME), resamples=500),
     "full": Effort(draws=20, seekers=(nearest_user.NAME, density_ratio.NAME, scoreboard.NAME, marginals.NAME), resamples=1_000),
 }

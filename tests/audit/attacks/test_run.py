@@ -138,3 +138,11 @@ def test_too_few_people_are_refused(cast: Callable[..., People], limits: Policy,
     nobody = EventLog(offsets=np.zeros(1, dtype=np.int64), item=np.empty(0, np.int32))
     with pytest.raises(ValueError, match="holdout"):
         run_attacks(replace(people, holdout=nobody), bound=None, policy=limits, effort="quick", rng=rng)
+
+
+def test_the_most_exposed_are_chosen_without_a_label(cast: Callable[..., People], rng: np.random.Generator) -> None:
+    people = cast(rng)
+    swapped = replace(people, trained=people.holdout, holdout=people.trained)
+    one, other = (Battery.of(each, fpr=0.1, resamples=20) for each in (people, swapped))
+    assert one.exposed.sum() == 60
+    assert (one.exposed == np.roll(other.exposed, 400)).all()
