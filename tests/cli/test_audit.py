@@ -56,21 +56,18 @@ def test_copies_of_members_are_a_leak_whoever_made_them_and_refute_the_claim_mad
     claimed = call(*words(tables, "copies.csv", tmp_path / "claimed", "--epsilon", "0.5", "--delta", "1e-4"))
     assert claimed.exit_code == 1 and record(tmp_path / "claimed").verdict is Verdict.CLAIM_REFUTED, claimed.output
     assert MARK not in result.output + claimed.output
+    assert record(tmp_path / "claimed").split.coined_in == 0 and record(tmp_path / "claimed").lower_bound is None   # nobody said fair coins
 
 
 def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path) -> None:
-    result = call(*words(tables, "others.csv", tmp_path / "out", "--epsilon", "3", "--delta", "1e-4"))
+    result = call(*words(tables, "others.csv", tmp_path / "out", "--epsilon", "3", "--delta", "1e-4", "--fair-coins"))
     found = record(tmp_path / "out")
     assert found.verdict in (Verdict.NO_LEAK_FOUND, Verdict.INCONCLUSIVE) and result.exit_code in (0, 3), result.output
     assert found.subject == "tables" and found.epsilon == 3 and found.release_id is None
-    assert found.split.reference > 0 and found.split.test > 0 and found.split.coined_in == 0
-    assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
-
-
-def test_only_tables_told_apart_by_fair_coins_have_coined_users(tables: Path, tmp_path: Path) -> None:
-    call(*words(tables, "others.csv", tmp_path / "out", "--fair-coins"))
-    found = record(tmp_path / "out")
+    assert found.split.reference > 0 and found.split.test > 0
     assert 0 < found.split.coined_in < found.split.trained      # as many are left out, by the same draw, as holdout users play other parts
+    assert found.lower_bound is not None and found.lower_bound.claimed == 3
+    assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
 
 
 def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(tables: Path, tmp_path: Path) -> None:
@@ -79,12 +76,6 @@ def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(tables
     for option in ("--holdout", "--reference"):
         result = call(*words(tables, "others.csv", tmp_path / "out", option, str(tables / "both.csv")))
         assert result.exit_code == 2 and "different people" in result.stderr and MARK not in result.output, result.output
-    ids = pd.read_csv(tables / "others.csv")
-    ids["user_id"] = pd.factorize(ids["user_id"])[0]
-    real = pd.read_csv(tables / "members.csv")["user_id"].unique()
-    ids.assign(user_id=real[ids["user_id"].to_numpy() % len(real)]).to_csv(tables / "real_ids.csv", index=False)
-    result = call(*words(tables, "real_ids.csv", tmp_path / "out"))     # a tool that emits real ids is audited like any other
-    assert result.exit_code in (0, 3) and MARK not in result.output, result.output
 
 
 def test_a_configuration_with_open_columns_is_refused(tables: Path, tmp_path: Path) -> None:
@@ -111,8 +102,10 @@ def test_what_to_audit_must_be_said_in_one_way(tables: Path, tmp_path: Path) -> 
         assert call(*wrong).exit_code == 2
 
 
-def test_a_synthetic_log_of_other_items_and_broken_rows_is_audited_or_refused_without_a_cell(tables: Path, tmp_path: Path) -> None:
+def test_a_synthetic_log_of_real_ids_other_items_and_broken_rows_is_audited_or_refused_without_a_cell(tables: Path, tmp_path: Path) -> None:
     odd = pd.read_csv(tables / "others.csv", dtype=str)
+    real = pd.read_csv(tables / "members.csv")["user_id"].unique()
+    odd["user_id"] = real[pd.factorize(odd["user_id"])[0]]      # as peers do that have a user column
     odd.loc[::3, "item_id"] = f"{MARK}-item"
     odd.loc[1::5, "rating"] = "zebra stripes"
     pd.concat([odd, odd.head(50)]).iloc[:, ::-1].to_csv(tables / "odd.csv", index=False)
