@@ -35,6 +35,7 @@ STAGES = {"disclosure": "what an intruder learns", "protocol": "use", "panel": "
           "fidelity": "likeness"}
 UNCLAIMED_DELTA = 1e-6      # at which epsilon gets its lower bound where nothing is claimed
 DRAWS: dict[Effort, int] = {"quick": 1, "full": 3}      # partners of each size
+CUTS: dict[Effort, int] = {"quick": 1, "full": 5}       # of each test user's events into observed and held out, for the panel
 Part = TypeVar("Part")
 
 
@@ -111,8 +112,11 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
                                     scale=evidence.scale, rng=rng))
         return tuple(curve for curve in found if curve is not None)
 
+    def order() -> Panel | None:
+        return measure_panel(people, cuts=CUTS[effort], rng=rng)
+
     found = _part(kept, "protocol", Utility | None, protocol, progress=progress) if len(people.test.offsets) > 1 else None
-    panel = _part(kept, "panel", Panel | None, lambda: measure_panel(people, rng=rng), progress=progress) if found else None
+    panel = _part(kept, "panel", Panel | None, order, progress=progress) if found else None
     drawn = _part(kept, "curves", tuple[Curve, ...], curves, progress=progress) if found else ()
     fidelity = _part(kept, "fidelity", tuple[Fidelity, ...], likeness, progress=progress)
     return AuditedUtility(protocol=found, panel=panel, curves=drawn, fidelity=fidelity)

@@ -6,7 +6,7 @@ with as many bootstrap copies of the partner's own users; with any other log tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -53,8 +53,8 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
                 log = own if more is None else EventLog.concat([own, more])
                 scored = _scored(log, observed=observed, heldout=heldout, items=people.items, scale=scale, seed=seed)
                 found.setdefault(arm, []).append(scored)
-        points += [_point(arm, size=size, scored=np.mean(each, axis=0), rated=scale is not None, weights=weights)
-                   for arm, each in found.items()]
+        points += points_of({arm: np.mean(each, axis=0) for arm, each in found.items()}, size=size, rated=scale is not None,
+                            weights=weights)
     return Curve(name="augmentation", size_means="users of the partner's own", points=tuple(points))
 
 
@@ -73,16 +73,23 @@ def _scored(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int,
     return np.stack((errors.squared, errors.events))
 
 
-def _point(arm: str, *, size: int, scored: np.ndarray, rated: bool, weights: np.ndarray) -> CurvePoint:
-    return CurvePoint(arm=arm, size=size, measure="RMSE" if rated else "NDCG@10", figure=figure_of(scored, rated=rated, weights=weights))
+def points_of(scored: Mapping[str, np.ndarray], *, size: int, rated: bool, weights: np.ndarray) -> list[CurvePoint]:
+    """Every arm at one size, and how far it is from the first. Shapes: each float64[2, U] of sums and counts per test user."""
+    first = next(iter(scored.values()))
+    return [CurvePoint(arm=arm, size=size, measure="RMSE" if rated else "NDCG@10",
+                       figure=_figure(lambda some, each=each: _mean(each, some, rated=rated), scored=each, weights=weights),
+                       difference=None if each is first else _figure(
+                           lambda some, each=each: _mean(each, some, rated=rated) - _mean(first, some, rated=rated),
+                           scored=each, weights=weights))
+            for arm, each in scored.items()]
 
 
-def figure_of(scored: np.ndarray, *, rated: bool, weights: np.ndarray) -> Figure:
-    """Root mean square, or mean, over test users. Shapes: float64[2, U] of sums and counts."""
-    def statistic(some: np.ndarray) -> np.ndarray:
-        mean = (some @ scored[0]) / (some @ scored[1])
-        return np.asarray(np.sqrt(mean) if rated else mean)
+def _mean(scored: np.ndarray, weights: np.ndarray, *, rated: bool) -> np.ndarray:
+    mean = (weights @ scored[0]) / (weights @ scored[1])
+    return np.asarray(np.sqrt(mean) if rated else mean)
 
+
+def _figure(statistic: Callable[[np.ndarray], np.ndarray], *, scored: np.ndarray, weights: np.ndarray) -> Figure:
     found = intervals.bootstrap(statistic, weights=weights, n=int((scored[1] > 0).sum()))
     assert found is not None, "somebody has something held out"
     return found

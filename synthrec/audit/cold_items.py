@@ -8,16 +8,17 @@ attributes and, as an empirical-Bayes mean, moved by k ratings of it by users wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 
 from synthrec.audit import intervals, profiles
-from synthrec.audit.augmentation import RESAMPLES, figure_of
+from synthrec.audit.augmentation import RESAMPLES, points_of
 from synthrec.audit.cold_start import KNOWN, NOTHING, REAL, SYNTHETIC
 from synthrec.audit.people import People
 from synthrec.audit.recommenders import DAMPING, Factorisation, Predictions, damped_means
 from synthrec.audit.scores import RatingErrors, errors_of, split_test
-from synthrec.audit.utility_record import Curve, CurvePoint
+from synthrec.audit.utility_record import Curve
 from synthrec.data.eventlog import EventLog
 
 FOLDS = 5
@@ -37,18 +38,16 @@ def measure_cold_items(people: People, *, features: np.ndarray, others: Mapping[
     raters = EventLog.concat([people.holdout, people.reference])
     order = _random_rank_in_item(raters, rng=rng)
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
-    points = []
-    for arm, log in {NOTHING: None, REAL: people.train_whole, SYNTHETIC: people.synthetic, **others}.items():
-        sums = {known: np.zeros((2, len(heldout.offsets) - 1)) for known in KNOWN}
-        for part in range(FOLDS):
-            new = fold == part
-            model = _nothing(observed, new=new) if log is None else learned(log, features=features, new=new)
-            for known in KNOWN:
-                rated = rated_too(model, raters=profiles.keep_events(raters, ~new[raters.item] | (order < known)), new=new)
-                errors = _errors(rated, observed=observed, heldout=heldout, new=new, scale=scale)
-                sums[known] += np.stack((errors.squared, errors.events))
-        points += [CurvePoint(arm=arm, size=known, measure="RMSE", figure=figure_of(sums[known], rated=True, weights=weights))
-                   for known in KNOWN]
+    logs = {NOTHING: None, REAL: people.train_whole, SYNTHETIC: people.synthetic, **others}
+    sums = {size: {arm: np.zeros((2, len(heldout.offsets) - 1)) for arm in logs} for size in KNOWN}
+    for part, (arm, log) in product(range(FOLDS), logs.items()):
+        new = fold == part
+        model = _nothing(observed, new=new) if log is None else learned(log, features=features, new=new)
+        for size in KNOWN:
+            rated = rated_too(model, raters=profiles.keep_events(raters, ~new[raters.item] | (order < size)), new=new)
+            errors = _errors(rated, observed=observed, heldout=heldout, new=new, scale=scale)
+            sums[size][arm] += np.stack((errors.squared, errors.events))
+    points = [point for size in KNOWN for point in points_of(sums[size], size=size, rated=True, weights=weights)]
     return Curve(name="cold start: items", size_means="known ratings of a new item", points=tuple(points))
 
 

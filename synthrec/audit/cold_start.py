@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from synthrec.audit import intervals, profiles, recommenders
-from synthrec.audit.augmentation import RESAMPLES, figure_of
+from synthrec.audit.augmentation import RESAMPLES, points_of
 from synthrec.audit.panel.recommender import Ranker
 from synthrec.audit.people import People
 from synthrec.audit.scores import model_errors, nothing_errors, ranked_ndcg, split_test
-from synthrec.audit.utility_record import Curve, CurvePoint
+from synthrec.audit.utility_record import Curve
 from synthrec.data.eventlog import EventLog
 
 KNOWN = (0, 1, 2, 5, 10)
@@ -32,13 +32,12 @@ def measure_cold_start(people: People, *, others: Mapping[str, EventLog], scale:
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
     logs = {REAL: people.train_whole, SYNTHETIC: people.synthetic, **others}
     seed = int(rng.integers(2**63))
+    scorers = {arm: _scorer(log, people=people, observed=observed, heldout=heldout, scale=scale, seed=seed)
+               for arm, log in ({NOTHING: None, **logs}).items()}
     points = []
-    for arm, scored_by in ({NOTHING: None, **logs}).items():
-        scorer = _scorer(scored_by, people=people, observed=observed, heldout=heldout, scale=scale, seed=seed)
-        for known in KNOWN:
-            scored = scorer(profiles.keep_events(observed, order < known))
-            points.append(CurvePoint(arm=arm, size=known, measure="NDCG@10" if scale is None else "RMSE",
-                                     figure=figure_of(scored, rated=scale is not None, weights=weights)))
+    for size in KNOWN:
+        known = profiles.keep_events(observed, order < size)
+        points += points_of({arm: scorer(known) for arm, scorer in scorers.items()}, size=size, rated=scale is not None, weights=weights)
     return Curve(name="cold start: users", size_means="known events of a new user", points=tuple(points))
 
 

@@ -100,6 +100,7 @@ class CurvePoint(Record):
     size: int                       # of the partner's log in users, or known events of a new user
     measure: str                    # RMSE, or NDCG@10
     figure: Figure
+    difference: Figure | None = None    # less the first arm's at the same size, paired over test users; None for the first arm itself
 
 
 class Curve(Record):

@@ -32,6 +32,10 @@ def test_more_users_of_ones_own_help_and_so_do_other_peoples_but_not_copies(ever
     assert alone[0] > alone[-1] and all(more < own for more, own in zip(added, alone, strict=True))
     assert all(copied > own - 0.02 for copied, own in zip(copies, alone, strict=True))
     assert max(point.size for point in curve.points) <= 400     # type: ignore[union-attr]
+    for point in curve.points:      # type: ignore[union-attr]
+        assert (point.difference is None) == (point.arm == augmentation.ALONE)
+        if point.arm == augmentation.SYNTHETIC and point.size <= 100:
+            assert point.difference.high < 0 and point.difference.high - point.difference.low < point.figure.high - point.figure.low
 
 
 def test_noise_posing_as_a_synthetic_log_does_not_help(everybody: EventLog, rng: np.random.Generator) -> None:

@@ -25,27 +25,37 @@ RECEIVER_SHARE, RECEIVER_MOST = 0.1, 1_000      # of synthetic users who are sco
 LARGEST = 8_000                                 # items, beyond which recommenders that hold items by items are left out
 
 
-def measure_panel(people: People, *, rng: np.random.Generator, on_each: Callable[[], None] = lambda: None) -> Panel | None:
+def measure_panel(people: People, *, rng: np.random.Generator, cuts: int = 1, on_each: Callable[[], None] = lambda: None) -> Panel | None:
     """The order of recommenders on either log; None without test users who have something relevant to find.
+
+    Args:
+        cuts: how often each user's events are cut into observed and held out; figures are means per user.
 
     Guarantees: reads private logs; the record's figures on a real log are not differentially private (rule 14).
     """
-    observed, heldout = split_test(people.test, rng)
+    asked = [split_test(people.test, rng) for _ in range(cuts)]
     kept, scored = _receivers(people.synthetic, rng=rng)
-    seen, hidden = split_test(scored, rng)
+    asked_of_synthetic = [split_test(scored, rng) for _ in range(cuts)]
     panel, left_out = _panel(people)
     real, synthetic, receiver = [], [], []
     for recommender in panel:
         seed = int(rng.integers(2**63))
         for log, found in ((people.train_whole, real), (kept, synthetic)):
             ranker = recommender.fit(log, items=people.items, rng=np.random.default_rng(seed))
-            found.append(ranked_ndcg(ranker, observed=observed, heldout=heldout, items=people.items))
-        receiver.append(ranked_ndcg(ranker, observed=seen, heldout=hidden, items=people.items))
+            found.append(_per_user(ranker, asked=asked, items=people.items))
+        receiver.append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
         on_each()
-    if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
-        return None
+        if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
+            return None
     return summarised([recommender.name for recommender in panel], real=np.stack(real), synthetic=np.stack(synthetic),
                       receiver=np.stack(receiver), left_out=left_out, rng=rng)
+
+
+def _per_user(ranker: Ranker, *, asked: Sequence[tuple[EventLog, EventLog]], items: int) -> np.ndarray:
+    """Mean NDCG@10 over the cuts in which a user has something to find; NaN where that is none. Shapes: float64[U]."""
+    found = np.stack([ranked_ndcg(ranker, observed=observed, heldout=heldout, items=items) for observed, heldout in asked])
+    times = np.isfinite(found).sum(axis=0)
+    return np.asarray(np.where(times > 0, np.nansum(found, axis=0) / np.maximum(times, 1), np.nan))
 
 
 def summarised(names: Sequence[str], *, real: np.ndarray, synthetic: np.ndarray, receiver: np.ndarray, left_out: tuple[str, ...] = (),
