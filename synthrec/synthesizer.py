@@ -29,7 +29,7 @@ from synthrec.data.roles import TRAINS, load_or_create_key
 from synthrec.data.schema import Schema
 from synthrec.data.sink import event_table, user_table
 from synthrec.data.source import read_log
-from synthrec.errors import PlanError, ReleaseError
+from synthrec.errors import DataError, PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
@@ -85,9 +85,8 @@ class Synthesizer:
         "dp") may turn out to hold nothing that enough users share.
         """
         device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
-        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch, Ledger.open(self._declared.ledger_path) as ledger:
+        with Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill:
             self._require_budget(ledger)
-            spill = keep.spill if keep else Path(scratch)
             with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
                 settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
                                  audit_share=audit_share, exclude_users=exclude_users, progress=progress)
@@ -161,7 +160,7 @@ class Synthesizer:
                audit_share: float, checkpoint: Checkpoint | None, progress: Progress) -> None:
         self._artifact = train(members, catalogue=catalogue, schema=settled.schema, plan=self.plan, ledger=ledger, charge=charge,
                                device=device, rng=np.random.default_rng(), progress=progress, checkpoint=checkpoint)
-        self._record = release_record(schema=settled.schema, plan=self.plan, ledger=ledger, release_id=charge.release_id,
+        self._record = release_record(schema=settled.schema.shared(), plan=self.plan, ledger=ledger, release_id=charge.release_id,
                                       audit_share=audit_share, synthetic_users=0, seed=None, commands=(), game=self._artifact.game,
                                       settled=settled.said)
         self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
@@ -256,6 +255,22 @@ class Synthesizer:
         require_budget(ledger, source=source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
                        delta=self.plan.delta,
                        cap=math.inf if unlimited else source.epsilon_cap)
+
+
+@contextmanager
+def _scratch(keep: Folder | None, *, beside: Path) -> Iterator[Path]:
+    """Where reading may spill rows of the log: in private/ of a release in the making, else in a folder for the owner alone that goes
+    again, beside the ledger and not in the system's folder for everybody. Raises DataError."""
+    if keep is not None:
+        yield keep.spill
+        return
+    try:
+        place = tempfile.TemporaryDirectory(prefix=".synthrec-spill-", dir=beside.parent)       # 0700
+    except OSError as error:
+        raise DataError("the ledger's folder must be writable", found=error.strerror or "a failed write",
+                        remedy="Free space, or make it writable.") from None
+    with place as scratch:
+        yield Path(scratch)
 
 
 def key_path(schema: Schema) -> Path:

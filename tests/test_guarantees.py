@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,6 +173,30 @@ def test_a_log_whose_users_are_all_kept_back_still_fits(short: None, tmp_path: P
     monkeypatch.setattr("synthrec.data.source.role_of", lambda ids, **_: np.full(len(ids), 2, dtype=np.int8))
     fitted = Synthesizer(schema, make_plan(schema)).fit(str(tmp_path / "log" / "events.csv"), audit_share=0.9, device="cpu")
     assert events_of(Ledger.read(schema.ledger_path).entries)[-1].count == 3 and len(fitted.sample(users=5).events) >= 5
+
+
+def spill_is_the_owners(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Does a fit without a release folder spill beside the ledger, for its owner alone, and leave nothing, also when it fails?"""
+    schema = put(make_log(users=30), folder / "log")
+    before, seen = set((folder / "log").iterdir()), []
+
+    def reading(*words: Any, spill: Path, **named: Any) -> Any:
+        seen.append((spill.parent == schema.ledger_path.parent, spill.stat().st_mode & 0o777))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthesizer, "read_log", reading)
+    with pytest.raises(KeyboardInterrupt):
+        Synthesizer(schema, make_plan(schema)).fit(str(folder / "log" / "events.csv"), device="cpu")
+    return seen == [(True, 0o700)] and set((folder / "log").iterdir()) == before
+
+
+def test_a_fit_without_a_folder_spills_beside_the_ledger_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spill_is_the_owners(tmp_path, monkeypatch)
+
+
+def test_spilling_to_the_systems_folder_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthesizer, "_scratch", lambda keep, *, beside: contextlib.nullcontext(Path(tempfile.gettempdir())))
+    assert not spill_is_the_owners(tmp_path, monkeypatch)
 
 
 # what a release holds

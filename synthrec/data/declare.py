@@ -1,6 +1,7 @@
 """Propose a configuration for a log that nobody has declared yet.
 
-Guarantees: roles and types come from column names and the file format alone. Where a declaration about values is needed there
+Guarantees: roles and types come from column names and the file format alone. A first line that
+seems to be a row is refused unquoted. Where a declaration about values is needed there
 stands "?", which no other command accepts. Values are read only from columns that the owner names as public, and the file
 says so; the catalogue is a public file, so its content may be read, but only the owner can say that it owes nothing to the log.
 """
@@ -17,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from synthrec.data.catalogue import read_public_table
-from synthrec.data.files import SUFFIXES, find_files, open_file
+from synthrec.data.files import SUFFIXES, find_files, open_file, require_header
 from synthrec.data.names import first_meaning, meaning
 from synthrec.data.public_values import MOST_CATEGORIES, PublicColumn, catalogue_type, grid, window
 from synthrec.data.source import columns_of, public_column
@@ -60,6 +61,9 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
         DataError: the log cannot be read. SchemaError: a column named as public does not exist.
     """
     tables = _tables(log, values_are_public, folder)
+    for path in (log, tables.users):
+        if isinstance(path, (str, Path)):
+            require_header(find_files(path)[0])
     tables = replace(tables, columns=dict(columns_of(log)))
     user, item = first_meaning(tables.columns, "user"), first_meaning(tables.columns, "item")
     beside = {name for path in (tables.users,) if path is not None for name in open_file(path).columns}

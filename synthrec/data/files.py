@@ -1,7 +1,8 @@
 """Which files a path, glob or folder means, what format each has and which columns it names.
 
-Guarantees: only the header of a CSV file, the key names of a JSON file and the schema of a Parquet file are looked at; no
-message holds a header that was not asked for, since the first line of a file without header is a row.
+Guarantees: only the header of a CSV file, the key names of a JSON file and the schema of a Parquet file are looked at (`require_header`
+compares a header with some rows, to refuse one that is a row); no message holds
+a header that was not asked for, since the first line of a file without header is a row.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import glob
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,6 +31,9 @@ SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", 
 DELIMITERS = (",", "\t", ";", "|")
 JSON_LINES_FOR_NAMES = 1_000
 LONGEST_LINE = 1 << 20
+LINES_BELOW_A_HEADER = 1_000
+LONGEST_NAME = 60
+VALUE = re.compile(r"@|://|\d{1,4}[-/.:]\d{1,2}\b|\b[0-9a-fA-F]{8}-|\d{5}|[.!?] ")      # mail, address, date, uuid, ...
 _CHUNK = 1 << 20
 
 
@@ -156,6 +161,27 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
         raise DataError(f"the first line of {path.name} must hold column names", found="something else (numbers, blanks, binary data)",
                         remedy="Add a header line.")
     return _distinct(names, path), delimiter
+
+
+def require_header(file: TableFile) -> None:
+    """Raise DataError, which quotes nothing, if the first line of a CSV file seems to be a row: its cells must not be taken for names.
+
+    They do if one looks like a value, or stands again in its own column near the file's beginning.
+    """
+    if file.format != "csv":
+        return
+    with file_errors(file.path), _text(file.path) as stream:
+        rows = csv.reader(islice(iter(lambda: stream.readline(LONGEST_LINE), ""), LINES_BELOW_A_HEADER), delimiter=file.delimiter)
+        below = [row for row in rows if tuple(row) != file.columns]
+    again = any(name == cell for row in below for name, cell in zip(file.columns, row, strict=False))
+    if again or any(_looks_like_a_value(name) for name in file.columns):
+        raise DataError(f"the first line of {file.path.name} must hold column names", found="what seems to be a row of values",
+                        remedy="Add a header line; or, if these are names, rename those that look like dates, addresses, numbers or ids.")
+
+
+def _looks_like_a_value(name: str) -> bool:
+    digits, letters = sum(each.isdigit() for each in name), sum(each.isalpha() for each in name)
+    return VALUE.search(name) is not None or len(name) > LONGEST_NAME or (digits >= 2 and digits >= letters)
 
 
 def _json_names(path: Path) -> tuple[str, ...]:

@@ -213,6 +213,13 @@ class Schema(Declared):
         """The user table."""
         return None if self.users.table is None else self.folder / self.users.table
 
+    def shared(self) -> Schema:
+        """What of it may leave: without dropped columns, whose very names may be private and which nothing was made from."""
+        gone = {name for name, column in self.columns.items() if isinstance(column, Dropped)}
+        public = tuple(name for name in self.source.values_are_public if name not in gone)
+        return self.model_copy(update={"source": self.source.model_copy(update={"values_are_public": public}),
+                                       "columns": {name: self.columns[name] for name in self.kept_columns}})
+
     def require_declared(self) -> None:
         """Raise SchemaError unless the owner vouches for the item attributes. (`parse` has refused every "?".)"""
         if self.items.attributes and self.items.independent_of_log is not True:

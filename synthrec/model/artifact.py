@@ -31,7 +31,7 @@ from synthrec.model.tastes import TasteFrame
 from synthrec.model.tensors import read_tensors
 from synthrec.privacy.plan import Plan
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1          # no release of synthrec has written another layout: the first one fixes this
 TENSORS, WORDS = "generator.safetensors", "generator.json"
 LARGEST_WORDS = 1 << 28
 

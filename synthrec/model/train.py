@@ -63,7 +63,7 @@ def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, le
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng)
             advance(1)
-    return Artifact(schema=schema, plan=plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
+    return Artifact(schema=schema.shared(), plan=plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
                     generator=generator.cpu(), game=game)
 
 

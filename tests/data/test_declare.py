@@ -15,7 +15,7 @@ from synthrec.data.names import first_meaning, meaning
 from synthrec.data.public_values import catalogue_type
 from synthrec.data.schema import Schema
 from synthrec.data.source import read_log
-from synthrec.errors import SchemaError
+from synthrec.errors import DataError, SchemaError
 from tests.conftest import shared_data
 from tests.data import small
 
@@ -146,3 +146,36 @@ def test_the_real_ratings_need_five_answers(tmp_path: Path) -> None:
     said = tomllib.loads(text)
     assert said["items"]["class"] == {"type": "set", "separator": " "} and said["items"]["release_year"] == {"type": "numeric"}
     assert len(said["users"]["occupation"]["values"]) == 20 + np.int64(0) and "zip_code" not in said["users"]
+
+
+def headerless(folder: Path, rows: list[str]) -> Path:
+    path = folder / "log.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("rows", [
+    [f"{MARK},Inception,view", f"{MARK},Alien,view"],                       # a user who comes again
+    [f"{MARK},Inception,view", "bob,Alien,view"],                           # a type that does
+    [f"{MARK}@home.org,Inception,view"], [f"{MARK},2024-01-03,view"], [f"{MARK},12:30,view"], [f"{MARK}123456,a,b"],
+    [f"{MARK},https://a.b/c,d"], [f"{MARK},3f2504e0-4f89-11d3-9a0c-0305e82c3301,d"],
+    [f"{MARK},It was good. I liked it,d"], [f"u12,{MARK},b"],
+    [f"{MARK};Inception;view", f"{MARK};Alien;view"]])
+def test_a_first_line_that_is_a_row_is_refused_and_not_quoted(tmp_path: Path, rows: list[str]) -> None:
+    with pytest.raises(DataError, match="must hold column names") as refused:
+        propose(headerless(tmp_path, rows), folder=tmp_path)
+    assert not any(cell in str(refused.value) for row in rows for cell in row.replace(";", ",").split(",") if len(cell) > 2)
+
+
+def test_a_user_table_whose_first_line_is_a_row_is_refused_too(tmp_path: Path) -> None:
+    log = headerless(tmp_path, ["user_id,item_id", "1,2"])
+    (tmp_path / "users.csv").write_text(f"1,F,{MARK}\n2,F,other\n", encoding="utf-8")
+    with pytest.raises(DataError, match="users"):
+        propose(log, folder=tmp_path)
+
+
+@pytest.mark.parametrize("header", ["user_id,item_id,rating,timestamp", "userId,movieId,x1,price_2023", "InvoiceNo,StockCode,Unit Price",
+                                    "user,item,event.type,col_12"])
+def test_names_are_taken_for_names_also_where_the_header_stands_twice(tmp_path: Path, header: str) -> None:
+    rows = [header, ",".join("7" * len(header.split(","))), header]
+    assert tomllib.loads(propose(headerless(tmp_path, rows), folder=tmp_path))["columns"]

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from synthrec.cli.main import cli
 from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.folder import open_folder
 from synthrec.inspection.private import compare_with_private
@@ -144,6 +145,10 @@ def id_as_subject(share: Path) -> None:
     words_changed(share, "mechanism.json", lambda said: said.update(subject="user 4711"), indent=2)
 
 
+def dropped_column(share: Path) -> None:
+    words_changed(share, "generator.json", lambda said: said["schema"]["columns"].update(diagnosis_4711={"drop": True}), indent=1)
+
+
 def spare_words(share: Path) -> None:
     (share / "generator.json").write_text((share / "generator.json").read_text(encoding="utf-8") + " " * 7, encoding="utf-8")
 
@@ -250,11 +255,11 @@ def comment(share: Path) -> None:
 
 IN_CHECKS = [id_in_checks, words_in_checks, a_measurement_of_no_plan, a_failed_check, a_check_that_only_says_so, a_check_twice,
              checks_of_another_plan, id_as_subject]
-PLANTED = [extra_file, hidden_folder, a_link, optimizer_state, tensor_metadata, another_shape, counts_for_shares, spare_tensor_bytes,
-           id_in_words, count_in_words, spare_words, count_in_record, count_in_training, count_as_command, count_as_trials,
-           no_format_version, altered_entry, entry_left_out, real_user, real_user_among_users, planted_row, unknown_item, another_column,
-           table_metadata, no_version_of_table, spare_table_bytes, script, outside_picture, handler, outside_style, count_on_page, comment,
-           *IN_CHECKS]
+PLANTED = [dropped_column, extra_file, hidden_folder, a_link, optimizer_state, tensor_metadata, another_shape, counts_for_shares,
+           spare_tensor_bytes, id_in_words, count_in_words, spare_words, count_in_record, count_in_training, count_as_command,
+           count_as_trials, no_format_version, altered_entry, entry_left_out, real_user, real_user_among_users, planted_row,
+           unknown_item, another_column, table_metadata, no_version_of_table, spare_table_bytes, script, outside_picture, handler,
+           outside_style, count_on_page, comment, *IN_CHECKS]
 
 
 @pytest.mark.parametrize("saboteur", PLANTED, ids=lambda saboteur: saboteur.__name__)
@@ -332,3 +337,26 @@ def test_a_release_with_a_game_and_pairs_passes_and_they_are_named_as_paying(tmp
     code, said = call("inspect", tmp_path / "release")
     assert code == 0 and "paid by game" in said and "pairs" in said, said
     assert call("verify", tmp_path / "release")[0] == 0
+
+
+def shared_with_a_dropped_column(folder: Path) -> tuple[int, bool]:
+    """Exit code of `inspect`, and whether the name of a dropped column stands in any shared file."""
+    simulate(users=200, items=20, seed=5).write(folder, events_per_user=20)
+    config = folder / "synthrec.toml"
+    text = config.read_text(encoding="utf-8")
+    text = text.replace("[columns]", "[columns]\nhiv_status = { drop = true }", 1)
+    config.write_text(text.replace("[privacy]", 'values_are_public = ["hiv_status", "rating"]\n[privacy]', 1), encoding="utf-8")
+    words = ["fit", folder / "events.csv", "--config", config, "--epsilon", "8", "--delta", "1e-4", "--out", folder / "release",
+             "--model", "marginals", "--device", "cpu", "--quiet"]
+    assert call(*words)[0] == 0 and call("report", folder / "release")[0] == 0
+    named = any(b"hiv_status" in path.read_bytes() for path in (folder / "release" / "share").iterdir())
+    return call("inspect", folder / "release", "--brief")[0], named
+
+
+def test_the_name_of_a_dropped_column_is_in_no_shared_file(tmp_path: Path) -> None:
+    assert shared_with_a_dropped_column(tmp_path) == (0, False)
+
+
+def test_a_schema_that_is_shared_as_it_is_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Schema, "shared", lambda self: self)
+    assert shared_with_a_dropped_column(tmp_path)[1]
