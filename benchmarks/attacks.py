@@ -8,7 +8,8 @@ test users, cut at K, pose as synthetic users. Prints Markdown, kept in benchmar
 - strangers: test users pose as synthetic ones; nobody who trained is in it;
 - leaky: of synthrec at epsilon 8, one synthetic user in five is replaced by a training user with a tenth of the items swapped;
 - copy: training users with a tenth of the items swapped, nothing else;
-- synthrec-E: the product at epsilon E; synthrec-inf is without noise;
+- synthrec-E: the product at epsilon E; synthrec-inf is without noise. So for the benchmark's other arms: pairs-only-inf, game-off-inf,
+  moments-inf, marginals-inf say which part of it remembers;
 - over-trained: without noise, twenty times the game's steps at ten times the generator's rate, nothing holding it to the measurements, and
   kept whatever the watch says.
 """
@@ -71,7 +72,8 @@ def synthetic(arm: str, *, people: People, split: Split, seed: int) -> EventLog:
     if arm == "over-trained":
         with whatever_the_watch_says():
             return fitted(people.trained, split=split, plan=over_trained(split), seed=seed)
-    plan = plan_arm("synthrec", schema=split.schema, epsilon=float(arm.removeprefix("synthrec-")), delta=split.delta)
+    name, _, epsilon = arm.rpartition("-")
+    plan = plan_arm(name, schema=split.schema, epsilon=float(epsilon), delta=split.delta)
     return fitted(people.trained, split=split, plan=plan, seed=seed)
 
 
