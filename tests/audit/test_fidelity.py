@@ -192,7 +192,7 @@ def test_typed_events_have_rows_of_their_own_and_saboteurs_move_them(tmp_path: P
     assert {"action", "order of action on an item", "which action a user has"} <= told("action", np.zeros_like(log.marks["action"]))
     assert told("quantity", np.zeros_like(log.marks["quantity"])) == {"quantity by type"}
     assert shuffled("price") == {"price the item's most common one"}
-    assert {"events of a basket", "a basket at one moment"} <= shuffled("basket")
+    assert {"events per basket", "basket at one moment"} <= shuffled("basket")
     assert told("country", np.zeros_like(log.marks["country"])) == {"country"}
     once = log.keep(np.isin(np.arange(len(log.item)), np.unique(log.user_of_event().astype(np.int64) * SHOP_ITEMS + log.item,
                                                                 return_index=True)[1]))
