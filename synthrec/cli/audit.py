@@ -27,7 +27,7 @@ def table_option(name: str, help_text: str) -> Any:
               "part of the users. Charged to the ledger as internal.")
 @click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="Without RELEASE: what the columns of the tables mean.")
 @table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
-@click.option("--synthetic-users", metavar="TABLE", type=click.Path(path_type=Path),
+@click.option("--synthetic-users", metavar="TABLE", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Without RELEASE: the synthetic log's user table, to compare attributes.")
 @table_option("members", "Without RELEASE: the users whom that tool was trained on.")
 @table_option("holdout", "Without RELEASE: users like them whom it was not trained on.")
