@@ -173,7 +173,7 @@ def test_a_synthetic_log_of_strangers_shows_nothing_at_the_stated_rate(rng: np.r
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_synthetic_log_of_strangers_shows_nothing_at_the_stated_rate_in_many_worlds(plain: bool, rng: np.random.Generator) -> None:
-    assert_nothing_is_found(list(worlds(600, rng=rng, plain=plain)))
+    assert_nothing_is_found(list(worlds(200, rng=rng, plain=plain)))
 
 
 def leaky(*, plain: bool, rng: np.random.Generator, saboteur: bool = False) -> Disclosure:
