@@ -8,7 +8,8 @@ test users, cut at K, pose as synthetic users. Prints Markdown, kept in benchmar
 - strangers: test users pose as synthetic ones; nobody who trained is in it;
 - leaky: of synthrec at epsilon 8, one synthetic user in five is replaced by a training user with a tenth of the items swapped;
 - copy: training users with a tenth of the items swapped, nothing else;
-- synthrec-E: the product at epsilon E; synthrec-inf is without noise;
+- synthrec-E: the product at epsilon E; synthrec-inf is without noise. So for the benchmark's other arms: pairs-only-inf, game-off-inf,
+  moments-inf, marginals-inf say which part of it remembers;
 - over-trained: without noise, twenty times the game's steps at ten times the generator's rate, nothing holding it to the measurements, and
   kept whatever the watch says.
 """
@@ -29,6 +30,7 @@ from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
 from synthrec.audit import profiles
 from synthrec.audit.attacks import Attacked, flagged, run_attacks
+from synthrec.audit.attacks.battery import Battery
 from synthrec.audit.attacks.effort import EFFORTS
 from synthrec.audit.attacks.planting import plant
 from synthrec.audit.people import People
@@ -71,7 +73,8 @@ def synthetic(arm: str, *, people: People, split: Split, seed: int) -> EventLog:
     if arm == "over-trained":
         with whatever_the_watch_says():
             return fitted(people.trained, split=split, plan=over_trained(split), seed=seed)
-    plan = plan_arm("synthrec", schema=split.schema, epsilon=float(arm.removeprefix("synthrec-")), delta=split.delta)
+    name, _, epsilon = arm.rpartition("-")
+    plan = plan_arm(name, schema=split.schema, epsilon=float(epsilon), delta=split.delta)
     return fitted(people.trained, split=split, plan=plan, seed=seed)
 
 
@@ -122,15 +125,35 @@ def shown(arm: str, *, found: Attacked, seconds: float) -> str:
     return "\n".join(lines)
 
 
+def levels(split: Split, *, worlds: int) -> str:
+    """The blind attacker over many drawings of the roles: how often each attack says p <= 0.05, and all together raise an alarm."""
+    found = []
+    for world in range(worlds):
+        people, rng = cast(split, seed=1_000 + world), np.random.default_rng(world)
+        order = rng.permutation(len(people.reference.offsets) - 1)
+        posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
+        found.append(Battery.of(people, fpr=0.1, resamples=20).attack(posing, reference=known, rng=rng).attacks)
+    lines = ["| attack | p <= 0.05 | mean AUC | interval holds 0.5 |", "|---|---:|---:|---:|"]
+    for same in zip(*found, strict=True):
+        low, value, high = np.transpose([(attack.auc.low, attack.auc.value, attack.auc.high) for attack in same])
+        lines.append(f"| {same[0].name} | {np.mean([attack.p_value <= 0.05 for attack in same]):.1%} | {value.mean():.4f} +- "
+                     f"{value.std() / np.sqrt(worlds):.4f} | {np.mean((low <= 0.5) & (high >= 0.5)):.1%} |")
+    return "\n".join([*lines, "", f"Flagged: {sum(flagged(attacks, policy()) for attacks in found)} of {worlds}."])
+
+
 def main() -> None:
     """Make, attack, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log")
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--blind", type=int, default=0, help="only the blind attacker, in so many drawings of the roles")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effort", choices=list(EFFORTS), default="quick")
     asked = parser.parse_args()
     split = load(asked.log, seed=asked.seed)
+    if asked.blind:
+        print(levels(split, worlds=asked.blind))
+        return
     people = cast(split, seed=asked.seed)
     for arm in asked.arms:
         log = synthetic(arm, people=people, split=split, seed=asked.seed)

@@ -1,6 +1,6 @@
 """Use of a release as its receivers have it: strata, rivals, the panel of recommenders, augmentation and cold start.
 
-    python -m benchmarks.panel ml-100k [--seed 0] [--epsilon 8] [--full]
+    python -m benchmarks.panel ml-100k [--seed 0] [--epsilon 8] [--full] [--only panel augmentation]
 
 Prints Markdown, kept in benchmarks/panel.md. The people and the synthetic logs are those of `benchmarks.partners`.
 """
@@ -23,6 +23,7 @@ from synthrec.audit.panel import measure_panel
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.utility_record import Curve, CurvePoint, Panel, Utility
 
+NAMES = ("protocol", "panel", "augmentation", "users", "items")
 PARTS = ("head", "middle", "tail", "decile 1", "decile 10")
 LABELS = {"moments": "DP moments", "marginals": "DP marginals"}
 
@@ -70,7 +71,9 @@ def with_difference(point: CurvePoint) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Markdown."""
+    """Markdown; a column that holds nothing is left out."""
+    kept = [place for place in range(len(head)) if any(row[place] != "-" for row in rows)]
+    head, rows = [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
     yield "| " + " | ".join(head) + " |"
     yield "|---|" + "---:|" * (len(head) - 1)
     yield from ("| " + " | ".join(row) + " |" for row in rows)
@@ -93,24 +96,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epsilon", type=float, default=8.0)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--data", type=Path)
     asked = parser.parse_args()
-    case, started = load(asked.log, seed=asked.seed, epsilon=asked.epsilon, data=asked.data), time.perf_counter()
+    case = load(asked.log, seed=asked.seed, epsilon=asked.epsilon, data=asked.data)
     people, rng, others = case.people, np.random.default_rng(asked.seed), {"DP moments": case.simpler["moments"]}
-    parts: list[tuple[Callable, Callable]] = [
+    measures: tuple[tuple[Callable, Callable], ...] = (
         (lambda: ladder(case, epsilon=asked.epsilon), ladder_table),
         (lambda: measure_panel(people, cuts=5 if asked.full else 1, rng=rng), panel_table),
         (lambda: measure_augmentation(people, others=others, scale=case.scale, draws=3 if asked.full else 1, rng=rng), curve_table),
         (lambda: measure_cold_start(people, others=others, scale=case.scale, rng=rng), curve_table),
         (lambda: measure_cold_items(people, features=case.features, others=others, scale=case.scale, rng=rng), curve_table),
-    ]
-    print(f"## {asked.log}, epsilon {asked.epsilon:g}, seed {asked.seed}\n")
-    seconds = []
-    for measure, lines in parts:
-        found, before = measure(), time.perf_counter()
-        seconds.append(before - started - sum(seconds))
-        print("\n".join(lines(found)) if found is not None else "Not measured: this log does not allow it.\n", flush=True)
-    print(f"Seconds (protocol, panel, augmentation, new users, new items): {', '.join(f'{second:.0f}' for second in seconds)}.\n")
+    )
+    print(f"## {asked.log}, epsilon {asked.epsilon:g}, seed {asked.seed}, {'full' if asked.full else 'quick'} effort\n")
+    for name, (measure, lines) in zip(NAMES, measures, strict=True):
+        if name in asked.only:
+            started = time.perf_counter()
+            found = measure()
+            print("\n".join(lines(found)) if found is not None else f"No {name}: this log does not allow it.\n")
+            print(f"{name}: {time.perf_counter() - started:.0f} seconds.\n", flush=True)
 
 
 if __name__ == "__main__":

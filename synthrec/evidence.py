@@ -53,6 +53,7 @@ class Tables:
     members: Any
     holdout: Any
     reference: Any = None
+    synthetic_users: Path | None = None     # the user table of the synthetic log, where the schema declares attributes
     fair_coins: bool = False        # members and holdout users were told apart by a fair coin each
 
 
@@ -100,8 +101,8 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
         advance(1)
         bounded = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=origin.audit_share, bounded=True)
         advance(1)
-        synthetic = read_log(folder.events, _with_table(schema, folder.users), artifact.catalogue, spill=folder.spill,
-                             events_per_user=None)
+        table = folder.users if folder.users.exists() else None
+        synthetic = read_log(folder.events, _with_table(schema, table), artifact.catalogue, spill=folder.spill, events_per_user=None)
         advance(1)
     trained, whole = EventLog.open(folder.bounded), real.users_with(*TRAINS)
     require_source(trained, whole, schema=schema)
@@ -148,7 +149,8 @@ def collect_tables(tables: Tables, *, schema: Schema, private: Path, epsilon: fl
         advance(1)
         reference = None if tables.reference is None else read(tables.reference, bounded=True)
         advance(1)
-        synthetic = read_log(tables.synthetic, _without_table(schema), catalogue, spill=private / "spill", events_per_user=None)
+        synthetic = read_log(tables.synthetic, _with_table(schema, tables.synthetic_users), catalogue, spill=private / "spill",
+                             events_per_user=None)
         advance(1)
     known = [] if reference is None else [Role.REFERENCE]
     apart = [Role.MEMBER, Role.AUDIT, Role.HOLDOUT, *known]     # drawn anew, and alike among members: no tool of ours gave these roles
@@ -170,15 +172,10 @@ def _require_apart(tables: Tables, *, schema: Schema, spill: Path) -> None:
                             remedy="Cut the log by user, so that all events of a user are in one table.")
 
 
-def _with_table(schema: Schema, table: Path) -> Schema:
-    """Synthetic users are in a table of their own, if there is one."""
-    users = schema.users.model_copy(update={"table": str(table.absolute())}) if table.exists() else Users()
+def _with_table(schema: Schema, table: Path | None) -> Schema:
+    """Synthetic users are not in the table of the real ones, but in one of their own, or in none."""
+    users = Users() if table is None else schema.users.model_copy(update={"table": str(table.absolute())})
     return schema.model_copy(update={"users": users})
-
-
-def _without_table(schema: Schema) -> Schema:
-    """Synthetic users are not in the table of the real ones."""
-    return schema.model_copy(update={"users": Users()})
 
 
 def require_source(trained: EventLog, whole: EventLog, *, schema: Schema) -> None:

@@ -108,8 +108,7 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
     def curves() -> tuple[Curve, ...]:
         found = (measure_augmentation(people, others=others, scale=evidence.scale, draws=DRAWS[effort], rng=rng),
                  measure_cold_start(people, others=others, scale=evidence.scale, rng=rng),
-                 measure_cold_items(people, features=catalogue_features(evidence.catalogue, evidence.schema).values, others=others,
-                                    scale=evidence.scale, rng=rng))
+                 measure_cold_items(people, features=_item_features(evidence), others=others, scale=evidence.scale, rng=rng))
         return tuple(curve for curve in found if curve is not None)
 
     def order() -> Panel | None:
@@ -120,6 +119,13 @@ def _utility(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
     drawn = _part(kept, "curves", tuple[Curve, ...], curves, progress=progress) if found else ()
     fidelity = _part(kept, "fidelity", tuple[Fidelity, ...], likeness, progress=progress)
     return AuditedUtility(protocol=found, panel=panel, curves=drawn, fidelity=fidelity)
+
+
+def _item_features(evidence: Evidence) -> np.ndarray:
+    """Of the attributes at hand: a release's catalogue holds no texts. Shapes: float64[V, F]."""
+    schema, known = evidence.schema, evidence.catalogue.attributes.column_names
+    items = schema.items.model_copy(update={"attributes": {name: each for name, each in schema.item_attributes.items() if name in known}})
+    return catalogue_features(evidence.catalogue, schema.model_copy(update={"items": items})).values
 
 
 def _part(kept: Kept, name: str, kind: type[Part] | object, make: Callable[[], Part], *, progress: Progress) -> Part:

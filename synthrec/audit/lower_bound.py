@@ -30,7 +30,7 @@ from synthrec.audit.record import LowerBound
 from synthrec.errors import DataError
 
 CONFIDENCE = 0.95
-CHOICES = ((0.02, 0.0), (0.05, 0.0), (0.1, 0.0), (0.2, 0.0), (0.1, 0.1), (0.5, 0.5))    # guessed in, guessed out: shares of all
+CHOICES = ((0.02, 0.0), (0.05, 0.0), (0.1, 0.0), (0.2, 0.0), (0.1, 0.1), (0.4, 0.4))    # guessed in, guessed out: shares of all
 METHOD = "one-run audit (Steinke, Nasr, Jagielski 2023), binomial with delta, Bonferroni over choices"
 UNFAIR = 1e-9           # chance of a fair coin to be as far from even as what is refused
 _MOST_EPSILON = 700.0   # e^epsilon still is a number

@@ -27,6 +27,8 @@ def table_option(name: str, help_text: str) -> Any:
               "part of the users. Charged to the ledger as internal.")
 @click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="Without RELEASE: what the columns of the tables mean.")
 @table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
+@click.option("--synthetic-users", metavar="TABLE", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Without RELEASE: the synthetic log's user table, to compare attributes.")
 @table_option("members", "Without RELEASE: the users whom that tool was trained on.")
 @table_option("holdout", "Without RELEASE: users like them whom it was not trained on.")
 @table_option("reference", "Without RELEASE: further such users, known to the attacker.  [default: some of the holdout users]")
@@ -63,7 +65,7 @@ def audit(release: Path | None, log: str | None, sacrifice: bool, quick: bool, q
         if missing := [f"--{name}" for name in TABLES if not tables[name]]:
             raise click.UsageError(f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing")
         record = pipeline.audit_tables(
-            Tables(**{name: tables[name] for name in ("synthetic", "members", "holdout", "reference", "fair_coins")}),
+            Tables(**{name: tables[name] for name in ("synthetic", "synthetic_users", "members", "holdout", "reference", "fair_coins")}),
             schema=Schema.load(tables["config"]), out=tables["out"], epsilon=tables["epsilon"], delta=tables["delta"], effort=effort,
             progress=progress)
     echo_audit(record)

@@ -65,7 +65,8 @@ QUESTIONS = {
     ("sampling", "sampler: pairs"): "two users, or one user in two steps, who take part together, over the planned number",
     ("sampling", "steps see the batch"): "steps that were given another number of users than were drawn",
     ("sampling", "empty batches count"): "steps of a training on three users, whose batches are sometimes empty",
-    ("canaries", "lower bound on training's epsilon"): "from # canaries at ten clip norms, half of them in; could have shown up to #",
+    ("canaries", "lower bound on training's epsilon"):
+        "from # canaries at ten clip norms, half of them in; could have shown up to #, at delta #",
     **{("accounting", f"ledger is whole, {whose}"): _WHOLE for whose in ("many users", "three users")},
     **{("accounting", f"paid ahead, {whose}"): _AHEAD for whose in ("many users", "three users")},
     ("accounting", "within what was asked for"): "epsilon of the recorded ledger",

@@ -63,7 +63,7 @@ def swapped(log: EventLog, *, share: float, rng: np.random.Generator) -> EventLo
 @pytest.mark.parametrize(("attack", "control", "n"), [(0.1, 0.1, 60), (0.02, 0.02, 100), (0.5, 0.2, 80), (0.9, 0.1, 60), (0.75, 0.7, 150)])
 def test_the_interval_of_a_risk_covers_the_truth_as_often_as_it_says(attack: float, control: float, n: int,
                                                                      rng: np.random.Generator) -> None:
-    truth, worlds = (attack - control) / (1 - control), 600
+    truth, worlds = (attack - control) / (1 - control), 400
     drawn = [excess(int(rng.binomial(n, attack)), of=n, control=int(rng.binomial(n, control)), among=n) for _ in range(worlds)]
     assert_chance(sum(each.low <= truth <= each.high for each in drawn), of=worlds, at_least=0.935)
 
@@ -73,7 +73,7 @@ def test_a_ratio_is_refused_by_a_score_test_that_knows_its_likelihood_only_by_se
     hits, of, base, among = 30, 70, 45, 80
     low, high = ratio_interval(hits, of=of, base=base, among=among, confidence=0.95)
     for ratio in (low, high):
-        second = np.linspace(1e-6, min(1, 1 / ratio) - 1e-6, 2_000_001)
+        second = np.linspace(1e-6, min(1, 1 / ratio) - 1e-6, 400_001)
         first = ratio * second
         likeliest = int(np.argmax(hits * np.log(first) + (of - hits) * np.log1p(-first) + base * np.log(second)
                                   + (among - base) * np.log1p(-second)))
@@ -165,7 +165,7 @@ def assert_nothing_is_found(found: list[Disclosure]) -> None:
 
 
 def test_a_synthetic_log_of_strangers_shows_nothing_at_the_stated_rate(rng: np.random.Generator) -> None:
-    found = list(worlds(24, rng=rng))
+    found = list(worlds(16, rng=rng))
     assert {risk.name for risk in found[0].risks} == ALL_RISKS and len(found[0].risks) == 9
     assert_nothing_is_found(found)
 
@@ -173,7 +173,7 @@ def test_a_synthetic_log_of_strangers_shows_nothing_at_the_stated_rate(rng: np.r
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_synthetic_log_of_strangers_shows_nothing_at_the_stated_rate_in_many_worlds(plain: bool, rng: np.random.Generator) -> None:
-    assert_nothing_is_found(list(worlds(600, rng=rng, plain=plain)))
+    assert_nothing_is_found(list(worlds(200, rng=rng, plain=plain)))
 
 
 def leaky(*, plain: bool, rng: np.random.Generator, saboteur: bool = False) -> Disclosure:

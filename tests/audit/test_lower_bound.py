@@ -18,7 +18,7 @@ from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.event import Event
 from tests.audit.test_intervals import assert_chance
 
-WORLDS = 300
+WORLDS = 200
 ALL = lower_bound.CHOICES
 
 
@@ -123,7 +123,7 @@ def test_randomised_response_is_bounded_closely_and_the_ceiling_is_what_guesses_
 
 def test_where_nothing_was_shown_the_widest_choice_says_what_could_have_been(rng: np.random.Generator) -> None:
     bound = audited(randomised_response(0.0), coined=400, delta=1e-6, rng=rng)
-    assert bound.epsilon == 0.0 and bound.guesses == pytest.approx(400, abs=1) and bound.ceiling > 3
+    assert bound.epsilon == 0.0 and bound.guesses == pytest.approx(320, abs=1) and bound.ceiling > 3
 
 
 def test_scores_that_say_nothing_are_guessed_by_chance_and_not_in_the_order_of_the_coins(rng: np.random.Generator) -> None:
@@ -134,12 +134,12 @@ def test_scores_that_say_nothing_are_guessed_by_chance_and_not_in_the_order_of_t
 def test_attacks_share_the_error(rng: np.random.Generator) -> None:
     """Thirty attacks on nothing: their largest score would pass any test that is not corrected."""
     over = 0
-    for _ in range(60):
+    for _ in range(40):
         scores = {str(name): (rng.normal(size=100), rng.normal(size=100)) for name in range(30)}
         bound = one_run_lower_bound(scores, coined=np.ones(100, dtype=bool), delta=0.0, rng=rng)
         assert bound is not None and bound.choices == 30 * len(ALL)
         over += bound.epsilon > 0
-    assert_chance(over, of=60, at_least=0.0, at_most=0.05)
+    assert_chance(over, of=40, at_least=0.0, at_most=0.05)
 
 
 def test_only_coined_users_and_only_scored_ones_are_guessed(rng: np.random.Generator) -> None:

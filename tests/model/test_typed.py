@@ -204,8 +204,9 @@ def test_shares_of_types_repeats_baskets_and_numbers_are_as_measured(real: Shop,
     rows = measure_fidelity(drawn[0], real=log, floor=None, schema=schema, items=catalogue.size, events_per_user=K,
                             rng=np.random.default_rng(0))
     found = {each.name: each for each in rows if each.topic in ("events", "attributes")}
-    assert len(found) >= 10 and all(each.distance <= 0.2 for name, each in found.items() if not name.startswith("which")), found
-    assert found["cancel after buy"].synthetic == 1.0 and found["a basket at one moment"].synthetic == 1.0
+    assert len(found) >= 10
+    assert all(each.distance <= each.halves + 0.12 for name, each in found.items() if not name.startswith("which")), found
+    assert found["cancel after buy"].synthetic == 1.0 and found["basket at one moment"].synthetic == 1.0
     assert found["price the item's most common one"].synthetic == 1.0
 
 

@@ -38,7 +38,7 @@ def attribute_inference(trained: EventLog, *, holdout: EventLog, board: Scoreboa
     order = np.argsort(board.having, kind="stable")
     found = [[dict(_guesses(person, log=log, board=board, order=order, rng=rng)) for person in people]
              for people, log in ((inside, trained), (outside, holdout))]
-    for setting in found[0][0]:
+    for setting in dict.fromkeys(name for guesses in found for guess in guesses for name in guess):
         attack, control = (np.array([guess[setting].right for guess in guesses if setting in guess], dtype=bool) for guesses in found)
         random = np.array([guess[setting].random for guess in found[0] if setting in guess], dtype=bool)
         yield risk_of("attribute inference", setting=f"{setting}, {KNOWN} known events", attack=attack, control=control, random=random)

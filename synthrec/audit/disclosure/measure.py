@@ -44,4 +44,5 @@ def measure_disclosure(people: People, *, effort: Literal["quick", "full"], rng:
 
 
 def _some(log: EventLog, *, users: int, rng: np.random.Generator) -> EventLog:
-    return log.select(np.sort(rng.permutation(len(log.offsets) - 1)[:users]))
+    """In random order, so that the first few of them are random users, too."""
+    return log.select(rng.permutation(len(log.offsets) - 1)[:users])

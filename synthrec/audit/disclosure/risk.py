@@ -6,6 +6,7 @@ Koopman's (1984) score interval, which needs no normal approximation of a logari
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -55,7 +56,7 @@ def ratio_interval(hits: int, *, of: int, base: int, among: int, confidence: flo
 def _distance(ratio: float, *, hits: int, of: int, base: int, among: int) -> float:
     """Score statistic of a ratio at its constrained maximum likelihood (Koopman 1984, equations 2 and 3)."""
     total = ratio * (of + base) + hits + among
-    first = (total - np.sqrt(max(0.0, total * total - 4 * ratio * (of + among) * (hits + base)))) / (2 * (of + among))
+    first = (total - math.sqrt(max(0.0, total * total - 4 * ratio * (of + among) * (hits + base)))) / (2 * (of + among))
     second = first / ratio
     spread = first * (1 - first) / of, second * (1 - second) / among
     off = hits / of - first, base / among - second
@@ -66,7 +67,7 @@ def _distance(ratio: float, *, hits: int, of: int, base: int, among: int) -> flo
 def _edge(inside: float, *, towards: float, refused: Callable[[float], bool]) -> float:
     """Where a ratio begins to be refused, between one that is not and one that is, on the refused side."""
     outside = towards
-    for _ in range(60):
+    for _ in range(40):
         middle = (inside + outside) / 2
         inside, outside = (inside, middle) if refused(middle) else (middle, outside)
     return outside

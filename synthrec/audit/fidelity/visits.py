@@ -21,10 +21,10 @@ def questions(schema: Schema, *, timed: bool) -> list[Question]:
                          method="difference of shares of visits", linked=True)]
     if (basket := schema.basket) is not None:
         name = basket.name
-        found.append(histogram("events", f"events of a {name}", lambda sample: buckets(basket_sizes(sample.whole, name)),
-                               over=f"each {name}"))
+        found.append(histogram("events", f"events per {name}", lambda sample: buckets(basket_sizes(sample.whole, name)),
+                               over=name))
         if timed:
-            found.append(number("events", f"a {name} at one moment", lambda sample: at_one_moment(sample.whole, name),
+            found.append(number("events", f"{name} at one moment", lambda sample: at_one_moment(sample.whole, name),
                                 method="difference of shares"))
     return found
 
