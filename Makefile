@@ -25,10 +25,10 @@ demo: $(STAMP)
 	$(BIN)/synthrec demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff check synthrec tests benchmarks
