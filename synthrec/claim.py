@@ -13,14 +13,14 @@ from typing import Any
 
 from synthrec import __version__
 from synthrec.audit.record import AttackBound
-from synthrec.data.columns import Datetime, Item
-from synthrec.data.domain import Numeric
+from synthrec.data.columns import Datetime, Identifier, Item, Unit, User
+from synthrec.data.domain import Categorical, Numeric, Ordinal
 from synthrec.data.opening import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.privacy.accounting import ACCOUNTANT, CROSS_CHECK, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, Ledger, events_of, extra_delta_of
 from synthrec.privacy.plan import Plan
-from synthrec.report.record import InternalRuns, Mechanism, ReleaseRecord
+from synthrec.report.record import DataColumn, InternalRuns, Mechanism, ReleaseRecord
 
 PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 NEIGHBOURS = "add or remove one user"
@@ -33,6 +33,9 @@ NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice;
 FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
                   "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
                   "(Holohan and Braghin 2021); these are a grid of doubles, not an exact sampler as measurements have (Mironov 2012)")
+SIGHT = ("The tool chose nothing with sight of the log: every constant stands in the plan before the log is opened.",
+         "The owner has named no choice of theirs that was made with sight of it.")
+SEEN_BY = ("Whoever ran synthrec held the log.", "The owner has named nobody else.")
 LIMITS = (
     "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
     "It does not hide what is true of the population as a whole, or of a group that acts together.",
@@ -67,7 +70,9 @@ def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, An
     return {
         "source_name": schema.source.name, "source_public": schema.source.public, "population": plan.population,
         "unit": schema.privacy.unit, "neighbouring_relation": NEIGHBOURS, "events_per_user": plan.events_per_user,
-        "public_declarations": public_declarations(schema), "model": plan.model, "game": game, "training": _training(plan),
+        "public_declarations": public_declarations(schema), "chosen_with_sight": chosen_with_sight(schema),
+        "raw_data_seen_by": raw_data_seen_by(schema), "columns": described_columns(schema), "sampler": sampler(plan),
+        "model": plan.model, "game": game, "training": _training(plan),
         "budget_share": plan.budget_share, "mechanisms": _mechanisms(plan), "delta": plan.delta, "accountant": ACCOUNTANT,
         "cross_check_accountant": CROSS_CHECK, "epsilon_cap": schema.source.epsilon_cap, "noise_source": NOISE_SOURCE,
         "floating_point": FLOATING_POINT, "not_private": not plan.is_private, "limits": LIMITS,
@@ -103,6 +108,50 @@ def public_declarations(schema: Schema) -> tuple[str, ...]:
              if not getattr(attribute, "paid", False)]
     said += [f"The values of {name}, filled in by `init` from the log on the owner's word." for name in schema.source.values_are_public]
     return tuple(said)
+
+
+def chosen_with_sight(schema: Schema) -> tuple[str, ...]:
+    """What was chosen by people who had seen the log; nothing of it is paid for."""
+    return (SIGHT[0], *(schema.source.chosen_with_sight or SIGHT[1:]))
+
+
+def raw_data_seen_by(schema: Schema) -> tuple[str, ...]:
+    """Who saw the log itself."""
+    return (SEEN_BY[0], *(schema.source.raw_data_seen_by or SEEN_BY[1:]))
+
+
+def sampler(plan: Plan) -> str:
+    """Who takes part in what."""
+    whole = "Every user takes part in each measurement."
+    if plan.training is None:
+        return whole
+    chance = f"{plan.training.sampling_rate:.4g}"
+    return f"{whole} Each user is in a training step's batch by an independent coin of chance {chance} (Poisson sampling)."
+
+
+def described_columns(schema: Schema) -> tuple[DataColumn, ...]:
+    """What the shared tables hold, in their order."""
+    events = [DataColumn(table="events", name=name, **_described(schema.columns[name])) for name in schema.kept_columns]
+    users = [DataColumn(table="users", name=name, **_described(each)) for name, each in schema.user_attributes.items()]
+    return (*events, *([DataColumn(table="users", name=schema.user, kind="user", says="as in the events")] if users else []), *users)
+
+
+def _described(column: Any) -> dict[str, str]:
+    if isinstance(column, (User, Unit)):
+        return {"kind": "user", "says": "a synthetic user, from a space of ids of its own"}
+    if isinstance(column, Item):
+        return {"kind": "item", "says": "a real item id, so that a catalogue can be joined"}
+    if isinstance(column, Datetime):
+        window = "a window that was paid for" if column.paid else f"{column.min} to {column.max}"
+        return {"kind": "time", "says": f"{window}, {column.zone}"}
+    if isinstance(column, Ordinal):
+        return {"kind": "rating", "says": f"{column.min:g} to {column.max:g} by {column.step:g}"}
+    if isinstance(column, Identifier):
+        return {"kind": "group of events", "says": "a synthetic id that events share"}
+    paid = getattr(column, "paid", False)
+    if isinstance(column, Categorical):
+        return {"kind": "category", "says": "values that were paid for" if paid else f"{column.size} declared values"}
+    return {"kind": "number", "says": "a range that was paid for" if paid else f"{column.min:g} to {column.max:g}"}
 
 
 def paid_declaration(column: PaidColumn, *, plan: Plan, covered: str) -> str:

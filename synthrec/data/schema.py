@@ -43,6 +43,8 @@ class Source(Declared):
     ledger: Named
     epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     values_are_public: tuple[StrictStr, ...] = ()
+    chosen_with_sight: tuple[Named, ...] = ()       # choices of the owner's that were made after looking at the log, a sentence each
+    raw_data_seen_by: tuple[Named, ...] = ()        # who has seen the log besides whoever runs this
 
 
 class Privacy(Declared):

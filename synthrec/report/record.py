@@ -35,6 +35,15 @@ class Mechanism(Record):
     extra_delta: float = 0.0        # delta that no accountant event holds, for example of a threshold
 
 
+class DataColumn(Record):
+    """One column of the tables that are shared, as declared."""
+
+    table: Literal["events", "users"]
+    name: str
+    kind: str                       # "user", "item", "rating", "time", "category", "number", "group of events"
+    says: str                       # the declared values, for people
+
+
 class InternalRuns(Record):
     """Trainings on the real log whose outputs never leave `private/`; not in the release's sum, but listed."""
 
@@ -60,6 +69,9 @@ class ReleaseRecord(Record):
     events_per_user: int            # K
     audit_share: float              # share of users that no training saw, by keyed hash
     public_declarations: tuple[str, ...]    # what is public on the owner's word
+    chosen_with_sight: tuple[str, ...] = () # what was chosen by people who had seen the log, as far as the owner says; never empty
+    raw_data_seen_by: tuple[str, ...] = ()  # who saw the log itself, as far as the owner says; never empty
+    columns: tuple[DataColumn, ...] = ()    # of the shared tables
     paid_declarations: tuple[str, ...] = () # what open columns ("dp") turned out to hold, paid for by this release
 
     model: Literal["gan", "moments", "marginals"]
@@ -71,6 +83,7 @@ class ReleaseRecord(Record):
     epsilon: float                  # this release, all mechanisms composed
     delta: float
     epsilon_cross_check: float      # the second accountant
+    sampler: str = ""               # who takes part in a run, and how that is drawn
     accountant: str
     cross_check_accountant: str
     profile: tuple[tuple[float, float], ...]    # (delta, epsilon), delta falling

@@ -1,12 +1,10 @@
-"""One self-contained page from two records: no script, nothing loaded from outside, the same bytes for the same records.
+"""One self-contained page from the records: no script, nothing loaded from outside, the same bytes for the same records.
 
-Guarantees: the public edition takes from the release record, which is public or paid for, and from the audit only where the source
-itself is declared public (rule 14). Everything else about the audit is not hidden but absent: the page is the same without it.
+Guarantees: an edition is made from what `edition.seen` lets through and from nothing else, so what it must not show is absent.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,71 +12,43 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from synthrec.audit.figure import Figure
-from synthrec.audit.record import AuditRecord
+from synthrec.audit.record import AuditRecord, Verdict
 from synthrec.conformance.record import TOPICS, Conformance
-from synthrec.report import plots, sentences
+from synthrec.report import sentences, words
+from synthrec.report.claim_parts import missing_parts
+from synthrec.report.edition import Edition, seen
+from synthrec.report.pictures import pictures
 from synthrec.report.record import ReleaseRecord
+from synthrec.report.requirements import answered
 
+__all__ = ["Edition", "render"]
 
-class Edition(StrEnum):
-    """Who the page is for."""
-
-    INTERNAL = "internal"           # the operator and the privacy officer: everything
-    PUBLIC = "public"               # whoever gets the release
+SHAPES = {Verdict.NO_LEAK_FOUND.value: "good", Verdict.INCONCLUSIVE.value: "unsure", Verdict.NOT_RUN.value: "none"}
 
 
 def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Edition, mechanism: Conformance | None = None) -> str:
     """The report as one HTML page."""
-    shown = edition is Edition.INTERNAL or release.source_public
-    audit = audit if shown else None
+    shown = seen(release, audit, mechanism, edition=edition)
+    release, audit = shown.release, shown.audit
     protocol = None if audit is None or audit.utility is None else audit.utility.protocol
     arms = {arm.name: arm for arm in protocol.ladder} if protocol is not None else {}
-    page = _environment().get_template("report.html.j2")
-    return page.render(
+    return environment().get_template("report.html.j2").render(
         release=release,
         audit=audit,
-        audit_shown=shown,
-        mechanism=mechanism,
+        audit_shown=shown.audit_shown,
+        mechanism=shown.mechanism,
         topics=TOPICS,
         edition=edition.value,
-        verdict=sentences.verdict(audit) if shown else None,
+        missing=missing_parts(release),
+        verdict=sentences.verdict(audit) if shown.audit_shown else None,
+        shapes=SHAPES,
         mine=arms.get("synthrec"),
-        rival=arms.get("moments"),
-        pictures=_pictures(release, audit),
+        labels={name: arm.label for name, arm in arms.items()},
+        pictures={name: Markup(svg) for name, svg in pictures(release, audit).items()},
+        requirements=answered(release, audit, shown.mechanism),
         say=sentences,
         css=Markup(_template("report.css")),
     )
-
-
-def _pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, Markup]:
-    membership = audit.membership if audit is not None else None
-    utility = audit.utility.protocol if audit is not None and audit.utility is not None else None
-    drawn = {
-        "roc": plots.roc(release.bound, membership=membership),
-        "attack": _attack_strip(release, membership.strongest.auc if membership is not None else None),
-    }
-    if not release.not_private and len(release.profile) > 1:
-        drawn["profile"] = plots.profile(release)
-    if utility is not None and len(utility.ladder) > 1:
-        drawn["ladder"] = plots.ladder(utility)
-        gap = next((arm.gap_closed or arm.ranking_gap_closed for arm in utility.ladder if arm.name == "synthrec"), None)
-        if gap is not None:
-            drawn["gap"] = _gap_strip(gap)
-    return {name: Markup(svg) for name, svg in drawn.items()}
-
-
-def _attack_strip(release: ReleaseRecord, auc: Figure | None) -> str:
-    title = "AUC on a scale from 0.5 (guessing) to 1, with the proved bound"
-    marks = [(0.5, "0.5 guessing"), (min(release.bound.auc, 1.0), f"at most {sentences.rounded_up(release.bound.auc, digits=3)}")]
-    low = 0.5 if auc is None else min(0.5, auc.low)
-    return plots.scale_strip(low=low, high=1.0, marks=marks, figure=auc, name="attack", title=title)
-
-
-def _gap_strip(gap: Figure) -> str:
-    title = "Share of the gap closed, from 0 % (knows nothing) to 100 % (the real log)"
-    marks = [(0.0, "0 % nothing"), (1.0, "real log 100 %")]
-    return plots.scale_strip(low=min(0.0, gap.low), high=max(1.0, gap.high), marks=marks, figure=gap, name="gap", title=title)
 
 
 def _template(name: str) -> str:
@@ -86,17 +56,12 @@ def _template(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_template), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+def environment() -> Environment:
+    """Templates of the package, with the numbers' ways of being written."""
+    made = Environment(loader=FunctionLoader(_template), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     filters: dict[str, Any] = {
-        "number": sentences.number,
-        "short": sentences.short,
-        "up": sentences.rounded_up,
-        "delta": sentences.delta,
-        "percent": sentences.percent,
-        "interval": sentences.interval,
+        "number": words.number, "short": words.short, "up": words.rounded_up, "delta": words.delta, "percent": words.percent,
+        "interval": words.interval, "whole": "{:,}".format,
     }
-    environment.filters.update(filters)
-    return environment
+    made.filters.update(filters)
+    return made

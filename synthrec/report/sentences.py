@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import math
 
-from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Verdict
+from synthrec.audit.record import AttackBound, AuditRecord, Membership, Verdict
 from synthrec.audit.utility_record import Utility
+from synthrec.report.claim_parts import missing_parts
 from synthrec.report.record import ReleaseRecord
+from synthrec.report.words import delta, interval, number, percent, rounded_up, short, when
+
+__all__ = ["MODEL_WORDS", "VERDICT_WORDS", "attack_against_bound", "came_out", "claim", "claim_in_short", "delta", "for_one_person",
+           "in_one_sentence", "interval", "number", "percent", "planted", "reach", "rounded_up", "short", "utility_in_short", "verdict",
+           "versus_simpler", "what_would_change", "when", "why_delta"]
 
 MODEL_WORDS = {
     "gan": "a conditional GAN trained with DP-SGD, anchored to noisy measurements",
@@ -26,53 +32,6 @@ VERDICT_WORDS = {
 }
 
 
-def number(value: float, *, digits: int = 3) -> str:
-    """Fixed decimals, thousands apart, infinity as a sign."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:,.{digits}f}".replace("-", "−")
-
-
-def short(value: float) -> str:
-    """Four significant digits at most, for parameters whose scale varies."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-        return text.replace("-", "−")
-    return number(value) if math.isinf(value) else delta(value)
-
-
-def rounded_up(value: float, *, digits: int = 2) -> str:
-    """For figures of a claim: never smaller than the value."""
-    if math.isinf(value):
-        return "∞"
-    scale = 10**digits
-    return number(math.ceil(value * scale - 1e-9) / scale, digits=digits)
-
-
-def delta(value: float) -> str:
-    """1e-5 as people write it on the command line."""
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def when(created_utc: str) -> str:
-    """2026-03-04T10:15:00Z as people write it."""
-    day, _, time = created_utc.partition("T")
-    return f"{day} {time[:5]} UTC" if time else created_utc
-
-
-def percent(value: float, *, digits: int = 0) -> str:
-    """A share as a percentage."""
-    return f"{number(100 * value, digits=digits)} %"
-
-
-def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> str:
-    """The confidence interval of a figure."""
-    if as_percent:
-        return f"{number(100 * figure.low, digits=digits)} to {number(100 * figure.high, digits=digits)} %"
-    return f"{number(figure.low, digits=digits)} to {number(figure.high, digits=digits)}"
-
-
 def claim_in_short(release: ReleaseRecord) -> str:
     """The claim in one clause, or that there is none."""
     if release.not_private:
@@ -87,14 +46,15 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
             "This release makes no privacy claim. Its noise was deterministic, which is a mode for tests: epsilon is infinite. "
             "It must not leave the people who may see the log itself.",
         )
+    if missing := missing_parts(release):
+        return (f"No claim is rendered, for a claim is complete or is not made. Not said: {', '.join(missing)}.",)
     sentences = [
         f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. "
         f"Neighbouring logs differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: "
         "all their events and their row in the users' table.",
         "In other words: whether any one user took part or not, the probability of every possible outcome differs by at most a factor of "
         f"{_factor(release.epsilon)} (e to the power of epsilon), plus delta.",
-        f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened. Delta is "
-        f"{short(release.delta * release.population)} divided by the population of {release.population:,} that the owner declares.",
+        f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened.",
     ]
     if release.releases_before:
         earlier = "one earlier release" if release.releases_before == 1 else f"{release.releases_before:,} earlier releases"
@@ -108,9 +68,18 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def why_delta(release: ReleaseRecord) -> str:
+    """Why this delta: what it is beside one person in the population."""
+    return (
+        f"Delta is {short(release.delta * release.population)} divided by the population of {release.population:,} that the owner "
+        "declares; a mechanism that published one whole person at random would need a delta of 1 divided by it. It was fixed before the "
+        "log was opened, and the private number of users entered nothing."
+    )
+
+
 def for_one_person(release: ReleaseRecord) -> str:
     """What the claim means for one person; empty where there is no claim."""
-    if release.not_private:
+    if release.not_private or missing_parts(release):
         return ""
     bound = release.bound
     return (
@@ -126,6 +95,15 @@ def verdict(audit: AuditRecord | None) -> tuple[str, str]:
     if audit is None:
         return Verdict.NOT_RUN.value, "This release was not audited, so nothing was measured. Run `synthrec audit`."
     return audit.verdict.value, VERDICT_WORDS[audit.verdict]
+
+
+def in_one_sentence(release: ReleaseRecord, audit: AuditRecord | None) -> str:
+    """What the page says before anything else; without an audit to show, what is proved."""
+    if release.not_private:
+        return claim(release)[0]
+    if audit is None:
+        return f"{reach(release.bound)} This holds for attacks that nobody has thought of yet, too."
+    return VERDICT_WORDS[audit.verdict]
 
 
 def attack_against_bound(membership: Membership) -> str:
@@ -165,6 +143,35 @@ def utility_in_short(utility: Utility) -> str:
     )
     failed = [limit.name for limit in mine.realism if not limit.passed]
     return f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
+
+
+def versus_simpler(utility: Utility) -> tuple[str, ...]:
+    """The release beside the best simpler DP method at equal epsilon, a sentence a measure."""
+    labels = {arm.name: arm.label for arm in utility.ladder}
+    return tuple(
+        f"{each.measure}: {'better' if each.beats else 'not shown to be better'} than {labels.get(each.rival, each.rival)} "
+        f"(difference {number(each.difference.value, digits=4)}, {interval(each.difference, digits=4)}, "
+        f"{each.difference.n:,} test users; {'below' if each.measure == 'RMSE' else 'above'} zero is better)."
+        for each in utility.against)
+
+
+def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
+    """What would have led to another verdict, by the thresholds that were fixed before scoring."""
+    policy, said = audit.policy, []
+    if "leak_auc" in policy:
+        said.append(f"An attack whose AUC lies above {short(policy['leak_auc'])} with its whole interval: a leak.")
+    if "leak_risk" in policy:
+        said.append(f"A risk beyond control above {percent(policy['leak_risk'])} with its whole interval: a leak.")
+    if "leak_replay_items" in policy:
+        more = short(policy["leak_replay_items"])
+        said.append(f"Runs of items repeated from members longer than from people outside by more than {more}: a leak.")
+    said.append("An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted.")
+    if "power" in policy:
+        said.append(f"A planted leak found in fewer than {percent(policy['power'])} of its draws, whatever its size: inconclusive.")
+    if "least_users_per_class" in policy:
+        least = short(policy["least_users_per_class"])
+        said.append(f"Fewer than {least} people in training, outside it, or known to the attacker: inconclusive.")
+    return tuple(said)
 
 
 def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:

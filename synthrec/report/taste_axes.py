@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch
 
-from synthrec.report.plots import BLUE, MUTED, STYLE, VERMILLION, WASH, svg
+from synthrec.report.plots.style import BLUE, MUTED, STYLE, VERMILLION, WASH, svg
 
 ARROW = " <-> "
 WIDTH = 10.5            # inches

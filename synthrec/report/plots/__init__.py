@@ -1,0 +1,1 @@
+"""Pictures of the report: records in, inline SVG out, one file a picture."""

@@ -1,0 +1,81 @@
+"""One look for all pictures, and the way from a figure to inline SVG that is byte-identical for equal records.
+
+Text stays text (the page's own font, readable by search and by screen readers); no script, no date, nothing from outside the page.
+Colours are Okabe and Ito's, which colour-blind readers tell apart; no meaning hangs on colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from synthrec.audit.figure import Figure
+
+INK, MUTED, HAIR, WASH = "#1d2733", "#5a6675", "#d9dfe6", "#f1f4f7"
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"
+SMALL, TEXT = 8.0, 9.0
+WIDE = 8.3                  # inches: the width of the page's column
+PIXELS = 103                # of the page to an inch, so that letters are as large as the page's small ones
+STYLE: Any = {
+    "svg.hashsalt": "synthrec",
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": TEXT,
+    "text.color": INK,
+    "axes.edgecolor": HAIR,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "text.parse_math": False,
+    "lines.solid_capstyle": "round",
+}
+
+
+def dot(axes: Axes, figure: Figure, *, row: float, colour: str = INK, marker: str = "o", hollow: bool = False, size: float = 6.0) -> None:
+    """A statistic and its interval, lying."""
+    axes.plot((figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2, clip_on=False)
+    axes.plot([figure.value], [row], marker=marker, markersize=size, color=colour, markerfacecolor="white" if hollow else colour, zorder=3,
+              clip_on=False)
+
+
+def bare(axes: Axes, *, rows: int, room: float = 0.6) -> None:
+    """An axis of rows, the first on top, without its left line."""
+    axes.set_ylim(rows - 1 + room, -room)
+    axes.spines["left"].set_visible(False)
+
+
+def percent_ticks(axes: Axes, *, both: bool = False) -> None:
+    """Shares as percentages."""
+    for each in (axes.xaxis, axes.yaxis) if both else (axes.xaxis,):
+        each.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+
+
+def svg(canvas: Canvas, *, name: str, title: str) -> str:
+    """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen readers."""
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sid="', f' id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
+    text = re.sub(r"(\d\.\d{3})\d+", r"\1", text)           # a thousandth of a point is enough
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert box is not None, "matplotlib writes a view box"
+    pixels = float(box[1]) / 72 * PIXELS
+    head = (
+        f'<svg class="plot-{name}" viewBox="0 0 {box[1]} {box[2]}" '
+        f'style="max-width:{pixels:.0f}px;min-width:{min(600.0, 0.75 * pixels):.0f}px" '
+        f'role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    )
+    return head + text[text.index(">") + 1 :].strip()

@@ -1,0 +1,133 @@
+"""The requirement table: what five documents ask for in general, and whether the records meet it.
+
+`requirements.json` drives it: each row names the record fields that its answer rests on, by path, and one test on each. A row is met when
+every test holds, not met when one fails, not assessed when a record or a measurement is missing; some rows only a person can answer.
+The rows are our reading of what a document asks for, in our words: no clause is quoted or numbered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from synthrec.audit.figure import Record
+from synthrec.audit.record import AuditRecord
+from synthrec.conformance.record import Conformance
+from synthrec.report.record import ReleaseRecord
+
+Status = Literal["met", "not met", "not assessed", "needs a person"]
+
+
+class Condition(Record):
+    """One test on one field. `path`: record, then names; `[*]` is each of a list, `[name=x]` those with that value.
+
+    `times` and `less` are paths, too: what the field is multiplied with, or lessened by, before it is compared with `value` or `than`.
+    """
+
+    path: str
+    times: str | None = None
+    less: str | None = None
+    test: Literal["said", "true", "false", "above", "at most", "one of"]
+    value: float | None = None
+    than: str | None = None
+    among: tuple[str, ...] = ()
+
+
+class Row(Record):
+    """What is asked; `evidence`: the place on the page; `met_when` is empty where a person must judge, who `signs`."""
+
+    asks: str
+    evidence: str
+    met_when: tuple[Condition, ...] = ()
+    signs: str | None = None
+
+
+class Document(Record):
+    """One document and what it asks for."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+
+
+class Answer(Record):
+    """A row with its status."""
+
+    row: Row
+    status: Status
+
+
+@cache
+def documents() -> tuple[Document, ...]:
+    """All of them, in the page's order."""
+    class File(Record):
+        format_version: Literal[1]
+        documents: tuple[Document, ...]
+
+    return File.model_validate_json(files("synthrec.report").joinpath("requirements.json").read_text(encoding="utf-8")).documents
+
+
+def answered(release: ReleaseRecord, audit: AuditRecord | None,
+             mechanism: Conformance | None) -> tuple[tuple[Document, tuple[Answer, ...]], ...]:
+    """The whole table from the records as an edition sees them."""
+    records = {"release": release.model_dump(), "audit": None if audit is None else audit.model_dump(),
+               "mechanism": None if mechanism is None else mechanism.model_dump()}
+    return tuple((document, tuple(Answer(row=row, status=status(row, records)) for row in document.rows)) for document in documents())
+
+
+def status(row: Row, records: Mapping[str, Any]) -> Status:
+    """The status of one row; `records` holds plain values."""
+    if not row.met_when:
+        return "needs a person"
+    found = [_holds(condition, records) for condition in row.met_when]
+    return "not met" if False in found else "not assessed" if None in found else "met"
+
+
+def paths_of(row: Row) -> tuple[str, ...]:
+    """Every field that a row's answer rests on."""
+    each = [path for condition in row.met_when for path in (condition.path, condition.times, condition.less, condition.than)]
+    return tuple(dict.fromkeys(path for path in each if path is not None))
+
+
+def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
+    """None: nobody measured it."""
+    values = at(records, condition.path)
+    if not values or None in values:
+        return None
+    if condition.test == "said":
+        return all(bool(value) for value in values)
+    if condition.test in ("true", "false"):
+        return all(value is (condition.test == "true") for value in values)
+    if condition.test == "one of":
+        return all(value in condition.among for value in values)
+    numbers = [_one(records, path) for path in (condition.times, condition.less, condition.than)]
+    if None in [number for number, path in zip(numbers, (condition.times, condition.less, condition.than), strict=True) if path]:
+        return None
+    times, less, than = numbers
+    limit = condition.value if than is None else than
+    assert limit is not None, "a comparison has a value or another path"
+    compared = [value * (1 if times is None else times) - (0 if less is None else less) for value in values]
+    return all(value > limit if condition.test == "above" else value <= limit for value in compared)
+
+
+def _one(records: Mapping[str, Any], path: str | None) -> float | None:
+    values = [] if path is None else at(records, path)
+    return values[0] if len(values) == 1 else None
+
+
+def at(records: Mapping[str, Any], path: str) -> list[Any]:
+    """The values that a path leads to; [None] where a record or a part of it is not there."""
+    found: list[Any] = [records]
+    for step in path.split("."):
+        name, _, chosen = step.partition("[")
+        found = [None if value is None else value.get(name) for value in found]
+        if chosen:
+            found = [inner for value in found for inner in (value if value is not None else (None,)) if _chosen(inner, chosen[:-1])]
+    return found
+
+
+def _chosen(value: Any, which: str) -> bool:
+    name, _, wanted = which.partition("=")
+    return which == "*" or value is None or value[name] == wanted

@@ -1,0 +1,32 @@
+"""JSON Schemas of the records, versioned with them and published in the package: generated from the types, never edited.
+
+`python -m synthrec.report.schemas` writes them anew; a test sees that they are up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from synthrec.audit.record import AuditRecord
+from synthrec.conformance.record import Conformance
+from synthrec.report.deployment import Deployment
+from synthrec.report.manifest import Manifest
+from synthrec.report.record import ReleaseRecord
+
+RECORDS: dict[str, type[BaseModel]] = {"release": ReleaseRecord, "audit": AuditRecord, "mechanism": Conformance, "manifest": Manifest,
+                                       "deployment": Deployment}
+
+
+def schema_texts() -> dict[str, str]:
+    """File name -> schema of the file by that name without `.schema`."""
+    return {f"{name}.schema.json": json.dumps(kind.model_json_schema(mode="serialization"), indent=1, sort_keys=True) + "\n"
+            for name, kind in RECORDS.items()}
+
+
+def write_schemas(folder: Path) -> None:
+    """Write them all."""
+    for name, text in schema_texts().items():
+        (folder / name).write_text(text, encoding="utf-8")
