@@ -49,6 +49,7 @@ from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
 from synthrec.report.record import read_record, write_record
 from synthrec.report.render import Edition, render
+from synthrec.report.shared import shared_texts
 from synthrec.sacrifice import sacrificed
 from synthrec.synthesizer import Synthesizer, key_path
 from synthrec.weighing import Effort, key_of, weigh
@@ -176,16 +177,20 @@ def _weighed(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort
     return record
 
 
-def report(release: Path) -> tuple[Path, ...]:
-    """Render the pages: the public one below share/, and the internal one where private/ is at hand."""
+def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> tuple[Path, ...]:
+    """Render from the records: page and texts for everybody below share/, and the internal page where private/ is at hand."""
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
     checked = folder.mechanism()
-    with folder.joining() as place:
-        write_page(place / "report.html", render(record, found, mechanism=checked, edition=Edition.PUBLIC))
-    pages = [folder.share / "report.html"]
-    if folder.private.is_dir():
+    pages = []
+    if Edition.PUBLIC in editions:
+        texts = {"report.html": render(record, found, mechanism=checked, edition=Edition.PUBLIC), **shared_texts(record, checked)}
+        with folder.joining() as place:
+            for name, text in texts.items():
+                write_page(place / name, text)
+        pages += [folder.share / name for name in texts]
+    if Edition.INTERNAL in editions and folder.private.is_dir():
         page = render(record, found, mechanism=checked, edition=Edition.INTERNAL)
         pages.append(write_page(folder.private / "report.internal.html", page))
     return tuple(pages)

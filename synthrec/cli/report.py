@@ -1,4 +1,4 @@
-"""`synthrec report`: render the pages of a release from its records."""
+"""`synthrec report`: render the pages of a release from its records, or check that they still follow from them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,33 @@ import click
 from synthrec.cli.options import release_argument
 
 
-@click.command(short_help="Render the pages of a release.")
+@click.command(short_help="Render the pages of a release, or check them.")
 @release_argument
-def report(release: Path) -> None:
-    """Render the report of RELEASE from release.json and audit.json: a public page below share/, an internal one below private/."""
-    from synthrec import pipeline
+@click.option("--edition", type=click.Choice(["internal", "public"]), help="Render this one only.  [default: both]")
+@click.option("--check", is_flag=True, help="Write nothing; see whether pages and texts follow from the records.")
+def report(release: Path, edition: str | None, check: bool) -> None:
+    """Render the report of RELEASE from release.json, mechanism.json and audit.json.
 
-    for page in pipeline.report(release):
+    Below share/: a public page, statement.txt (the claim in plain sentences), data_card.md (for whoever receives the files) and
+    deployment.json (for a registry). Below private/: an internal page.
+
+    With --check everything is rendered anew and compared byte for byte, hashes are compared with the manifest, epsilon is computed anew
+    from the ledger excerpt, and the verdict is drawn anew from the audit's figures. Exit code 1 if anything no longer follows.
+    """
+    if check:
+        _check(release)
+    from synthrec import pipeline
+    from synthrec.report.edition import Edition
+
+    for page in pipeline.report(release, editions=tuple(Edition) if edition is None else (Edition(edition),)):
         click.echo(f"report  {page}")
+
+
+def _check(release: Path) -> None:
+    from synthrec.folder import open_folder
+    from synthrec.inspection.rendered import check_report
+
+    checks = check_report(open_folder(release))
+    for check in checks:
+        click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
+    click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)

@@ -15,7 +15,7 @@ from synthrec.report.render import Edition, render
 
 PAGE = "report.html"
 LARGEST = 1 << 26
-TAGS = set("b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
+TAGS = set("a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
            "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
            "stop strong style sub summary sup svg table tbody td text tfoot th thead title tr ul use tspan".split())
 ATTRIBUTES = set("id class style x y x1 x2 y1 y2 d transform scope clip-path aria-hidden aria-label aria-labelledby viewbox fill stroke "

@@ -43,12 +43,13 @@ def verify_share(share: Path) -> tuple[Check, ...]:
     words, _, _ = words_of(share)
     record, _ = record_of(share, words=words)
     entries, _, _ = excerpt_of(share, record=record, words=words)
-    claim = () if record is None else _claim(record, entries)
+    claim = () if record is None else claim_checks(record, entries)
     return (hashes, _of(inspection, {"ledger.jsonl"}), *claim, *_mechanism(share, words=words),
             Check("contents", _problems(inspection), inspection.passed))
 
 
-def _claim(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
+def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
+    """Epsilon by two accountants, the profile and the bound, computed anew from the excerpt."""
     if not entries or not _computable(entries):
         return (Check("epsilon", "entries that no accountant of this version computes", False),)
     events, extra = events_of(entries), extra_delta_of(entries)

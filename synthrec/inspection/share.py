@@ -15,10 +15,11 @@ from synthrec.inspection.mechanism import MECHANISM, mechanism_of
 from synthrec.inspection.page import page_of
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.inspection.tables import tables_of
+from synthrec.inspection.texts import TEXTS, texts_of
 from synthrec.report.manifest import MANIFEST, verify_manifest
 
 NEEDED = ("generator.json", "generator.safetensors", "ledger.jsonl", "release.json", MANIFEST)
-ALLOWED = (*NEEDED, "events.parquet", "users.parquet", "report.html", MECHANISM)
+ALLOWED = (*NEEDED, "events.parquet", "users.parquet", "report.html", MECHANISM, *TEXTS)
 
 
 def inspect_share(share: Path) -> Inspection:
@@ -39,7 +40,8 @@ def inspect_share(share: Path) -> Inspection:
             parts += tables_of(share, schema=words.declared, catalogue=catalogue, record=record)
     checked, checks = mechanism_of(share, words=words)
     page, said = page_of(share, record=record, mechanism=checked)
-    return Inspection(parts=(*files, *parts, *checks, *page), notes=(*notes, *said))
+    texts = texts_of(share, record=record, mechanism=checked)
+    return Inspection(parts=(*files, *parts, *checks, *page, *texts), notes=(*notes, *said))
 
 
 def files_of(share: Path) -> list[Part]:

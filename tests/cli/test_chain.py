@@ -28,6 +28,9 @@ SHARED = {
     "ledger.jsonl",
     "release.json",
     "report.html",
+    "statement.txt",
+    "data_card.md",
+    "deployment.json",
     "manifest.json",
 }
 

@@ -1,0 +1,79 @@
+"""`synthrec report --check`: does each page and text still follow from the records, and do the records from what they rest on?
+
+Guarantees: nothing is written. Pages and texts are rendered anew and compared byte for byte; hashes are those of the manifest; epsilon is
+computed anew from the excerpt of the ledger; the verdict is drawn anew from the audit's own figures by its own policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from synthrec.audit.policy import Policy
+from synthrec.audit.record import AuditRecord
+from synthrec.audit.verdict import conclude
+from synthrec.data.outside import read_bounded
+from synthrec.errors import ReleaseError, SynthrecError
+from synthrec.folder import Folder
+from synthrec.inspection.generator import words_of
+from synthrec.inspection.recipient import Check, claim_checks
+from synthrec.inspection.record import excerpt_of, record_of
+from synthrec.report.claim_parts import missing_parts
+from synthrec.report.manifest import MANIFEST, verify_manifest
+from synthrec.report.record import ReleaseRecord, read_record
+from synthrec.report.render import Edition, render
+from synthrec.report.shared import shared_texts
+
+LARGEST = 1 << 26
+INTERNAL, PUBLIC = "report.internal.html", "report.html"
+SLACK = 1e-6
+
+
+def check_report(folder: Folder) -> tuple[Check, ...]:
+    """All checks. Raises ReleaseError for records that cannot be read."""
+    release, mechanism = folder.record(), folder.mechanism()
+    audit = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
+    words, _, _ = words_of(folder.share)
+    record, _ = record_of(folder.share, words=words)
+    entries, wrong, _ = excerpt_of(folder.share, record=record, words=words)
+    broken = [part.problem for part in wrong if part.problem is not None]
+    missing = missing_parts(release)
+    checks = [_hashes(folder.share), Check("ledger.jsonl", broken[0] if broken else f"{len(entries)} entries as they must be", not broken),
+              *claim_checks(release, entries),
+              Check("claim", f"not said: {', '.join(missing)}" if missing else "complete", not missing or release.not_private)]
+    checks += [_same(folder.share / name, lambda text=text: text) for name, text in shared_texts(release, mechanism).items()]  # type: ignore[misc]
+    checks.append(_same(folder.share / PUBLIC, lambda: render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC)))
+    if folder.private.is_dir():
+        checks.append(_same(folder.private / INTERNAL, lambda: render(release, audit, mechanism=mechanism, edition=Edition.INTERNAL)))
+    return (*checks, *(() if audit is None else audit_checks(release, audit)))
+
+
+def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[Check, ...]:
+    """Is the audit one of this release, and does its verdict follow from its own figures?"""
+    of_it = audit.release_id == release.release_id and (audit.epsilon is None or abs(audit.epsilon - release.epsilon) <= SLACK)
+    found = [Check("audit: of this release", "release and epsilon are the same" if of_it else "another release or epsilon", of_it)]
+    try:
+        policy = Policy.model_validate(audit.policy)
+    except ValidationError:
+        return (*found, Check("audit: verdict", "a policy of another version: not drawn anew", False))
+    verdict, reason = conclude(audit.membership, lower_bound=audit.lower_bound, disclosure=audit.disclosure, policy=policy)
+    follows = (verdict, reason) == (audit.verdict, audit.reason)
+    said = f"{verdict.value} follows from the figures" if follows else "does not follow from the figures"
+    return (*found, Check("audit: verdict", said, follows))
+
+
+def _hashes(share: Path) -> Check:
+    try:
+        return Check(MANIFEST, f"{len(verify_manifest(share).files)} files as listed", True)
+    except ReleaseError as error:
+        return Check(MANIFEST, str(error), False)
+
+
+def _same(path: Path, rendered: Callable[[], str]) -> Check:
+    try:
+        same = read_bounded(path, most=LARGEST) == rendered().encode()
+    except (SynthrecError, OSError):
+        return Check(path.name, "missing, or not readable; run `synthrec report`", False)
+    return Check(path.name, "follows from the records" if same else "no longer what the records render to; run `synthrec report`", same)

@@ -1,0 +1,126 @@
+"""`synthrec report --check`: everything follows from the records, and each saboteur is seen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from synthrec.audit.record import AuditRecord
+from synthrec.cli.main import cli
+from synthrec.data.simulator import simulate
+from synthrec.report.manifest import write_manifest
+from synthrec.report.record import ReleaseRecord, read_record, write_record
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rendered")
+    simulate(users=300, items=60, seed=5).write(folder, events_per_user=30)
+    words = ["run", folder / "events.csv", "--config", folder / "synthrec.toml", "--epsilon", "8", "--delta", "1e-4", "--out",
+             folder / "release", "--model", "moments", "--device", "cpu", "--quiet"]
+    said = CliRunner().invoke(cli, [str(word) for word in words])
+    assert said.exit_code in (0, 1, 3), said.output
+    return folder / "release"
+
+
+@pytest.fixture
+def release(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "release"))
+
+
+def call(*words: str | Path) -> tuple[int, str]:
+    said = CliRunner().invoke(cli, [str(word) for word in words])
+    return said.exit_code, said.output
+
+
+def test_a_fresh_report_follows_from_its_records_and_rendering_it_again_changes_no_byte(release: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (release / "share").iterdir()}
+    code, said = call("report", release, "--check")
+    assert code == 0 and "FAIL" not in said, said
+    for name in ("manifest.json", "epsilon (PLD)", "claim", "statement.txt", "report.html", "report.internal.html", "audit: verdict"):
+        assert name in said
+    assert call("report", release)[0] == 0
+    assert {path.name: path.read_bytes() for path in (release / "share").iterdir()} == before
+
+
+def test_one_edition_can_be_rendered_alone(release: Path) -> None:
+    (release / "private" / "report.internal.html").unlink()
+    code, said = call("report", release, "--edition", "public")
+    assert code == 0 and not (release / "private" / "report.internal.html").exists() and "data_card.md" in said
+    assert call("report", release, "--check")[0] == 1
+    assert call("report", release, "--edition", "internal")[0] == 0
+    assert call("report", release, "--check")[0] == 0
+
+
+def a_sentence(release: Path) -> None:
+    page = release / "share" / "report.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("at most a factor of", "at most a small factor of"), encoding="utf-8")
+
+
+def a_smaller_epsilon_in_the_statement(release: Path) -> None:
+    path = release / "share" / "statement.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("(8.00, ", "(1.00, ").replace("(7.9", "(1.9"), encoding="utf-8")
+
+
+def a_smaller_epsilon_in_the_record(release: Path) -> None:
+    path = release / "share" / "release.json"
+    record = read_record(path, kind=ReleaseRecord)
+    write_record(record.model_copy(update={"epsilon": 1.0}), path=path)
+    call("report", release)
+
+
+def a_kinder_verdict(release: Path) -> None:
+    path = release / "private" / "audit.json"
+    record = read_record(path, kind=AuditRecord)
+    assert record.membership is not None
+    write_record(record.model_copy(update={"reason": "Nothing was found."}), path=path)
+    call("report", release)
+
+
+def a_line_less_in_the_ledger(release: Path) -> None:
+    path = release / "share" / "ledger.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def an_audit_of_another_release(release: Path) -> None:
+    path = release / "private" / "audit.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**said, "release_id": "0" * 12}), encoding="utf-8")
+    call("report", release)
+
+
+def an_incomplete_claim(release: Path) -> None:
+    path = release / "share" / "release.json"
+    write_record(read_record(path, kind=ReleaseRecord).model_copy(update={"sampler": ""}), path=path)
+    call("report", release)
+
+
+@pytest.mark.parametrize(("spoil", "named"), [
+    (a_sentence, "report.html"), (a_smaller_epsilon_in_the_statement, "statement.txt"), (a_smaller_epsilon_in_the_record, "epsilon (PLD)"),
+    (a_kinder_verdict, "audit: verdict"), (a_line_less_in_the_ledger, "ledger.jsonl"), (an_audit_of_another_release, "audit: of this"),
+    (an_incomplete_claim, "claim")])
+def test_what_no_longer_follows_is_named_with_exit_code_1(release: Path, spoil: Callable[[Path], None], named: str) -> None:
+    spoil(release)
+    write_manifest(release / "share")       # the hashes are those of the spoilt files
+    code, said = call("report", release, "--check")
+    assert code == 1, said
+    assert any(line.startswith("FAIL") and named in line for line in said.splitlines()), said
+
+
+def test_a_file_that_is_not_as_the_manifest_says_is_seen(release: Path) -> None:
+    a_sentence(release)
+    code, said = call("report", release, "--check")
+    assert code == 1 and any(line.startswith("FAIL") and "manifest.json" in line for line in said.splitlines()), said
+
+
+def test_a_text_that_the_records_do_not_render_to_fails_inspect_and_verify(release: Path) -> None:
+    a_smaller_epsilon_in_the_statement(release)
+    write_manifest(release / "share")
+    code, said = call("inspect", release, "--brief")
+    assert code == 1 and "statement.txt" in said
+    assert call("verify", release / "share")[0] == 1
