@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
-.PHONY: demo install test test-slow check bench clean help
+.PHONY: demo install test test-slow check bench reports clean help
 
 help:
 	@echo "make demo       the whole chain on a simulated log: synthetic log, audit, report (about 4 minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      the figures of the README: runs missing cells, rewrites its tables (BENCH=--quick: under 20 minutes)"
+	@echo "make reports    privacy_reports/: reference releases that are missing, then pages and index (REPORTS='--only ml-100k-eps8')"
 	@echo "make clean      remove .venv, caches and the demo's output"
 
 install: $(STAMP)
@@ -31,11 +32,14 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
-	$(BIN)/ruff check synthrec tests benchmarks
+	$(BIN)/ruff check synthrec tests benchmarks privacy_reports
 	$(BIN)/mypy
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+reports: $(STAMP)
+	$(BIN)/python -m privacy_reports $(REPORTS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build synthrec-demo

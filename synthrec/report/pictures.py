@@ -36,7 +36,7 @@ def epsilon_rows(release: ReleaseRecord, audit: AuditRecord | None) -> list[tupl
     found = None if audit is None else audit.lower_bound
     if found is not None:
         rows += [("shown by the audit: at least", found.epsilon, "shown", f"{words.number(found.epsilon, digits=2)}, "
-                  f"{words.percent(found.confidence)} confidence"),
+                  f"at delta {words.delta(found.delta)}, {words.percent(found.confidence)} confidence"),
                  ("the most this audit could have shown", found.ceiling, "reach", f"{words.number(found.ceiling, digits=2)}, "
                   f"{found.coined:,} people by a coin")]
     rows += [("all releases together", release.ledger_total, "budget", words.rounded_up(release.ledger_total)),

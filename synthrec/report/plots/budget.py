@@ -19,8 +19,8 @@ def budget(release: ReleaseRecord) -> str:
         both = words.rounded_up(release.ledger_total)
         rows.append((f"all {release.releases_before + 1} together", release.ledger_total, SKY, f"ε = {both}"))
     if release.internal.count:
-        rows.append(("internal trainings, never released", release.internal.epsilon, "white",
-                     f"{release.internal.count}, ε = {words.rounded_up(release.internal.epsilon)}: outside the cap"))
+        rows.append(("internal trainings, outside the cap", release.internal.epsilon, "white",
+                     f"{release.internal.count}, ε = {words.rounded_up(release.internal.epsilon)}"))
     most = max([value for _, value, _, _ in rows if math.isfinite(value)] + [release.epsilon_cap])
     with rc_context(STYLE):
         inches = 0.36 * len(rows) + 0.85

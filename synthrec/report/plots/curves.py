@@ -15,7 +15,8 @@ def curve(found: Curve, *, name: str) -> str:
     """One panel a measure, one line an arm, labelled at its end."""
     measures = list(dict.fromkeys(point.measure for point in found.points))
     arms = list(dict.fromkeys(point.arm for point in found.points))
-    looks = {arm: (BLUE, "o", "-") if arm == "synthrec" else LOOKS[place % len(LOOKS)] for place, arm in enumerate(arms)}
+    others = [arm for arm in arms if not _ours(arm)]
+    looks = {arm: (BLUE, "o", "-") if _ours(arm) else LOOKS[others.index(arm) % len(LOOKS)] for arm in arms}
     with rc_context(STYLE):
         canvas = Canvas(figsize=(8.3 if len(measures) > 1 else 6.6, 3.1))
         room = {"left": 0.08, "right": 0.83 if len(measures) == 1 else 0.88, "bottom": 0.17, "top": 0.93, "wspace": 0.65}
@@ -28,7 +29,8 @@ def curve(found: Curve, *, name: str) -> str:
                 if not points:
                     continue
                 colour, marker, dashes = looks[arm]
-                xs = [sizes.index(point.size) for point in points]
+                beside = 0.03 * (arms.index(arm) - (len(arms) - 1) / 2)        # so that intervals do not hide each other
+                xs = [sizes.index(point.size) + beside for point in points]
                 axes.vlines(xs, [point.figure.low for point in points], [point.figure.high for point in points], color=colour, linewidth=1)
                 axes.plot(xs, [point.figure.value for point in points], color=colour, marker=marker, linestyle=dashes, markersize=5,
                           linewidth=2 if colour == BLUE else 1.3)
@@ -40,6 +42,10 @@ def curve(found: Curve, *, name: str) -> str:
             axes.set_title(f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better", fontsize=9, color=MUTED, loc="left")
             axes.set_xlim(-0.25, len(sizes) - 0.9)
         return svg(canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}")
+
+
+def _ours(arm: str) -> bool:
+    return arm == "synthrec" or "synthetic" in arm
 
 
 def _apart(ends: list[tuple[float, str, str]], limits: tuple[float, float]) -> list[tuple[float, str, str]]:

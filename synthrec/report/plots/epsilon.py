@@ -30,7 +30,7 @@ def axis(rows: Sequence[tuple[str, float, str, str]]) -> str:
                       fontweight="bold" if kind == "claim" and place == 0 else "normal")
             axes.annotate(remark, (value, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=SMALL, color=MUTED)
         bare(axes, rows=len(rows))
-        axes.set(xlim=(0, 1.05 * most or 1), yticks=[], xlabel="epsilon")
+        axes.set(xlim=(-0.015 * most, 1.05 * most or 1), yticks=[], xlabel="epsilon")
         return svg(canvas, name="epsilon", title="Epsilon as claimed, as recomputed, and as the audit has and could have shown it")
 
 
@@ -39,7 +39,7 @@ def profile(release: ReleaseRecord) -> str:
     points = [(x, y) for x, y in release.profile if math.isfinite(y)]
     with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 2.5))
-        axes = canvas.add_axes((0.075, 0.185, 0.9, 0.78))
+        axes = canvas.add_axes((0.1, 0.185, 0.875, 0.78))
         deltas, epsilons = zip(*points, strict=True)
         axes.plot(deltas, epsilons, color=BLUE, linewidth=2, marker="o", markersize=4)
         for x, y in points:

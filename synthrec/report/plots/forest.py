@@ -36,7 +36,7 @@ def forest(membership: Membership) -> str:
             beside: Any = {"transform": axes.get_yaxis_transform(), "va": "center"}
             axes.text(-0.02, place, label, ha="right", color=MUTED if kind == "head" else colour, fontweight="bold" if mine else "normal",
                       fontsize=TEXT if kind == "attack" else SMALL, **beside)
-            axes.text(1.03, place, note, ha="left", color=colour, fontsize=SMALL, **beside)
+            axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **beside)
             if attack is not None:
                 dot(axes, attack.auc, row=place, colour=colour, hollow=kind == "blind", marker="D" if kind == "blind" else "o",
                     size=4.5 if kind == "blind" else 6)

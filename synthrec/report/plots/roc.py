@@ -18,7 +18,7 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     """False alarms to the right, hits upwards."""
     with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 4.8))
-        axes = canvas.add_axes((0.095, 0.1, 0.875, 0.87))
+        axes = canvas.add_axes((0.11, 0.1, 0.86, 0.87))
         x, y = zip(*bound.roc, strict=True)
         axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
         axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
