@@ -28,10 +28,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_package_its_templates_and_the_licence_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"synthrec/report/templates/report.html.j2", "synthrec/report/templates/report.css"} <= set(names)
+    assert {"synthrec/report/templates/report.html.j2", "synthrec/report/templates/report.css", "synthrec/audit/policy.json"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"synthrec"}, "no tests, no data"
-    assert {Path(name).suffix for name in names if name.startswith("synthrec/")} <= {".py", ".j2", ".css"}
+    assert {Path(name).suffix for name in names if name.startswith("synthrec/")} <= {".py", ".j2", ".css", ".json"}
 
 
 def test_the_installed_command_runs_and_renders_from_its_own_files(wheel: Path, tmp_path: Path) -> None:

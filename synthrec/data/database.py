@@ -36,6 +36,7 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con = duckdb.connect(str(folder / "rows.duckdb"), config={
             "threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": str(folder), "preserve_insertion_order": False,
             "autoinstall_known_extensions": False})
+        con.execute("SET enable_progress_bar = false")      # ours says more, and --quiet means it
         try:
             yield con
         finally:

@@ -94,12 +94,13 @@ def without(log: EventLog, user: int) -> EventLog:
     return log.select(np.delete(np.arange(len(log.offsets) - 1), user))
 
 
-PLANS: dict[Model, Plan] = {}
+PLANS: dict[tuple[Model, str], Plan] = {}
 
 
 def make_plan(schema: Schema, *, model: Model = "gan") -> Plan:
-    """A plan with few steps; solved once, since every schema here is the same."""
-    plan = PLANS.setdefault(model, PLANS.get(model) or plan_release(schema, epsilon=5.0, delta=1e-4, model=model))
+    """A plan with few steps; solved once for equal schemas, wherever they lie."""
+    key = model, schema.model_dump_json(exclude={"folder": True, "source": {"ledger", "epsilon_cap"}})
+    plan = PLANS.get(key) or PLANS.setdefault(key, plan_release(schema, epsilon=5.0, delta=1e-4, model=model))
     if plan.training is None:
         return plan
     return plan.model_copy(update={"training": plan.training.model_copy(update={"steps": STEPS, "fakes_per_step": 16})})
