@@ -32,6 +32,8 @@ def test_the_wheel_holds_the_package_its_templates_and_the_licence_alone(wheel: 
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"synthrec"}, "no tests, no data"
     assert {Path(name).suffix for name in names if name.startswith("synthrec/")} <= {".py", ".j2", ".css", ".json"}
+    data = {name for name in names if name.endswith(".json") and not name.startswith("synthrec/report/schemas/")}
+    assert data == {"synthrec/audit/policy.json", "synthrec/report/requirements.json"}
 
 
 def test_the_installed_command_runs_and_renders_from_its_own_files(wheel: Path, tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_the_installed_command_runs_and_renders_from_its_own_files(wheel: Path, 
     run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
     command = site / "bin" / "synthrec"
     assert "synthrec demo" in run(str(command), "--help", cwd=tmp_path, PYTHONPATH=str(site))
-    code = "import synthrec.report.render as r; r._environment().get_template('report.html.j2'); print(r.__file__)"
+    code = "import synthrec.report.render as r; r.environment().get_template('report.html.j2'); print(r.__file__)"
     assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(site)).startswith(str(site))
     log = tmp_path / "log.csv"
     log.write_text("user_id,item_id,rating\n" + "\n".join(f"{user},{item},4" for user in range(3) for item in range(5)) + "\n")

@@ -1,7 +1,7 @@
 """The requirement table: what five documents ask for in general, and whether the records meet it.
 
 `requirements.json` drives it: each row names the record fields that its answer rests on, by path, and one test on each. A row is met when
-every test holds, not met when one fails, not assessed when a record or a measurement is missing; some rows only a person can answer.
+every test holds, not met when one fails, not assessed when a measurement is missing or too coarse to tell; some only a person can answer.
 The rows are our reading of what a document asks for, in our words: no clause is quoted or numbered.
 """
 
@@ -33,12 +33,17 @@ class Condition(Record):
     value: float | None = None
     than: str | None = None
     among: tuple[str, ...] = ()
+    failing: Literal["not met", "not assessed"] = "not met"     # "not assessed" where a test asks whether enough was measured to tell
 
 
 class Row(Record):
-    """What is asked; `evidence`: the place on the page; `met_when` is empty where a person must judge, who `signs`."""
+    """What is asked; `evidence`: the place on the page; `met_when` is empty where a person must judge, who `signs`.
+
+    `rule` says in words what `met_when` tests, where that is not plain from what is asked.
+    """
 
     asks: str
+    rule: str | None = None
     evidence: str
     met_when: tuple[Condition, ...] = ()
     signs: str | None = None
@@ -81,8 +86,13 @@ def status(row: Row, records: Mapping[str, Any]) -> Status:
     """The status of one row; `records` holds plain values."""
     if not row.met_when:
         return "needs a person"
-    found = [_holds(condition, records) for condition in row.met_when]
-    return "not met" if False in found else "not assessed" if None in found else "met"
+    found = {_verdict(condition, records) for condition in row.met_when}
+    return next(status for status in ("not met", "not assessed", "met") if status in found)     # the worst
+
+
+def _verdict(condition: Condition, records: Mapping[str, Any]) -> Literal["met", "not met", "not assessed"]:
+    holds = _holds(condition, records)
+    return "not assessed" if holds is None else "met" if holds else condition.failing
 
 
 def paths_of(row: Row) -> tuple[str, ...]:
