@@ -25,11 +25,12 @@ def forest(membership: Membership) -> str:
         figures = [attack.auc for attack in (*membership.attacks, *membership.controls.blind)]
         left = min(0.45, *(figure.low for figure in figures)) - 0.01
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 3)), zorder=1)
-        axes.text(0.5, -0.85, "guessing", ha="center", color=MUTED, fontsize=SMALL)
+        axes.text(0.5, -0.85, "guessing", ha="right", color=MUTED, fontsize=SMALL)
         if bound is not None:
             axes.axvspan(bound.auc, 1.0, color=WASH, linewidth=0, zorder=0)
             axes.axvline(bound.auc, color=INK, linewidth=1.2, zorder=1)
-            axes.text(bound.auc, -0.85, f"proved limit {words.rounded_up(bound.auc, digits=3)}", ha="right", fontsize=SMALL)
+            axes.text(bound.auc, -0.85, f"proved limit {words.rounded_up(bound.auc, digits=3)}", fontsize=SMALL,
+                      ha="right" if bound.auc > 0.75 else "left")
         for place, (kind, label, attack, value, note) in enumerate(rows):
             mine = attack is not None and kind == "attack" and attack.name == membership.headline
             colour = BLUE if mine else INK
