@@ -8,6 +8,9 @@ import pytest
 
 from privacy_reports.cells import AUDIT, CELLS, RECORDS, Cell
 from privacy_reports.index import index
+from synthrec.inspection.recipient import claim_checks
+from synthrec.inspection.rendered import audit_checks
+from synthrec.privacy.chain import Entry
 from synthrec.report.edition import Edition
 from synthrec.report.render import render
 from synthrec.report.shared import shared_texts
@@ -50,3 +53,11 @@ def test_the_index_compares_what_is_published() -> None:
 def test_a_release_that_fails_a_limit_is_struck_out_in_the_index() -> None:
     page = index({"one": (release(), audit(), conformance(failing=True))})
     assert "65 %" in page and "1 fail" in page and "NO LEAK FOUND" in page
+
+
+@pytest.mark.parametrize("cell", MADE, ids=[cell.name for cell in MADE])
+def test_epsilon_and_verdict_of_a_published_report_can_be_drawn_anew_from_what_is_published(cell: Cell) -> None:
+    record, found, _ = cell.records()
+    entries = tuple(Entry.model_validate_json(line) for line in (cell.folder / "ledger.jsonl").read_bytes().splitlines())
+    assert all(entry.hash == entry.digest() for entry in entries)
+    assert [check.name for check in (*audit_checks(record, found), *claim_checks(record, entries)) if not check.passed] == []
