@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 BIN    := .venv/bin
 STAMP  := .venv/.installed
+ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1     # thread of each of the two test processes
 
 .PHONY: demo install test test-slow check bench reports clean help
 
@@ -26,10 +27,10 @@ demo: $(STAMP)
 	$(BIN)/synthrec demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist load -m slow
+	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff check synthrec tests benchmarks privacy_reports
