@@ -75,16 +75,18 @@ class Evidence:
         return None if rating is None else (float(rating.levels[0]), float(rating.levels[-1]))
 
     def fingerprint(self) -> str:
-        """Private, to know the same evidence again: of logs that are read whole, whatever the order, and of how many users the others have.
+        """Private, to know the same evidence again: of logs that are read whole, whatever the order; of how many events users of the others
+        have; of who was coined, and of what the columns mean.
 
         Which events of a bounded user were kept is drawn anew at each reading.
         """
         people, seen = self.people, hashlib.sha256()
         for log in (people.train_whole, people.test, people.synthetic):
-            for column in (np.diff(log.offsets), log.item, log.rating, log.time):
+            for column in (np.diff(log.offsets), log.item, log.rating, log.time, *(codes for _, codes in sorted(log.attributes.items()))):
                 seen.update(b"-" if column is None else np.sort(np.asarray(column)))
         for log in (people.holdout, people.reference):
-            seen.update(str(len(log.offsets)).encode())
+            seen.update(np.sort(np.diff(log.offsets)))
+        seen.update(f"{len(people.coined)} {int(np.count_nonzero(people.coined))} {self.schema.model_dump_json()}".encode())
         return seen.hexdigest()
 
 

@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.outside import plain_json, read_bounded, write_fresh
 from synthrec.data.roles import MOST_SHARE
 from synthrec.errors import DataError, ReleaseError
 from synthrec.model.checkpoint import is_resumable
@@ -106,6 +106,16 @@ class Folder:
     def spill(self) -> Path:
         """Where reading may put temporary files."""
         return self.private / "spill"
+
+    def set_audit_aside(self) -> None:
+        """An audit says nothing of a synthetic log that comes after it: no page may show it as if it did. Raises DataError."""
+        try:
+            if self.audit_path.exists():
+                os.replace(self.audit_path, self.audit_path.with_name("audit.earlier.json"))
+            (self.private / "report.internal.html").unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError("the release's private/ must be writable", found=error.strerror or "a failed write",
+                            remedy="Make it writable and run the command again.") from None
 
     def record(self) -> ReleaseRecord:
         """release.json."""
@@ -256,7 +266,7 @@ def write_page(path: Path, text: str) -> Path:
     """Write a text beside its place and rename it, so that an old page stays whole until the new one is. Raises DataError."""
     beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
+        write_fresh(beside, text)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)

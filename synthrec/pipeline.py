@@ -115,7 +115,8 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing.
 
     `where`, `items`, `start` and `end` ask for a part of it, as in `Synthesizer.sample`; the file then says so. Written to
-    share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at.
+    share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at; an audit of the log before it
+    is set aside.
     """
     synthesizer, folder = Synthesizer.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
@@ -134,6 +135,7 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
         _write(synthesizer, users=users, events=place / folder.events.name, people=place / folder.users.name, seed=seed, progress=progress)
         write_record(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}),
                      path=place / folder.record_path.name)
+        folder.set_audit_aside()
     return out
 
 
@@ -161,8 +163,11 @@ def _place_of_audit(out: Path) -> Path:
     if (out / "share").exists() or (out.exists() and not out.is_dir()):
         raise ReleaseError("an audit of tables needs a folder of its own", found="a release, or no folder",
                            remedy="Choose another --out; a release is audited by `synthrec audit RELEASE --log LOG`.")
+    if (out / "private").is_symlink():
+        raise ReleaseError("private/ must be a folder of the audit itself", found="a link", remedy="Choose another --out.")
     try:
         (out / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (out / "private").chmod(0o700)      # it may have stood there
     except OSError as error:
         raise ReleaseError("the folder of an audit must be writable", found=error.strerror or "a failed write",
                            remedy="Choose another --out.") from None
@@ -182,6 +187,8 @@ def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> 
     folder = open_folder(release).verified()
     record = folder.record()
     found = read_record(folder.audit_path, kind=AuditRecord) if folder.audit_path.exists() else None
+    if found is not None and found.release_id != record.release_id:
+        raise ReleaseError("audit.json must be of this release", found="an audit of another one", remedy="Run `synthrec audit` again.")
     checked = folder.mechanism()
     pages = []
     if Edition.PUBLIC in editions:
@@ -190,7 +197,7 @@ def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> 
             for name, text in texts.items():
                 write_page(place / name, text)
         pages += [folder.share / name for name in texts]
-    if Edition.INTERNAL in editions and folder.private.is_dir():
+    if Edition.INTERNAL in editions and folder.private.is_dir() and not folder.private.is_symlink():
         page = render(record, found, mechanism=checked, edition=Edition.INTERNAL)
         pages.append(write_page(folder.private / "report.internal.html", page))
     return tuple(pages)

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from synthrec.audit.figure import Record
-from synthrec.data.outside import read_bounded
+from synthrec.data.outside import read_bounded, write_fresh
 from synthrec.errors import ReleaseError
 
 LARGEST = 1 << 26
@@ -38,8 +38,10 @@ class Kept:
 
     @classmethod
     def of(cls, place: Path, *, key: tuple[str, ...]) -> Kept:
-        """Below `place`; parts of any other audit that lie there are removed."""
+        """Below `place`; parts of any other audit that lie there are removed. Raises ReleaseError for a link."""
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
+        if place.is_symlink():          # what it leads to is nobody's audit: nothing there is removed or written
+            raise ReleaseError(f"{place.name} must be a folder of the audit itself", found="a link", remedy="Remove it by hand.")
         if place.is_dir():
             for other in place.iterdir():
                 if other.name != name:
@@ -59,7 +61,7 @@ class Kept:
         beside = path.with_suffix(".part")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_text(held(part=found).model_dump_json(), encoding="utf-8")
+            write_fresh(beside, held(part=found).model_dump_json())
             os.replace(beside, path)
         except OSError as error:
             raise ReleaseError("the release's private/ must be writable", found=error.strerror or "a failed write",

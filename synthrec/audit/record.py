@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+from pydantic import model_validator
+
 from synthrec.audit.figure import Figure, Record
 from synthrec.audit.utility_record import AuditedUtility
 
@@ -71,6 +73,12 @@ class Membership(Record):
     headline: str                   # name of the attack with the largest lower limit of AUC
     controls: Controls
     bound: AttackBound | None       # None: nobody proved one
+
+    @model_validator(mode="after")
+    def _has_its_headline(self) -> Membership:
+        if self.headline not in [attack.name for attack in self.attacks]:
+            raise ValueError("the headline must be one of the attacks")
+        return self
 
     @property
     def strongest(self) -> Attack:

@@ -6,8 +6,9 @@ found is none. The worst finding counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -15,7 +16,7 @@ from scipy.stats import norm
 from synthrec.audit import intervals
 from synthrec.audit.attacks.rule import flagged, strongest
 from synthrec.audit.disclosure.risk import excess
-from synthrec.audit.figure import Figure
+from synthrec.audit.figure import Figure, Record
 from synthrec.audit.policy import Policy
 from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Risk, Verdict
 
@@ -29,10 +30,24 @@ class Conclusion(NamedTuple):
 
 def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, disclosure: Disclosure | None,
              policy: Policy) -> Conclusion:
-    """The worst of what the figures allow to be said; `None` for what was not run, not proved or not claimed."""
+    """The worst of what the figures allow to be said; `None` for what was not run, not proved or not claimed.
+
+    Figures that are no numbers find nothing and clear nobody: inconclusive.
+    """
+    if not all(map(_is_told, (membership, lower_bound, disclosure))):
+        return Conclusion(Verdict.INCONCLUSIVE, "A figure of the audit is no number, so the audit says nothing.")
     refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, policy=policy)]
     leaks = [Conclusion(Verdict.LEAK_DETECTED, text) for text in _leaks(membership, disclosure=disclosure, policy=policy)]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
+
+
+def _is_told(part: Any) -> bool:
+    """Is every number in a part of the record a number?"""
+    if isinstance(part, Record):
+        return all(_is_told(getattr(part, name)) for name in type(part).model_fields)
+    if isinstance(part, tuple):
+        return all(map(_is_told, part))
+    return not (isinstance(part, float) and math.isnan(part))
 
 
 def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusion:

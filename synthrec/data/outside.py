@@ -1,7 +1,7 @@
 """Read a file that somebody else may have made: a regular file, of a size that is known before it is read, as plain JSON.
 
-Guarantees: no link is followed and no pipe waited for; at most `most` bytes come into memory; JSON with a key twice, a number that is
-none, or nesting without end is refused with ValueError, whatever Python's parser would make of it.
+Guarantees: no link is followed, nor written through, and no pipe waited for; at most `most` bytes come into memory; JSON with a key
+twice, a number that is none, or nesting without end is refused with ValueError, whatever Python's parser would make of it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ def read_bounded(path: Path, *, most: int) -> bytes:
         if about.st_size > most:
             raise _refused(path, f"{about.st_size:,} bytes, where {most:,} are the most")
         return stream.read(most)
+
+
+def write_fresh(path: Path, text: str) -> None:
+    """Write a file of our own, in place of what lies there: a link that somebody left is removed, not written through. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with path.open("x", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def plain_json(content: bytes) -> Any:

@@ -60,7 +60,7 @@ def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[Check, ...
         return (*found, Check("audit: verdict", "a policy of another version: not drawn anew", False))
     verdict, reason = conclude(audit.membership, lower_bound=audit.lower_bound, disclosure=audit.disclosure, policy=policy)
     follows = (verdict, reason) == (audit.verdict, audit.reason)
-    said = f"{verdict.value} follows from the figures" if follows else "does not follow from the figures"
+    said = f"PRIVATE: {verdict.value} follows from the figures" if follows else "does not follow from the figures"
     return (*found, Check("audit: verdict", said, follows))
 
 

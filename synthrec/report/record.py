@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import read_bounded
+from synthrec.data.outside import read_bounded, write_fresh
 from synthrec.errors import ReleaseError, printable
 
 LARGEST = 1 << 26
@@ -114,7 +114,7 @@ def write_record(record: Record | Conformance, *, path: Path) -> Path:
     """Write a record as indented JSON, beside its place and then renamed, so that no half file is taken for whole."""
     beside = path.with_name(path.name + ".part")
     try:
-        beside.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_fresh(beside, record.model_dump_json(indent=2) + "\n")
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)

@@ -58,3 +58,11 @@ def test_a_full_disk_is_said_and_leaves_no_half_part(tmp_path: Path, monkeypatch
     with pytest.raises(ReleaseError, match="No space"):
         kept.part("one", Figure, lambda: made(0.5, []))
     assert not (kept.folder / "one.json").exists()
+
+
+def test_nothing_is_removed_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "papers").mkdir(parents=True)
+    (tmp_path / "parts").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ReleaseError, match="a link"):
+        Kept.of(tmp_path / "parts", key=KEY)
+    assert (tmp_path / "elsewhere" / "papers").is_dir()

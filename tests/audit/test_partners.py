@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from synthrec.audit import augmentation, cold_start
 from synthrec.audit.people import People
 from synthrec.audit.utility_record import Curve
 from synthrec.data.eventlog import EventLog
+from synthrec.data.schema import Schema
+from synthrec.data.simulator import simulate
+from synthrec.evidence import Evidence
 from tests.audit.panel.test_panel import camps
 
 SCALE = (1.0, 5.0)
@@ -90,3 +95,17 @@ def test_a_catalogue_too_large_to_be_ranked_has_no_curve_and_is_no_failure(rng: 
     large = People(**{**vars(people(camps(1_200, items=300, rng=rng))), "items": 20_001})
     assert augmentation.measure_augmentation(large, others={}, scale=None, draws=1, rng=rng) is None
     assert cold_start.measure_cold_start(large, others={}, scale=None, rng=rng) is None
+
+
+def test_parts_of_an_audit_are_good_for_the_same_evidence_only(everybody: EventLog, tmp_path: Path) -> None:
+    schema = Schema.load(simulate(users=20, items=20, seed=1).write(tmp_path))
+    some = people(everybody)
+    print_of = Evidence(schema=schema, catalogue=None, people=some, claim=None).fingerprint()     # type: ignore[arg-type]
+    coined, other = np.ones(600, dtype=bool), everybody.select(np.arange(700, 1_000))
+    narrow = schema.model_copy(update={"privacy": schema.privacy.model_copy(update={"events_per_user": 7})})
+    for words in ({"coined": coined}, {"holdout": other}):
+        changed = People(**{**vars(some), **words})     # type: ignore[arg-type]
+        assert Evidence(schema=schema, catalogue=None, people=changed, claim=None).fingerprint() != print_of    # type: ignore[arg-type]
+    assert Evidence(schema=narrow, catalogue=None, people=some, claim=None).fingerprint() != print_of   # type: ignore[arg-type]
+    shuffled = People(**{**vars(some), "holdout": some.holdout.select(np.arange(299, -1, -1))})
+    assert Evidence(schema=schema, catalogue=None, people=shuffled, claim=None).fingerprint() == print_of   # type: ignore[arg-type]

@@ -192,3 +192,12 @@ def test_no_reason_promises_what_an_audit_cannot(word: str, rng: np.random.Gener
 
 def test_the_policy_is_numbers_that_a_record_can_keep_and_its_hash_is_the_files() -> None:
     assert all(isinstance(value, float) for value in policy().numbers().values()) and len(policy_sha256()) == 64
+
+
+def test_a_figure_that_is_no_number_clears_nobody(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0, rng=rng))
+    assert verdict(found).verdict is Verdict.NO_LEAK_FOUND
+    odd = found.attacks[0].model_copy(update={"auc": share(float("nan"))})
+    assert verdict(found.model_copy(update={"attacks": (odd,)})).verdict is Verdict.INCONCLUSIVE
+    lost = disclosure().model_copy(update={"replay": disclosure().replay.model_copy(update={"members": share(float("nan"))})})
+    assert verdict(found, disclosure=lost).verdict is Verdict.INCONCLUSIVE

@@ -133,3 +133,35 @@ def test_a_text_that_the_records_do_not_render_to_fails_inspect_and_verify(relea
     code, said = call("inspect", release, "--brief")
     assert code == 1 and "statement.txt" in said
     assert call("verify", release / "share")[0] == 1
+
+
+def test_a_new_synthetic_log_is_not_shown_with_the_audit_of_the_one_before(release: Path) -> None:
+    private = release / "private"
+    assert "audited" not in (private / "report.internal.html").read_text(encoding="utf-8")
+    assert call("sample", release, "--users", "40", "--out", release / "share" / "events.parquet", "--quiet")[0] == 0
+    assert not (private / "audit.json").exists() and not (private / "report.internal.html").exists()
+    assert (private / "audit.earlier.json").exists()        # kept for whoever wants it; no page is made of it
+    assert call("report", release)[0] == 0
+    assert "This release was not audited" in (private / "report.internal.html").read_text(encoding="utf-8")
+    assert call("report", release, "--check")[0] == 0
+
+
+def test_no_page_is_made_of_an_audit_of_another_release(release: Path) -> None:
+    an_audit_of_another_release(release)
+    code, said = call("report", release)
+    assert code == 2 and "an audit of another one" in said
+
+
+def test_an_audit_whose_headline_is_none_of_its_attacks_is_refused(release: Path) -> None:
+    path = release / "private" / "audit.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    said["membership"]["headline"] = "hearsay"
+    path.write_text(json.dumps(said), encoding="utf-8")
+    for words in (("report", release), ("report", release, "--check")):
+        code, text = call(*words)
+        assert code == 2 and "hearsay" not in text
+
+
+def test_a_verdict_on_the_terminal_says_that_it_is_private(release: Path) -> None:
+    _, said = call("report", release, "--check")
+    assert any(line.startswith("ok") and "PRIVATE: " in line for line in said.splitlines() if "audit: verdict" in line)

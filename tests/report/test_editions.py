@@ -13,7 +13,7 @@ from synthrec.report.edition import PUBLIC_OF_MECHANISM, PUBLIC_OF_RELEASE, Edit
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import render
 from synthrec.report.shared import shared_texts
-from tests.report.records import audit, conformance, release
+from tests.report.records import audit, conformance, release, verdicts
 
 MARK, BASE = "QUAGGA", 7_331_000
 
@@ -80,3 +80,9 @@ def test_somebody_has_decided_for_every_field_whether_it_is_public() -> None:
     """A new field fails here until it is put into the list, or named as private."""
     assert set(ReleaseRecord.model_fields) == PUBLIC_OF_RELEASE
     assert set(Conformance.model_fields) == PUBLIC_OF_MECHANISM
+
+
+def test_the_public_edition_is_the_same_bytes_whatever_the_audit_found() -> None:
+    private = release(source_public=False)
+    pages = {render(private, found, mechanism=conformance(), edition=Edition.PUBLIC) for found in (None, audit(), *verdicts().values())}
+    assert len(pages) == 1

@@ -89,3 +89,12 @@ def test_no_clause_is_cited() -> None:
     for document in documents():
         for row in document.rows:
             assert not re.search(r"\b(section|clause|article|art\.|recital|paragraph|§)\s*\d", row.asks, re.IGNORECASE)
+
+
+def test_too_few_people_to_tell_whether_training_data_are_reproduced_meet_nothing() -> None:
+    records = copy.deepcopy(RECORDS)
+    replay = records["audit"]["disclosure"]["replay"]
+    for who in ("members", "holdout"):
+        replay[who] |= {"value": 2.5, "low": 1.0, "high": 4.0, "n": 4}
+    row = next(row for document in documents() for row in document.rows if "not reproduced" in row.asks)
+    assert status(row, records) == "not assessed"
