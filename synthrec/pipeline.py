@@ -43,11 +43,12 @@ from synthrec.folder import (
 )
 from synthrec.forecast import require_feasible
 from synthrec.model.artifact import described_by
+from synthrec.model.faithful import Tally
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Counted
 from synthrec.privacy.plan import Model
 from synthrec.progress import Progress
-from synthrec.report.record import read_record, write_record
+from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import Edition, render
 from synthrec.report.shared import shared_texts
 from synthrec.sacrifice import sacrificed
@@ -132,8 +133,9 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
         return out
     require_free([folder.events, folder.users])
     with folder.joining() as place:
-        _write(synthesizer, users=users, events=place / folder.events.name, people=place / folder.users.name, seed=seed, progress=progress)
-        write_record(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed}),
+        faithful = _write(synthesizer, users=users, events=place / folder.events.name, people=place / folder.users.name, seed=seed,
+                          progress=progress)
+        write_record(synthesizer.record.model_copy(update={"synthetic_users": users, "seed_of_sampling": seed, "faithful": faithful}),
                      path=place / folder.record_path.name)
         folder.set_audit_aside()
     return out
@@ -260,12 +262,13 @@ def _planned(schema: Schema, *, epsilon: float, delta: float, out: Path, model: 
 def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress: Progress) -> None:
     """All that a release holds besides what training keeps."""
     _keep_for_audit(folder, schema=synthesizer.schema, audit_share=kept.audit_share, exclude_users=kept.exclude_users)
-    users, plan = kept.synthetic_users, synthesizer.plan
+    users, plan, faithful = kept.synthetic_users, synthesizer.plan, tuple[Faithful, ...]()
     if users:
-        _write_synthetic_log(folder, synthesizer=synthesizer, users=users, progress=progress)
+        faithful = _write_synthetic_log(folder, synthesizer=synthesizer, users=users, progress=progress)
     command = f"synthrec {'run' if users else 'fit'} LOG --config TOML --epsilon {plan.epsilon:g} --delta {plan.delta:g} --out RELEASE"
     synthesizer.save_into(folder, record=synthesizer.record.model_copy(update={
-        "synthetic_users": users, "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",)}))
+        "synthetic_users": users, "faithful": faithful,
+        "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",)}))
 
 
 @contextmanager
@@ -298,27 +301,30 @@ def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclu
         shutil.copyfile(exclude_users, folder.opt_outs)
 
 
-def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int, progress: Progress) -> None:
+def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int, progress: Progress) -> tuple[Faithful, ...]:
     people = folder.users if synthesizer.schema.user_attributes else None
-    _write(synthesizer, users=users, events=folder.events, people=people, seed=None, progress=progress)
+    return _write(synthesizer, users=users, events=folder.events, people=people, seed=None, progress=progress)
 
 
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,
-           scope: Scope = EVERYTHING) -> None:
+           scope: Scope = EVERYTHING) -> tuple[Faithful, ...]:
+    """Write users, and say how far they are from what was measured."""
     from synthrec.data.sink import write_log
 
-    record = synthesizer.record
+    record, tally = synthesizer.record, Tally(synthesizer.artifact.estimates)
     said = said_in_tables(record)
     if scope.said:
         said["conditions"] = "; ".join(scope.said)
     with progress.stage("sample", total=users) as advance:
         def counted():      # type: ignore[no-untyped-def]
             for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
+                tally.add(chunk)
                 yield chunk
                 advance(len(chunk.offsets) - 1)
 
         write_log(events, counted(), schema=scope.narrowed(synthesizer.schema), catalogue=synthesizer.artifact.catalogue, metadata=said,
                   rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None)
+    return tuple(Faithful(name=name, distance=distance) for name, distance in tally.distances().items())
 
 
 def _beside(out: Path) -> Path:

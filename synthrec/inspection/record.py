@@ -15,7 +15,7 @@ from synthrec.inspection.findings import Part
 from synthrec.model.layout import Words
 from synthrec.model.recipe import same_looks
 from synthrec.privacy.chain import Entry
-from synthrec.report.record import LARGEST, ReleaseRecord, read_record
+from synthrec.report.record import LARGEST, Faithful, ReleaseRecord, read_record
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
 TRIAL = "an entry of a trial, which its owner made for nobody else"
@@ -27,7 +27,8 @@ PATTERNS = {
 }
 PAID = {"epsilon": "the claim", "epsilon_cross_check": "the claim", "profile": "the claim", "bound": "the source's ledger",
         "ledger_total": "the source's ledger", "releases_before": "the source's ledger", "internal": "the source's ledger",
-        "trials": "the source's ledger", "try_number": "the source's ledger", "paid_declarations": "looks at open columns, paid"}
+        "trials": "the source's ledger", "try_number": "the source's ledger", "paid_declarations": "looks at open columns, paid",
+        "faithful": "measurements, paid, against the synthetic log"}
 
 
 def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None, list[Part]]:
@@ -129,6 +130,12 @@ def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, 
     return None if fine else "nothing that synthrec writes there"
 
 
+def _measured_names(found: tuple[Faithful, ...]) -> bool:
+    """Each measurement once; the names of attributes are the schema's, as `columns` tells them."""
+    names = [each.name for each in found]
+    return len(set(names)) == len(names) and all(re.fullmatch(r"items|activity|ratings|attribute \w{1,60}", name) for name in names)
+
+
 def _deltas(record: ReleaseRecord) -> tuple[float, ...]:
     return profile_deltas(record.delta, extra_delta=sum(each.extra_delta for each in record.mechanisms))
 
@@ -146,6 +153,8 @@ def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
     if name == "bound":
         numbers = [value.fpr, value.tpr, value.auc, value.advantage, *(number for point in value.roc for number in point)]
         return len(value.roc) <= 200 and all(0 <= number <= 1 for number in numbers)
+    if name == "faithful":
+        return _measured_names(value) and all(0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in value)
     if name == "internal":
         return 0 <= value.count <= MOST_RUNS and amount(value.epsilon)
     if name == "releases_before":

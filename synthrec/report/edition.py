@@ -18,7 +18,8 @@ PUBLIC_OF_RELEASE = frozenset({
     "neighbouring_relation", "events_per_user", "audit_share", "public_declarations", "chosen_with_sight", "raw_data_seen_by", "columns",
     "paid_declarations", "model", "game", "training", "budget_share", "mechanisms", "epsilon", "delta", "epsilon_cross_check", "sampler",
     "accountant", "cross_check_accountant", "profile", "bound", "ledger_total", "releases_before", "internal", "trials", "epsilon_cap",
-    "try_number", "noise_source", "floating_point", "not_private", "synthetic_users", "seed_of_sampling", "versions", "limits", "commands"})
+    "try_number", "noise_source", "floating_point", "not_private", "synthetic_users", "seed_of_sampling", "faithful",
+    "versions", "limits", "commands"})
 # measured on a simulated log that nobody is in; how long it took says nothing of anybody
 PUBLIC_OF_MECHANISM = frozenset({"format_version", "synthrec_version", "subject", "model", "epsilon", "delta", "checks", "seconds"})
 PUBLIC_OF_AUDIT: frozenset[str] = frozenset()       # nothing, not even whether there was one

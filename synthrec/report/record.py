@@ -44,6 +44,13 @@ class DataColumn(Record):
     says: str                       # the declared values, for people
 
 
+class Faithful(Record):
+    """How far the synthetic log is from one of the release's own noisy measurements: post-processing, public."""
+
+    name: str                       # "items", "activity", "ratings", "attribute gender" ...
+    distance: float                 # total variation, 0 to 1, to three decimals
+
+
 class InternalRuns(Record):
     """Trainings on the real log whose outputs never leave `private/`; not in the release's sum, but listed."""
 
@@ -102,6 +109,7 @@ class ReleaseRecord(Record):
 
     synthetic_users: int
     seed_of_sampling: int | None
+    faithful: tuple[Faithful, ...] = ()     # synthetic log against measurements; empty without a log, or from an earlier version
     versions: dict[str, str] = Field(default_factory=dict)
     limits: tuple[str, ...] = ()    # what is not guaranteed, whole sentences
     commands: tuple[str, ...] = ()  # that made this release

@@ -169,6 +169,14 @@ def count_as_trials(share: Path) -> None:
     words_changed(share, "release.json", lambda said: said.update(trials=20711), indent=2)
 
 
+def count_as_distance(share: Path) -> None:
+    words_changed(share, "release.json", lambda said: said["faithful"][0].update(distance=0.0207110943), indent=2)
+
+
+def id_as_measurement(share: Path) -> None:
+    words_changed(share, "release.json", lambda said: said["faithful"][0].update(name="zebra-7 was here"), indent=2)
+
+
 def no_format_version(share: Path) -> None:
     words_changed(share, "release.json", lambda said: said.pop("format_version"), indent=2)
 
@@ -257,7 +265,8 @@ IN_CHECKS = [id_in_checks, words_in_checks, a_measurement_of_no_plan, a_failed_c
              checks_of_another_plan, id_as_subject]
 PLANTED = [dropped_column, extra_file, hidden_folder, a_link, optimizer_state, tensor_metadata, another_shape, counts_for_shares,
            spare_tensor_bytes, id_in_words, count_in_words, spare_words, count_in_record, count_in_training, count_as_command,
-           count_as_trials, no_format_version, altered_entry, entry_left_out, real_user, real_user_among_users, planted_row,
+           count_as_trials, count_as_distance, id_as_measurement, no_format_version, altered_entry, entry_left_out, real_user,
+           real_user_among_users, planted_row,
            unknown_item, another_column, table_metadata, no_version_of_table, spare_table_bytes, script, outside_picture, handler,
            outside_style, count_on_page, comment, *IN_CHECKS]
 
