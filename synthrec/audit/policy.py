@@ -6,6 +6,8 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
+from pydantic import Field
+
 from synthrec.audit.figure import Record
 
 
@@ -13,7 +15,7 @@ class Policy(Record):
     """What is called a leak, and what is too little to say anything."""
 
     version: int
-    confidence: float               # of every interval; 1 less this is how often all attacks together may raise a false alarm
+    confidence: float = Field(gt=0, lt=1)   # of every interval; 1 less this is how often all attacks together may raise a false alarm
     leak_auc: float                 # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
     least_users_per_class: int      # trained and holdout users each, and reference users for a pass; fewer say nothing
     power: float                    # a planted leak counts as found when this share of its draws was flagged

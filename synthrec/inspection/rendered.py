@@ -58,7 +58,10 @@ def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[Check, ...
         policy = Policy.model_validate(audit.policy)
     except ValidationError:
         return (*found, Check("audit: verdict", "a policy of another version: not drawn anew", False))
-    verdict, reason = conclude(audit.membership, lower_bound=audit.lower_bound, disclosure=audit.disclosure, policy=policy)
+    try:
+        verdict, reason = conclude(audit.membership, lower_bound=audit.lower_bound, disclosure=audit.disclosure, policy=policy)
+    except (ArithmeticError, ValueError):
+        return (*found, Check("audit: verdict", "figures that no audit has: not drawn anew", False))
     follows = (verdict, reason) == (audit.verdict, audit.reason)
     said = f"PRIVATE: {verdict.value} follows from the figures" if follows else "does not follow from the figures"
     return (*found, Check("audit: verdict", said, follows))

@@ -1,6 +1,7 @@
 """How numbers are written on the page, in files and on the terminal.
 
-Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest.
+Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest. Whatever a record of
+somebody else holds is written somehow: what is no number as such.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ def short(value: float) -> str:
 
 def rounded_up(value: float, *, digits: int = 2) -> str:
     """For figures of a claim: never smaller than the value."""
-    if math.isinf(value):
-        return "∞"
     scale = 10**digits
+    if not math.isfinite(value * scale):
+        return number(value)
     return number(math.ceil(value * scale - 1e-9) / scale, digits=digits)
 
 
 def delta(value: float) -> str:
     """1e-5 as people write it on the command line."""
+    if not math.isfinite(value):
+        return number(value)
     mantissa, exponent = f"{value:.3e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 

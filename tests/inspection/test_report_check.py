@@ -165,3 +165,19 @@ def test_an_audit_whose_headline_is_none_of_its_attacks_is_refused(release: Path
 def test_a_verdict_on_the_terminal_says_that_it_is_private(release: Path) -> None:
     _, said = call("report", release, "--check")
     assert any(line.startswith("ok") and "PRIVATE: " in line for line in said.splitlines() if "audit: verdict" in line)
+
+
+@pytest.mark.parametrize(("where", "value"), [
+    (("policy", "confidence"), "NaN"), (("policy", "confidence"), 1.0), (("membership", "attacks", 0, "fpr"), "Infinity"),
+    (("membership", "attacks", 0, "auc", "low"), "NaN"), (("lower_bound", "claimed"), "NaN")])
+def test_figures_that_no_audit_has_are_no_bug_of_ours(where: tuple[str | int, ...], value: object, release: Path) -> None:
+    path = release / "private" / "audit.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    place = said
+    for step in where[:-1]:
+        place = place[step]
+    place[where[-1]] = value
+    path.write_text(json.dumps(said), encoding="utf-8")
+    assert call("report", release)[0] in (0, 2)
+    code, text = call("report", release, "--check")
+    assert code == 1 and "audit: verdict" in text, text

@@ -9,7 +9,7 @@ import pytest
 from synthrec.audit.record import AuditRecord, Verdict
 from synthrec.audit.utility_record import Arm, AuditedUtility
 from synthrec.conformance.record import Conformance, judged
-from synthrec.report import sentences
+from synthrec.report import sentences, words
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
 from tests.report.records import attack, audit, bound, brief, conformance, release, utility, verdicts
@@ -239,3 +239,9 @@ def test_the_verdict_stands_in_word_and_shape_and_numbers_carry_interval_and_n(i
     opening = internal.split('id="claim"')[0]
     assert "NO LEAK FOUND" in opening and opening.count("<svg") >= 3 and "0.476 to 0.536" in opening
     assert "660 members against 283 people outside" in words_of(internal) and "94 test users" in words_of(internal)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 0.0, 5e-324])
+def test_every_number_of_somebody_elses_record_is_written_somehow(value: float) -> None:
+    for write in (words.number, words.short, words.rounded_up, words.delta, words.percent):
+        assert write(value)

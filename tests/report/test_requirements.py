@@ -98,3 +98,10 @@ def test_too_few_people_to_tell_whether_training_data_are_reproduced_meet_nothin
         replay[who] |= {"value": 2.5, "low": 1.0, "high": 4.0, "n": 4}
     row = next(row for document in documents() for row in document.rows if "not reproduced" in row.asks)
     assert status(row, records) == "not assessed"
+
+
+@pytest.mark.parametrize("asks", ["Singling out", "Linkability", "Inference", "Show by documented tests", "not reproduced"])
+def test_a_second_run_says_nothing_of_the_very_data_that_are_released(asks: str) -> None:
+    row = next(row for document in documents() for row in document.rows if asks in row.asks)
+    assert status(row, RECORDS) == "met"
+    assert status(row, {**RECORDS, "audit": {**RECORDS["audit"], "subject": "second run"}}) == "not assessed"
