@@ -208,11 +208,13 @@ import pytest
 from synthrec import pipeline
 from synthrec.data.schema import Schema
 from synthrec.model import game
-from tests.model.small import make_log, make_plan, quick
+from synthrec.privacy.plan import Plan
+from tests.model.small import make_log, quick
 from tests.test_guarantees import USERS, frame
 patch = pytest.MonkeyPatch()
 quick(patch)
-pipeline.plan_release = lambda schema, *, model, **_: make_plan(schema, model=model)
+plan = Plan.model_validate_json(Path(sys.argv[3]).read_text())
+pipeline.plan_release = lambda schema, **_: plan
 honest = game.PrivateCritic.step
 def slow(self, *batch):
     time.sleep(0.2)
@@ -225,7 +227,9 @@ pipeline.fit(frame(make_log(users=USERS)), schema=Schema.load(Path(sys.argv[1]))
 
 def test_a_real_kill_in_the_middle_of_the_game_and_a_resume_charge_what_an_uninterrupted_run_does(schema: Schema, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-c", RUN, str(schema.folder / "synthrec.toml"), str(out)], cwd=REPOSITORY)
+    plan = tmp_path / "plan.json"
+    plan.write_text(make_plan(schema).model_dump_json(), encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(schema.folder / "synthrec.toml"), str(out), str(plan)], cwd=REPOSITORY)
     for _ in until(120):
         place = next(tmp_path.glob(".out.partial-*/private/checkpoint/game.safetensors"), None)
         if place is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from synthrec.audit.attacks.blend import NAME as BLEND
 from synthrec.audit.attacks.measure import attack_from_scores, holm
 from synthrec.audit.claimed import bound_of_claim
 from synthrec.audit.disclosure.risk import risk_of
@@ -152,6 +153,8 @@ def test_a_claim_whose_noise_was_halved_is_refuted(rng: np.random.Generator) -> 
     verdicts = [verdict(membership(gaussian_attack(2.0, rng=rng), bound=gaussian_bound(1.0))) for _ in range(10)]
     assert all(each.verdict is Verdict.CLAIM_REFUTED for each in verdicts)
     assert "proved that no attack" in verdicts[0].reason
+    blend = verdict(membership(gaussian_attack(2.0, rng=rng, name=BLEND), bound=gaussian_bound(1.0)))
+    assert blend.verdict is Verdict.LEAK_DETECTED, "its halves depend on each other: it refutes nothing"
 
 
 def test_a_few_members_exposed_completely_refute_by_the_true_positive_rate(rng: np.random.Generator) -> None:
