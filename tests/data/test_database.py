@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from synthrec.data.database import embedded, library_errors
 from synthrec.errors import DataError
+from tests.conftest import REPOSITORY
 
 SECRET = "zqx"
 
@@ -56,3 +59,11 @@ def test_nothing_is_fetched_from_a_network_and_the_folder_is_private(tmp_path: P
     with embedded(tmp_path / "spill") as con:
         assert con.execute("SELECT current_setting('autoinstall_known_extensions')").fetchall() == [(False,)]
         assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "spill").iterdir()] == ["0o700"]
+
+
+def test_the_database_draws_no_progress_bar_of_its_own_even_in_an_interactive_session(tmp_path: Path) -> None:
+    """DuckDB takes a program without a file for somebody at a prompt, and turns its bar on."""
+    code = ("import sys; from pathlib import Path; from synthrec.data.database import embedded\n"
+            "with embedded(Path(sys.argv[1])) as con: print(con.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone())")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "(False,)\n"
