@@ -53,7 +53,7 @@ def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> N
 @pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
     (opening, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
     (opening, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
-    (opening, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) << 20,
+    (opening, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * mechanisms.LATTICE,
      f"sensitivity: {ITEMS}"),
     (mechanisms, "_add_noise", lambda total, *, scale: HONEST_NOISE(total, scale=scale / 2), f"noise: {ITEMS}"),
     (settle, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])

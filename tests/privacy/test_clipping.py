@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,41 @@ def test_pairs_are_the_upper_triangle_of_the_sum_of_outer_products() -> None:
     assert pairs(rows) * NORM / LATTICE == pytest.approx(expected, abs=0.02)
 
 
+def blur(lattice: int, monkeypatch: pytest.MonkeyPatch) -> float:
+    """How far the pairs of 800 items on a lattice lie from those off it, in spectral norms."""
+    monkeypatch.setattr(mechanisms, "LATTICE", lattice)
+    rng = np.random.default_rng(2)
+    chance = 1 / (3 + np.arange(800))
+    rows = (rng.random((1_500, 800)) < 10 * chance / chance.sum()) - 10 * chance / chance.sum()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    exact = rows.T @ rows
+    np.fill_diagonal(exact, 0)
+    blurred = np.zeros_like(exact)
+    blurred[np.triu_indices(800, 1)] = lattice_pairs(rows, norm=math.sqrt(0.5)) * (math.sqrt(0.5) / lattice)
+    return float(np.linalg.norm(blurred + blurred.T - exact, 2) / np.linalg.norm(exact, 2))
+
+
+def test_the_lattice_blurs_the_pairs_of_800_items_by_less_than_a_thousandth(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert blur(1 << 20, monkeypatch) > 1e-2
+    assert blur(LATTICE, monkeypatch) < 1e-3
+
+
+@pytest.mark.parametrize("add_up", [lattice_sum, lattice_pairs, lambda rows, *, norm: lattice_sum(sp.csr_matrix(rows), norm=norm)])
+@pytest.mark.parametrize("exact_rows", [mechanisms.EXACT_ROWS, 1 << 40])
+def test_a_block_of_any_length_is_added_up_without_rounding(add_up: Sum, exact_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "EXACT_ROWS", exact_rows)
+    row, users = np.array([[100.0, 100.1, 0.0]]), 400_001
+    alone = [int(step) for step in add_up(row, norm=NORM)]
+    found = [int(step) for step in add_up(np.repeat(row, users, axis=0), norm=NORM)]
+    as_integers = add_up is lattice_sum         # needs no parts
+    assert (found == [users * step for step in alone]) == (as_integers or exact_rows == mechanisms.LATTICE >> 20)
+
+
+def test_the_sum_of_a_hundred_million_users_who_fill_one_cell_is_no_overflow() -> None:
+    assert math.sqrt(2) * mechanisms.LATTICE * mechanisms.EXACT_ROWS < 2**53
+    assert 1e8 * mechanisms.LATTICE < 2**63
+
+
 @pytest.mark.parametrize("add_up", [dense, sparse, in_parts])
 def test_removing_any_one_user_moves_the_clipped_sum_by_at_most_the_norm(add_up: Sum) -> None:
     assert 0.99 < most_moved(add_up) <= 1.0
@@ -130,7 +166,8 @@ def test_a_sum_is_the_sum_of_its_users_and_dense_is_sparse(users: np.ndarray, no
 
 def test_rounding_loses_less_than_a_lattice_step_a_user_and_cell() -> None:
     users = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 6))
-    assert np.abs(dense(users) * NORM / LATTICE - users.sum(axis=0)).max() <= 50 * NORM / LATTICE
+    shortened = 50 * 0.4 * (1 - mechanisms.ROUNDING)
+    assert np.abs(dense(users) * NORM / LATTICE - users.sum(axis=0)).max() <= 50 * NORM / LATTICE + shortened
 
 
 def test_noisy_sum_clips_before_it_adds_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
