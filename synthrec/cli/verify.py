@@ -20,7 +20,7 @@ from synthrec.cli.options import quiet_option
 def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: float | None, delta: float | None, out: Path | None,
            quiet: bool) -> None:
     """Check RELEASE, or its share/ alone, as somebody can who receives it: hashes, the seals of its ledger excerpt, epsilon computed
-    anew by two accountants, contents. With --mechanism, check that the installed code does what a ledger says of it, in about a
+    anew by two accountants, contents. With --mechanism, look for ways in which the installed code does not do what a ledger says, in about a
     minute. Opens no log and spends nothing.
 
     \b
@@ -31,7 +31,7 @@ def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: 
 
     With every answer frozen, a log and that log without some user must release the same bytes; one user moves no sum by more than its
     declared norm; noise has the planned scale and is new each time; everybody takes part by independent coins; planted users cannot be told
-    beyond the claim; three accountants agree. Exit code 1 if a check fails.
+    beyond the claim; the claim is no lower than the ledger's lines allow. Exit code 1 if a check fails.
     """
     if not mechanism:
         if release is None or config or out or epsilon is not None or delta is not None:

@@ -1,1 +1,1 @@
-"""Does the installed code do what the ledger says? Replay, sensitivity, noise, sampling, canaries, accounting."""
+"""In which known ways would the installed code not do what the ledger says? Replay, sensitivity, noise, sampling, canaries, accounting."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy.sparse as sp
 
 from synthrec.conformance.answers import Replies, clipped_sums
 from synthrec.conformance.critic_step import CriticStep, constant_error, fake_error, heavy_move, longest_move
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.subject import Subject, neighbours
+from synthrec.model.tastes import BLOCK_USERS
 from synthrec.privacy.mechanisms import LATTICE, lattice_pairs, lattice_sum
 
 ROUNDING = 1e-3         # of a clip norm: the critic's float32
@@ -29,6 +31,11 @@ def sensitivity(subject: Subject) -> list[Check]:
     checks += [judged("sensitivity", f"{add_up.__name__} of raw vectors", statistic=raw_move(add_up), low=0.5, high=1.0,
                       asked="longest move over 20 vectors: NaN, infinite, 1e300, 100 norms, 10,000 events; in declared norms")
                for add_up in (lattice_sum, lattice_pairs)]
+    checks.append(judged("sensitivity", "lattice_sum of cells in parts", statistic=raw_move(sum_of_parts), low=0.5, high=1.0,
+                         asked="longest move over 20 vectors whose cells come in 1,001 parts of both signs; in declared norms"))
+    forgetful = uncounted(subject)
+    checks.append(judged("sensitivity", "everybody counts", statistic=len(forgetful), low=0, high=0, power=bool(subject.plan.measurements),
+                         asked="measurements whose sum over two blocks of users is not the sum over two parts of them"))
     return checks + (critic_checks(subject) if subject.plan.training else [])
 
 
@@ -61,6 +68,28 @@ def longest_moves(subject: Subject) -> dict[str, float]:
             others_moved = (total - left[name] != alone[name]).any()
             most[name] = max(most.get(name, 0.0), math.inf if others_moved else move)
     return most
+
+
+def uncounted(subject: Subject) -> list[str]:
+    """Measurements in which some user is forgotten, or counts otherwise among more: sums of a long log against those of two parts.
+
+    The parts are cut where no block of the whole ends.
+    """
+    replies, log, users = Replies(), subject.read(subject.events), np.arange(5 * BLOCK_USERS // 4)
+    some = users % (len(log.offsets) - 1)
+    whole, first, rest = (clipped_sums(log.select(part), schema=subject.schema, catalogue=subject.catalogue, plan=subject.plan,
+                                       replies=replies) for part in (some, *np.split(some, [3 * BLOCK_USERS // 4])))
+    return [name for name, total in whole.items() if not total.any() or (total != first[name] + rest[name]).any()]
+
+
+def sum_of_parts(users: np.ndarray, *, norm: float) -> np.ndarray:
+    """`lattice_sum` of vectors whose every cell x is written as 2x and a thousand times -x / 1000: rounded one by one they are more."""
+    parts = np.concatenate(([2.0], np.full(1_000, -1e-3)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = (users[:, :, None] * parts).ravel()
+    columns = np.tile(np.repeat(np.arange(users.shape[1]), len(parts)), len(users))
+    offsets = np.arange(len(users) + 1) * users.shape[1] * len(parts)
+    return lattice_sum(sp.csr_matrix((values, columns, offsets), shape=users.shape), norm=norm)
 
 
 def raw_vectors(norm: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power against x0.7 and x1.3.
+"""The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power against x0.95 and x1.05.
 
 Privacy noise has no seed (rule 7), so what is tested here is fresh at each run; the false-alarm rate says how seldom a right tool fails.
 """
@@ -13,18 +13,18 @@ import numpy as np
 from scipy import stats
 
 FALSE_ALARM = 1e-7
-WRONG_SCALES = (0.7, 1.3)
+WRONG_SCALES = (0.95, 1.05)
 
 
 @lru_cache(maxsize=1)
 def draws_for_scale() -> int:
-    """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.7 and x1.3, each at FALSE_ALARM."""
+    """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.95 and x1.05, each at FALSE_ALARM."""
     draws = 10
     while True:
         low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws)
         if high * WRONG_SCALES[0] ** 2 < low and low * WRONG_SCALES[1] ** 2 > high:
             return draws
-        draws = draws + 10
+        draws += max(10, draws // 100)
 
 
 def scale_range(draws: int) -> tuple[float, float]:
@@ -39,7 +39,7 @@ def scale_of(noise: np.ndarray, std: float) -> float:
 
 
 def tells_scales_apart(draws: int) -> bool:
-    """Would a noise of the right scale times 0.7 or 1.3 leave the range?"""
+    """Would a noise of the right scale times 0.95 or 1.05 leave the range?"""
     low, high = scale_range(draws)
     return high * WRONG_SCALES[0] < low and low * WRONG_SCALES[1] > high
 
@@ -71,7 +71,7 @@ def is_fresh(draw: Callable[[], np.ndarray]) -> bool:
 
 
 def accepts_only_the_truth(draw: Callable[[], np.ndarray], std: float) -> bool:
-    """Draws of `std` pass, the same draws times 0.7 and 1.3 do not, and the next ones are new."""
+    """Draws of `std` pass, the same draws times 0.95 and 1.05 do not, and the next ones are new."""
     noise = np.asarray(draw(), dtype=np.float64)
     while noise.size < draws_for_scale():
         noise = np.concatenate((noise.ravel(), np.asarray(draw(), dtype=np.float64).ravel()))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from synthrec.conformance.sensitivity import raw_move, raw_vectors
+from synthrec.conformance.sensitivity import raw_move, raw_vectors, sum_of_parts
 from synthrec.privacy import mechanisms
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_pairs, lattice_sum, noisy_sum
@@ -41,12 +41,7 @@ def pairs(users: np.ndarray) -> np.ndarray:
 
 
 def in_parts(users: np.ndarray) -> np.ndarray:
-    """Each cell as two parts of opposite signs."""
-    rows, columns = np.indices(users.shape).reshape(2, -1)
-    with np.errstate(invalid="ignore"):
-        parts = np.stack([3 * users.ravel(), -2 * users.ravel()], axis=1).ravel()
-    offsets = np.arange(len(users) + 1) * 2 * users.shape[1]
-    return lattice_sum(sp.csr_matrix((parts, np.repeat(columns, 2), offsets), shape=users.shape), norm=NORM)
+    return sum_of_parts(users, norm=NORM)
 
 
 def loosely(users: np.ndarray) -> np.ndarray:
@@ -134,6 +129,12 @@ def test_removing_any_one_user_moves_the_clipped_sum_by_at_most_the_norm(add_up:
 @pytest.mark.parametrize("saboteur", [loosely, per_event, unguarded, pairs_of_longer_rows, all_pairs_twice])
 def test_a_sum_that_clips_otherwise_is_caught(saboteur: Sum) -> None:
     assert most_moved(saboteur) > 1.0
+
+
+def test_cells_that_come_in_parts_and_are_rounded_one_by_one_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert most_moved(in_parts) <= 1.0
+    monkeypatch.setattr(sp.csr_matrix, "sum_duplicates", lambda self: None)
+    assert most_moved(in_parts) > 1.0
 
 
 def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> None:
