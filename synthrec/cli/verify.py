@@ -20,8 +20,8 @@ from synthrec.cli.options import quiet_option
 def verify(release: Path | None, mechanism: bool, config: Path | None, epsilon: float | None, delta: float | None, out: Path | None,
            quiet: bool) -> None:
     """Check RELEASE, or its share/ alone, as somebody can who receives it: hashes, the seals of its ledger excerpt, epsilon computed
-    anew by two accountants, contents. With --mechanism, look for ways in which the installed code does not do what a ledger says, in about a
-    minute. Opens no log and spends nothing.
+    anew by two accountants, contents. With --mechanism, look for ways in which the installed code would not do what a ledger says, in
+    about a minute. Opens no log and spends nothing.
 
     \b
     synthrec verify RELEASE                     a release, without the log

@@ -38,7 +38,8 @@ def least_epsilon(entries: Sequence[Entry], *, delta: float) -> float:
         return math.inf
     losses, chances = np.zeros(1), np.ones(1)
     if steps:
-        losses, chances = _losses([entry for entry in entries if entry.event.sampling_rate < 1], width=max(LOSS_ERROR / steps, 2 * LARGEST_LOSS / MOST_CELLS))
+        width = max(LOSS_ERROR / steps, 2 * LARGEST_LOSS / MOST_CELLS)
+        losses, chances = _losses([entry for entry in entries if entry.event.sampling_rate < 1], width=width)
 
     def too_small(epsilon: float) -> float:
         return float(chances @ gaussian_delta(epsilon - losses, mu=math.sqrt(precision))) - left
