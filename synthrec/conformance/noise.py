@@ -12,49 +12,69 @@ import sys
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-from synthrec.conformance.answers import CHARGE, Free
+from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.watched import Watched
 from synthrec.data.eventlog import EventLog
-from synthrec.model import measurements
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
-from synthrec.privacy.plan import Training
+from synthrec.model.measurements import measure
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, lattice_sum
+from synthrec.privacy.plan import Plan, Training
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 MOST_PAIRS = 2_000      # of steps whose noise is compared
 ELSEWHERE = """
 import json, numpy
-from synthrec.privacy import mechanisms, noise, sampler
-print(json.dumps({"noise of training": list(noise.system_normal(500)), "coins": list(sampler.system_generator().random(500) - 0.5),
-                  "noise of sums": list(mechanisms._add_noise(numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
+from synthrec.privacy.noise import SystemNoise
+noise = SystemNoise()
+print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), scale=1.0)),
+                  "coins": [len(batch) - 250.0 for batch in noise.batches(500, sampling_rate=0.5, steps=500)],
+                  "noise of sums": list(noise.lattice("any", numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
 """
+
+
+class _Rows:
+    """Rows of users that are at hand."""
+
+    def __init__(self, blocks: list[Any]) -> None:
+        self._blocks = blocks
+
+    def blocks(self) -> Iterator[Any]:
+        """All of them."""
+        return iter(self._blocks)
+
+
+class _Repeated(Session):
+    """Asks each planned sum again and again, each time in a session of its own; `checks` gets what its noise is like."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, ledger=NullLedger(), charge=CHARGE)
+        self.checks: list[Check] = []
+
+    def noisy_sum(self, name: str, users: Any, vectors: Any, *, size: int, add_up: Any = None) -> Measurement:
+        """One of the answers."""
+        plan, rows = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
+        exact = sum(((add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows), np.zeros(size, dtype=np.int64))
+        again = [Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(name, _Rows(rows), _same, size=size, add_up=add_up)
+                 for _ in range(2 + draws_for_scale() // size)]
+        self.checks += sum_checks(np.array([found.values - exact * (plan.sensitivity / LATTICE) for found in again]), plan=plan)
+        return again[0]
+
+
+def _same(rows: Any) -> Any:
+    return rows
 
 
 def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
     """Each planned sum, asked again and again through `measure` itself, less what it would be without noise."""
-    checks: list[Check] = []
-    honest = measurements.noisy_sum
-
-    def repeated(blocks: Iterator[Any], *, plan: GaussianSum, size: int, ledger: Any, charge: Any, add_up: Any = None) -> Any:
-        kept = list(blocks)
-        repeats = 2 + draws_for_scale() // size
-        exact = sum(((add_up or lattice_sum)(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64))
-        again = [honest(kept, plan=plan, size=size, ledger=ledger, charge=charge, add_up=add_up)
-                 for _ in range(repeats)]
-        draws = np.array([found.values - exact * (plan.sensitivity / LATTICE) for found in again])
-        checks.extend(sum_checks(draws, plan=plan))
-        return again[0]
-
-    with patch.object(measurements, "noisy_sum", repeated):
-        measurements.measure(log, catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan, ledger=Free(),     # type: ignore[arg-type]
-                             charge=CHARGE, progress=Progress())
-    return checks
+    session = _Repeated(subject.plan)
+    measure(log, catalogue=subject.catalogue, schema=subject.schema, session=session, progress=Progress(), effort=QUICK)
+    return session.checks
 
 
 def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
