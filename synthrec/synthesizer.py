@@ -67,9 +67,8 @@ class Synthesizer:
         open_session, means: for checks of the mechanism, which replay answers on simulated logs.
     """
 
-    def __init__(self, schema: Schema, plan: Plan, *, open_session: OpenSession = Session.open,
-                 means: Means = Means()) -> None:  # noqa: B008  (it is frozen)
-        self._declared, self.plan, self._open_session, self._means = schema, plan, open_session, means
+    def __init__(self, schema: Schema, plan: Plan, *, open_session: OpenSession = Session.open, means: Means | None = None) -> None:
+        self._declared, self.plan, self._open_session, self._means = schema, plan, open_session, means or Means()
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()

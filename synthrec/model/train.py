@@ -50,8 +50,9 @@ class Means:
 
 
 def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, session: Session, progress: Progress,
-          means: Means = Means()) -> Artifact:  # noqa: B008  (it is frozen)
+          means: Means | None = None) -> Artifact:
     """A generator of users like those of a bounded log; kept as it goes and continued from where it died, where the session does so."""
+    means = means or Means()
     effort, rng = means.effort, np.random.default_rng(means.seed)
     estimates = measure(log, catalogue=catalogue, schema=schema, session=session, progress=progress, effort=effort)
     generator = anchored(estimates, rng=rng).to(means.device)

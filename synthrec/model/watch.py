@@ -23,6 +23,7 @@ from synthrec.model.calibration import draw
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.population import condition_vectors
+from synthrec.model.recipe import Effort
 from synthrec.progress import Progress
 
 MOST_DRIFT, LEAST_SPREAD, MOST_SPREAD, LEAST_DIRECTIONS = 0.25, 0.5, 2.0, 0.5
@@ -37,7 +38,7 @@ class Watched:
 
 
 def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator, progress: Progress,
-          users: int) -> Watched:
+          users: int = Effort.watch_users) -> Watched:
     """The generator that the game made, or the anchor if the rule says so."""
     reason = trouble(played, anchor=anchor, estimates=estimates, rng=rng, users=users)
     if reason is None:
@@ -46,7 +47,8 @@ def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np
     return Watched(generator=anchor, game=f"set aside: {reason}")
 
 
-def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator, users: int) -> str | None:
+def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator,
+            users: int = Effort.watch_users) -> str | None:
     """What is wrong with a generator beside its anchor, in words; None when nothing is."""
     if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
         return "its weights are not finite"
