@@ -16,11 +16,10 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
-from unittest.mock import patch
 
 import numpy as np
 
@@ -28,17 +27,17 @@ from benchmarks.logs import Split
 from synthrec.audit.recommenders import FACTORS, Factorisation
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model import measurements
-from synthrec.model import train as training
 from synthrec.model.artifact import Artifact
 from synthrec.model.estimates import estimate_items, project_to_simplex
 from synthrec.model.features import catalogue_features
 from synthrec.model.generation import generate
 from synthrec.model.measurements import item_vectors, rating_vectors
 from synthrec.model.recipe import measures, plan_release
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import noisy_sum
+from synthrec.privacy.mechanisms import Measurement
 from synthrec.privacy.plan import Model, Plan, solve_plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 ARMS = ("bias-only", "marginals", "moments", "synthrec", "game-off", "pairs-only", "critic-without-data")
@@ -106,41 +105,39 @@ def peak_gib() -> float:
 
 
 def _fit(name: str, *, split: Split, plan: Plan, ledger: Ledger, charge: Charge, seed: int) -> Artifact | ItemBiases:
+    session = (NobodyForTheCritics if name == "critic-without-data" else Session)(plan, ledger=ledger, charge=charge)
     if name == "bias-only":
-        return _item_biases(split, plan=plan, ledger=ledger, charge=charge)
-    critics = nobody_for_the_critics(split.bounded) if name == "critic-without-data" else nullcontext()
-    with critics:
-        return training.train(split.bounded, catalogue=split.catalogue, schema=split.schema, plan=plan, ledger=ledger, charge=charge,
-                              device="cpu", rng=np.random.default_rng(seed), progress=Progress())
+        return _item_biases(split, session=session)
+    return train(split.bounded, catalogue=split.catalogue, schema=split.schema, session=session, means=Means(seed=seed),
+                 progress=Progress())
 
 
-def _item_biases(split: Split, *, plan: Plan, ledger: Ledger, charge: Charge) -> ItemBiases:
+def _item_biases(split: Split, *, session: Session) -> ItemBiases:
     """Item counts and means as the model estimates them, from noisy sums with the whole budget."""
     rating, items, log = split.schema.rating, split.catalogue.size, split.bounded
-    features, account = catalogue_features(split.catalogue, split.schema), {"ledger": ledger, "charge": charge}
+    features = catalogue_features(split.catalogue, split.schema)
     if rating is None:
-        sums = noisy_sum(item_vectors(log, items=items, centre=0.0, unit=1.0), plan=plan.measurement("items"), size=items, **account)
+        sums = session.noisy_sum("items", log, partial(item_vectors, items=items, centre=0.0, unit=1.0), size=items)
         return ItemBiases(model=None, popularity=estimate_items(sums, features=features)[0].astype(np.float32))
-    shares = project_to_simplex(noisy_sum(rating_vectors(log, levels=rating.levels), plan=plan.measurement("ratings"), size=rating.size,
-                                          **account).values)
+    shares = project_to_simplex(session.noisy_sum("ratings", log, partial(rating_vectors, levels=rating.levels), size=rating.size).values)
     mean, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
-    sums = noisy_sum(item_vectors(log, items=items, centre=mean, unit=unit), plan=plan.measurement("items"), size=2 * items, **account)
+    sums = session.noisy_sum("items", log, partial(item_vectors, items=items, centre=mean, unit=unit), size=2 * items)
     count, deviation = estimate_items(sums, features=features)
     model = Factorisation(mean=mean, item_bias=unit * deviation, item_factors=np.zeros((items, FACTORS), dtype=np.float32))
     return ItemBiases(model=model, popularity=count.astype(np.float32))
 
 
-@contextmanager
-def nobody_for_the_critics(log: EventLog) -> Iterator[None]:
-    """Inside, pairs and the game get an empty log, their charges and their noise; all else sees the log that it is given."""
-    nobody = log.select(np.zeros(0, dtype=np.int64))
-    honest_sum, honest_play = measurements.noisy_sum, training.play
+class NobodyForTheCritics(Session):
+    """Pairs and the game are asked of nobody, with their charges and their noise; all else of the log that is given."""
 
-    def ask(blocks: Any, *, plan: Any, **rest: Any) -> Any:
-        return honest_sum(iter(()) if plan.name in PLAYED else blocks, plan=plan, **rest)
+    def noisy_sum(self, name: str, users: Any, vectors: Any, **shape: Any) -> Measurement:
+        """See `Session.noisy_sum`."""
+        return super().noisy_sum(name, _nobody(users) if name in PLAYED else users, vectors, **shape)
 
-    def play(generator: Any, log: EventLog, **rest: Any) -> Any:
-        return honest_play(generator, nobody, **rest)
+    def critic_batches(self, users: Any, vectors: Any) -> Iterator[np.ndarray]:
+        """See `Session.critic_batches`."""
+        return super().critic_batches(_nobody(users), vectors)
 
-    with patch.object(measurements, "noisy_sum", ask), patch.object(training, "play", play):
-        yield
+
+def _nobody(log: EventLog) -> EventLog:
+    return log.select(np.zeros(0, dtype=np.int64))

@@ -42,6 +42,7 @@ from synthrec.model.recipe import game, measures
 from synthrec.model.watch import Watched
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan, solve_plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 ARMS = ("strangers", "leaky", "copy", "synthrec-8", "synthrec-inf", "over-trained")
@@ -81,9 +82,9 @@ def synthetic(arm: str, *, people: People, split: Split, seed: int) -> EventLog:
 def fitted(log: EventLog, *, split: Split, plan: Plan, seed: int) -> EventLog:
     """Train on the log, sample."""
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.jsonl") as ledger:
-        artifact = training.train(log, catalogue=split.catalogue, schema=split.schema, plan=plan, ledger=ledger, device="cpu",
-                                  charge=Charge(source=split.name, release_id="attacks", kind="release"), rng=np.random.default_rng(seed),
-                                  progress=Progress())
+        session = Session(plan, ledger=ledger, charge=Charge(source=split.name, release_id="attacks", kind="release"))
+        artifact = training.train(log, catalogue=split.catalogue, schema=split.schema, session=session,
+                                  means=training.Means(seed=seed), progress=Progress())
     return EventLog.concat(list(generate(artifact, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
 
 

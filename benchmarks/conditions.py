@@ -24,9 +24,10 @@ from synthrec.data.eventlog import EventLog
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
 from synthrec.model.recipe import game, measures, plan_release
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Model, Plan, solve_plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 ATTRIBUTES = ("gender", "age")
@@ -68,8 +69,8 @@ def genre_words(split: Split) -> np.ndarray:
 
 def trained(split: Split, *, plan: Plan, seed: int) -> Artifact:
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.jsonl") as ledger:
-        return train(split.bounded, catalogue=split.catalogue, schema=split.schema, plan=plan, ledger=ledger, device="cpu",
-                     charge=Charge(source=split.name, release_id="conditions", kind="release"), rng=np.random.default_rng(seed),
+        session = Session(plan, ledger=ledger, charge=Charge(source=split.name, release_id="conditions", kind="release"))
+        return train(split.bounded, catalogue=split.catalogue, schema=split.schema, session=session, means=Means(seed=seed),
                      progress=Progress())
 
 

@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,13 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.source import read_log
 from synthrec.model.estimates import project_to_simplex
-from synthrec.model.measurements import Paid, activity_vectors
+from synthrec.model.measurements import activity_vectors
 from synthrec.model.population import Shares, draw_conditions
 from synthrec.model.recipe import activity_edges, plan_release
 from synthrec.model.rhythm import SIZE, time_tables, time_vectors
 from synthrec.model.times import draw_times
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.session import Session
 
 HERE = Path(__file__).parent
 DELTAS = {"ml-100k": 1e-4, "onlineretail": 1e-5}
@@ -68,9 +70,10 @@ def synthetic(bounded: EventLog, *, schema: Schema, epsilon: float, delta: float
     assert column is not None
     edges = activity_edges(plan.events_per_user)
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.jsonl") as ledger:
-        paid = Paid(plan=plan, ledger=ledger, charge=Charge(source=schema.source.name, release_id="times", kind="release"))
-        activity = project_to_simplex(paid.ask("activity", activity_vectors(bounded, edges=edges), size=len(edges) - 1).values)
-        asked = paid.ask("times", iter([time_vectors(bounded, column=column, events_per_user=plan.events_per_user)]), size=SIZE)
+        session = Session(plan, ledger=ledger, charge=Charge(source=schema.source.name, release_id="times", kind="release"))
+        counts = session.noisy_sum("activity", bounded, partial(activity_vectors, edges=edges), size=len(edges) - 1).values
+        vectors, activity = partial(time_vectors, column=column, events_per_user=plan.events_per_user), project_to_simplex(counts)
+        asked = session.noisy_sum("times", bounded, vectors, size=SIZE)
     tables = time_tables(asked.values, noise_std=asked.noise_std)
     parts = []
     for done in range(0, 2 * plan.population, CHUNK_USERS):

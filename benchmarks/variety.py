@@ -21,8 +21,9 @@ from synthrec.audit.profiles import cut
 from synthrec.audit.utility_record import Compared
 from synthrec.data.eventlog import EventLog
 from synthrec.model.generation import generate
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 ARM = "synthrec"
@@ -32,9 +33,9 @@ MOST_USERS = 2_000
 def synthetic(split: Split, *, epsilon: float, seed: int) -> tuple[EventLog, str]:
     """A synthetic log as the benchmark draws it, and what became of the game."""
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.jsonl") as ledger:
-        artifact = train(split.bounded, catalogue=split.catalogue, schema=split.schema, device="cpu", ledger=ledger,
-                         plan=plan_arm(ARM, schema=split.schema, epsilon=epsilon, delta=split.delta),
-                         charge=Charge(source=split.name, release_id=ARM, kind="release"), rng=np.random.default_rng(seed),
+        session = Session(plan_arm(ARM, schema=split.schema, epsilon=epsilon, delta=split.delta), ledger=ledger,
+                          charge=Charge(source=split.name, release_id=ARM, kind="release"))
+        artifact = train(split.bounded, catalogue=split.catalogue, schema=split.schema, session=session, means=Means(seed=seed),
                          progress=Progress())
     log = EventLog.concat(list(generate(artifact, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
     return log, artifact.game or "none"

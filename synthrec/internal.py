@@ -9,8 +9,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from synthrec.claim import with_internal_runs
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
@@ -19,8 +17,8 @@ from synthrec.errors import DataError
 from synthrec.folder import Folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.train import train
-from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 
@@ -29,12 +27,10 @@ def trained_internally(folder: Folder, *, place: Path, name: str, log: EventLog,
     """What lies at `place`, or is trained by `plan` on a bounded log and kept there. Raises DataError when it cannot be."""
     if not place.exists():
         release, plan = folder.record(), plan.model_copy(update={"openings": ()})
-        charge = Charge(source=schema.source.name, release_id=f"{release.release_id}-{name}", kind="internal", planned=plan.runs,
-                        delta=plan.delta)
-        with Ledger.open(schema.ledger_path) as ledger:
-            artifact = train(log, catalogue=Catalogue.read(schema), schema=schema, plan=plan, ledger=ledger, charge=charge, device="cpu",
-                             rng=np.random.default_rng(), progress=progress)
-            folder.write(with_internal_runs(release, ledger))       # said first: what is there has been listed
+        with Session.open(schema.ledger_path, plan=plan, source=schema.source.name, release_id=f"{release.release_id}-{name}",
+                          kind="internal", cap=schema.source.epsilon_cap) as session:
+            artifact = train(log, catalogue=Catalogue.read(schema), schema=schema, session=session, progress=progress)
+            folder.write(with_internal_runs(release, session.ledger))       # said first: what is there has been listed
         _keep(artifact, place=place)
     return Artifact.load(place)
 

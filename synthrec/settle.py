@@ -24,10 +24,8 @@ from synthrec.data.opening import PaidColumn, filled, paid_columns, vocabulary
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, SchemaError
 from synthrec.model.recipe import COVERAGE
-from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import Measurement, noisy_sum
-from synthrec.privacy.opening import noisy_union
-from synthrec.privacy.plan import Plan
+from synthrec.privacy.mechanisms import Measurement
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 FALSE_BIN = 1e-4        # chance that any empty bin of a grid stands out of the noise: one is enough for bounds that are of no use
@@ -41,15 +39,8 @@ class Settled:
     said: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Paying:
-    plan: Plan
-    ledger: Ledger
-    charge: Charge
-
-
-def settle(log: Any, schema: Schema, *, plan: Plan, ledger: Ledger, charge: Charge, spill: Path, role_key: bytes, audit_share: float,
-           exclude_users: Path | None, progress: Progress) -> Settled:
+def settle(log: Any, schema: Schema, *, session: Session, spill: Path, role_key: bytes, audit_share: float, exclude_users: Path | None,
+           progress: Progress) -> Settled:
     """Fill in every column that says "dp"; a schema without such columns comes back as it is, the log unread.
 
     Raises: DataError before anything is charged if the log cannot be read; after it, if nothing stands out of the noise.
@@ -59,45 +50,41 @@ def settle(log: Any, schema: Schema, *, plan: Plan, ledger: Ledger, charge: Char
     if not all(column.is_open for column in paid_columns(schema)):
         raise SchemaError("a schema is settled once", found="one that a release has settled already",
                           remedy="Start from the configuration: Schema.load(...).")
-    paying, said = _Paying(plan, ledger, charge), list[str]()
+    said = list[str]()
     with open_log(log, schema, spill=spill, role_key=role_key, audit_share=audit_share, exclude_users=exclude_users,
                   progress=progress) as opened, progress.stage("settle", total=len(paid_columns(schema))) as advance:
         for column in paid_columns(schema):
-            words, covered = (_bounds if column.bounded else _values)(opened, column, paying=paying)
+            words, covered = (_bounds if column.bounded else _values)(opened, column, session=session)
             schema = filled(schema, column, words)
             found = next(each for each in paid_columns(schema) if each.label == column.label)
-            said.append(paid_declaration(found, plan=plan, covered=covered))
+            said.append(paid_declaration(found, plan=session.plan, covered=covered))
             advance(1, note=column.label)
     return Settled(schema, tuple(said))
 
 
-def _values(opened: OpenedLog, column: PaidColumn, *, paying: _Paying) -> tuple[dict[str, Any], str]:
+def _values(opened: OpenedLog, column: PaidColumn, *, session: Session) -> tuple[dict[str, Any], str]:
     """Values that enough users hold, and of items what they cover."""
-    look = paying.plan.opening(column.label)
-    assert look.most_keys is not None
-    most = look.most_keys
-    found = noisy_union(lambda: opened.key_sets(column, most=most), plan=look, ledger=paying.ledger, charge=paying.charge)
+    most = session.plan.opening(column.label).most_keys
+    assert most is not None
+    found = session.select_partitions(column.label, lambda: opened.key_sets(column, most=most))
     whole = len(found.keys) > 0 and are_whole_numbers(pa.array(found.keys, pa.string()))
     words = vocabulary(column, found.keys, weights=found.weights, whole=whole)
-    return words, _covered(opened, column, found.keys, paying=paying) if isinstance(column.column, Item) else ""
+    return words, _covered(opened, column, found.keys, session=session) if isinstance(column.column, Item) else ""
 
 
-def _covered(opened: OpenedLog, column: PaidColumn, keys: tuple[str, ...], *, paying: _Paying) -> str:
+def _covered(opened: OpenedLog, column: PaidColumn, keys: tuple[str, ...], *, session: Session) -> str:
     """A paid figure: noisy covered events over noisy events."""
-    look = paying.plan.opening(COVERAGE)
-    held, all_of_them = noisy_sum(opened.covered(column, keys, most=paying.plan.events_per_user), plan=look, size=2,
-                                  ledger=paying.ledger, charge=paying.charge).values
-    if all_of_them <= 3 * look.noise_std:
+    found = session.histogram(COVERAGE, lambda: opened.covered(column, keys, most=session.plan.events_per_user), size=2)
+    held, all_of_them = found.values
+    if all_of_them <= 3 * found.noise_std:
         return COVERED_UNKNOWN
-    margin = 1.96 * look.noise_std * np.sqrt(2) / all_of_them
+    margin = 1.96 * found.noise_std * np.sqrt(2) / all_of_them
     return COVERED.format(share=float(np.clip(held / all_of_them, 0, 1)), margin=margin)
 
 
-def _bounds(opened: OpenedLog, column: PaidColumn, *, paying: _Paying) -> tuple[dict[str, Any], str]:
+def _bounds(opened: OpenedLog, column: PaidColumn, *, session: Session) -> tuple[dict[str, Any], str]:
     """The smallest range that holds every bin which stands out of the noise."""
-    bins = len(column.grid()) - 1
-    found = noisy_sum(opened.histograms(column), plan=paying.plan.opening(column.label), size=bins, ledger=paying.ledger,
-                      charge=paying.charge)
+    found = session.histogram(column.label, lambda: opened.histograms(column), size=len(column.grid()) - 1)
     return column.bounds(**_range(found, name=column.name)), ""
 
 

@@ -11,9 +11,9 @@ import math
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -35,17 +35,19 @@ from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
 from synthrec.model.generation import generate
 from synthrec.model.recipe import measures, same_looks
-from synthrec.model.train import train
-from synthrec.privacy.budget import require_budget
-from synthrec.privacy.event import Event
-from synthrec.privacy.ledger import Charge, Counted, Ledger, events_of
+from synthrec.model.train import Means, train
+from synthrec.privacy.ledger import Counted, Ledger
 from synthrec.privacy.plan import Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.report.record import ReleaseRecord
 from synthrec.settle import Settled, settle
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+OpenSession = Callable[..., AbstractContextManager[Session]]
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ class Synthesizer:
     Args:
         schema: what the owner declares about the log.
         plan: the budget, from `synthrec.plan_release(schema, epsilon=..., delta=...)`.
+        open_session, means: for checks of the mechanism, which replay answers on simulated logs.
     """
 
-    def __init__(self, schema: Schema, plan: Plan) -> None:
-        self._declared, self.plan = schema, plan
+    def __init__(self, schema: Schema, plan: Plan, *, open_session: OpenSession = Session.open, means: Means | None = None) -> None:
+        self._declared, self.plan, self._open_session, self._means = schema, plan, open_session, means or Means()
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()
@@ -84,27 +87,26 @@ class Synthesizer:
         Raises: SynthrecError, always before anything is charged, except that writing the ledger may fail, and that an open column (declared
         "dp") may turn out to hold nothing that enough users share.
         """
-        device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
-        with Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill:
-            self._require_budget(ledger)
-            with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
-                settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
-                                 audit_share=audit_share, exclude_users=exclude_users, progress=progress)
+        means = self._ready(device)
+        with self._session(kind=kind) as session, _scratch(keep, beside=self._declared.ledger_path) as spill:
+            with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=session.ledger) as key:
+                settled = settle(log, self._declared, session=session, spill=spill, role_key=key, audit_share=audit_share,
+                                 exclude_users=exclude_users, progress=progress)
                 schema, catalogue = settled.schema, Catalogue.read(settled.schema)
                 everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(*TRAINS)
                 del everybody
                 advance(1)
-            checkpoint = None
             if keep:
                 members.save(keep.bounded)
             if keep and not self.plan.openings:         # what a look has found is in no checkpoint: such a training is not continued
-                checkpoint = Checkpoint.begin(
-                    keep.checkpoint, release_id=charge.release_id, settled=ledger.of_release(charge.release_id),
-                    same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users))
-            self._train(members, settled=settled, catalogue=catalogue, ledger=ledger, charge=charge, device=device,
-                        audit_share=audit_share, checkpoint=checkpoint, progress=progress)
+                release_id = session.charge.release_id
+                session.continue_from(Checkpoint.begin(
+                    keep.checkpoint, release_id=release_id, settled=session.ledger.of_release(release_id),
+                    same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users)))
+            self._train(members, settled=settled, catalogue=catalogue, session=session, means=means, audit_share=audit_share,
+                        progress=progress)
         return self
 
     def resume(self, keep: Folder, *, audit_share: float = 0.0, exclude_users: Path | None = None, device: str = "auto",
@@ -118,16 +120,16 @@ class Synthesizer:
         BudgetError if a measurement was charged and lost, or something is there that was not paid for.
         """
         self.require_resumable()
-        device, catalogue = self._ready(device), Catalogue.read(self._declared)
+        means, catalogue = self._ready(device), Catalogue.read(self._declared)
         checkpoint = Checkpoint.open(
             keep.checkpoint, same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users))
-        charge = self._charge(checkpoint.begun.release_id, kind=kind)
-        with Ledger.open(self._declared.ledger_path) as ledger:
-            steps = checkpoint.charged_steps(mine := ledger.of_release(charge.release_id), plan=self.plan)
-            self._require_budget(ledger, charged=events_of(mine))
-            progress.say(f"continuing {charge.release_id}: {len(mine)} entries are charged already, {steps} steps of the game among them")
-            self._train(EventLog.open(keep.bounded), settled=Settled(self._declared), catalogue=catalogue, ledger=ledger, charge=charge,
-                        device=device, audit_share=audit_share, checkpoint=checkpoint, progress=progress)
+        with self._session(kind=kind, release_id=checkpoint.begun.release_id) as session:
+            session.continue_from(checkpoint)
+            mine = session.ledger.of_release(session.charge.release_id)
+            progress.say(f"continuing {session.charge.release_id}: {len(mine)} entries are charged already, {session.charged_steps} steps "
+                         "of the game among them")
+            self._train(EventLog.open(keep.bounded), settled=Settled(self._declared), catalogue=catalogue, session=session, means=means,
+                        audit_share=audit_share, progress=progress)
         return self
 
     def require_resumable(self) -> None:
@@ -137,18 +139,21 @@ class Synthesizer:
                                remedy="What it was charged is spent, and what it found is lost. Remove the folder that it left and start a "
                                       "new one, without --resume: `synthrec ledger show LEDGER --config TOML` says what is left.")
 
-    def _ready(self, device: str) -> str:
+    def _ready(self, device: str) -> Means:
         self._declared.require_served()
         self._declared.require_declared()
         self._require_own_plan()
-        return chosen_device(device)
+        return replace(self._means, device=chosen_device(device))
 
-    def _charge(self, release_id: str, *, kind: Counted) -> Charge:
+    def _session(self, *, kind: Counted, release_id: str | None = None) -> AbstractContextManager[Session]:
+        """The source's ledger, held and within its cap. Without noise the cap holds for published sources only."""
         if kind not in get_args(Counted):
             raise PlanError("a training counts against the cap: kind must be release or trial", found="another kind",
                             remedy="Internal runs are made by `synthrec audit` alone.")
-        return Charge(source=self._declared.source.name, release_id=release_id, kind=kind, planned=self.plan.runs,
-                      delta=self.plan.delta)
+        source = self._declared.source
+        unlimited = source.public and not self.plan.is_private
+        return self._open_session(self._declared.ledger_path, plan=self.plan, source=source.name, kind=kind,
+                                  release_id=release_id or new_release_id(), cap=math.inf if unlimited else source.epsilon_cap)
 
     def _same(self, catalogue: Catalogue, *, kind: Counted, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
         """What a training may be continued with only as it was."""
@@ -156,14 +161,14 @@ class Synthesizer:
                           catalogue=digest(json.dumps(catalogue.to_json())), audit_share=f"{audit_share:g}", kind=kind,
                           list_of_opt_outs="none" if exclude_users is None else digest(exclude_users.read_bytes()))
 
-    def _train(self, members: EventLog, *, settled: Settled, catalogue: Catalogue, ledger: Ledger, charge: Charge, device: str,
-               audit_share: float, checkpoint: Checkpoint | None, progress: Progress) -> None:
-        self._artifact = train(members, catalogue=catalogue, schema=settled.schema, plan=self.plan, ledger=ledger, charge=charge,
-                               device=device, rng=np.random.default_rng(), progress=progress, checkpoint=checkpoint)
-        self._record = release_record(schema=settled.schema.shared(), plan=self.plan, ledger=ledger, release_id=charge.release_id,
+    def _train(self, members: EventLog, *, settled: Settled, catalogue: Catalogue, session: Session, means: Means, audit_share: float,
+               progress: Progress) -> None:
+        self._artifact = train(members, catalogue=catalogue, schema=settled.schema, session=session, means=means, progress=progress)
+        release_id = session.charge.release_id
+        self._record = release_record(schema=settled.schema.shared(), plan=self.plan, ledger=session.ledger, release_id=release_id,
                                       audit_share=audit_share, synthetic_users=0, seed=None, commands=(), game=self._artifact.game,
                                       settled=settled.said)
-        self._entries = tuple(entry.model_dump_json() for entry in ledger.of_release(charge.release_id))
+        self._entries = tuple(entry.model_dump_json() for entry in session.ledger.of_release(release_id))
 
     def scope(self, *, where: Words = (), items: Words = (), start: str | date | None = None, end: str | date | None = None) -> Scope:
         """What `sample` is asked for, matched against schema and catalogue. Raises ConditionError."""
@@ -247,14 +252,6 @@ class Synthesizer:
         if (plan.population, plan.events_per_user) != declared or not own:
             raise PlanError("a plan must be made for the schema that it is used with", found="another population, K or set of measurements",
                             remedy="Make it with plan_release(schema, ...).")
-
-    def _require_budget(self, ledger: Ledger, *, charged: tuple[Event, ...] = ()) -> None:
-        """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
-        source = self._declared.source
-        unlimited = source.public and not self.plan.is_private
-        require_budget(ledger, source=source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
-                       delta=self.plan.delta,
-                       cap=math.inf if unlimited else source.epsilon_cap)
 
 
 @contextmanager

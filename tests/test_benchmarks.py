@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from benchmarks import arms, cells, figures, hashes, logs, peers, protocol, resu
 from benchmarks.__main__ import pending, plan_cells, report
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import Ladder, score_ladder
-from synthrec.model import calibration, game, measurements
-from synthrec.model import train as training
+from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
+from synthrec.model import calibration
+from synthrec.model.train import Means
 from synthrec.privacy.accounting import Accountant
+from synthrec.privacy.session import Session
 
 LOG = "simulated-250"
 
@@ -29,9 +31,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(logs, "TEST_USERS", 60)
     monkeypatch.setattr(logs, "ITEMS", 80)
-    monkeypatch.setattr(calibration, "USERS", 150)
     monkeypatch.setattr(calibration, "ROUNDS", 2)
-    monkeypatch.setattr(game, "STANDARD_USERS", 256)
+    monkeypatch.setattr(arms, "Means", partial(Means, effort=QUICK))
     return tmp_path
 
 
@@ -108,18 +109,17 @@ def test_the_critics_of_the_ablation_meet_nobody_and_are_charged_and_noised_all_
         split: logs.Split, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, int] = {}
 
-    def noisy_sum(blocks: Iterator[Any], *, plan: Any, **_: Any) -> None:
-        asked[plan.name] = sum(block.shape[0] for block in blocks)
+    def count(name: str, users: Any) -> None:
+        asked[name] = sum(len(block.offsets) - 1 for block in users.blocks())
 
-    monkeypatch.setattr(measurements, "noisy_sum", noisy_sum)
-    monkeypatch.setattr(training, "play", lambda generator, log, **_: asked.update(game=len(log.offsets) - 1))
+    monkeypatch.setattr(Session, "noisy_sum", lambda self, name, users, vectors, **_: count(name, users))
+    monkeypatch.setattr(Session, "critic_batches", lambda self, users, vectors: count("game", users))
     plan = arms.plan_arm("synthrec", schema=split.schema, epsilon=3.0, delta=split.delta)
-    with arms.nobody_for_the_critics(split.bounded):
-        for name in ("items", *arms.PLAYED):
-            measurements.noisy_sum(iter([np.ones((4, 2))]), plan=plan.measurements[0].model_copy(update={"name": name}), size=2,
-                                   ledger=None, charge=None)    # type: ignore[arg-type]
-        training.play(None, split.bounded)      # type: ignore[arg-type, call-arg]
-    assert asked == {"items": 4, "game": 0, **dict.fromkeys(arms.PLAYED, 0)}
+    session = arms.NobodyForTheCritics(plan, ledger=NullLedger(), charge=CHARGE)
+    for name in ("items", *arms.PLAYED):
+        session.noisy_sum(name, split.bounded, None, size=2)
+    session.critic_batches(split.bounded, None)
+    assert asked == {"items": len(split.bounded.offsets) - 1, "game": 0, **dict.fromkeys(arms.PLAYED, 0)}
 
 
 def test_users_come_in_an_order_that_no_shuffling_moves(split: logs.Split) -> None:

@@ -30,10 +30,10 @@ from safetensors import SafetensorError
 
 from synthrec.cli.main import cli
 from synthrec.folder import Folder
-from synthrec.model import artifact, private_step, recipe
+from synthrec.model import artifact, recipe
 from synthrec.privacy import ledger as ledger_module
-from synthrec.privacy import mechanisms
 from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.noise import SystemNoise
 from synthrec.report.manifest import verify_manifest
 from synthrec.synthesizer import Synthesizer
 from tests.conftest import REPOSITORY
@@ -92,7 +92,7 @@ class Draws:
 
     def __init__(self, patch: pytest.MonkeyPatch, *, note: Callable[[str], None] = lambda kind: None) -> None:
         self.drawn = {"measurement": 0, "step": 0}
-        for place, name, kind in ((mechanisms, "_add_noise", "measurement"), (private_step.UserOptimizer, "add_noise", "step")):
+        for place, name, kind in ((SystemNoise, "lattice", "measurement"), (SystemNoise, "gradient", "step")):
             patch.setattr(place, name, self._counting(getattr(place, name), kind, note))
 
     def _counting(self, honest: Any, kind: str, note: Callable[[str], None]) -> Any:

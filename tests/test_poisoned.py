@@ -38,7 +38,7 @@ from synthrec.data import source
 from synthrec.data.schema import Schema
 from synthrec.errors import SynthrecError
 from synthrec.folder import Folder
-from synthrec.model import calibration, recipe
+from synthrec.model import recipe
 from tests.conftest import REPOSITORY
 from tests.data.typed import CONFIG, START, shop, write_items
 from tests.model.small import quick, solve_once
@@ -486,7 +486,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A release of the poisoned log with a synthetic log and an audit, made once."""
     folder = put(tmp_path_factory.mktemp("made"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "USERS", 150)
+        quick(patch)
         said = CliRunner().invoke(cli, [str(word) for word in ("run", *config_words(folder), *LOG_WORDS, "--model", "moments", "--device",
                                                                "cpu", "--no-mechanism", "--out", folder / "release")])
     assert said.exit_code in (0, 1, 3), said.output

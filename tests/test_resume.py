@@ -19,10 +19,11 @@ from synthrec.data.schema import Schema
 from synthrec.errors import BudgetError, ReleaseError
 from synthrec.folder import Folder, left_folders
 from synthrec.model import checkpoint as kept
-from synthrec.model import game, measurements
+from synthrec.model import game
 from synthrec.model.checkpoint import Checkpoint
 from synthrec.privacy.head import head_path
 from synthrec.privacy.ledger import Ledger, events_of
+from synthrec.privacy.noise import SystemNoise
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
 from synthrec.synthesizer import Synthesizer
@@ -90,7 +91,7 @@ def test_a_continued_training_charges_what_an_uninterrupted_one_does(at_step: in
     ran: list[int] = []
     honest = game.PrivateCritic.step
     with monkeypatch.context() as patch:
-        patch.setattr(measurements, "noisy_sum", lambda *_, **__: pytest.fail("a measurement was drawn twice"))
+        patch.setattr(SystemNoise, "lattice", lambda *_, **__: pytest.fail("a measurement was drawn twice"))
         patch.setattr(game.PrivateCritic, "step", lambda self, *batch: (ran.append(1), honest(self, *batch))[1])
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert len(ran) == STEPS - min(STEPS, 10 * (1 + at_step // 10))      # lost steps stay lost

@@ -26,8 +26,7 @@ from synthrec.inspection.share import inspect_share
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Entry, Ledger, events_of, extra_delta_of
-from synthrec.privacy.mechanisms import Measurement
-from synthrec.privacy.opening import Union
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.report.manifest import write_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
@@ -81,8 +80,9 @@ def settled(log: Any, schema: Schema, folder: Path, *, epsilon: float = EPSILON,
             exclude_users: Path | None = None) -> tuple[settle.Settled, Ledger]:
     plan = plan_release(schema, epsilon=epsilon, delta=DELTA, model="marginals")
     with Ledger.open(folder / "one.jsonl") as ledger:
-        found = settle.settle(log, schema, plan=plan, ledger=ledger, charge=Charge(source="open shop", release_id="r", kind="release"),
-                              spill=folder / "spill", role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users,
+        session = Session(plan, ledger=ledger, charge=Charge(source="open shop", release_id="r", kind="release"))
+        found = settle.settle(log, schema, session=session, spill=folder / "spill",
+                              role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users,
                               progress=Progress())
     return found, ledger
 
@@ -209,7 +209,7 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(tmp_p
     _, schema = put(tmp_path)
 
     def dies(*_: Any, **options: Any) -> None:
-        assert options["checkpoint"] is None
+        assert options["session"]._kept is None
         raise KeyboardInterrupt
 
     monkeypatch.setattr(synthesizer, "train", dies)
@@ -249,16 +249,9 @@ Answers = dict[str, Any]
 
 def frozen(monkeypatch: pytest.MonkeyPatch, answers: Answers) -> None:
     """Unions and sums give the answers that the first log got."""
-    union, total = settle.noisy_union, settle.noisy_sum
-
-    def same_union(read: Any, *, plan: Any, **options: Any) -> Union:
-        return answers.setdefault(plan.name, union(read, plan=plan, **options))
-
-    def same_sum(blocks: Any, *, plan: Any, **options: Any) -> Measurement:
-        return answers.setdefault(plan.name, total(blocks, plan=plan, **options))
-
-    monkeypatch.setattr(settle, "noisy_union", same_union)
-    monkeypatch.setattr(settle, "noisy_sum", same_sum)
+    union, total = Session.select_partitions, Session.histogram
+    monkeypatch.setattr(Session, "select_partitions", lambda self, name, read: answers.setdefault(name, union(self, name, read)))
+    monkeypatch.setattr(Session, "histogram", lambda self, name, read, **shape: answers.setdefault(name, total(self, name, read, **shape)))
 
 
 def replays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:

@@ -16,6 +16,7 @@ from synthrec.conformance.watched import Watched
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check, renyi_bound
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
+from synthrec.privacy.mechanisms import LATTICE
 from synthrec.privacy.plan import BLOCK, Plan
 
 AGREEMENT = 0.02        # absolute, plus AGREEMENT_PART of epsilon: discretisations of both, pessimistic
@@ -31,7 +32,32 @@ def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
                              asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise"))
         checks.append(judged("accounting", f"paid ahead, {name}", statistic=late(found), low=0, high=0,
                              asked="steps that ran before the ledger on disk was charged, or more than a block ahead"))
+        checks += as_charged(plan, found, name=name)
     return checks + accountants(watched[0].entries, delta=plan.delta, asked_for=plan.epsilon)
+
+
+def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
+    """What the source of noise and the optimizer were given, against the ledger on disk and the plan."""
+    training = plan.training
+    assert training is not None
+    clips, given = {clip for clip, *_ in found.constants}, found.given
+    units = {each.name: float(LATTICE) for each in plan.measurements} | {"game": max(clips, default=math.nan)}
+    wrong = [abs(scale / units[entry.mechanism] / entry.event.noise_multiplier - 1)
+             for entry in found.entries if entry.mechanism in units for scale in given.scales.get(entry.mechanism, [math.inf])]
+    users = found.users + int(found.included.sum())
+    rates = [abs(rate / found.steps_charged.sampling_rate - 1) for _, rate in given.sampled]
+    planned = (training.clip_norm, training.expected_batch_size, training.fakes_per_step)
+    return [
+        judged("accounting", f"noise as charged, {name}", statistic=max(wrong, default=math.inf), low=0, high=1e-9,
+               asked="largest part by which the noise that a mechanism asked for differs from its entry in the ledger"),
+        judged("accounting", f"rate as charged, {name}", statistic=max(rates, default=math.inf), low=0, high=1e-9,
+               asked="part by which the rate of the coins differs from the ledger's"),
+        judged("accounting", f"constants as planned, {name}", statistic=sum(each != planned for each in found.constants), low=0, high=0,
+               power=len(found.constants) == training.steps,
+               asked="steps whose clip norm, denominator or number of fakes is not the plan's"),
+        judged("accounting", f"coins for everybody, {name}", statistic=sum(asked != users for asked, _ in given.sampled), low=0, high=0,
+               power=bool(given.sampled), asked="times that coins were asked for another number of users than the log has"),
+    ]
 
 
 def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> list[Check]:

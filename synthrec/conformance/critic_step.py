@@ -5,6 +5,8 @@ The step is the installed one with its noise set to nothing; the gradient is rea
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -13,10 +15,16 @@ from synthrec.model.critic import Critic
 from synthrec.model.pooling import pool_log
 from synthrec.model.private_step import PrivateCritic
 from synthrec.model.tastes import TasteFrame
+from synthrec.privacy.noise import SystemNoise
 from synthrec.privacy.plan import Training
 
 INPUTS, HIDDEN, ITEMS = 30, 48, 40
 CPU = torch.device("cpu")
+
+
+class _WithoutFakes(PrivateCritic):
+    def _fake_gradients(self, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.zeros_like(parameter) for parameter in self._hooked.parameters())
 
 
 class CriticStep:
@@ -36,10 +44,9 @@ class CriticStep:
             for parameter in network.parameters():
                 parameter.mul_(scale)
         self.training = training.model_copy(update={"noise_multiplier": noise})
-        self.critic = PrivateCritic(network, training=self.training, device=CPU)
+        release = partial(SystemNoise().gradient, scale=noise * training.clip_norm)
+        self.critic = (PrivateCritic if fakes else _WithoutFakes)(network, training=self.training, release=release, device=CPU)
         self.critic._optimizer.original_optimizer.step = lambda: None
-        if not fakes:
-            self.critic._fake_gradients = lambda fake: tuple(torch.zeros_like(parameter) for parameter in network.parameters())     # type: ignore[method-assign]
 
     def __call__(self, real: torch.Tensor, fake: torch.Tensor) -> np.ndarray:
         """The gradient of all weights, in clip norms of the sum: times the expected batch size, over the clip norm."""

@@ -6,28 +6,26 @@ log's settled schema must be any other's. No file of an owner is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
-from synthrec import settle
-from synthrec.conformance.answers import CHARGE, Free
+from synthrec.conformance.answers import CHARGE, RecordingNoise
 from synthrec.conformance.subject import KEY, Subject
 from synthrec.data.columns import Datetime
 from synthrec.data.opening import KeySets, PaidColumn, filled, paid_columns, reopened
 from synthrec.data.schema import Schema
-from synthrec.privacy import mechanisms
 from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.mechanisms import Measurement
-from synthrec.privacy.opening import Opening, Union
+from synthrec.privacy.opening import Union
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
+from synthrec.settle import settle
 
 SUPPOSED_ITEMS = 120
 YEAR_FROM, YEAR_TO = 1_578_700_800, 1_605_000_000      # in January and in November of 2020
@@ -42,17 +40,16 @@ class Looked:
     sums: dict[str, Move] = field(default_factory=dict)
 
 
-def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger | Free) -> Looked:
+def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger) -> Looked:
     """Settle the subject's schema, opened again, on a log; nothing where no column is open."""
-    found = Looked()
     if not subject.plan.openings:
-        return found
+        return Looked()
     schema = reopened(subject.schema)
-    with TemporaryDirectory(prefix="synthrec-") as scratch, _answered(subject.schema, found):
-        settled = settle.settle(events, schema, plan=subject.plan, ledger=ledger, charge=CHARGE, spill=Path(scratch),     # type: ignore[arg-type]
-                                role_key=KEY, audit_share=0.0, exclude_users=None, progress=Progress())
-    found.released = f"{settled.schema.model_dump_json()} {settled.said}"
-    return found
+    session = _Looking(subject, ledger=ledger)
+    with TemporaryDirectory(prefix="synthrec-") as scratch:
+        settled = settle(events, schema, session=session, spill=Path(scratch), role_key=KEY, audit_share=0.0, exclude_users=None,
+                         progress=Progress())
+    return Looked(released=f"{settled.schema.model_dump_json()} {settled.said}", sums=session.sums)
 
 
 def supposed(schema: Schema) -> Schema:
@@ -69,18 +66,17 @@ def supposed(schema: Schema) -> Schema:
     return schema
 
 
-@contextmanager
-def _answered(schema: Schema, found: Looked) -> Iterator[None]:
-    """Inside, looks find the domain of `schema`; `found` gets what each was about to add noise to."""
-    union, total, noise = settle.noisy_union, settle.noisy_sum, mechanisms._add_noise
-    answers = {column.label: column for column in paid_columns(schema)}
-    added: list[np.ndarray] = []
+class _Looking(Session):
+    """Answers each look by the domain of a schema; `sums` gets what each was about to add noise to."""
 
-    def watched(sums: np.ndarray, *, scale: float) -> np.ndarray:
-        added.append(sums.copy())
-        return noise(sums, scale=scale)
+    def __init__(self, subject: Subject, *, ledger: Ledger) -> None:
+        self._recording = RecordingNoise()
+        super().__init__(subject.plan, ledger=ledger, charge=CHARGE, noise=self._recording)
+        self._answers = {column.label: column for column in paid_columns(subject.schema)}
+        self.sums: dict[str, Move] = {}
 
-    def named(read: Callable[[], KeySets], *, plan: Opening, **options: Any) -> Union:
+    def select_partitions(self, name: str, read: Callable[[], KeySets]) -> Union:
+        """The values of the schema."""
         names: list[str] = []
 
         def reading() -> KeySets:
@@ -89,23 +85,20 @@ def _answered(schema: Schema, found: Looked) -> Iterator[None]:
             names.extend(sets.keys[place] for place in np.unique(np.concatenate([block.indices for block in blocks])))
             return KeySets(keys=sets.keys, blocks=blocks)
 
-        entry, sums = union(reading, plan=plan, **options).entry, (added.pop() if added else np.zeros(0))
-        found.sums[plan.name] = dict(zip(names, sums.tolist(), strict=True))
-        keys = tuple(sorted(str(value) for value in answers[plan.name].column.values or ()))      # type: ignore[union-attr]
+        entry, total = super().select_partitions(name, reading).entry, self._recording.totals.get(name, np.zeros(0))
+        self.sums[name] = dict(zip(names, total.tolist(), strict=True))
+        keys = tuple(sorted(str(value) for value in self._answers[name].column.values or ()))      # type: ignore[union-attr]
         return Union(keys=keys, weights=np.ones(len(keys)), entry=entry)
 
-    def summed(blocks: Any, *, plan: Opening, size: int, **options: Any) -> Measurement:
-        measured = total(blocks, plan=plan, size=size, **options)
-        found.sums[plan.name] = dict(enumerate(added.pop().tolist()))
+    def histogram(self, name: str, read: Callable[[], Iterable[Any]], *, size: int) -> Measurement:
+        """The bounds of the schema."""
+        measured = super().histogram(name, read, size=size)
+        self.sums[name] = dict(enumerate(self._recording.totals[name].tolist()))
         values = np.full(size, 1e12)
-        if plan.name in answers:
+        if name in self._answers:
             values[:] = 0.0
-            values[_ends(answers[plan.name])] = 1e12
+            values[_ends(self._answers[name])] = 1e12
         return Measurement(values=values, noise_std=measured.noise_std, entry=measured.entry)
-
-    with patch.object(settle, "noisy_union", named), patch.object(settle, "noisy_sum", summed), \
-            patch.object(mechanisms, "_add_noise", watched):
-        yield
 
 
 def _ends(column: PaidColumn) -> list[int]:

@@ -7,19 +7,20 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy import stats
 
-from synthrec.conformance.answers import CHARGE, Free
+from synthrec.conformance.answers import CHARGE, NullLedger
 from synthrec.conformance.looked import Move, look
 from synthrec.conformance.noise import sum_checks
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.statistics import FALSE_ALARM, draws_for_scale
 from synthrec.conformance.subject import Subject
 from synthrec.data.opening import KeySets
-from synthrec.privacy import opening
-from synthrec.privacy.mechanisms import LATTICE, noisy_sum
-from synthrec.privacy.opening import Opening
+from synthrec.privacy.ledger import Entry
+from synthrec.privacy.mechanisms import LATTICE
+from synthrec.privacy.opening import Opening, Union
+from synthrec.privacy.session import Session
 
 ORDINARY = 15           # neighbours who are no odd ones, beside those who are
-KEYS, SIZE = 100, 500   # values of a union, cells of a sum, whose noise is collected
+SIZE = 1_000            # values of a union, cells of a sum, whose noise is collected
 TRIES = 400             # unions over what one user alone holds
 
 
@@ -27,13 +28,13 @@ def look_checks(subject: Subject) -> list[Check]:
     """All checks of looks; none where no column is open."""
     if not subject.plan.openings:
         return []
-    return [*_replayed(subject), *_moved(subject), *(check for plan in subject.plan.openings for check in _noised(plan))]
+    return [*_replayed(subject), *_moved(subject), *(check for plan in subject.plan.openings for check in _noised(plan, subject=subject))]
 
 
 def _replayed(subject: Subject) -> list[Check]:
-    whole = look(subject, subject.events, ledger=Free())
+    whole = look(subject, subject.events, ledger=NullLedger())
     return [judged("replay", f"looks, without {kind}", low=0, high=0, asked="settled schemas that differ",
-                   statistic=look(subject, subject.without(kind), ledger=Free()).released != whole.released)
+                   statistic=look(subject, subject.without(kind), ledger=NullLedger()).released != whole.released)
             for kind in subject.awkward]
 
 
@@ -44,10 +45,10 @@ def _moved(subject: Subject) -> list[Check]:
     base = subject.events[~subject.events[user].isin(frozenset().union(*odd))]
     neighbours = [pd.concat([base, subject.events[subject.events[user].isin(ids)]], ignore_index=True) for ids in odd]
     neighbours += [base[base[user] != gone] for gone in base[user].unique()[:ORDINARY]]
-    without = look(subject, base, ledger=Free()).sums
+    without = look(subject, base, ledger=NullLedger()).sums
     longest = {plan.name: 0.0 for plan in subject.plan.openings}
     for log in neighbours:
-        for name, sums in look(subject, log, ledger=Free()).sums.items():
+        for name, sums in look(subject, log, ledger=NullLedger()).sums.items():
             longest[name] = max(longest[name], _distance(sums, without[name]))
     return [judged("sensitivity", name, statistic=move, low=0.01, high=1.0,
                    asked=f"longest move of the clipped sum over {len(neighbours)} neighbours, in declared norms")
@@ -59,26 +60,35 @@ def _distance(one: Move, two: Move) -> float:
     return float(np.linalg.norm(moves)) / LATTICE
 
 
-def _noised(plan: Opening) -> list[Check]:
+def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
     """Draws of the installed noise; of a union, on values that everybody holds, and what is named of one user's own."""
+    repeats = range(2 + draws_for_scale() // SIZE)
     if plan.most_keys is None:
-        again = range(2 + draws_for_scale() // SIZE)
-        return sum_checks(np.array([noisy_sum([np.zeros((1, SIZE))], plan=plan, size=SIZE, ledger=Free(),      # type: ignore[arg-type]
-                                              charge=CHARGE).values for _ in again]), plan=plan)
+        again = [_session(subject).histogram(plan.name, lambda: [np.zeros((1, SIZE))], size=SIZE) for _ in repeats]
+        return sum_checks(np.array([found.values for found in again]), name=plan.name, std=_std(plan, again[0].entry))
     users = int(np.ceil(plan.threshold + 10 * plan.noise_std))
-    held = sp.csr_matrix(np.tile(np.eye(KEYS), (users, 1)))
-    draws = np.full((2 + draws_for_scale() // KEYS, KEYS), np.nan)
+    held = sp.vstack([sp.eye(SIZE, format="csr")] * users, format="csr")
+    draws = np.full((len(repeats), SIZE), np.nan)
     for row in draws:
-        found = _union(held, plan=plan)
-        row[: len(found)] = found - users
-    named = sum(len(_union(sp.csr_matrix(np.ones((1, alone))), plan=plan)) > 0
+        found = _union(held, plan=plan, subject=subject)
+        row[: len(found.weights)] = found.weights - users
+    named = sum(len(_union(sp.csr_matrix(np.ones((1, alone))), plan=plan, subject=subject).weights) > 0
                 for alone in (1, plan.most_keys) for _ in range(TRIES // 2))
     most = stats.binom.isf(FALSE_ALARM, TRIES, plan.extra_delta)
-    return [*sum_checks(draws, plan=plan),
+    return [*sum_checks(draws, name=plan.name, std=_std(plan, found.entry)),
             judged("noise", f"{plan.name}, one user's own", statistic=named, low=0, high=most,
                    asked=f"times of {TRIES} that something was named which one user alone holds")]
 
 
-def _union(block: sp.csr_matrix, *, plan: Opening) -> np.ndarray:
+def _session(subject: Subject) -> Session:
+    return Session(subject.plan, ledger=NullLedger(), charge=CHARGE)
+
+
+def _std(plan: Opening, entry: Entry) -> float:
+    """Of the noise, as charged."""
+    return plan.sensitivity * entry.event.noise_multiplier
+
+
+def _union(block: sp.csr_matrix, *, plan: Opening, subject: Subject) -> Union:
     sets = KeySets(keys=[f"{place:06d}" for place in range(block.shape[1])], blocks=[block])
-    return opening.noisy_union(lambda: sets, plan=plan, ledger=Free(), charge=CHARGE).weights         # type: ignore[arg-type]
+    return _session(subject).select_partitions(plan.name, lambda: sets)

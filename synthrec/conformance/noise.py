@@ -1,7 +1,8 @@
 """Noise: of the planned scale on every coordinate, new at each draw, from no seed.
 
-A chi-square range that an honest noise leaves with chance 1e-7, and that the same noise times 0.7 or 1.3 would leave; without enough draws
-to tell these apart a check fails.
+The scale is the one that the ledger names. A chi-square range that an honest noise leaves with chance 1e-7, and that the same noise times
+0.95 or 1.05 would leave; without enough draws to tell these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are
+seen: the smallest has one number.
 """
 
 from __future__ import annotations
@@ -12,59 +13,92 @@ import sys
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
+import scipy.sparse as sp
 
-from synthrec.conformance.answers import CHARGE, Free
+from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
+from synthrec.conformance.critic_step import CriticStep, some_users
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.watched import Watched
 from synthrec.data.eventlog import EventLog
-from synthrec.model import measurements
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
-from synthrec.privacy.plan import Training
+from synthrec.model.measurements import measure
+from synthrec.privacy.mechanisms import LATTICE, Measurement, lattice_sum
+from synthrec.privacy.plan import Plan, Training
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 MOST_PAIRS = 2_000      # of steps whose noise is compared
+REPEATS = 12            # of each sum
+COARSELY = (0.7, 1.3)
+STEPS = 900             # on nobody: enough to see that of one number
 ELSEWHERE = """
 import json, numpy
-from synthrec.privacy import mechanisms, noise, sampler
-print(json.dumps({"noise of training": list(noise.system_normal(500)), "coins": list(sampler.system_generator().random(500) - 0.5),
-                  "noise of sums": list(mechanisms._add_noise(numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
+from synthrec.privacy.noise import SystemNoise
+noise = SystemNoise()
+print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), scale=1.0)),
+                  "coins": [len(batch) - 250.0 for batch in noise.batches(500, sampling_rate=0.5, steps=500)],
+                  "noise of sums": list(noise.lattice("any", numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
 """
+
+
+class _Rows:
+    """Rows of users that are at hand."""
+
+    def __init__(self, blocks: list[Any]) -> None:
+        self._blocks = blocks
+
+    def blocks(self) -> Iterator[Any]:
+        """All of them."""
+        return iter(self._blocks)
+
+
+class _Repeated(Session):
+    """Asks each planned sum again and again, each time in a session of its own; `checks` gets what its noise is like."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, ledger=NullLedger(), charge=CHARGE)
+        self.checks: list[Check] = []
+
+    def noisy_sum(self, name: str, users: Any, vectors: Any, *, size: int, add_up: Any = None) -> Measurement:
+        """An answer as asked. Small sums are drawn side by side, on columns that are repeated."""
+        plan, kept = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
+        times = -(-draws_for_scale() // ((REPEATS - 1) * size))
+        rows = [_tiled(block, times=times) for block in kept]
+        exact = np.sum([(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0)
+        draws = np.zeros((REPEATS, len(exact)))
+        for row in draws:
+            again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(name, _Rows(rows), _same, size=len(row), add_up=add_up)
+            row[:] = again.values - exact * (plan.sensitivity / LATTICE)
+        self.checks += sum_checks(draws, name=name, std=plan.sensitivity * again.entry.event.noise_multiplier)
+        return super().noisy_sum(name, _Rows(kept), _same, size=size, add_up=add_up)
+
+
+def _tiled(block: Any, *, times: int) -> Any:
+    return sp.hstack([block] * times, format="csr") if sp.issparse(block) else np.tile(block, (1, times))
+
+
+def _same(rows: Any) -> Any:
+    return rows
 
 
 def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
     """Each planned sum, asked again and again through `measure` itself, less what it would be without noise."""
-    checks: list[Check] = []
-    honest = measurements.noisy_sum
-
-    def repeated(blocks: Iterator[Any], *, plan: GaussianSum, size: int, ledger: Any, charge: Any, add_up: Any = None) -> Any:
-        kept = list(blocks)
-        repeats = 2 + draws_for_scale() // size
-        exact = sum(((add_up or lattice_sum)(block, norm=plan.sensitivity) for block in kept), np.zeros(size, dtype=np.int64))
-        again = [honest(kept, plan=plan, size=size, ledger=ledger, charge=charge, add_up=add_up)
-                 for _ in range(repeats)]
-        draws = np.array([found.values - exact * (plan.sensitivity / LATTICE) for found in again])
-        checks.extend(sum_checks(draws, plan=plan))
-        return again[0]
-
-    with patch.object(measurements, "noisy_sum", repeated):
-        measurements.measure(log, catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan, ledger=Free(),     # type: ignore[arg-type]
-                             charge=CHARGE, progress=Progress())
-    return checks
+    session = _Repeated(subject.plan)
+    measure(log, catalogue=subject.catalogue, schema=subject.schema, session=session, progress=Progress(), effort=QUICK)
+    return session.checks
 
 
 def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
     """The spare weights of a training with many users, of one with batches that are mostly empty, and of the two side by side."""
-    checks = []
+    checks = noise_of_tensors(training)
     for name, found in (("critic step", crowd), ("critic step, mostly empty batches", few)):
         low, high = scale_range(max(found.noise.size, 2))
-        checks.append(judged("noise", name, low=low, high=high, statistic=scale_of(found.noise, training.noise_multiplier),
+        checks.append(judged("noise", name, low=low, high=high, statistic=scale_of(found.noise, found.steps_charged.noise_multiplier),
                              power=tells_scales_apart(max(found.noise.size, 2)) and len(found.noise) == training.steps,
-                             asked="scale of what collects on weights that no loss touches, in planned noise; every step counts"))
+                             asked="scale of what collects on weights that no loss touches, in noise as charged; every step counts"))
     steps = min(len(crowd.noise), 1 + int((2 * MOST_PAIRS) ** 0.5))
     pairs = list(combinations(range(steps), 2))
     worst = max((abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0)
@@ -74,6 +108,24 @@ def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[C
     checks.append(judged("noise", "seeds repeat nothing", high=largest_correlation(max(1, crowd.noise[:1].size)),
                          statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
                          asked="correlation of the first noise of two trainings for which every library was seeded alike"))
+    return checks
+
+
+def noise_of_tensors(training: Training) -> list[Check]:
+    """Each tensor of the critic by itself, in steps on nobody, and whether any two share their noise."""
+    step, nobody = CriticStep(training, noise=training.noise_multiplier, fakes=False), some_users(0)
+    draws = np.array([step(nobody, nobody) for _ in range(STEPS)])
+    tensors = dict(step.critic._hooked._module.named_parameters())
+    parts = np.split(draws, np.cumsum([tensor.numel() for tensor in tensors.values()])[:-1], axis=1)
+    checks = []
+    for name, part in zip(tensors, parts, strict=True):
+        low, high = scale_range(part.size)
+        checks.append(judged("noise", f"critic step, {name}", low=low, high=high, statistic=scale_of(part, training.noise_multiplier),
+                             power=tells_scales_apart(part.size, wrong=COARSELY), asked="scale on one tensor, in planned noise"))
+    pairs = [(one[:, :width], two[:, :width]) for one, two in combinations(parts, 2) for width in [min(one.shape[1], two.shape[1])]]
+    worst = max(abs(correlation(one, two)) / largest_correlation(one.size, pairs=len(pairs)) for one, two in pairs)
+    checks.append(judged("noise", "critic step, tensors are apart", statistic=worst, low=0, high=1.0,
+                         asked="largest correlation of the noise of two tensors, over the largest that chance allows"))
     return checks
 
 
@@ -90,8 +142,8 @@ def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
     return {name: np.asarray(values) for name, values in json.loads(done.stdout).items()}
 
 
-def sum_checks(draws: np.ndarray, *, plan: GaussianSum) -> list[Check]:
-    """Scale and freshness of many draws of one sum's noise.
+def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:
+    """Scale and freshness of many draws of one sum's noise; `std` is what the ledger says of it.
 
     Shapes:
         draws[repeats, cells].
@@ -99,8 +151,8 @@ def sum_checks(draws: np.ndarray, *, plan: GaussianSum) -> list[Check]:
     low, high = scale_range(draws.size)
     one, two = draws[:-1].ravel(), draws[1:].ravel()
     return [
-        judged("noise", plan.name, statistic=scale_of(draws, plan.noise_std), low=low, high=high, power=tells_scales_apart(draws.size),
-               asked=f"scale of {draws.size:,} draws, in planned noise"),
-        judged("noise", f"{plan.name} is fresh", statistic=abs(correlation(one, two)), high=largest_correlation(len(one)),
+        judged("noise", name, statistic=scale_of(draws, std), low=low, high=high, power=tells_scales_apart(draws.size),
+               asked=f"scale of {draws.size:,} draws, in noise as charged"),
+        judged("noise", f"{name} is fresh", statistic=abs(correlation(one, two)), high=largest_correlation(len(one)),
                asked="correlation of each draw of its noise with the next"),
     ]

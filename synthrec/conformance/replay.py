@@ -1,7 +1,8 @@
 """Replay: with every answer frozen, a release made of a log and one made without some user are the same to the last bit.
 
-Frozen are the declared inputs of mechanisms and nothing else: sums reply what they replied before, batches are empty, noise repeats. What
-then still differs (vocabulary, encoders, denominators, schedule, file names, ledger, a printed line) has come from the log unpaid.
+Frozen is what mechanisms release and nothing else: sums and critic steps reply what they replied before, whatever their real batches are.
+What then still differs (vocabulary, encoders, denominators, a generator that saw a batch, schedule, file names, ledger, a printed line) has
+come from the log unpaid.
 """
 
 from __future__ import annotations
@@ -11,21 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
 
-from synthrec.conformance.answers import CHARGE, Replies, answered
-from synthrec.conformance.quick import less_to_calibrate
+from synthrec.conformance.answers import CHARGE, QUICK, FrozenNoise, Replies
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
-from synthrec.model import game, private_step
-from synthrec.model import train as training
 from synthrec.model.private_step import PrivateCritic
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.session import Session
 from synthrec.progress import Advance, Progress
 
 AUDIT_SHARE = 0.5
@@ -71,37 +70,30 @@ def differences(one: Released, other: Released) -> list[str]:
 def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
     """Every byte, name, constant and line that a training on this log would let out, all answers frozen."""
     heard, constants = Heard(), list[Any]()
-    with TemporaryDirectory(prefix="synthrec-") as scratch, frozen(constants), answered(replies):
+    with TemporaryDirectory(prefix="synthrec-") as scratch:
         folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"
         folder.mkdir()
         with Ledger.open(path) as ledger:
-            torch.manual_seed(0)
-            artifact = training.train(log, catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan, ledger=ledger,
-                                      charge=CHARGE, device="cpu", rng=np.random.default_rng(0), progress=heard)
+            artifact = train(log, catalogue=subject.catalogue, schema=subject.schema, progress=heard,
+                             session=Session(subject.plan, ledger=ledger, charge=CHARGE, noise=FrozenNoise(replies=replies)),
+                             means=Means(effort=QUICK, critic=_instrumented(constants), seed=0))
         artifact.save(folder)
         files = {file.name: file.read_bytes() for file in sorted(folder.rglob("*"))}
         return files | {"ledger": str(ledger.entries).encode(), "lines": "\n".join(heard.lines).encode(),
                         "constants": str(constants).encode()}
 
 
-@contextmanager
-def frozen(constants: list[Any]) -> Iterator[None]:
-    """Batches without anybody, the same noise in each training, and a list of the constants that each critic step ran with."""
-    rng, draw, step = np.random.default_rng(0), game.poisson_batches, PrivateCritic.step
+def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
+    """The installed critic, and a list of the constants that each of its steps ran with."""
 
-    def empty(users: int, **options: Any) -> Iterator[np.ndarray]:
-        for batch in draw(users, **options):
-            yield batch[:0]
+    class Instrumented(PrivateCritic):
+        def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
+            optimizer = self._optimizer
+            constants.append((len(fake), optimizer.expected_batch_size, optimizer.max_grad_norm, optimizer.noise_multiplier,
+                              optimizer.original_optimizer.param_groups[0]["lr"]))
+            super().step(real, fake)
 
-    def watched(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
-        optimizer = self._optimizer
-        constants.append((len(fake), optimizer.expected_batch_size, optimizer.max_grad_norm, optimizer.noise_multiplier,
-                          optimizer.original_optimizer.param_groups[0]["lr"]))
-        step(self, real, fake)
-
-    with (patch.object(game, "poisson_batches", empty), patch.object(private_step, "system_normal", rng.standard_normal),
-          patch.object(game, "charged_epsilon", lambda *_, **__: 0.0), patch.object(PrivateCritic, "step", watched), less_to_calibrate()):
-        yield
+    return Instrumented
 
 
 def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:

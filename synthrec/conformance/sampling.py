@@ -1,6 +1,6 @@
 """Sampling: in each step every user takes part by an independent coin of the public rate, and every step is paid for before it runs.
 
-The sampler that the game uses is asked for enough coins to see a rate that is off by a tenth; the batches of a whole training must be its.
+The sampler that sessions use is asked for enough coins to see a rate that is off by a tenth; the batches of a whole training must be its.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from scipy import stats
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.statistics import FALSE_ALARM, binomial_spread, spread_range
 from synthrec.conformance.watched import Watched
-from synthrec.model import game
+from synthrec.privacy.noise import SystemNoise
 from synthrec.privacy.plan import Training
-from synthrec.privacy.sampler import system_generator
 
 SEEN = 0.1              # a rate that is off by this part is seen
 MOST_COINS = 20_000_000
@@ -23,14 +22,14 @@ AGAIN = "two users, or one user in two steps, who take part together"
 
 
 def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
-    """The sampler by itself, the batches of a training, and those of a training on three users."""
-    users = users_for(training)
-    drawn = as_table(list(game.poisson_batches(users, sampling_rate=training.sampling_rate, steps=training.steps, rng=system_generator())),
-                     users=users, steps=training.steps)
-    checks = coins(drawn, rate=training.sampling_rate, whose="sampler")
+    """The sampler by itself, the batches of a training, and those of a training on three users, by the rate that the ledger names."""
+    users, charged = users_for(training), crowd.steps_charged.sampling_rate
+    drawn = as_table(list(SystemNoise().batches(users, sampling_rate=training.sampling_rate, steps=training.steps)), users=users,
+                     steps=training.steps)
+    checks = coins(drawn, rate=charged, whose="sampler")
     everybody = crowd.users + int(crowd.included.sum())
     taken = as_table(crowd.batches, users=everybody, steps=training.steps)
-    checks += coins(taken, rate=training.sampling_rate, whose="training", whole=False)
+    checks += coins(taken, rate=charged, whose="training", whole=False)
     given = sum(seen != len(batch) for found in (crowd, few) for seen, batch in zip(found.seen, found.batches, strict=False))
     checks.append(judged("sampling", "steps see the batch", statistic=given, low=0, high=0,
                          asked="steps that were given another number of users than were drawn"))

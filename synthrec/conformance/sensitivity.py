@@ -15,7 +15,7 @@ from synthrec.conformance.answers import Replies, clipped_sums
 from synthrec.conformance.critic_step import CriticStep, constant_error, fake_error, heavy_move, longest_move
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.subject import Subject, neighbours
-from synthrec.model.tastes import BLOCK_USERS
+from synthrec.data.eventlog import BLOCK_USERS
 from synthrec.privacy.mechanisms import LATTICE, lattice_pairs, lattice_sum
 
 ROUNDING = 1e-3         # of a clip norm: the critic's float32

@@ -20,11 +20,9 @@ WRONG_SCALES = (0.95, 1.05)
 def draws_for_scale() -> int:
     """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.95 and x1.05, each at FALSE_ALARM."""
     draws = 10
-    while True:
-        low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws)
-        if high * WRONG_SCALES[0] ** 2 < low and low * WRONG_SCALES[1] ** 2 > high:
-            return draws
+    while not tells_scales_apart(draws):
         draws += max(10, draws // 100)
+    return draws
 
 
 def scale_range(draws: int) -> tuple[float, float]:
@@ -38,10 +36,10 @@ def scale_of(noise: np.ndarray, std: float) -> float:
     return float(np.sqrt(np.mean((np.asarray(noise, dtype=np.float64) / std) ** 2)))
 
 
-def tells_scales_apart(draws: int) -> bool:
+def tells_scales_apart(draws: int, *, wrong: tuple[float, float] = WRONG_SCALES) -> bool:
     """Would a noise of the right scale times 0.95 or 1.05 leave the range?"""
     low, high = scale_range(draws)
-    return high * WRONG_SCALES[0] < low and low * WRONG_SCALES[1] > high
+    return high * wrong[0] < low and low * wrong[1] > high
 
 
 def has_scale(noise: np.ndarray, std: float) -> bool:

@@ -6,16 +6,22 @@ import time
 
 from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
+from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
 from synthrec.conformance.canary import canaries
+from synthrec.conformance.looked import look
 from synthrec.conformance.looks import look_checks
 from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check, Conformance
 from synthrec.conformance.replay import replay
 from synthrec.conformance.sampling import sampling
 from synthrec.conformance.sensitivity import sensitivity
+from synthrec.conformance.sources import noise_of_sources
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.watched import watch
+from synthrec.model.measurements import measure
 from synthrec.model.train import one_thread
+from synthrec.privacy.ledger import Entry
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 FEW = 3     # users of the training whose batches are mostly empty
@@ -32,15 +38,23 @@ def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
             advance(1, note="looks at open columns")
         checks += sensitivity(subject)
         advance(1, note="sensitivity")
-        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes()
+        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes() + noise_of_sources()
         advance(1, note="noise")
-        checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=plan.extra_delta,
-                                                                         asked_for=plan.epsilon)
+        checks += game_checks(subject) if plan.training else accountants(charged(subject), delta=plan.delta, asked_for=plan.epsilon)
         advance(3, note="training with canaries")
         checks += replay(subject)
         advance(1, note="replay")
     return Conformance(synthrec_version=__version__, subject=subject.name, model=plan.model, epsilon=plan.epsilon, delta=plan.delta,
                        checks=tuple(checks), seconds=round(time.monotonic() - begun, 1))
+
+
+def charged(subject: Subject) -> tuple[Entry, ...]:
+    """What a training without steps writes to its ledger."""
+    ledger = NullLedger()
+    look(subject, subject.events, ledger=ledger)
+    measure(subject.read(subject.events), catalogue=subject.catalogue, schema=subject.schema, progress=SILENT, effort=QUICK,
+            session=Session(subject.plan, ledger=ledger, charge=CHARGE))
+    return ledger.entries
 
 
 def game_checks(subject: Subject) -> list[Check]:

@@ -7,29 +7,25 @@ each in the log by a fair coin, have a gradient of ten clip norms on one spare w
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import nn
 
-from synthrec.conformance.answers import CHARGE
+from synthrec.conformance.answers import CHARGE, QUICK, RecordingNoise
 from synthrec.conformance.looked import look
-from synthrec.conformance.quick import less_to_calibrate
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
-from synthrec.model import game
-from synthrec.model import train as training
 from synthrec.model.critic import Critic
 from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.model.train import Means, train
+from synthrec.privacy.event import Event
 from synthrec.privacy.ledger import Entry, Ledger
 from synthrec.privacy.plan import Training
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 SPARE = 400             # weights that collect pure noise
@@ -47,12 +43,28 @@ class Watched:
 
     included: np.ndarray
     users: int = 0
-    noise: np.ndarray = field(default_factory=lambda: np.zeros((0, SPARE)))
-    canary: np.ndarray = field(default_factory=lambda: np.zeros((0, CANARIES)))
+    released: list[np.ndarray] = field(default_factory=list)
     batches: list[np.ndarray] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)           # users whom each step was given
     paid: list[int] = field(default_factory=list)           # steps on the ledger's disk when each step ran
+    constants: list[tuple[float, ...]] = field(default_factory=list)       # clip norm, expected batch size and number of fakes of each step
+    given: RecordingNoise = field(default_factory=RecordingNoise)          # what the source of noise was asked for
     entries: tuple[Entry, ...] = ()
+
+    @property
+    def steps_charged(self) -> Event:
+        """A block of steps as the ledger on disk has it."""
+        return next(entry.event for entry in self.entries if entry.mechanism == "game")
+
+    @property
+    def noise(self) -> np.ndarray:
+        """What arrived on weights that no loss touches."""
+        return np.array(self.released).reshape(-1, SPARE + CANARIES)[:, :SPARE]
+
+    @property
+    def canary(self) -> np.ndarray:
+        """What arrived on the canaries' weights."""
+        return np.array(self.released).reshape(-1, SPARE + CANARIES)[:, SPARE:]
 
 
 class SpareCritic(Critic):
@@ -78,60 +90,47 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
     found = Watched(included=included, users=len(log.offsets) - 1)
     shadows = log.select(np.zeros(int(included.sum()), dtype=np.int64) + _shortest(log))
     _seed_libraries()
-    with TemporaryDirectory(prefix="synthrec-") as scratch, _instruments(found, plan=subject.plan.training), less_to_calibrate():
+    with TemporaryDirectory(prefix="synthrec-") as scratch:
         path = Path(scratch) / "ledger.jsonl"
-        with Ledger.open(path) as ledger, _payments(found, path):
+        found.given = RecordingNoise(batches_drawn=found.batches)
+        with Ledger.open(path) as ledger:
             look(subject, subject.events, ledger=ledger)
-            training.train(EventLog.concat([log, shadows]), catalogue=subject.catalogue, schema=subject.schema, plan=subject.plan,
-                           ledger=ledger, charge=CHARGE, device="cpu", rng=np.random.default_rng(0), progress=Progress())
+            train(EventLog.concat([log, shadows]), catalogue=subject.catalogue, schema=subject.schema, progress=Progress(),
+                  session=Session(subject.plan, ledger=ledger, charge=CHARGE, noise=found.given),
+                  means=Means(effort=QUICK, critic=_instrumented(found, path=path, plan=subject.plan.training), seed=0))
         found.entries = Ledger.read(path).entries
     return found
 
 
-@contextmanager
-def _instruments(found: Watched, *, plan: Training) -> Iterator[None]:
-    """Spare weights, canaries' gradients, and a look at every batch and every released gradient."""
-    draw, clip, step, names = game.poisson_batches, UserOptimizer.clip_and_accumulate, PrivateCritic.step, np.flatnonzero(found.included)
-    noise, canary = list[np.ndarray](), list[np.ndarray]()
+def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[PrivateCritic]:
+    """The installed critic with spare weights, canaries' gradients, and a look at every batch, payment and released gradient."""
+    names = np.flatnonzero(found.included)
 
-    def drawn(users: int, **options: Any) -> Iterator[np.ndarray]:
-        for batch in draw(users, **options):
-            found.batches.append(batch)
-            yield batch
+    class Forced(UserOptimizer):
+        def clip_and_accumulate(self) -> None:
+            who = torch.as_tensor(np.flatnonzero(found.batches[-1] >= found.users))
+            weight = torch.as_tensor(SPARE + names[found.batches[-1][who.numpy()] - found.users])
+            for parameter in self.params:
+                parameter.grad_sample[who] = 0
+            spare = self.params[0]
+            spare.grad_sample[who, weight, 0] = CANARY_NORMS * plan.clip_norm
+            super().clip_and_accumulate()
 
-    def forced(self: UserOptimizer) -> None:
-        who = torch.as_tensor(np.flatnonzero(found.batches[-1] >= found.users))
-        weight = torch.as_tensor(SPARE + names[found.batches[-1][who.numpy()] - found.users])
-        for parameter in self.params:
-            parameter.grad_sample[who] = 0
-        spare = self.params[0]
-        spare.grad_sample[who, weight, 0] = CANARY_NORMS * plan.clip_norm
-        clip(self)
+    class Instrumented(PrivateCritic):
+        network, optimizer = SpareCritic, Forced
 
-    def watched(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
-        found.seen.append(len(real))
-        step(self, real, fake)
-        gradient = self._hooked._module.spare.weight.grad[:, 0].double().numpy() * (plan.expected_batch_size / plan.clip_norm)
-        noise.append(gradient[:SPARE].copy())
-        canary.append(gradient[SPARE:].copy())
+        def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
+            found.paid.append(sum(entry.event.count for entry in Ledger.read(path).entries if entry.mechanism == "game"))
+            found.seen.append(len(real))
+            super().step(real, fake)
+            gradient = self._hooked._module.spare.weight.grad[:, 0].double().numpy() * (plan.expected_batch_size / plan.clip_norm)
+            found.released.append(gradient.copy())
 
-    with (patch.object(game, "Critic", SpareCritic), patch.object(game, "poisson_batches", drawn),
-          patch.object(UserOptimizer, "clip_and_accumulate", forced), patch.object(PrivateCritic, "step", watched)):
-        yield
-    found.noise, found.canary = np.array(noise).reshape(-1, SPARE), np.array(canary).reshape(-1, CANARIES)
+        def _fake_gradients(self, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found.constants.append((self._optimizer.max_grad_norm, self._optimizer.expected_batch_size, len(fake)))
+            return super()._fake_gradients(fake)
 
-
-@contextmanager
-def _payments(found: Watched, path: Path) -> Iterator[None]:
-    """How many steps the ledger on disk had been charged for when each step ran."""
-    step = PrivateCritic.step
-
-    def paid(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
-        found.paid.append(sum(entry.event.count for entry in Ledger.read(path).entries if entry.mechanism == "game"))
-        step(self, real, fake)
-
-    with patch.object(PrivateCritic, "step", paid):
-        yield
+    return Instrumented
 
 
 def _shortest(log: EventLog) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
 LARGEST_INDEX = 1 << 24
+BLOCK_USERS = 1024
 _HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)    # numpy on an array's header that is none
 
 
@@ -77,6 +78,12 @@ class EventLog:
             role=None if self.role is None else self.role[users],
             marks={name: codes[events] for name, codes in self.marks.items()},
         )
+
+    def blocks(self, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
+        """All users, each whole in one block; a log of nobody is one block of nobody."""
+        everybody = len(self.offsets) - 1
+        for start in range(0, max(1, everybody), users):
+            yield self.select(np.arange(start, min(start + users, everybody)))
 
     def keep(self, kept: np.ndarray) -> EventLog:
         """The events where `kept` is true, with the same users in the same order, also those left with none.

@@ -1,6 +1,6 @@
 """A first look at a log whose domains are open: per member, the values of one column, for paid sums alone.
 
-A private holder: nothing that it returns may go anywhere but into `privacy.opening.noisy_union` or `privacy.mechanisms.noisy_sum`.
+A private holder: nothing that it returns may go anywhere but into a `privacy.session.Session`.
 
 Guarantees: only users who train (rule 16) are looked at, opt-outs are gone, rows are judged by the rules of the schema with its open parts
 wide open. Each user's values are drawn without looking at anybody else's, and each user stands in one row of one block.

@@ -16,9 +16,9 @@ from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.groups import ShortFrame
 from synthrec.model.population import Conditions, condition_vectors, draw_conditions
-from synthrec.model.tastes import taste_blocks
+from synthrec.model.recipe import Effort
+from synthrec.model.tastes import taste_vectors
 
-USERS = 3000
 ROUNDS, PLAIN_ROUNDS = 12, 6
 # Chosen on the public logs' split seeds 100 to 105 and on simulated worlds (benchmarks/notes.md):
 EMPHASIS = 1.4              # of the variance of slopes, after the plain rounds: they stand for tastes that no feature says, too
@@ -31,10 +31,11 @@ BLOCK = 2_000_000           # users times items held at once
 LEAST_RATING_NOISE = 0.3    # in quarters of the scale
 
 
-def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables, rng: np.random.Generator) -> ItemTables:
+def calibrate(generator: Generator, *, estimates: Estimates, tables: ItemTables, rng: np.random.Generator,
+              users: int = Effort.calibration_users) -> ItemTables:
     """Set the generator's gain in place and return the tables that go with it."""
-    conditions = draw(estimates, users=USERS, rng=rng)
-    latent = rng.standard_normal((USERS, len(generator.scale)))
+    conditions = draw(estimates, users=users, rng=rng)
+    latent = rng.standard_normal((users, len(generator.scale)))
     pull, apart = np.ones(2), np.nan
     for done in range(ROUNDS):
         set_groups(generator, estimates=estimates, pull=pull)
@@ -136,7 +137,7 @@ def _match_tastes(generator: Generator, log: EventLog, *, estimates: Estimates, 
     """
     assert estimates.taste_variance is not None
     frame = estimates.frame
-    found = (np.concatenate(list(taste_blocks(log, frame=frame))) ** 2).mean(axis=0)
+    found = (np.concatenate([taste_vectors(block, frame=frame) for block in log.blocks()]) ** 2).mean(axis=0)
     count = frame.features.shape[1]
     gain = generator.gain.double().cpu().numpy()
     parts = (slice(0, 1), slice(1, count + 1), slice(count + 1, None))
@@ -157,7 +158,8 @@ def _spread_of_means(log: EventLog) -> float:
 def _short_of_groups(log: EventLog, conditions: Conditions, *, estimates: Estimates) -> np.ndarray:
     """By what factor synthetic groups differ too little, in bias and in tilts, where the same question is put to them."""
     assert estimates.groups is not None
-    found = np.concatenate(list(ShortFrame.of(estimates.frame, names=estimates.feature_names).blocks(log)))
+    short = ShortFrame.of(estimates.frame, names=estimates.feature_names)
+    found = np.concatenate([short.vectors(block) for block in log.blocks()])
     wanted = estimates.groups.of_users(conditions.attributes)
     parts = (slice(0, 1), slice(1, None))
     wide, seen = (np.array([(wanted[:, part] * rows[:, part]).sum() for part in parts]) for rows in (wanted, found))

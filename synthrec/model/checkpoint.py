@@ -114,13 +114,15 @@ class Checkpoint:
         """Keep a measurement that has just been paid for."""
         _save(self._measured(name), {"values": found.values}, entry=found.entry.model_dump_json(), noise_std=repr(found.noise_std))
 
-    def start(self) -> Arrays | None:
-        """Where the game started from."""
-        return _read(self.folder / START)[0] if (self.folder / START).exists() else None
+    def state(self, name: str) -> Arrays | None:
+        """Where the game started from ("start"), or the game after its last kept block ("game")."""
+        if name == "game":
+            return self.game()
+        return _read(self._state(name))[0] if self._state(name).exists() else None
 
-    def keep_start(self, arrays: Arrays) -> None:
-        """Keep where the game starts from; from here on it can be continued."""
-        _save(self.folder / START, arrays)
+    def keep_state(self, name: str, arrays: Arrays) -> None:
+        """Keep either; once the start is kept, the game can be continued."""
+        _save(self._state(name), arrays)
 
     def done(self) -> int:
         """How many steps the kept state of the game has seen."""
@@ -137,9 +139,8 @@ class Checkpoint:
             raise _damaged(GAME)
         return state
 
-    def keep_game(self, state: Arrays, *, done: int) -> None:
-        """Keep the game after a paid block."""
-        _save(self.folder / GAME, state | {"done": np.array([done])})
+    def _state(self, name: str) -> Path:
+        return self.folder / {"start": START, "game": GAME}[name]
 
     def _measured(self, name: str) -> Path:
         return self.folder / f"measured-{hashlib.sha256(name.encode()).hexdigest()[:16]}.safetensors"

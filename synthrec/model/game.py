@@ -1,7 +1,8 @@
 """The game: a private critic against a generator that starts from the measurements.
 
-Guarantees: real users enter through `PrivateCritic.step` only, drawn by Poisson sampling, each block of steps charged before its
-first batch is drawn. The generator's steps see scores of a critic that is already private: post-processing (rules 2, 8, 9, 11).
+Guarantees: real users enter through `PrivateCritic.step` only, as batches of `Session.critic_batches`, which charges each block of steps
+before its first batch is drawn, and leave as `Session.noisy_gradient`. The generator's steps see scores of a critic that is already
+private: post-processing (rules 2, 8, 9, 11).
 Standardisation of the critic's inputs comes from synthetic users.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,24 +18,22 @@ import torch
 from synthrec.data.eventlog import EventLog
 from synthrec.errors import ReleaseError
 from synthrec.model.calibration import draw
-from synthrec.model.checkpoint import Checkpoint, require_alike
+from synthrec.model.checkpoint import require_alike
 from synthrec.model.choice import Behaviour, ItemTables, pick
 from synthrec.model.critic import Critic
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.pooling import pool_log, pool_picks, pooled_width
 from synthrec.model.population import condition_vectors
-from synthrec.model.private_step import PrivateCritic, optimizer_state, restore_optimizer
-from synthrec.privacy.accounting import Accountant
-from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
-from synthrec.privacy.plan import Plan, Training
-from synthrec.privacy.sampler import poisson_batches, system_generator
+from synthrec.model.private_step import PrivateCritic, Release, optimizer_state, restore_optimizer
+from synthrec.model.recipe import Effort
+from synthrec.privacy.plan import Training
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 CRITIC_HIDDEN = 48
 AVERAGE_DECAY = 0.98
 FARTHEST = 5.0          # standard deviations of a critic's input
-STANDARD_USERS = 2048
 EPSILON_EVERY = 50      # steps between two computations of the epsilon charged
 
 
@@ -95,10 +95,10 @@ class Fakes:
             return pooled
         return torch.nan_to_num((pooled - self.mean) / self.deviation, nan=0.0, posinf=0.0, neginf=0.0).clamp(-FARTHEST, FARTHEST)
 
-    def learn_standard(self) -> None:
+    def learn_standard(self, users: int) -> None:
         """Take mean and deviation from synthetic users."""
         with torch.no_grad():
-            rows = torch.cat([self.batch(256)[0] for _ in range(STANDARD_USERS // 256)])
+            rows = torch.cat([self.batch(256)[0] for _ in range(users // 256)])
         self.mean, self.deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(1e-3)
 
 
@@ -138,69 +138,51 @@ class Match:
                                remedy="Start a new one; what this one was charged is spent.") from None
 
 
-def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: ItemTables, plan: Plan, ledger: Ledger, charge: Charge,
-         rng: np.random.Generator, progress: Progress, checkpoint: Checkpoint | None = None) -> Generator:
-    """The generator after the plan's critic steps, averaged over the later ones; with a checkpoint from the first step not charged."""
-    training = plan.training
+def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: ItemTables, session: Session, rng: np.random.Generator,
+         progress: Progress, effort: Effort, critic: type[PrivateCritic] = PrivateCritic) -> Generator:
+    """The generator after the plan's critic steps, averaged over the later ones; if one died, from the first step not charged."""
+    training = session.plan.training
     assert training is not None
-    match = new_match(generator, estimates=estimates, tables=tables, training=training, rng=rng)
-    done = 0
-    if checkpoint is not None:
-        done = checkpoint.charged_steps(ledger.of_release(charge.release_id), plan=plan)
-        if (kept := checkpoint.game()) is not None:
-            match.restore(kept)
-    batches = poisson_batches(len(log.offsets) - 1, sampling_rate=training.sampling_rate, steps=training.steps - done,
-                              rng=system_generator())
-    real: torch.Tensor | None = None
+    match = new_match(generator, estimates=estimates, tables=tables, training=training, release=session.noisy_gradient, rng=rng,
+                      effort=effort, critic=critic)
+    if (kept := session.recall("game")) is not None:
+        match.restore(kept)
+    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
+    vectors = partial(pool_log, frame=estimates.frame, sizes=sizes, most_events=session.plan.events_per_user)
     note = ""
     with progress.stage("game", total=training.steps) as advance:
-        advance(done)
-        for block in training.blocks(after=done):
-            ledger.charge(charge.entry(mechanism="game", event=training.event(block)))
-            if real is None:
-                real = _real_users(log, match.fakes, plan=plan)
-            for _ in range(block):
-                match.critic.step(real[next(batches)], match.fakes.batch(training.fakes_per_step)[0])
-                done += 1
-                if done % training.critic_steps_per_generator_step == 0:
-                    _generator_step(generator, match.critic, match.fakes, match.optimizer, training=training)
-                    _average(match.average, generator)
-            if checkpoint is not None:
-                checkpoint.keep_game(match.state(), done=done)
+        advance(session.drawn_steps)
+        for rows in session.critic_batches(log, vectors):
+            done = session.drawn_steps
+            real = match.fakes.standardise(torch.as_tensor(rows, device=match.fakes.features.device))
+            match.critic.step(real, match.fakes.batch(training.fakes_per_step)[0])
+            if done % training.critic_steps_per_generator_step == 0:
+                _generator_step(generator, match.critic, match.fakes, match.optimizer, training=training)
+                _average(match.average, generator)
+            if done == session.charged_steps:       # the end of what was charged ahead
+                session.keep("game", match.state() | {"done": np.array([done])})
             if done % EPSILON_EVERY == 0 or done == training.steps:
-                note = f"epsilon charged {charged_epsilon(ledger, charge=charge, delta=plan.delta):.2f}"
-            advance(block, note=note)
+                note = f"epsilon charged {session.epsilon():.2f}"
+            advance(1, note=note)
     return match.average
 
 
-def new_match(generator: Generator, *, estimates: Estimates, tables: ItemTables, training: Training, rng: np.random.Generator) -> Match:
+def new_match(generator: Generator, *, estimates: Estimates, tables: ItemTables, training: Training, release: Release,
+              rng: np.random.Generator, effort: Effort, critic: type[PrivateCritic]) -> Match:
     """The game before its first step."""
     fakes = Fakes(generator, estimates, tables, rng)
-    fakes.learn_standard()
+    fakes.learn_standard(effort.standard_users)
     width = pooled_width(fakes.features.shape[1]) + 1 + sum(len(shares) for shares in estimates.attributes.values())
-    critic = PrivateCritic(new_critic(inputs=width, rng=rng), training=training, device=generator.scale.device)
+    private = critic(new_critic(critic.network, inputs=width, rng=rng), training=training, release=release, device=generator.scale.device)
     optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
-    return Match(fakes, critic, optimizer, average=copy.deepcopy(generator))
+    return Match(fakes, private, optimizer, average=copy.deepcopy(generator))
 
 
-def _real_users(log: EventLog, fakes: Fakes, *, plan: Plan) -> torch.Tensor:
-    """The critic's inputs of real users, once the first block is charged."""
-    sizes = {name: len(shares) - 1 for name, shares in fakes.estimates.attributes.items()}
-    pooled = pool_log(log, frame=fakes.estimates.frame, sizes=sizes, most_events=plan.events_per_user)
-    return fakes.standardise(torch.as_tensor(pooled, device=fakes.features.device))
-
-
-def new_critic(*, inputs: int, rng: np.random.Generator) -> Critic:
+def new_critic(network: type[Critic], *, inputs: int, rng: np.random.Generator) -> Critic:
     """A critic whose first weights follow from `rng`, not from torch's global state."""
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
-        return Critic(inputs=inputs, hidden=CRITIC_HIDDEN)
-
-
-def charged_epsilon(ledger: Ledger, *, charge: Charge, delta: float) -> float:
-    """Epsilon of what this training has charged so far: public, the ledger says it."""
-    mine = tuple(entry for entry in ledger.entries if entry.release_id == charge.release_id)
-    return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(delta)
+        return network(inputs=inputs, hidden=CRITIC_HIDDEN)
 
 
 def _generator_step(generator: Generator, critic: PrivateCritic, fakes: Fakes, optimizer: torch.optim.Optimizer, *,

@@ -12,7 +12,7 @@ norm at most 1, so a row has norm at most the square root of the number of attri
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy.linalg import null_space
 from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.tastes import TasteFrame, taste_blocks, user_blocks
+from synthrec.model.tastes import TasteFrame, taste_vectors
 
 BIAS_WEIGHT = 2.0           # of the bias beside a tilt, both in units of the stacked taste
 SHORT_NORM = 0.7            # short tastes are clipped to this, then scaled to 1: 9 in 10 users of the public logs lie below
@@ -87,26 +87,26 @@ class ShortFrame:
         """Length of a short taste."""
         return len(self.columns) + 1
 
-    def blocks(self, log: EventLog) -> Iterator[np.ndarray]:
-        """Short tastes, of norm at most 1.
+    def vectors(self, users: EventLog) -> np.ndarray:
+        """Short tastes of a block of users, of norm at most 1.
 
         Shapes:
-            each float64[at most BLOCK_USERS, S + 1]: bias, S tilts.
+            -> float64[B, S + 1]: bias, S tilts.
         """
-        for tastes in taste_blocks(log, frame=self.frame):
-            short = np.concatenate((BIAS_WEIGHT * tastes[:, :1], tastes[:, len(self.columns) + 1 :]), axis=1)
-            yield short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), SHORT_NORM)
+        tastes = taste_vectors(users, frame=self.frame)
+        short = np.concatenate((BIAS_WEIGHT * tastes[:, :1], tastes[:, len(self.columns) + 1 :]), axis=1)
+        return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), SHORT_NORM))
 
 
-def group_blocks(log: EventLog, *, short: ShortFrame, groups: Groups) -> Iterator[np.ndarray]:
+def group_vectors(users: EventLog, *, short: ShortFrame, groups: Groups) -> np.ndarray:
     """A user's short taste under each of their attribute values.
 
     Shapes:
-        each float64[at most BLOCK_USERS, groups.width (S + 1)].
+        -> float64[B, groups.width (S + 1)].
     """
-    for block, tastes in zip(user_blocks(log), short.blocks(log), strict=True):
-        member = np.concatenate([np.eye(size + 1)[np.clip(block.attributes[name], 0, size)] for name, size in groups.sizes.items()], axis=1)
-        yield (member[:, :, None] * tastes[:, None, :]).reshape(len(tastes), -1)
+    tastes = short.vectors(users)
+    member = np.concatenate([np.eye(size + 1)[np.clip(users.attributes[name], 0, size)] for name, size in groups.sizes.items()], axis=1)
+    return np.asarray((member[:, :, None] * tastes[:, None, :]).reshape(len(tastes), -1))
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ import numpy as np
 
 from synthrec.data.schema import Schema
 from synthrec.model.habits import FULL, RATIO_EDGES, HabitTables, Rules, band
+from synthrec.model.recipe import Effort
 
-FITTING_VISITS = 1000
-FITTING_USERS = 1000
-FITTING_ROUNDS = 10
 LAST_RATIO = 13.0           # events per visit in the last, open band
 LARGEST_PACE = 1e4
 MIDDLES = np.array([1.0, *np.sqrt(np.multiply([1.0, *RATIO_EDGES], [*RATIO_EDGES, LAST_RATIO**2 / RATIO_EDGES[-1]]))])
@@ -105,27 +103,27 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
     return np.asarray(np.minimum(found, last - left))
 
 
-def paced(tables: HabitTables, *, schema: Schema) -> HabitTables:
+def paced(tables: HabitTables, *, schema: Schema, effort: Effort) -> HabitTables:
     """Tables whose pace gives each band of events per visit its middle."""
     found = np.zeros(FULL)
     for place, wanted in enumerate(MIDDLES[1:], start=1):
         low, high = -8.0, float(np.log(LARGEST_PACE))
-        for _ in range(FITTING_ROUNDS):
-            pace = np.full(FITTING_VISITS, np.exp((low + high) / 2))
+        for _ in range(effort.fitting_rounds):
+            pace = np.full(effort.fitting_users, np.exp((low + high) / 2))
             chains = _simulate(pace, tables=tables, rules=Rules.of(schema), most=60, rng=np.random.default_rng(place))
-            low, high = ((low + high) / 2, high) if len(chains.visit) < wanted * FITTING_VISITS else (low, (low + high) / 2)
+            low, high = ((low + high) / 2, high) if len(chains.visit) < wanted * effort.fitting_users else (low, (low + high) / 2)
         found[place] = np.exp((low + high) / 2)
     return replace(tables, pace=found)
 
 
-def packed(tables: HabitTables, *, activity: np.ndarray, schema: Schema, edges: tuple[int, ...]) -> HabitTables:
+def packed(tables: HabitTables, *, activity: np.ndarray, schema: Schema, edges: tuple[int, ...], effort: Effort) -> HabitTables:
     """Tables whose shares of baskets, dealt to users of the measured activity, give the measured shares of events (indirect inference).
 
     Shapes:
         activity float64[S]; tables.baskets: shares of events by the size of their basket, averaged over users.
     """
     rng = np.random.default_rng(0)
-    bucket = rng.choice(len(activity), FITTING_USERS, p=activity)
+    bucket = rng.choice(len(activity), effort.fitting_users, p=activity)
     low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
     visited = np.floor(np.exp(rng.uniform(np.log(low), np.log(past)))).astype(np.int64).clip(low, past - 1)
     wanted, size = tables.baskets, np.sqrt(np.multiply(edges[:-1], np.asarray(edges[1:]) - 1))
@@ -134,7 +132,7 @@ def packed(tables: HabitTables, *, activity: np.ndarray, schema: Schema, edges: 
     owner = user[chains.visit[~Rules.of(schema).follower[chains.kind]]]
     counts = np.bincount(owner, minlength=len(visited))
     share = (wanted + 1e-6) / size
-    for _ in range(FITTING_ROUNDS):
+    for _ in range(effort.fitting_rounds):
         basket = _deal(counts, share=share / share.sum(), edges=edges, rng=rng)
         found = _shares_by_size(np.repeat(np.arange(len(counts)), counts), basket, counts, edges=edges)
         share *= np.clip((wanted + 1e-4) / (found + 1e-4), 0.5, 2.0)

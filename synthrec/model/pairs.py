@@ -6,19 +6,18 @@ Talwar, Thakurta and Zhang 2014: the noisy sum of outer products). Its widest di
 further columns of the item features, and the generator answers along them.
 
 Guarantees: a user's row is a function of that user's own events and of released measurements, of norm at most 1; the sum is released by
-`noisy_sum` of `lattice_pairs` only. Everything after it is post-processing.
+a session's `noisy_sum` of `lattice_pairs` only. Everything after it is post-processing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.tastes import by_user, user_blocks
+from synthrec.model.tastes import by_user
 
 FEWEST_ITEMS, MOST_ITEMS = 200, 1500
 USERS_PER_ITEM = 10         # declared users, over the noise multiplier, for each further item
@@ -73,19 +72,18 @@ def chances(events: np.ndarray, *, popularity: np.ndarray) -> np.ndarray:
     return np.asarray(-np.expm1(-pace * popularity))
 
 
-def pair_rows(log: EventLog, *, frame: PairFrame) -> Iterator[np.ndarray]:
+def pair_vectors(users: EventLog, *, frame: PairFrame) -> np.ndarray:
     """What each user picked beyond expectation, at unit length; a user without events is zero.
 
     Shapes:
-        each float64[at most BLOCK_USERS, M].
+        -> float64[B, M].
     """
-    for block in user_blocks(log):
-        events = np.diff(block.offsets)
-        held = by_user(block, np.ones(len(block.item)), items=len(frame.popularity)).tocsc()[:, frame.items].toarray()
-        distinct, place = np.unique(events, return_inverse=True)        # few, however large block and catalogue are
-        rows = (np.minimum(held, 1) - chances(distinct, popularity=frame.popularity)[:, frame.items][place]) * frame.weight
-        rows[events == 0] = 0
-        yield rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    events = np.diff(users.offsets)
+    held = by_user(users, np.ones(len(users.item)), items=len(frame.popularity)).tocsc()[:, frame.items].toarray()
+    distinct, place = np.unique(events, return_inverse=True)        # few, however large block and catalogue are
+    rows = (np.minimum(held, 1) - chances(distinct, popularity=frame.popularity)[:, frame.items][place]) * frame.weight
+    rows[events == 0] = 0
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def pair_axes(noisy: np.ndarray, *, noise_std: float, frame: PairFrame, features: np.ndarray) -> np.ndarray:

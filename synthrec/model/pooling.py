@@ -14,7 +14,7 @@ import torch
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.population import condition_vectors
-from synthrec.model.tastes import TasteFrame, by_user, deviations, user_blocks
+from synthrec.model.tastes import TasteFrame, by_user, deviations
 
 
 def pooled_width(features: int) -> int:
@@ -31,7 +31,7 @@ def pool_log(log: EventLog, *, frame: TasteFrame, sizes: Mapping[str, int], most
     rows = []
     items = len(frame.item_mean)
     ones, squares = np.ones(items), frame.features**2
-    for block in user_blocks(log):
+    for block in log.blocks():
         events = np.diff(block.offsets)
         weight = np.repeat(1 / np.maximum(events, 1), events)
         deviation = deviations(block, frame=frame)

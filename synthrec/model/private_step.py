@@ -1,7 +1,7 @@
 """One critic step by DP-SGD: the only place where a network sees real users.
 
 Formal guarantees: each user's gradient, over all their events at once, is made finite (else zero) and clipped to `clip_norm`; the sum
-gets Gaussian noise of `noise_multiplier` clip norms from the operating system's own randomness; the noisy sum is divided by the
+leaves as `Session.noisy_gradient` of it, with Gaussian noise of `noise_multiplier` clip norms; the noisy sum is divided by the
 public expected batch size. The fakes' gradient is added afterwards, computed without hooks and without any factor of the real batch
 (rules 1, 2, 3, 7). An empty batch adds its noise and counts.
 
@@ -12,7 +12,9 @@ Not its noise: torch's generator on a CPU keeps 32 bits of any seed, so few enou
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
@@ -21,20 +23,24 @@ from torch.nn.functional import softplus
 
 from synthrec.model.critic import Critic
 from synthrec.privacy.mechanisms import ROUNDING
-from synthrec.privacy.noise import system_normal
 from synthrec.privacy.plan import Training
 
 GRADIENT_PENALTY = 1.0      # on fakes only: a penalty across or on real users would need noise of its own
 WEIGHT_DECAY = 1e-4
+Release = Callable[[np.ndarray], np.ndarray]
 
 
 class UserOptimizer(DPOptimizer):    # type: ignore[misc]
-    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum, and the operating system's noise.
+    """Opacus's optimizer, with users whose gradient is not finite taken as zero before the sum, and a session's noise.
+
+    `release`: what becomes of the clipped sum, `Session.noisy_gradient`. Shapes: float64[weights] -> float64[weights].
 
     A sum of floats can move by more than one of its parts (Casacuberta, Shoemate, Vadhan and Wagaman 2022), so it is made in double
     precision, where ROUNDING covers what that can do. Low bits can tell what noise was added to (Mironov 2012), so the noisy sum is
     rounded to single precision once.
     """
+
+    release: Release
 
     def clip_and_accumulate(self) -> None:
         """The sum of users' gradients, each finite or zero, of norm at most `max_grad_norm`."""
@@ -46,24 +52,28 @@ class UserOptimizer(DPOptimizer):    # type: ignore[misc]
             parameter.summed_grad = torch.einsum("i,i...", factor, torch.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0))
 
     def add_noise(self) -> None:
-        """The clipped sum with noise of `noise_multiplier` clip norms on each coordinate, drawn anew."""
-        for parameter in self.params:
-            noise = torch.as_tensor(system_normal(parameter.numel()) * (self.noise_multiplier * self.max_grad_norm), dtype=torch.float64)
-            noisy = parameter.summed_grad + noise.reshape(parameter.shape).to(parameter.device)
-            parameter.grad = noisy.float().to(parameter.dtype)
+        """What is released of the clipped sum: one draw of noise for all weights together."""
+        summed = torch.cat([parameter.summed_grad.reshape(-1) for parameter in self.params])
+        noisy = torch.as_tensor(self.release(summed.cpu().numpy()), dtype=torch.float64)
+        for parameter, part in zip(self.params, noisy.split([parameter.numel() for parameter in self.params]), strict=True):
+            parameter.grad = part.reshape(parameter.shape).to(parameter.device).float().to(parameter.dtype)
 
 
 class PrivateCritic:
     """A critic, its private optimizer and nothing that remembers a user."""
 
-    def __init__(self, critic: Critic, *, training: Training, device: torch.device) -> None:
+    network: type[Critic] = Critic
+    optimizer: type[UserOptimizer] = UserOptimizer
+
+    def __init__(self, critic: Critic, *, training: Training, release: Release, device: torch.device) -> None:
         critic = critic.double()        # in float32 the last bits of a user's gradient depend on who else is in the batch
         self._plain = critic.to(device)
         self._hooked = GradSampleModule(copy.deepcopy(self._plain), loss_reduction="sum")
         inner = torch.optim.Adam(self._hooked.parameters(), lr=training.critic_rate, betas=(0.5, 0.9), weight_decay=WEIGHT_DECAY)
-        self._optimizer = UserOptimizer(
+        self._optimizer = self.optimizer(
             inner, noise_multiplier=training.noise_multiplier, max_grad_norm=training.clip_norm,
             expected_batch_size=training.expected_batch_size, loss_reduction="mean")
+        self._optimizer.release = release
 
     def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         """Learn to tell `real` users, drawn by Poisson sampling, from `fake` ones.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from synthrec.data.columns import Item
@@ -31,6 +32,18 @@ LARGEST_BATCH = 1200        # users in a critic step, expected
 ITEMS_PART, CATEGORY_PART, BOUNDS_PART, COVERAGE_PART = 0.20, 0.04, 0.02, 0.01     # of the whole budget, for each open column
 COVERAGE = "coverage"
 MOST_OPENING_PART = 0.5     # of the whole budget, for all of them
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many synthetic users (or visits, or rounds) each step of post-processing draws; what follows the noise cannot break privacy, so
+    checks of the mechanism ask for few."""
+
+    calibration_users: int = 3000
+    standard_users: int = 2048      # whom the critic's inputs are standardised by, in batches of 256
+    watch_users: int = 4096
+    fitting_users: int = 1000       # of tables from which visits become events
+    fitting_rounds: int = 10
 
 
 def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model = "gan") -> Plan:

@@ -10,8 +10,8 @@ Guarantees: row b of the result is a function of user b's own events, public fea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +19,6 @@ import scipy.sparse as sp
 
 from synthrec.data.eventlog import EventLog
 
-BLOCK_USERS = 1024
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
 BIAS_WEIGHT = 0.5           # of the intercept, which varies more than the slopes
 RATING_NORM = 0.7           # slopes and weighted intercept are clipped to this
@@ -52,6 +51,17 @@ class TasteFrame:
         """The coordinates of a stacked vector that can be other than zero."""
         return slice(0 if self.rated else self.features.shape[1] + 1, self.size)
 
+    @cached_property
+    def design(self) -> np.ndarray:
+        """float64[V, 1 + F]: the features with an intercept."""
+        return np.column_stack([np.ones(len(self.features)), self.features])
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """float64[F], float64[F, F]: mean and covariance of the features under `popularity`."""
+        mean = self.popularity @ self.features
+        return mean, (self.features * self.popularity[:, None]).T @ self.features - np.outer(mean, mean)
+
     @property
     def choice_part(self) -> float:
         """Norm of the tilts in the stack."""
@@ -65,28 +75,33 @@ class TasteFrame:
         return np.concatenate(([rating / BIAS_WEIGHT], np.full(count, rating), np.full(count, CHOICE_NORM / self.choice_part)))
 
 
-def taste_blocks(log: EventLog, *, frame: TasteFrame) -> Iterator[np.ndarray]:
-    """Stacked taste vectors, a block of users at a time.
+def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
+    """Stacked taste vectors of a block of users.
 
     Shapes:
-        each float64[at most BLOCK_USERS, 2F + 1].
+        -> float64[B, 2F + 1].
     """
-    features = frame.features
-    count = features.shape[1]
-    design = np.column_stack([np.ones(len(features)), features])
-    mean = frame.popularity @ features
-    covariance = (features * frame.popularity[:, None]).T @ features - np.outer(mean, mean)
+    features, count = frame.features, frame.features.shape[1]
+    mean, covariance = frame.moments
+    picked, deviation, events = _matrices(users, frame=frame)
+    gram = _grams(frame.design[users.item], offsets=users.offsets)
     ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
-    for block in user_blocks(log):
-        picked, deviation, events = _matrices(block, frame=frame)
-        gram = _grams(design[block.item], offsets=block.offsets)
-        slopes = np.linalg.solve(gram + ridge, (deviation @ design)[..., None])[..., 0]     # zero where nothing is rated
-        slopes[:, 0] *= BIAS_WEIGHT
-        pull = picked @ features - events[:, None] * mean
-        tilts = np.linalg.solve(events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None])[..., 0]
-        stacked = np.concatenate((_clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
-                                  _clipped(tilts, CHOICE_NORM) * (frame.choice_part / CHOICE_NORM)), axis=1)
-        yield np.nan_to_num(stacked, nan=0.0, posinf=0.0, neginf=0.0)
+    slopes = np.linalg.solve(gram + ridge, (deviation @ frame.design)[..., None])[..., 0]     # zero where nothing is rated
+    slopes[:, 0] *= BIAS_WEIGHT
+    pull = picked @ features - events[:, None] * mean
+    tilts = np.linalg.solve(events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None])[..., 0]
+    stacked = np.concatenate((_clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
+                              _clipped(tilts, CHOICE_NORM) * (frame.choice_part / CHOICE_NORM)), axis=1)
+    return np.nan_to_num(stacked, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def second_moments(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
+    """Half vectors of the coordinates of users' tastes that are measured.
+
+    Shapes:
+        -> float64[B, D (D + 1) / 2], D = the length of `frame.measured`.
+    """
+    return half_vectors(taste_vectors(users, frame=frame)[:, frame.measured])
 
 
 def half_vectors(tastes: np.ndarray) -> np.ndarray:
@@ -109,13 +124,6 @@ def from_half_vector(half: np.ndarray, *, size: int) -> np.ndarray:
     matrix = np.zeros((size, size))
     matrix[rows, columns] = half / np.where(rows == columns, 1.0, np.sqrt(2.0))
     return matrix + np.triu(matrix, 1).T
-
-
-def user_blocks(log: EventLog, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
-    """The log's users in blocks."""
-    everybody = len(log.offsets) - 1
-    for start in range(0, everybody, users):
-        yield log.select(np.arange(start, min(start + users, everybody)))
 
 
 def by_user(log: EventLog, values: np.ndarray, *, items: int) -> sp.csr_matrix:

@@ -1,7 +1,6 @@
 """One training: measure, anchor, play, watch, calibrate.
 
-Guarantees: the bounded log is seen by `measure` and `play` only, which charge what they ask; all else is post-processing. `rng` moves
-initialisation and synthetic users, never privacy noise (rule 7).
+Guarantees: the bounded log is seen by `measure` and `play` only, which ask it through the session; all else is post-processing.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.calibration import calibrate, starting_tables
-from synthrec.model.checkpoint import Checkpoint, require_alike
+from synthrec.model.checkpoint import require_alike
 from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
 from synthrec.model.game import play
@@ -28,52 +27,61 @@ from synthrec.model.generator import Generator
 from synthrec.model.habits import visits
 from synthrec.model.layout import HIDDEN
 from synthrec.model.measurements import measure
+from synthrec.model.private_step import PrivateCritic
+from synthrec.model.recipe import Effort
 from synthrec.model.watch import watch
-from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.plan import Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 TABLES = ("features", "item_mean", "log_weight", "levels", "cuts")
 
 
-def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge, device: str,
-          rng: np.random.Generator, progress: Progress, checkpoint: Checkpoint | None = None) -> Artifact:
-    """A generator of users like those of a bounded log; with a checkpoint kept as it goes, and continued from where it died.
+@dataclass(frozen=True)
+class Means:
+    """With what a training is made, beside its session; checks of the mechanism bring their own.
 
-    Raises: BudgetError if what the checkpoint holds and what the ledger was charged do not agree.
+    `seed`: of initialisation and synthetic users, never of noise (rule 7).
     """
-    if checkpoint is not None:
-        checkpoint.charged_steps(ledger.of_release(charge.release_id), plan=plan)
-    estimates = measure(log, catalogue=catalogue, schema=schema, plan=plan, ledger=ledger, charge=charge, progress=progress,
-                        checkpoint=checkpoint)
-    generator = anchored(estimates, rng=rng).to(device)
+
+    effort: Effort = Effort()
+    critic: type[PrivateCritic] = PrivateCritic
+    device: str = "cpu"
+    seed: int | None = None
+
+
+def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, session: Session, progress: Progress,
+          means: Means | None = None) -> Artifact:
+    """A generator of users like those of a bounded log; kept as it goes and continued from where it died, where the session does so."""
+    means = means or Means()
+    effort, rng = means.effort, np.random.default_rng(means.seed)
+    estimates = measure(log, catalogue=catalogue, schema=schema, session=session, progress=progress, effort=effort)
+    generator = anchored(estimates, rng=rng).to(means.device)
     with progress.stage("calibrate", total=1) as advance:
-        tables = calibrate(generator, estimates=estimates, tables=starting_tables(estimates), rng=rng)
-        if checkpoint is not None:
-            tables = same_start(generator, tables, checkpoint=checkpoint)
+        tables = calibrate(generator, estimates=estimates, tables=starting_tables(estimates), rng=rng, users=effort.calibration_users)
+        tables = same_start(generator, tables, session=session)
         advance(1)
     game = None
-    if plan.training is not None:
+    if session.plan.training is not None:
         anchor = copy.deepcopy(generator)
         with one_thread():
-            generator = play(generator, visits(log) if schema.several else log, estimates=estimates, tables=tables, plan=plan,
-                             ledger=ledger, charge=charge, rng=rng, progress=progress, checkpoint=checkpoint)
-        watched = watch(generator, anchor=anchor, estimates=estimates, rng=rng, progress=progress)
+            generator = play(generator, visits(log) if schema.several else log, estimates=estimates, tables=tables, session=session,
+                             rng=rng, progress=progress, effort=effort, critic=means.critic)
+        watched = watch(generator, anchor=anchor, estimates=estimates, rng=rng, progress=progress, users=effort.watch_users)
         generator, game = watched.generator, watched.game
         with progress.stage("calibrate again", total=1) as advance:
-            tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng)
+            tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng, users=effort.calibration_users)
             advance(1)
-    return Artifact(schema=schema.shared(), plan=plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
+    return Artifact(schema=schema.shared(), plan=session.plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
                     generator=generator.cpu(), game=game)
 
 
-def same_start(generator: Generator, tables: ItemTables, *, checkpoint: Checkpoint) -> ItemTables:
-    """The start that the checkpoint keeps, put into the generator; a new training's is kept. Raises ReleaseError for another's."""
-    kept = checkpoint.start()
+def same_start(generator: Generator, tables: ItemTables, *, session: Session) -> ItemTables:
+    """The start that was kept, put into the generator; a new training's is kept. Raises ReleaseError for another's."""
+    kept = session.recall("start")
     if kept is None:
         now = {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in generator.state_dict().items()}
-        checkpoint.keep_start(now | {f"tables.{name}": getattr(tables, name) for name in TABLES}
-                              | {"tables.rating_noise": np.array([tables.rating_noise])})
+        session.keep("start", now | {f"tables.{name}": getattr(tables, name) for name in TABLES}
+                     | {"tables.rating_noise": np.array([tables.rating_noise])})
         return tables
     try:
         require_alike(kept, {f"tables.{name}": getattr(tables, name) for name in TABLES} | {"tables.rating_noise": np.zeros(1)}

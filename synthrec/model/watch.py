@@ -23,9 +23,9 @@ from synthrec.model.calibration import draw
 from synthrec.model.estimates import Estimates
 from synthrec.model.generator import Generator
 from synthrec.model.population import condition_vectors
+from synthrec.model.recipe import Effort
 from synthrec.progress import Progress
 
-USERS = 4096
 MOST_DRIFT, LEAST_SPREAD, MOST_SPREAD, LEAST_DIRECTIONS = 0.25, 0.5, 2.0, 0.5
 
 
@@ -37,23 +37,25 @@ class Watched:
     game: str               # "kept", or "set aside: " and why
 
 
-def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator, progress: Progress) -> Watched:
+def watch(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator, progress: Progress,
+          users: int = Effort.watch_users) -> Watched:
     """The generator that the game made, or the anchor if the rule says so."""
-    reason = trouble(played, anchor=anchor, estimates=estimates, rng=rng)
+    reason = trouble(played, anchor=anchor, estimates=estimates, rng=rng, users=users)
     if reason is None:
         return Watched(generator=played, game="kept")
     progress.say(f"The game is set aside: {reason}. The generator made from the measurements alone goes on.")
     return Watched(generator=anchor, game=f"set aside: {reason}")
 
 
-def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator) -> str | None:
+def trouble(played: Generator, *, anchor: Generator, estimates: Estimates, rng: np.random.Generator,
+            users: int = Effort.watch_users) -> str | None:
     """What is wrong with a generator beside its anchor, in words; None when nothing is."""
     if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
         return "its weights are not finite"
-    conditions = draw(estimates, users=USERS, rng=rng)
+    conditions = draw(estimates, users=users, rng=rng)
     vectors = condition_vectors(conditions.events, conditions.attributes, sizes={name: len(shares) - 1 for name, shares in
                                 estimates.attributes.items()}, most_events=estimates.activity_edges[-1] - 1)
-    latent = rng.standard_normal((USERS, len(anchor.scale)))
+    latent = rng.standard_normal((users, len(anchor.scale)))
     found, expected = (_tastes(each, latent, vectors) for each in (played, anchor))
     if not np.isfinite(found).all():
         return "tastes are not finite"

@@ -1,27 +1,24 @@
-"""The noisy sum over users: the one way in which anything but training learns from the log.
+"""Noisy sums over users: their plan, and how each user's vector is clipped and rounded before it is added up.
 
 Formal guarantees: each user's vector is made finite (else zero), clipped to the declared L2 norm and rounded towards zero on an
-integer lattice, so adding or removing one user moves the sum by at most the norm. Discrete Gaussian noise of
-`noise_multiplier` norms is added by OpenDP, seeded by the operating system. The ledger is charged before the log is touched, and
-the measurement comes back together with its entry (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the discrete
-Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same concentrated privacy, tails never heavier).
-Sums are exact: floating point adds integers below 2^53 without error, so blocks are added up in parts that stay below, and parts
-as int64, which holds 10^8 users who all fill one cell.
+integer lattice, so adding or removing one user moves the sum by at most the norm. Discrete Gaussian noise of `noise_multiplier`
+norms follows in `session`, which charges the ledger first (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the
+discrete Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same concentrated privacy, tails never
+heavier). Sums are exact: floating point adds integers below 2^53 without error, so blocks are added up in parts that stay below,
+and parts as int64, which holds 10^8 users who all fill one cell.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from synthrec.errors import PlanError
-from synthrec.privacy.event import PublicRecord, gaussian
-from synthrec.privacy.ledger import Charge, Entry, Ledger
+from synthrec.privacy.chain import Entry
+from synthrec.privacy.event import PublicRecord
 
 LATTICE = 1 << 36       # integer steps per clip norm; a row whose pairs are summed has 2^18
 EXACT_ROWS = 1 << 16    # rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
@@ -53,28 +50,6 @@ class Measurement:
     values: np.ndarray
     noise_std: float
     entry: Entry
-
-
-def noisy_sum(blocks: Iterable[np.ndarray | sp.csr_matrix], *, plan: GaussianSum, size: int, ledger: Ledger, charge: Charge,
-              add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
-    """Sum of clipped user vectors with noise.
-
-    Shapes:
-        blocks of [users, any], one row per user, each user in one row of one block only -> values float64[size].
-
-    Args:
-        add_up: `lattice_sum` (size = length of a row; the default), or `lattice_pairs` (size = pairs of a row's entries).
-
-    Guarantees: L2 sensitivity `plan.sensitivity` for adding or removing one row; the blocks are drawn only after the charge is on
-    disk; nothing else about the rows is kept.
-    """
-    entry = ledger.charge(charge.entry(mechanism=plan.name, event=gaussian(
-        noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)))
-    total = np.zeros(size, dtype=np.int64)
-    for block in blocks:
-        total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
-    noisy = _add_noise(total, scale=plan.noise_multiplier * LATTICE)
-    return Measurement(values=noisy * (plan.sensitivity / LATTICE), noise_std=plan.noise_std, entry=entry)
 
 
 def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray:
@@ -133,16 +108,3 @@ def lattice_pairs(block: np.ndarray, *, norm: float) -> np.ndarray:
         part = whole[start : start + EXACT_ROWS]
         found += (part.T @ part)[upper].astype(np.int64)
     return found
-
-
-def _add_noise(total: np.ndarray, *, scale: float) -> np.ndarray:
-    """Discrete Gaussian noise of standard deviation `scale` lattice steps on each coordinate; scale 0 (not private) adds none."""
-    if scale < 0 or not np.isfinite(scale):
-        raise PlanError("noise_multiplier must be finite and at least 0", found=f"{scale / LATTICE:g}", remedy="Make the plan anew.")
-    if scale == 0:
-        return total.astype(np.float64)
-    import opendp.prelude as dp
-
-    dp.enable_features("contrib")
-    measure = dp.m.make_gaussian(dp.vector_domain(dp.atom_domain(T="i64"), size=len(total)), dp.l2_distance(T=float), scale=float(scale))
-    return np.asarray(measure(total), dtype=np.float64)

@@ -16,7 +16,7 @@ Kamath and Steinke 2020, "The Discrete Gaussian for Differential Privacy", on ta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,8 @@ import scipy.sparse as sp
 from pydantic import Field
 from scipy.stats import norm
 
-from synthrec.data.opening import KeySets
-from synthrec.privacy import mechanisms
-from synthrec.privacy.event import gaussian
-from synthrec.privacy.ledger import Charge, Entry, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_sum
+from synthrec.privacy.chain import Entry
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum
 
 MOST_KEYS = 100_000     # as many as a user may have events
 
@@ -66,29 +63,16 @@ def union_threshold(*, noise_std: float, most_keys: int, delta: float) -> float:
     return float((1 / np.sqrt(alone) + noise_std * norm.isf(tail)).max() + 2 / LATTICE)
 
 
-def noisy_union(read: Callable[[], KeySets], *, plan: Opening, ledger: Ledger, charge: Charge) -> Union:
+def released(keys: Sequence[str], weights: np.ndarray, *, plan: Opening, entry: Entry) -> Union:
     """The values whose noisy weight reaches the threshold.
 
-    Args:
-        read: reads each user's set of values; called when the charge is on disk.
+    Shapes:
+        keys[H], weights float64[H], of the values that anybody holds.
 
-    Guarantees: as the file says, for adding or removing one row of one block; each user in one row of one block only. How often a row
-    names a value does not count, and of a row longer than `plan.most_keys` the rest does not. Neither how many values there are nor
-    the place of a released one among them is kept.
+    Guarantees: what is kept of the others is neither their number nor the place of a released one among them.
     """
-    assert plan.most_keys is not None, "a union needs a bound"
-    entry = ledger.charge(charge.entry(mechanism=plan.name, extra_delta=plan.extra_delta, event=gaussian(
-        noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)))
-    sets = read()
-    total = np.zeros(len(sets.keys), dtype=np.int64)
-    for block in sets.blocks:
-        total += lattice_sum(unit_weights(block, most_keys=plan.most_keys), norm=plan.sensitivity)
-    held = np.flatnonzero(total)        # what nobody holds has no noise, and is never released
-    if len(held) == 0:
-        return Union(keys=(), weights=np.zeros(0), entry=entry)
-    weights = mechanisms._add_noise(total[held], scale=plan.noise_multiplier * LATTICE) * (plan.sensitivity / LATTICE)
-    released = sorted((sets.keys[int(place)], weight) for place, weight in zip(held, weights, strict=True) if weight >= plan.threshold)
-    return Union(keys=tuple(key for key, _ in released), weights=np.array([weight for _, weight in released]), entry=entry)
+    found = sorted((key, weight) for key, weight in zip(keys, weights, strict=True) if weight >= plan.threshold)
+    return Union(keys=tuple(key for key, _ in found), weights=np.array([weight for _, weight in found]), entry=entry)
 
 
 def unit_weights(block: sp.csr_matrix, *, most_keys: int) -> sp.csr_matrix:

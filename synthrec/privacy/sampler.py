@@ -7,16 +7,16 @@ weights; an empty batch is a batch. Coins come from a generator that the operati
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from synthrec.errors import PlanError
 
 
-def system_generator() -> np.random.Generator:
+def system_generator(random_bytes: Callable[[int], bytes] = os.urandom) -> np.random.Generator:
     """A generator seeded with 256 bits from the operating system; never from `--seed`."""
-    return np.random.default_rng(int.from_bytes(os.urandom(32), "big"))
+    return np.random.default_rng(int.from_bytes(random_bytes(32), "big"))
 
 
 def poisson_batches(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

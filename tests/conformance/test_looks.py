@@ -18,12 +18,14 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.opening import is_open, reopened
 from synthrec.data.schema import Schema
 from synthrec.model.recipe import plan_release
-from synthrec.privacy import mechanisms, opening
+from synthrec.privacy import opening, session
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import LATTICE
+from synthrec.privacy.noise import SystemNoise
 from tests.test_settle import CONFIG, DELTA
 
 ITEMS = "vocabulary of item_id"
-HONEST_UNIT, HONEST_NOISE = opening.unit_weights, mechanisms._add_noise
+HONEST_UNIT, HONEST_NOISE = opening.unit_weights, SystemNoise.lattice
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,10 @@ def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> N
 
 @pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
     (opening, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
-    (opening, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
-    (opening, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * mechanisms.LATTICE,
+    (session, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
+    (session, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * LATTICE,
      f"sensitivity: {ITEMS}"),
-    (mechanisms, "_add_noise", lambda total, *, scale: HONEST_NOISE(total, scale=scale / 2), f"noise: {ITEMS}"),
+    (SystemNoise, "lattice", lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), f"noise: {ITEMS}"),
     (settle, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])
 def test_a_look_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str | None, subject: Subject,
                                              monkeypatch: pytest.MonkeyPatch) -> None:

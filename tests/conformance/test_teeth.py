@@ -19,12 +19,12 @@ from synthrec.conformance.sensitivity import ROUNDING, critic_checks, sensitivit
 from synthrec.conformance.statistics import correlation
 from synthrec.conformance.subject import Subject, simulated
 from synthrec.conformance.suite import game_checks
-from synthrec.model import game, measurements, private_step
+from synthrec.model import measurements
 from synthrec.model import train as training
 from synthrec.model.private_step import PrivateCritic, UserOptimizer
-from synthrec.privacy import mechanisms
+from synthrec.privacy import mechanisms, noise, session
 from synthrec.privacy.ledger import Entry, Ledger
-from synthrec.privacy.noise import system_normal
+from synthrec.privacy.noise import SystemNoise, system_normal
 from synthrec.privacy.sampler import poisson_batches
 from tests.model import test_unpaid
 
@@ -66,7 +66,7 @@ def seeded(size: int) -> np.ndarray:
 ])
 def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
                                                                             subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(private_step, "system_normal", saboteur)
+    monkeypatch.setattr(noise, "system_normal", saboteur)
     assert named <= failed(game_checks(subject))
 
 
@@ -78,19 +78,19 @@ def test_a_seed_that_is_built_in_is_caught() -> None:
 
 # noise of measurements
 
-def reused_sum(total: np.ndarray, *, scale: float) -> np.ndarray:
+def reused_sum(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
     return total + scale * ONCE[: len(total)]
 
 
-HONEST_NOISE = mechanisms._add_noise
+HONEST_NOISE = SystemNoise.lattice
 
 
 @pytest.mark.parametrize(("saboteur", "suffix"), [
-    (lambda total, *, scale: total.astype(float), ""), (lambda total, *, scale: HONEST_NOISE(total, scale=scale / 2), ""),
-    (reused_sum, " is fresh")])
+    (lambda self, name, total, *, scale: total.astype(float), ""),
+    (lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), ""), (reused_sum, " is fresh")])
 def test_noise_of_a_measurement_that_is_absent_halved_or_reused_is_caught_in_each(saboteur: Any, suffix: str, subject: Subject,
                                                                                   monkeypatch: Patch) -> None:
-    monkeypatch.setattr(mechanisms, "_add_noise", saboteur)
+    monkeypatch.setattr(SystemNoise, "lattice", saboteur)
     found = failed(noise_of_sums(subject, log=subject.read(subject.events)))
     assert {f"noise: {each.name}{suffix}" for each in subject.plan.measurements} <= found
 
@@ -144,9 +144,9 @@ def per_event(block: Any, *, norm: float) -> np.ndarray:
 
 
 def test_a_sum_that_is_clipped_per_event_or_looser_is_caught(subject: Subject, monkeypatch: Patch) -> None:
-    honest = mechanisms.lattice_sum
+    honest = session.lattice_sum
     for saboteur in (per_event, lambda block, *, norm: (1.1 * honest(block, norm=1.1 * norm)).astype(np.int64)):
-        monkeypatch.setattr(mechanisms, "lattice_sum", saboteur)
+        monkeypatch.setattr(session, "lattice_sum", saboteur)
         found = failed(sensitivity(subject))
         assert {"sensitivity: items", "sensitivity: ratings"} <= found
 
@@ -179,7 +179,7 @@ def without_empty_batches(users: int, **options: Any) -> Iterator[np.ndarray]:
     (off_by_a_tenth, {"sampling: sampler: rate", "sampling: training: rate"}),
     (without_empty_batches, {"sampling: empty batches count"})])
 def test_another_sampler_is_caught(saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(game, "poisson_batches", saboteur)
+    monkeypatch.setattr(noise, "poisson_batches", saboteur)
     assert named <= failed(game_checks(subject))
 
 
@@ -247,9 +247,9 @@ def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patc
 def test_a_measurement_that_leans_on_other_users_is_caught(subject: Subject, monkeypatch: Patch) -> None:
     honest = measurements.activity_vectors
 
-    def shares(log: Any, **options: Any) -> Iterator[Any]:
-        for block in honest(log, **options):
-            yield block / block.shape[0]
+    def shares(log: Any, **options: Any) -> Any:
+        rows = honest(log, **options)
+        return rows / rows.shape[0]
 
     monkeypatch.setattr(measurements, "activity_vectors", shares)
     assert "sensitivity: activity" in failed(sensitivity(subject))

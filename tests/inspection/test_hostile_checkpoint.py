@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from synthrec.conformance import answers
 from synthrec.errors import SynthrecError
 from synthrec.model import game, train
 from synthrec.model.checkpoint import BEGUN, GAME, START, Checkpoint
 from synthrec.privacy.ledger import Entry, Ledger
 from synthrec.privacy.plan import Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from tests.inspection.test_hostile import QUICK, SLOW, fuzz
-from tests.model.small import CHARGE, make_log, make_plan, prepared, quick
+from tests.model.small import CHARGE, make_log, make_plan, prepared
 
 
 class Killed(BaseException):
@@ -61,14 +63,15 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         honest(self, *batch)
 
     with pytest.MonkeyPatch.context() as patch, Ledger.open(schema.ledger_path) as ledger:
-        quick(patch)
         patch.setattr(game.PrivateCritic, "step", step)
         patch.setattr(game, "new_match", lambda *words, **named: held.setdefault("match", new(*words, **named)))
         patch.setattr(train, "same_start", lambda *pair, **named: start(*held.setdefault("start", pair), **named))
         checkpoint = Checkpoint.begin(folder / "checkpoint", release_id=CHARGE.release_id, settled=(), same={"plan": "a"})
+        session = Session(plan, ledger=ledger, charge=CHARGE)
+        session.continue_from(checkpoint)
         with pytest.raises(Killed):
-            train.train(make_log(), catalogue=catalogue, schema=schema, plan=plan, ledger=ledger, charge=CHARGE, device="cpu",
-                        rng=np.random.default_rng(0), progress=Progress(), checkpoint=checkpoint)
+            train.train(make_log(), catalogue=catalogue, schema=schema, session=session, means=train.Means(effort=answers.QUICK, seed=0),
+                        progress=Progress())
         entries = ledger.entries
     found = Left(folder / "checkpoint", entries, plan, held["start"], held["match"])
     found.read(found.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,26 @@ import pandas as pd
 import pytest
 import torch
 
-from synthrec.conformance.answers import Replies, answered, clipped_sums
+from synthrec import synthesizer
+from synthrec.conformance.answers import QUICK, FrozenNoise, NullLedger, Replies, clipped_sums
 from synthrec.conformance.subject import Subject
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model import calibration, game, recipe
+from synthrec.model import recipe
+from synthrec.model import train as training
 from synthrec.model.artifact import Artifact
+from synthrec.model.estimates import Estimates
+from synthrec.model.measurements import measure
 from synthrec.model.recipe import plan_release
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.mechanisms import LATTICE
 from synthrec.privacy.plan import Model, Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
-__all__ = ["Replies", "answered", "clipped_sums"]
+__all__ = ["Replies", "clipped_sums"]
 
 ITEMS, K, USERS, STEPS = 40, 20, 90, 23
 START = 1_704_067_200       # 2024-01-01 UTC
@@ -123,9 +130,9 @@ def solve_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer synthetic users inside calibration and standardisation: they are post-processing."""
-    monkeypatch.setattr(calibration, "USERS", 150)
-    monkeypatch.setattr(game, "STANDARD_USERS", 256)
+    """Fewer synthetic users in what a training does unless it is told: they are post-processing."""
+    for module in (synthesizer, training):
+        monkeypatch.setattr(module, "Means", partial(Means, effort=QUICK))
 
 
 def trained(log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int = 0) -> tuple[Artifact, Ledger]:
@@ -133,9 +140,18 @@ def trained(log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int 
     schema, catalogue = prepared(folder)
     torch.manual_seed(seed)
     with Ledger.open(schema.ledger_path) as ledger:
-        found = train(log, catalogue=catalogue, schema=schema, plan=plan or make_plan(schema), ledger=ledger, charge=CHARGE, device="cpu",
-                      rng=np.random.default_rng(seed), progress=Progress())
+        session = Session(plan or make_plan(schema), ledger=ledger, charge=CHARGE)
+        found = train(log, catalogue=catalogue, schema=schema, session=session, means=Means(effort=QUICK, seed=seed), progress=Progress())
     return found, ledger
+
+
+def measured(log: EventLog, source: tuple[Schema, Catalogue], *, plan: Plan, replies: Replies) -> tuple[Estimates, FrozenNoise]:
+    """Estimates from frozen answers (in the unit of their measurement), and the source of noise that gave them."""
+    schema, catalogue = source
+    noise = FrozenNoise(replies={name: values * (LATTICE / plan.measurement(name).sensitivity) for name, values in replies.items()})
+    found = measure(log, catalogue=catalogue, schema=schema, session=Session(plan, ledger=NullLedger(), charge=CHARGE, noise=noise),
+                    progress=Progress(), effort=QUICK)
+    return found, noise
 
 
 def subject_of(schema: Schema, catalogue: Catalogue, *, plan: Plan | None = None) -> Subject:

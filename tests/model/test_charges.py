@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from synthrec.conformance.accounting import unpaid
-from synthrec.model import game, private_step
+from synthrec.model import private_step
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Entry, Ledger, events_of
+from synthrec.privacy.noise import SystemNoise
 from synthrec.privacy.plan import BLOCK, Plan
-from synthrec.privacy.sampler import poisson_batches
 from tests.model.small import STEPS, make_log, make_plan, prepared, quick, trained
+
+HONEST_BATCHES = SystemNoise.batches
 
 
 def is_paid_in_full(plan: Plan, entries: Sequence[Entry]) -> bool:
@@ -89,13 +91,13 @@ def test_a_crash_in_the_game_has_spent_the_block_it_was_in(crash_at: int, charge
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
 
-    def crashing(users: int, **options: Any) -> Iterator[np.ndarray]:
-        for step, batch in enumerate(poisson_batches(users, **options)):
+    def crashing(self: SystemNoise, users: int, **options: Any) -> Iterator[np.ndarray]:
+        for step, batch in enumerate(HONEST_BATCHES(self, users, **options)):
             if step == crash_at:
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(game, "poisson_batches", crashing)
+    monkeypatch.setattr(SystemNoise, "batches", crashing)
     with pytest.raises(KeyboardInterrupt):
         trained(make_log(), tmp_path)
     schema, _ = prepared(tmp_path)
@@ -109,11 +111,11 @@ def test_the_game_samples_and_noises_by_the_plan_that_it_is_charged_by(tmp_path:
     quick(monkeypatch)
     asked: list[dict[str, Any]] = []
 
-    def watched(users: int, **options: Any) -> Iterator[np.ndarray]:
+    def watched(self: SystemNoise, users: int, **options: Any) -> Iterator[np.ndarray]:
         asked.append({name: options[name] for name in ("sampling_rate", "steps")})
-        return poisson_batches(users, **options)
+        return HONEST_BATCHES(self, users, **options)
 
-    monkeypatch.setattr(game, "poisson_batches", watched)
+    monkeypatch.setattr(SystemNoise, "batches", watched)
     _, ledger = trained(make_log(), tmp_path)
     event = next(entry.event for entry in ledger.entries if entry.mechanism == "game")
     assert asked == [{"sampling_rate": event.sampling_rate, "steps": STEPS}]

@@ -19,8 +19,9 @@ from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.generation import generate
 from synthrec.model.population import Shares
 from synthrec.model.recipe import plan_release
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from tests.model.small import make_plan, prepared
 
@@ -36,9 +37,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventLog, Artif
     log = read_log(str(folder / "events.csv"), schema, catalogue, spill=folder / "spill", events_per_user=100)
     plan = plan_release(schema, epsilon=float("inf"), delta=1e-4, model="moments")
     with Ledger.open(folder / "l.jsonl") as ledger:
-        artifact = train(log, catalogue=catalogue, schema=schema, plan=plan, ledger=ledger,
-                         charge=Charge(source="s", release_id="r", kind="release"), device="cpu", rng=np.random.default_rng(0),
-                         progress=Progress())
+        session = Session(plan, ledger=ledger, charge=Charge(source="s", release_id="r", kind="release"))
+        artifact = train(log, catalogue=catalogue, schema=schema, session=session, means=Means(seed=0), progress=Progress())
     return log, artifact
 
 

@@ -15,22 +15,17 @@ from synthrec.model import calibration
 from synthrec.model.calibration import calibrate, starting_tables
 from synthrec.model.estimates import Estimates
 from synthrec.model.generation import generate
-from synthrec.model.groups import MOST_VALUES, GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
-from synthrec.model.measurements import measure
+from synthrec.model.groups import MOST_VALUES, GroupDifferences, Groups, ShortFrame, estimate_groups, group_vectors
 from synthrec.model.recipe import plan_release
 from synthrec.model.train import anchored
-from synthrec.progress import Progress
-from tests.model.small import CHARGE, CONFIG, ITEMS, K, answered, make_log, make_plan, one_user, prepared, trained
+from tests.model.small import CONFIG, ITEMS, K, make_log, make_plan, measured, one_user, prepared, trained
 
 Source = tuple[Schema, Catalogue]
 
 
 @pytest.fixture(scope="module")
 def estimates(source: Source) -> Estimates:
-    schema, catalogue = source
-    with answered({}):
-        return measure(make_log(), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"), ledger=None,     # type: ignore[arg-type]
-                       charge=CHARGE, progress=Progress())
+    return measured(make_log(), source, plan=make_plan(source[0], model="moments"), replies={})[0]
 
 
 def short_frame(estimates: Estimates) -> ShortFrame:
@@ -45,21 +40,21 @@ ODD = [one_user(events=0), one_user(events=1), one_user(events=10_000), one_user
 def test_an_odd_user_adds_at_most_the_declared_norm_to_the_sums_of_groups(user: EventLog, source: Source, estimates: Estimates) -> None:
     groups = Groups.of(source[0])
     with np.errstate(invalid="ignore", over="ignore"):
-        row, = np.concatenate(list(group_blocks(user, short=short_frame(estimates), groups=groups)))
+        row, = group_vectors(user, short=short_frame(estimates), groups=groups)
     assert np.isfinite(row).all() and np.linalg.norm(row) <= groups.sensitivity * (1 + 1e-12)
     assert groups.sensitivity == pytest.approx(np.sqrt(2)) == make_plan(source[0]).measurement("groups").sensitivity
 
 
 def test_a_user_of_unknown_attributes_counts_in_other_and_nowhere_else(source: Source, estimates: Estimates) -> None:
     groups, short = Groups.of(source[0]), short_frame(estimates)
-    rows = np.concatenate(list(group_blocks(one_user(events=9), short=short, groups=groups))).reshape(groups.width, short.size)
+    rows = group_vectors(one_user(events=9), short=short, groups=groups).reshape(groups.width, short.size)
     assert np.flatnonzero(rows.any(axis=1)).tolist() == [2, 2 + 4]
 
 
 def test_users_add_to_their_own_groups_only(source: Source, estimates: Estimates) -> None:
     groups, short, log = Groups.of(source[0]), short_frame(estimates), make_log()
-    rows = np.concatenate(list(group_blocks(log, short=short, groups=groups))).reshape(-1, groups.width, short.size)
-    tastes = np.concatenate(list(short.blocks(log)))
+    rows = group_vectors(log, short=short, groups=groups).reshape(-1, groups.width, short.size)
+    tastes = short.vectors(log)
     for user in (0, 17, 89):
         for place in range(groups.width):
             mine = place == log.attributes["gender"][user] or place == 3 + log.attributes["region"][user]
@@ -115,8 +110,7 @@ def test_any_answer_makes_finite_differences_also_without_noise(extreme: float, 
         assert all(np.isfinite(values).all() for values in found.values.values())
 
 
-def test_synthetic_groups_differ_as_measured_in_what_they_rate_and_pick(source: Source, estimates: Estimates,
-                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_groups_differ_as_measured_in_what_they_rate_and_pick(source: Source, estimates: Estimates) -> None:
     schema, _ = source
     short = short_frame(estimates)
     war = estimates.feature_names.index("genres War")
@@ -125,8 +119,7 @@ def test_synthetic_groups_differ_as_measured_in_what_they_rate_and_pick(source: 
     values["gender"] -= estimates.attributes["gender"] @ values["gender"]
     told = dataclasses.replace(estimates, groups=GroupDifferences(columns=short.columns, values=values))
     generator = anchored(told, rng=np.random.default_rng(0))
-    monkeypatch.setattr(calibration, "USERS", 1500)
-    tables = calibrate(generator, estimates=told, tables=starting_tables(told), rng=np.random.default_rng(0))
+    tables = calibrate(generator, estimates=told, tables=starting_tables(told), rng=np.random.default_rng(0), users=1500)
     conditions = calibration.draw(told, users=3000, rng=np.random.default_rng(1))
     behaviour = calibration.behave(generator, np.random.default_rng(2).standard_normal((3000, len(generator.scale))), conditions=conditions,
                                    estimates=told)

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from synthrec.conformance.answers import QUICK
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
 from synthrec.model.recipe import plan_release
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.plan import Model
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
-from tests.model.small import CONFIG, make_log, prepared, quick
+from tests.model.small import CONFIG, make_log, prepared
 
 
 def without_ratings(folder: Path) -> tuple[Schema, Catalogue]:
@@ -27,9 +29,7 @@ def without_ratings(folder: Path) -> tuple[Schema, Catalogue]:
 
 
 @pytest.mark.parametrize("model", ["marginals", "moments", "gan"])
-def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(model: Model, tmp_path: Path,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
+def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(model: Model, tmp_path: Path) -> None:
     schema, catalogue = without_ratings(tmp_path)
     plan = plan_release(schema, epsilon=5.0, delta=1e-4, model=model)
     assert not plan.has("ratings")
@@ -37,8 +37,8 @@ def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(model: Mod
         plan = plan.model_copy(update={"training": plan.training.model_copy(update={"steps": 20, "fakes_per_step": 16})})
     log = dataclasses.replace(make_log(), rating=None)
     with Ledger.open(schema.ledger_path) as ledger:
-        artifact = train(log, catalogue=catalogue, schema=schema, plan=plan, ledger=ledger, charge=Charge(source="s", release_id="r",
-                         kind="release"), device="cpu", rng=np.random.default_rng(0), progress=Progress())
+        session = Session(plan, ledger=ledger, charge=Charge(source="s", release_id="r", kind="release"))
+        artifact = train(log, catalogue=catalogue, schema=schema, session=session, means=Means(effort=QUICK, seed=0), progress=Progress())
     sums = tuple(entry for entry in ledger.entries if entry.mechanism != "game")
     assert events_of(sums) == plan.events()[: len(sums)] and len(sums) == len(plan.measurements)
     artifact.save(tmp_path)

@@ -11,17 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from synthrec.conformance.answers import QUICK
 from synthrec.conformance.noise import noise_of_sums
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
-from synthrec.model import measurements
 from synthrec.model.estimates import project_to_moment, project_to_simplex, shrunken_counts
+from synthrec.model.measurements import measure
 from synthrec.model.recipe import activity_edges
 from synthrec.model.tastes import from_half_vector, half_vectors
-from synthrec.privacy import mechanisms
 from synthrec.privacy.ledger import Ledger, events_of
+from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
-from tests.model.small import CHARGE, Replies, answered, make_log, make_plan, prepared, subject_of
+from tests.model.small import CHARGE, Replies, make_log, make_plan, measured, prepared, subject_of
 
 Source = tuple[Schema, Catalogue]
 
@@ -38,8 +40,8 @@ def test_every_measurement_has_the_planned_noise(source: Source) -> None:
 
 
 def test_half_the_noise_is_caught_in_every_measurement(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = mechanisms._add_noise
-    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: honest(total, scale=scale / 2))
+    honest = SystemNoise.lattice
+    monkeypatch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: honest(self, name, total, scale=scale / 2))
     assert not any(scales_as_planned(source).values())
 
 
@@ -48,43 +50,31 @@ def test_measuring_charges_exactly_what_the_plan_lists_in_its_order(model: Any, 
     schema, catalogue = prepared(tmp_path)
     plan = make_plan(schema, model=model)
     with Ledger.open(schema.ledger_path) as ledger:
-        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=plan, ledger=ledger, charge=CHARGE, progress=Progress())
+        measure(make_log(), catalogue=catalogue, schema=schema, session=Session(plan, ledger=ledger, charge=CHARGE),
+                progress=Progress(), effort=QUICK)
         assert events_of(ledger.entries) == plan.events()[:len(plan.measurements)]
         assert [entry.mechanism for entry in ledger.entries] == [each.name for each in plan.measurements]
 
 
 def test_a_later_measurement_sees_an_earlier_one_only_as_released(source: Source) -> None:
     """With the same replies, what is asked of one user does not depend on the log that the replies came from."""
-    schema, catalogue = source
-    plan, seen = make_plan(schema, model="moments"), list[Replies]()
+    plan, seen = make_plan(source[0], model="moments"), list[Replies]()
     for seed in (0, 1):
-        totals: Replies = {}
-        with answered({name: np.linspace(1, 9, size) for name, size in sizes_of(source).items()}, totals=totals):
-            measurements.measure(make_log(seed=0), catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE,     # type: ignore[arg-type]
-                                 progress=Progress())
-        seen.append(totals)
-        with answered(Replies()):
-            measurements.measure(make_log(seed=seed + 5), catalogue=catalogue, schema=schema, plan=plan, ledger=None, charge=CHARGE,     # type: ignore[arg-type]
-                                 progress=Progress())
+        replies = {name: np.linspace(1, 9, size) for name, size in sizes_of(source).items()}
+        seen.append(measured(make_log(seed=0), source, plan=plan, replies=replies)[1].totals)
+        measured(make_log(seed=seed + 5), source, plan=plan, replies={})
     assert all(np.array_equal(seen[0][name], seen[1][name]) for name in seen[0])
 
 
 def sizes_of(source: Source) -> dict[str, int]:
-    schema, catalogue = source
-    replies: Replies = {}
-    with answered(replies):
-        measurements.measure(make_log(), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"), ledger=None,     # type: ignore[arg-type]
-                             charge=CHARGE, progress=Progress())
-    return {name: len(values) for name, values in replies.items()}
+    _, noise = measured(make_log(), source, plan=make_plan(source[0], model="moments"), replies={})
+    return {name: len(values) for name, values in noise.replies.items()}
 
 
 @pytest.mark.parametrize("extreme", [-1e9, 0.0, 1e-12, 1e9])
 def test_any_answer_that_noise_may_give_makes_estimates(extreme: float, source: Source) -> None:
-    schema, catalogue = source
     for odd, size in sizes_of(source).items():
-        with answered({odd: np.full(size, extreme)}):
-            found = measurements.measure(make_log(users=5), catalogue=catalogue, schema=schema, plan=make_plan(schema, model="moments"),
-                                         ledger=None, charge=CHARGE, progress=Progress())       # type: ignore[arg-type]
+        found, _ = measured(make_log(users=5), source, plan=make_plan(source[0], model="moments"), replies={odd: np.full(size, extreme)})
         shares = [found.activity, found.rating_shares, found.frame.popularity, *found.attributes.values()]
         assert all(np.isfinite(part).all() and part.min() >= 0 and part.sum() == pytest.approx(1) for part in shares), odd
         assert found.moment is not None and np.isfinite(found.moment).all() and np.isfinite(found.frame.item_mean).all(), odd

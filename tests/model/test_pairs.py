@@ -7,7 +7,7 @@ import pytest
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model import pairs
-from synthrec.model.pairs import chances, items_in_pairs, pair_axes, pair_frame, pair_rows
+from synthrec.model.pairs import chances, items_in_pairs, pair_axes, pair_frame, pair_vectors
 from synthrec.privacy.mechanisms import LATTICE, lattice_pairs
 
 ITEMS, USERS, PICKS = 60, 3000, 12
@@ -27,7 +27,7 @@ def planted(strength: float, *, seed: int = 0) -> EventLog:
 def axes(log: EventLog, *, noise_std: float, features: np.ndarray, seed: int = 0) -> np.ndarray:
     frame = pair_frame(POPULARITY, activity_edges=EDGES, activity=ACTIVITY, most=ITEMS)
     norm = np.sqrt(0.5)
-    total = sum(lattice_pairs(block, norm=norm) for block in pair_rows(log, frame=frame)) * (norm / LATTICE)
+    total = lattice_pairs(pair_vectors(log, frame=frame), norm=norm) * (norm / LATTICE)
     noise = np.random.default_rng(seed).normal(0, noise_std, len(total))
     return pair_axes(total + noise, noise_std=noise_std, frame=frame, features=features)
 
@@ -53,11 +53,11 @@ def test_what_a_feature_says_is_not_found_again() -> None:
 def test_a_row_is_one_users_own_of_unit_length_and_empty_users_are_zero() -> None:
     log = planted(0.5)
     frame = pair_frame(POPULARITY, activity_edges=EDGES, activity=ACTIVITY, most=30)
-    rows = np.concatenate(list(pair_rows(log, frame=frame)))
-    alone = np.concatenate(list(pair_rows(log.select(np.array([7])), frame=frame)))
+    rows = pair_vectors(log, frame=frame)
+    alone = pair_vectors(log.select(np.array([7])), frame=frame)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0) and (rows[7] == alone[0]).all()
     nobody = EventLog(offsets=np.array([0, 0]), item=np.zeros(0, dtype=np.int32))
-    assert (np.concatenate(list(pair_rows(nobody, frame=frame))) == 0).all()
+    assert (pair_vectors(nobody, frame=frame) == 0).all()
 
 
 def test_chances_sum_to_the_number_of_picks() -> None:

@@ -23,11 +23,11 @@ from synthrec.conformance.critic_step import (
     some_users,
 )
 from synthrec.conformance.sensitivity import ROUNDING
-from synthrec.model import private_step
 from synthrec.model.critic import Critic
 from synthrec.model.pooling import pool_log
 from synthrec.model.private_step import PrivateCritic, UserOptimizer
 from synthrec.model.tastes import TasteFrame
+from synthrec.privacy import noise
 from synthrec.privacy.plan import Training
 from tests.model.small import ITEMS, make_log
 from tests.statistics_ import accepts_only_the_truth, draws_for_scale
@@ -162,7 +162,7 @@ def fixed_seed(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("saboteur", [none, half, fixed_seed])
 def test_noise_that_is_absent_halved_or_repeated_is_caught(saboteur: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_step, "system_normal", saboteur)
+    monkeypatch.setattr(noise, "system_normal", saboteur)
     assert not noise_is_as_planned(NOBODY)
 
 
@@ -201,7 +201,7 @@ def test_a_step_that_falls_back_to_opacus_noise_is_caught(monkeypatch: pytest.Mo
 
 
 def test_an_empty_batch_moves_the_critic() -> None:
-    step = PrivateCritic(Critic(inputs=INPUTS, hidden=HIDDEN), training=training(), device=CPU)
+    step = PrivateCritic(Critic(inputs=INPUTS, hidden=HIDDEN), training=training(), release=lambda summed: summed + 1.0, device=CPU)
     before = [parameter.clone() for parameter in step._hooked.parameters()]
     step.step(NOBODY, FAKE)
     assert all(not torch.equal(old, new) for old, new in zip(before, step._hooked.parameters(), strict=True))

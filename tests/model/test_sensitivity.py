@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -12,10 +10,10 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import measurements
-from synthrec.model.pairs import PairFrame, pair_rows
+from synthrec.model.pairs import PairFrame, pair_vectors
 from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.rhythm import time_vectors
-from synthrec.model.tastes import from_half_vector, half_vectors, taste_blocks, user_blocks
+from synthrec.model.tastes import from_half_vector, half_vectors, second_moments, taste_vectors
 from synthrec.privacy.mechanisms import LATTICE
 from tests.model.small import K, clipped_sums, make_log, make_plan, subject_of
 
@@ -41,31 +39,31 @@ def centred(log: EventLog, **options: object) -> np.ndarray:
     return found - found.mean(axis=0)
 
 
-def shares(log: EventLog, *, edges: tuple[int, ...]) -> Iterator[np.ndarray]:
+def shares(log: EventLog, *, edges: tuple[int, ...]) -> np.ndarray:
     """A saboteur: divides by the number of users."""
-    for block in measurements_activity(log, edges=edges):
-        yield block / block.shape[0]
+    rows = measurements_activity(log, edges=edges)
+    return rows / rows.shape[0]
 
 
-measurements_activity, measurements_groups = measurements.activity_vectors, measurements.group_blocks
+measurements_activity, measurements_groups = measurements.activity_vectors, measurements.group_vectors
 
 
-def apart(log: EventLog, **options: object) -> Iterator[np.ndarray]:
+def apart(log: EventLog, **options: object) -> np.ndarray:
     """A saboteur: each user's taste less the mean taste of all."""
-    rows = np.concatenate(list(measurements_groups(log, **options)))        # type: ignore[arg-type]
-    yield rows - rows.mean(axis=0)
+    rows = measurements_groups(log, **options)        # type: ignore[arg-type]
+    return rows - rows.mean(axis=0)
 
 
-def beyond_average(log: EventLog, *, frame: PairFrame) -> Iterator[np.ndarray]:
+def beyond_average(log: EventLog, *, frame: PairFrame) -> np.ndarray:
     """A saboteur: picks beyond what all users of the log pick, instead of beyond what is measured."""
-    for block in pair_rows(log, frame=frame):
-        rows = block - block.mean(axis=0)
-        yield rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = pair_vectors(log, frame=frame)
+    rows = rows - rows.mean(axis=0)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 @pytest.mark.parametrize(("name", "place", "saboteur"), [
-    ("times", "time_vectors", centred), ("activity", "activity_vectors", shares), ("groups", "group_blocks", apart),
-    ("pairs", "pair_rows", beyond_average)])
+    ("times", "time_vectors", centred), ("activity", "activity_vectors", shares), ("groups", "group_vectors", apart),
+    ("pairs", "pair_vectors", beyond_average)])
 def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, saboteur: object, source: Source,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, place, saboteur)
@@ -73,7 +71,7 @@ def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, s
 
 
 def test_clipping_that_is_left_to_the_vectors_is_caught(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthrec.privacy.mechanisms.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
+    monkeypatch.setattr("synthrec.privacy.session.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
         np.asarray(block.sum(axis=0), dtype=np.float64).ravel(), posinf=0, neginf=0) * LATTICE / norm).clip(-2**60, 2**60).astype(np.int64))
     most = most_moved(source)
     assert most["items"] > 1.0 and most["ratings"] > 1.0
@@ -87,12 +85,11 @@ def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source
         "activity": measurements.activity_vectors(log, edges=(1, 5, 10, K + 1)),
         "ratings": measurements.rating_vectors(log, levels=schema.rating.levels),
         "attributes": measurements.attribute_vectors(log, sizes={"gender": 2, "region": 3}),
-        "times": (time_vectors(block, column=schema.time, events_per_user=K) for block in user_blocks(log)),
+        "times": time_vectors(log, column=schema.time, events_per_user=K),
     }
-    for name, blocks in vectors.items():
-        for block in blocks:
-            rows = block.toarray() if hasattr(block, "toarray") else block
-            assert (np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)).all(), name
+    for name, block in vectors.items():
+        rows = block.toarray() if hasattr(block, "toarray") else block
+        assert (np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)).all(), name
 
 
 def test_the_item_norm_is_what_a_user_of_half_k_middling_events_needs(source: Source) -> None:
@@ -104,13 +101,12 @@ def test_stacked_tastes_have_norm_below_one_and_half_vectors_keep_distances(sour
     schema, catalogue = source
     seen: list[np.ndarray] = []
 
-    def look(log: EventLog, *, frame: object) -> Iterator[np.ndarray]:
-        for block in taste_blocks(log, frame=frame):       # type: ignore[arg-type]
-            seen.append(block)
-            yield block
+    def look(users: EventLog, *, frame: object) -> np.ndarray:
+        seen.append(taste_vectors(users, frame=frame))       # type: ignore[arg-type]
+        return second_moments(users, frame=frame)       # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurements, "taste_blocks", look)
+        patch.setattr(measurements, "second_moments", look)
         clipped_sums(make_log(users=60), schema=schema, catalogue=catalogue, plan=make_plan(schema, model="gan"), replies={})
     tastes = np.concatenate(seen)
     assert (np.linalg.norm(tastes, axis=1) < 1).all() and np.linalg.norm(tastes, axis=1).max() > 0.05

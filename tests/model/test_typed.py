@@ -13,24 +13,27 @@ import pandas as pd
 import pytest
 
 from synthrec.audit.fidelity import measure_fidelity
+from synthrec.conformance.answers import QUICK, FrozenNoise
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.sink import event_table
 from synthrec.data.source import read_log
-from synthrec.model import calibration, habits, marks, measurements
+from synthrec.model import habits, marks, measurements
 from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
 from synthrec.model.habits import Rules, mark_vectors, visits
 from synthrec.model.marks import rising
 from synthrec.model.recipe import plan_release
-from synthrec.model.train import train
+from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.mechanisms import LATTICE
+from synthrec.privacy.noise import Noise
 from synthrec.privacy.plan import Plan
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from tests.data.typed import ITEMS, START, K, config, prepared, shop
-from tests.model.small import Replies, answered, clipped_sums
+from tests.model.small import Replies, clipped_sums
 
 Shop = tuple[Schema, Catalogue, EventLog]
 CHARGE = Charge(source="small shop", release_id="r1", kind="release")
@@ -41,15 +44,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     folder = tmp_path_factory.mktemp("shop")
     schema, catalogue = prepared(folder)
     return schema, catalogue, read_log(shop(users=120), schema, catalogue, spill=folder / "spill", events_per_user=K)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer synthetic users inside calibration and fitting: they are post-processing."""
-    monkeypatch.setattr(calibration, "USERS", 150)
-    monkeypatch.setattr(marks, "FITTING_ROUNDS", 2)
-    monkeypatch.setattr(marks, "FITTING_VISITS", 100)
-    monkeypatch.setattr(marks, "FITTING_USERS", 100)
 
 
 def planned(schema: Schema, *, epsilon: float = 8.0) -> Plan:
@@ -129,12 +123,14 @@ def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, s
     assert most_moved(real)[name] == np.inf
 
 
-def trained(real: Shop, folder: Path, *, log: EventLog | None = None, epsilon: float = 8.0, seed: int = 0) -> tuple[Artifact, Ledger]:
+def trained(real: Shop, folder: Path, *, log: EventLog | None = None, epsilon: float = 8.0, seed: int = 0,
+            noise: Noise | None = None) -> tuple[Artifact, Ledger]:
     schema, catalogue, everybody = real
     folder.mkdir(exist_ok=True)
     with Ledger.open(folder / "ledger.jsonl") as ledger:
-        found = train(everybody if log is None else log, catalogue=catalogue, schema=schema, plan=planned(schema, epsilon=epsilon),
-                      ledger=ledger, charge=CHARGE, device="cpu", rng=np.random.default_rng(seed), progress=Progress())
+        session = Session(planned(schema, epsilon=epsilon), ledger=ledger, charge=CHARGE, noise=noise)
+        found = train(everybody if log is None else log, catalogue=catalogue, schema=schema, session=session,
+                      means=Means(effort=QUICK, seed=seed), progress=Progress())
     return found, ledger
 
 
@@ -149,8 +145,7 @@ def differs(real: Shop, folder: Path) -> set[str]:
     _, _, log = real
     replies, outputs = Replies(), []
     for place, part in enumerate((log, log.select(np.arange(119)), log.select(np.arange(60)))):
-        with answered(replies):
-            artifact, _ = trained(real, folder / str(place), log=part)
+        artifact, _ = trained(real, folder / str(place), log=part, noise=FrozenNoise(replies=replies))
         artifact.save(folder / str(place))
         outputs.append({path.name: path.read_bytes() for path in (folder / str(place)).iterdir() if path.name.startswith("generator")})
     return {name for name in outputs[0] for other in outputs[1:] if outputs[0][name] != other[name]}

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from synthrec.conformance.sensitivity import raw_move, raw_vectors, sum_of_parts
-from synthrec.privacy import mechanisms
+from synthrec.privacy import mechanisms, session
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_pairs, lattice_sum, noisy_sum
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_pairs, lattice_sum
+from synthrec.privacy.noise import SystemNoise
+from tests.privacy.small import noisy_sum
 
 NORM = 2.5
 CHARGE = Charge(source="s", release_id="r", kind="release")
@@ -172,7 +174,7 @@ def test_rounding_loses_less_than_a_lattice_step_a_user_and_cell() -> None:
 
 
 def test_noisy_sum_clips_before_it_adds_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: total.astype(float))
+    monkeypatch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: total.astype(float))
     plan = GaussianSum(name="x", purpose="", unit="", sensitivity=NORM, noise_multiplier=1.0)
 
     def released(users: np.ndarray) -> np.ndarray:
@@ -181,6 +183,6 @@ def test_noisy_sum_clips_before_it_adds_noise(monkeypatch: pytest.MonkeyPatch, t
 
     with Ledger.open(tmp_path / "l.jsonl") as ledger:
         assert most_moved(lambda users: np.rint(released(users))) <= 1.0
-        monkeypatch.setattr(mechanisms, "lattice_sum",
+        monkeypatch.setattr(session, "lattice_sum",
                             lambda block, *, norm: np.rint(lattice_sum(block, norm=1.1 * norm) * 1.1).astype(np.int64))
         assert most_moved(released) > 1.05

@@ -20,8 +20,9 @@ from synthrec.privacy.chain import walk
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.head import Head, head_path, remember, remembered
 from synthrec.privacy.ledger import Charge, Entry, Ledger, events_of, extra_delta_of
-from synthrec.privacy.mechanisms import GaussianSum, noisy_sum
+from synthrec.privacy.mechanisms import GaussianSum
 from tests.conftest import REPOSITORY
+from tests.privacy.small import noisy_sum
 
 CHARGE = Charge(source="films", release_id="r1", kind="release")
 PLAN = GaussianSum(name="items", purpose="", unit="", sensitivity=1.0, noise_multiplier=1.0)

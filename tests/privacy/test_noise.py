@@ -10,26 +10,29 @@ import pytest
 from scipy import stats
 
 from synthrec.errors import PlanError
-from synthrec.privacy import mechanisms
-from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, noisy_sum
-from synthrec.privacy.noise import system_normal
+from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum
+from synthrec.privacy.noise import SystemNoise, system_normal
+from tests.privacy.small import noisy_sum
 from tests.statistics_ import FALSE_ALARM, accepts_only_the_truth, draws_for_scale, is_fresh
 
-CHARGE = Charge(source="s", release_id="r", kind="release")
 PLAN = GaussianSum(name="x", purpose="", unit="events", sensitivity=3.0, noise_multiplier=0.8)
-HONEST = mechanisms._add_noise
+HONEST = SystemNoise.lattice
 
 
-def none(total: np.ndarray, *, scale: float) -> np.ndarray:
+def drawn(total: np.ndarray, *, scale: float) -> np.ndarray:
+    return SystemNoise().lattice("x", total, scale=scale)
+
+
+def none(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
     return total.astype(float)
 
 
-def half(total: np.ndarray, *, scale: float) -> np.ndarray:
-    return HONEST(total, scale=scale / 2)
+def half(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
+    return HONEST(self, name, total, scale=scale / 2)
 
 
-def repeated(total: np.ndarray, *, scale: float) -> np.ndarray:
+def repeated(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
     return total + np.random.default_rng(0).normal(0, scale, len(total))
 
 
@@ -37,7 +40,7 @@ def of_the_planned_scale(folder: Path) -> bool:
     size, users = draws_for_scale(), np.ones((4, draws_for_scale())) / 100
     with Ledger.open(folder / "l.jsonl") as ledger:
         def noise() -> np.ndarray:
-            return noisy_sum([users], plan=PLAN, size=size, ledger=ledger, charge=CHARGE).values - users.sum(axis=0)
+            return noisy_sum([users], plan=PLAN, size=size, ledger=ledger).values - users.sum(axis=0)
         return accepts_only_the_truth(noise, PLAN.noise_std)
 
 
@@ -48,37 +51,37 @@ def test_a_noisy_sum_has_the_planned_noise(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("saboteur", [none, half, repeated])
 def test_noise_that_is_absent_halved_or_repeated_is_caught(saboteur: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mechanisms, "_add_noise", saboteur)
+    monkeypatch.setattr(SystemNoise, "lattice", saboteur)
     assert not of_the_planned_scale(tmp_path)
 
 
 def test_noise_added_to_nobody_is_the_same_noise(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "l.jsonl") as ledger:
         assert accepts_only_the_truth(
-            lambda: noisy_sum([], plan=PLAN, size=draws_for_scale(), ledger=ledger, charge=CHARGE).values, PLAN.noise_std)
+            lambda: noisy_sum([], plan=PLAN, size=draws_for_scale(), ledger=ledger).values, PLAN.noise_std)
 
 
 def test_the_measurement_comes_back_with_its_entry_and_the_noise_it_got(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "l.jsonl") as ledger:
-        found = noisy_sum([np.zeros((2, 5))], plan=PLAN, size=5, ledger=ledger, charge=CHARGE)
+        found = noisy_sum([np.zeros((2, 5))], plan=PLAN, size=5, ledger=ledger)
         assert ledger.entries == (found.entry,) and found.noise_std == PLAN.noise_std
     assert found.entry.event.noise_multiplier == PLAN.noise_multiplier and found.entry.event.sampling_rate == 1.0
 
 
 def test_a_measurement_without_noise_is_entered_as_not_private(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "l.jsonl") as ledger:
-        found = noisy_sum([np.ones((2, 5))], plan=PLAN.model_copy(update={"noise_multiplier": 0.0}), size=5, ledger=ledger, charge=CHARGE)
+        found = noisy_sum([np.ones((2, 5))], plan=PLAN.model_copy(update={"noise_multiplier": 0.0}), size=5, ledger=ledger)
     assert found.entry.event.kind == "none"
 
 
 @pytest.mark.parametrize("scale", [-1.0, np.nan, np.inf])
 def test_a_scale_that_is_no_scale_is_refused(scale: float) -> None:
     with pytest.raises(PlanError):
-        mechanisms._add_noise(np.zeros(3, dtype=np.int64), scale=scale)
+        drawn(np.zeros(3, dtype=np.int64), scale=scale)
 
 
 def test_a_lattice_is_fine_enough_to_pass_for_continuous() -> None:
-    noise = HONEST(np.zeros(20_000, dtype=np.int64), scale=0.5 * LATTICE) / (0.5 * LATTICE)
+    noise = drawn(np.zeros(20_000, dtype=np.int64), scale=0.5 * LATTICE) / (0.5 * LATTICE)
     assert stats.kstest(noise, "norm").pvalue > FALSE_ALARM
 
 
@@ -108,7 +111,7 @@ def test_no_seed_of_any_library_repeats_noise() -> None:
         return draw()           # type: ignore[operator]
 
     assert is_fresh(lambda: seeded(lambda: system_normal(2_000)))
-    assert is_fresh(lambda: seeded(lambda: HONEST(np.zeros(2_000, dtype=np.int64), scale=1e5)))
+    assert is_fresh(lambda: seeded(lambda: drawn(np.zeros(2_000, dtype=np.int64), scale=1e5)))
     assert not is_fresh(lambda: seeded(lambda: torch.randn(2_000).numpy()))
 
 

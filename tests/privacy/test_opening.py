@@ -15,11 +15,13 @@ import scipy.sparse as sp
 from scipy.stats import binom, norm
 
 from synthrec.data.opening import KeySets
-from synthrec.privacy import mechanisms, opening
+from synthrec.privacy import opening
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
 from synthrec.privacy.mechanisms import LATTICE, lattice_sum
-from synthrec.privacy.opening import Opening, Union, noisy_union, union_threshold, unit_weights
+from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.opening import Opening, Union, union_threshold, unit_weights
+from tests.privacy.small import noisy_union
 
 KEYS, MOST = 12_000, 50
 CHARGE = Charge(source="small log", release_id="r1", kind="release")
@@ -124,7 +126,7 @@ def test_released_values_stand_in_the_order_of_their_names_and_unheld_ones_are_n
     rows = sp.csr_matrix(np.tile([1.0, 0.0, 1.0, 1.0], (400, 1)))
     found, _ = union(KeySets(keys=["d", "nobody", "a", "c"], blocks=[rows[:150], rows[150:]]), tmp_path)
     assert found.keys == ("a", "c", "d") and found.weights == pytest.approx(400 / math.sqrt(3), abs=10)
-    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: total + 1e12)
+    monkeypatch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: total + 1e12)
     found, _ = union(KeySets(keys=["d", "nobody", "a", "c"], blocks=[rows]), tmp_path)
     assert found.keys == ("a", "c", "d")
     assert union(KeySets(keys=[], blocks=[]), tmp_path)[0].keys == ()
@@ -135,7 +137,8 @@ def test_with_noise_frozen_a_user_changes_nothing_but_the_weights_and_what_they_
     """Replay: noise is a function of nothing but the number of held values; the user below holds none of their own."""
     rng = np.random.default_rng(0)
     rows = sp.csr_matrix((rng.random((300, 40)) < 0.3).astype(float))
-    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: total + np.random.default_rng(1).normal(0, scale, len(total)))
+    monkeypatch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: total + np.random.default_rng(1).normal(
+        0, scale, len(total)))
     keys = [f"k{place:02}" for place in range(40)]
     whole, _ = union(KeySets(keys=keys, blocks=[rows]), tmp_path)
     less, _ = union(KeySets(keys=keys, blocks=[rows[1:]]), tmp_path)
