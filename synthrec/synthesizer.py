@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ from synthrec.data.roles import TRAINS, load_or_create_key
 from synthrec.data.schema import Schema
 from synthrec.data.sink import event_table, user_table
 from synthrec.data.source import read_log
-from synthrec.errors import DataError, PlanError, ReleaseError
+from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
@@ -85,7 +85,8 @@ class Synthesizer:
         "dp") may turn out to hold nothing that enough users share.
         """
         device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
-        with Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill:
+        with (Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill,
+              _left_if_charged(keep, ledger=ledger, release_id=charge.release_id)):
             self._require_budget(ledger)
             with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
                 settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
@@ -276,6 +277,18 @@ def _scratch(keep: Folder | None, *, beside: Path) -> Iterator[Path]:
 def key_path(schema: Schema) -> Path:
     """The source's roles key, beside its ledger."""
     return schema.ledger_path.with_name(f"{schema.ledger_path.name}.roles.key")
+
+
+@contextmanager
+def _left_if_charged(keep: Folder | None, *, ledger: Ledger, release_id: str) -> Iterator[None]:
+    """A training that ends before its first charge leaves no checkpoint. The file is asked: a charge may have failed after its line."""
+    try:
+        yield
+    except BaseException:
+        with suppress(BudgetError):
+            if keep is not None and not Ledger.read(ledger.path).of_release(release_id):
+                shutil.rmtree(keep.checkpoint, ignore_errors=True)
+        raise
 
 
 @contextmanager

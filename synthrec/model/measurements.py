@@ -7,7 +7,10 @@ first. Later measurements lean on released earlier ones only (adaptive compositi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,8 +19,8 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.errors import ReleaseError
-from synthrec.model.checkpoint import Checkpoint
+from synthrec.errors import BudgetError, ReleaseError
+from synthrec.model.checkpoint import Checkpoint, undisturbed
 from synthrec.model.estimates import Estimates, estimate_items, item_codes, project_to_moment, project_to_simplex, taste_variances
 from synthrec.model.features import ItemFeatures, catalogue_features
 from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_blocks
@@ -38,7 +41,7 @@ from synthrec.model.pairs import items_in_pairs, pair_axes, pair_frame, pair_row
 from synthrec.model.recipe import COUNT_WEIGHT, NUMBER_WEIGHT, activity_edges, whole_events
 from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, half_vectors, taste_blocks, user_blocks
-from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.ledger import Charge, Entry, Ledger
 from synthrec.privacy.mechanisms import Measurement, lattice_pairs, noisy_sum
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
@@ -59,16 +62,41 @@ class Paid:
     def ask(self, name: str, blocks: Iterator[np.ndarray | sp.csr_matrix], *, size: int,
             add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
         """One planned noisy sum; one that was paid for and kept by a run that died is read again, and the log left alone."""
+        ask = partial(noisy_sum, plan=self.plan.measurement(name), size=size, charge=self.charge, add_up=add_up)
         found = self.checkpoint.measured(name) if self.checkpoint else None
-        if found is None:
-            found = noisy_sum(blocks, plan=self.plan.measurement(name), size=size, ledger=self.ledger, charge=self.charge, add_up=add_up)
-            if self.checkpoint:
+        if self.checkpoint is None:
+            found = ask(blocks, ledger=self.ledger)
+        elif found is None:
+            charged = self.checkpoint.undrawn(name, self.ledger.of_release(self.charge.release_id))
+            self.checkpoint.make_room(name, size=size)
+            with ExitStack() as until_kept:
+                found = ask(self._then_drawn(name, blocks, until_kept=until_kept),
+                            ledger=Before(self.ledger.path, entries=(charged,)) if charged else self.ledger)
                 self.checkpoint.keep(name, found)
         if found.values.shape != (size,) or found.noise_std != self.plan.measurement(name).noise_std:
             raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size or noise",
                                remedy="Start a new one; what this one was charged is spent.")
         self.advance(1, note=name)
         return found
+
+    def _then_drawn(self, name: str, blocks: Iterator[Any], *, until_kept: ExitStack) -> Iterator[Any]:
+        """The blocks; noise is drawn after the last of them, and no request to end comes between that and the value's being kept."""
+        assert self.checkpoint is not None
+        yield from blocks
+        until_kept.enter_context(undisturbed())
+        self.checkpoint.drawing(name)
+
+
+class Before(Ledger):
+    """The ledger's one entry for a sum whose run died before the noise was drawn: it is charged already."""
+
+    def charge(self, entry: Entry) -> Entry:
+        """That entry. Raises BudgetError unless it says what `entry` says."""
+        sealing = {"format_version", "previous", "charged_utc", "hash"}
+        if self.entries[0].model_dump(exclude=sealing) != entry.model_dump(exclude=sealing):
+            raise BudgetError("what a training continues from must be paid for", found="an entry of another noise or account",
+                              remedy="Start a new one; what this one was charged is spent.")
+        return self.entries[0]
 
 
 def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, plan: Plan, ledger: Ledger, charge: Charge,
