@@ -111,12 +111,12 @@ def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Mo
 
 
 def sample(release: Path, *, users: int, out: Path, seed: int | None = None, where: Words = (), items: Words = (),
-           start: str | None = None, end: str | None = None, progress: Progress = SILENT) -> Path:
+           start: str | None = None, end: str | None = None, safe_for_spreadsheets: bool = False, progress: Progress = SILENT) -> Path:
     """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing.
 
     `where`, `items`, `start` and `end` ask for a part of it, as in `Synthesizer.sample`; the file then says so. Written to
     share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at; an audit of the log before it
-    is set aside.
+    is set aside. `safe_for_spreadsheets`: with an apostrophe before each text of a CSV that a spreadsheet would compute.
     """
     synthesizer, folder = Synthesizer.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
@@ -127,8 +127,12 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     if joins and scope.said:
         raise ReleaseError("share/events.parquet must stand for the whole log, for the audit compares it with that",
                            found="a sample of a part", remedy="Write it to a place outside the release.")
+    if safe_for_spreadsheets and out.suffix == ".parquet":
+        raise ReleaseError("a log that is safe for spreadsheets is written as .csv or .csv.gz", found=out.name,
+                           remedy="Choose such a name, or leave out --spreadsheet-safe.")
     if not joins:
-        _write(synthesizer, users=users, events=out, people=_beside(out), seed=seed, progress=progress, scope=scope)
+        _write(synthesizer, users=users, events=out, people=_beside(out), seed=seed, progress=progress, scope=scope,
+               safe_for_spreadsheets=safe_for_spreadsheets)
         return out
     require_free([folder.events, folder.users])
     with folder.joining() as place:
@@ -281,14 +285,17 @@ def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int
 
 
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,
-           scope: Scope = EVERYTHING) -> tuple[Faithful, ...]:
+           scope: Scope = EVERYTHING, safe_for_spreadsheets: bool = False) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
-    from synthrec.data.sink import write_log
+    from synthrec.data.sink import SAFE_TEXT, spreadsheet_safe, write_log
 
     record, tally = synthesizer.record, Tally(synthesizer.artifact.estimates)
     said = said_in_tables(record)
     if scope.said:
         said["conditions"] = "; ".join(scope.said)
+    dress: Any = {}
+    if safe_for_spreadsheets:
+        said["text"], dress = SAFE_TEXT, {"dress": spreadsheet_safe}
     with progress.stage("sample", total=users) as advance:
         def counted():      # type: ignore[no-untyped-def]
             for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
@@ -297,7 +304,7 @@ def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path |
                 advance(len(chunk.offsets) - 1)
 
         write_log(events, counted(), schema=scope.narrowed(synthesizer.schema), catalogue=synthesizer.artifact.catalogue, metadata=said,
-                  rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None)
+                  rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None, **dress)
     return tuple(Faithful(name=name, distance=distance) for name, distance in tally.distances().items())
 
 

@@ -27,7 +27,7 @@ from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
 from synthrec.data.roles import TRAINS, load_or_create_key
 from synthrec.data.schema import Schema
-from synthrec.data.sink import event_table, user_table
+from synthrec.data.sink import event_table, spreadsheet_safe, user_table
 from synthrec.data.source import read_log
 from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
@@ -175,13 +175,14 @@ class Synthesizer:
         return generate(self.artifact, users=users, rng=np.random.default_rng(seed), scope=scope)
 
     def sample(self, *, users: int, seed: int | None = None, where: Words = (), items: Words = (), start: str | date | None = None,
-               end: str | date | None = None) -> SyntheticLog:
+               end: str | date | None = None, safe_for_spreadsheets: bool = False) -> SyntheticLog:
         """Synthetic users as data frames. Costs nothing.
 
         Args:
             where: which users, by attribute or by number of events: `{"gender": "F", "age": "18..35", "events": "20..100"}`.
             items: which items, by the catalogue: `{"genres": ["Comedy", "Drama"], "year": "1990..1999"}`.
             start, end: part of the window, a date or a moment, both included.
+            safe_for_spreadsheets: with an apostrophe before each text that a spreadsheet would compute as a formula.
 
         Raises: ConditionError for a name, value, range or group that schema, catalogue and release do not know.
         """
@@ -193,6 +194,8 @@ class Synthesizer:
         ids = synthetic_ids(users)
         events = event_table(log, ids, schema=schema, catalogue=self.artifact.catalogue, text_times=False)
         people = user_table(log, ids, schema=schema, rng=np.random.default_rng(seed)) if self.schema.user_attributes else None
+        if safe_for_spreadsheets:
+            events, people = spreadsheet_safe(events), None if people is None else spreadsheet_safe(people)
         return SyntheticLog(events=events.to_pandas(), users=None if people is None else people.to_pandas())
 
     def save(self, path: Path | str) -> Path:
