@@ -16,6 +16,10 @@ def printable(name: object) -> str:
     return shown + ("..." if len(text) > LONGEST_NAME else "")
 
 
+class Advice(str):
+    """What to do after an error of any kind: a note to it (`add_note`) in our words, which may be shown."""
+
+
 class SynthrecError(Exception):
     """The operator must change something (exit code 2).
 

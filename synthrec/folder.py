@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,9 +19,9 @@ from itertools import count
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import plain_json, read_bounded, write_fresh
+from synthrec.data.outside import as_its_folder, plain_json, read_bounded, write_fresh
 from synthrec.data.roles import MOST_SHARE
-from synthrec.errors import DataError, ReleaseError
+from synthrec.errors import Advice, DataError, ReleaseError
 from synthrec.model.checkpoint import is_resumable
 from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
@@ -99,7 +101,7 @@ class Folder:
 
     @property
     def is_resumable(self) -> bool:
-        """Is there a training that got as far as its game?"""
+        """Is there a training that was charged something, or may have been?"""
         return is_resumable(self.checkpoint)
 
     @property
@@ -107,8 +109,21 @@ class Folder:
         """Where reading may put temporary files."""
         return self.private / "spill"
 
+    def own_private(self) -> Path:
+        """private/ before it is written to: the release's own, and for its owner alone. Raises ReleaseError for a link."""
+        if self.private.is_symlink():
+            raise ReleaseError("private/ must be a folder of the release itself", found="a link", remedy="Remove it by hand.")
+        try:
+            if self.private.exists() and stat.S_IMODE(self.private.stat().st_mode) != 0o700:
+                self.private.chmod(0o700)       # a copy has forgotten it
+        except OSError as error:
+            raise ReleaseError("private/ must belong to whoever writes to it", found=error.strerror or "another owner",
+                               remedy="Correct its owner or its permissions.") from None
+        return self.private
+
     def set_audit_aside(self) -> None:
         """An audit says nothing of a synthetic log that comes after it: no page may show it as if it did. Raises DataError."""
+        self.own_private()
         try:
             if self.audit_path.exists():
                 os.replace(self.audit_path, self.audit_path.with_name("audit.earlier.json"))
@@ -154,7 +169,13 @@ class Folder:
     def write_origin(self, origin: Origin) -> None:
         """Keep for the audit where the configuration was."""
         words = {"format_version": FORMAT_VERSION, "config_folder": str(origin.config_folder.resolve()), "audit_share": origin.audit_share}
-        (self.private / "origin.json").write_text(json.dumps(words), encoding="utf-8")
+        write_fresh(self.private / "origin.json", json.dumps(words))
+
+    def keep_private(self, source: Path, *, name: Path) -> None:
+        """A copy of a file below private/, for its owner alone."""
+        name.unlink(missing_ok=True)
+        with open(name, "xb", opener=as_its_folder) as stream:
+            stream.write(source.read_bytes())
 
     def origin(self) -> Origin:
         """Where the release came from. Raises ReleaseError without `private/`."""
@@ -177,7 +198,8 @@ def open_folder(path: Path | str) -> Folder:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Folder]:
-    """A release in the making; it gets its name when all went well. Otherwise it vanishes, unless its training can be continued.
+    """A release in the making; it gets its name when all went well. Otherwise it vanishes, unless its training can be continued:
+    whatever ends it, the error then says how.
 
     Raises: ReleaseError if something stands there.
     """
@@ -192,9 +214,13 @@ def new_folder(out: Path) -> Iterator[Folder]:
                 making.share.mkdir()
                 yield making
                 _publish(making, out=out)
-    finally:
-        if not making.is_resumable:
+    except BaseException as error:
+        if making.is_resumable:
+            error.add_note(how_to_continue(making))
+        else:
             shutil.rmtree(making.path, ignore_errors=True)
+        raise
+    finally:
         for parent in () if out.exists() else missing:      # what only a release that did not come to be had needed
             with suppress(OSError):
                 parent.rmdir()
@@ -207,21 +233,51 @@ def resumed_folder(out: Path) -> Iterator[Folder]:
     left = [folder for folder in left_folders(out) if folder.checkpoint.is_dir()]
     if len(left) != 1:
         raise ReleaseError("one training that died must be there to be continued",
-                           found=", ".join(each.path.name for each in left) or "none",
+                           found=", ".join(each.path.name for each in left) or "none that no other process holds",
                            remedy="Remove all but one." if left else "Start a new one, without --resume.")
-    with _disk_errors(), _held(left[0].path):
-        shutil.rmtree(left[0].share, ignore_errors=True)       # what was written there is written anew
-        left[0].share.mkdir()
-        yield left[0]
-        _publish(left[0], out=out)
+    making, = left
+    try:
+        with _disk_errors(), _held(making.path):
+            shutil.rmtree(making.share, ignore_errors=True)       # what was written there is written anew
+            making.share.mkdir()
+            yield making
+            _publish(making, out=out)
+    except BaseException as error:
+        if making.path.exists():
+            error.add_note(how_to_continue(making))
+        raise
+
+
+def how_to_continue(left: Folder) -> Advice:
+    """What to do about a release in the making that no process makes."""
+    name = left.path.name
+    if left.checkpoint.is_dir():
+        return Advice(f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command and "
+                      f"`--resume`, or remove that folder: it holds private data.")
+    return Advice(f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that "
+                  f"folder: it holds private data.")
 
 
 def left_folders(out: Path) -> tuple[Folder, ...]:
     """Releases in the making by this name that no living process holds."""
-    if not out.parent.is_dir():
-        return ()
-    found = [place for place in sorted(out.parent.iterdir()) if place.name.startswith(f".{out.name}.partial-") and place.is_dir()]
-    return tuple(Folder(place) for place in found if not _is_held(place))
+    return tuple(Folder(place) for place in _partial(out) if not _is_held(place))
+
+
+def remove_left(out: Path) -> int:
+    """Remove them, each held meanwhile, so that nobody continues it; how many. Raises OSError."""
+    removed = 0
+    for place in _partial(out):
+        with suppress(BlockingIOError), _held(place):
+            shutil.rmtree(place)
+            removed += 1
+    return removed
+
+
+def _partial(out: Path) -> list[Path]:
+    """Folders named like a release in the making, no links. Whether a process by that number lives says nothing: numbers come again."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.partial-\d+(-\d+)?")
+    beside = sorted(out.absolute().parent.iterdir()) if out.absolute().parent.is_dir() else []
+    return [place for place in beside if name.fullmatch(place.name) and place.is_dir() and not place.is_symlink()]
 
 
 def _publish(making: Folder, *, out: Path) -> None:
@@ -257,9 +313,16 @@ def _is_held(place: Path) -> bool:
 
 
 def require_absent(out: Path) -> None:
-    """Raise ReleaseError if something stands there: a release is never overwritten."""
-    if out.exists() or out.is_symlink():
-        raise ReleaseError("the output folder must not exist yet", found=f"something at {out.name}", remedy="Choose another --out.")
+    """Raise ReleaseError if something stands there, for a release is never overwritten, or if nothing can."""
+    try:
+        left_folders(out)
+        out.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ReleaseError("the output folder must be one that can be made", found=error.strerror or "a failed look",
+                           remedy="Choose another --out.") from None
+    raise ReleaseError("the output folder must not exist yet", found=f"something at {out.name}", remedy="Choose another --out.")
 
 
 def write_page(path: Path, text: str) -> Path:

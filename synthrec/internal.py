@@ -39,8 +39,10 @@ def _keep(artifact: Artifact, *, place: Path) -> None:
     beside = place.with_name(f".{place.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
+        beside.mkdir(parents=True, mode=0o700)
         artifact.save(beside)
+        for path in beside.iterdir():
+            path.chmod(0o600)
         beside.rename(place)
     except OSError as error:
         raise DataError("the release's private/ must be writable", found=error.strerror or "a failed write",

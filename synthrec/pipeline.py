@@ -8,10 +8,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +32,7 @@ from synthrec.evidence import Evidence, Tables, collect, collect_tables
 from synthrec.folder import (
     Folder,
     Origin,
+    how_to_continue,
     left_folders,
     new_folder,
     open_folder,
@@ -92,7 +91,7 @@ def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
     for left in left_folders(out):
         progress.say(how_to_continue(left))
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
-    with _said_if_left(out, progress=progress), new_folder(out) as folder:
+    with new_folder(out) as folder:
         synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, keep=folder, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
@@ -105,19 +104,19 @@ def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Mo
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
     synthesizer.require_resumable()
     kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
-    with _said_if_left(out, progress=progress), resumed_folder(out) as folder:
+    with resumed_folder(out) as folder:
         synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
 
 
 def sample(release: Path, *, users: int, out: Path, seed: int | None = None, where: Words = (), items: Words = (),
-           start: str | None = None, end: str | None = None, progress: Progress = SILENT) -> Path:
+           start: str | None = None, end: str | None = None, safe_for_spreadsheets: bool = False, progress: Progress = SILENT) -> Path:
     """Write a synthetic log of any size from share/ alone, with the users' attributes beside it. Costs nothing.
 
     `where`, `items`, `start` and `end` ask for a part of it, as in `Synthesizer.sample`; the file then says so. Written to
     share/events.parquet it becomes part of the release: listed in its manifest, and what an audit looks at; an audit of the log before it
-    is set aside.
+    is set aside. `safe_for_spreadsheets`: with an apostrophe before each text of a CSV that a spreadsheet would compute.
     """
     synthesizer, folder = Synthesizer.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
@@ -128,8 +127,12 @@ def sample(release: Path, *, users: int, out: Path, seed: int | None = None, whe
     if joins and scope.said:
         raise ReleaseError("share/events.parquet must stand for the whole log, for the audit compares it with that",
                            found="a sample of a part", remedy="Write it to a place outside the release.")
+    if safe_for_spreadsheets and out.suffix == ".parquet":
+        raise ReleaseError("a log that is safe for spreadsheets is written as .csv or .csv.gz", found=out.name,
+                           remedy="Choose such a name, or leave out --spreadsheet-safe.")
     if not joins:
-        _write(synthesizer, users=users, events=out, people=_beside(out), seed=seed, progress=progress, scope=scope)
+        _write(synthesizer, users=users, events=out, people=_beside(out), seed=seed, progress=progress, scope=scope,
+               safe_for_spreadsheets=safe_for_spreadsheets)
         return out
     require_free([folder.events, folder.users])
     with folder.joining() as place:
@@ -147,6 +150,7 @@ def audit(release: Path, *, log: Any, effort: Effort = "quick", sacrifice: bool 
     With `sacrifice`, for a release that trained on everybody, the attacked log is one of a second run of its plan (kind `internal`, too).
     """
     folder = open_folder(release).verified()
+    folder.own_private()
     evidence = (sacrificed if sacrifice else collect)(folder, log=log, progress=progress)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
     return _weighed(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
@@ -165,15 +169,12 @@ def _place_of_audit(out: Path) -> Path:
     if (out / "share").exists() or (out.exists() and not out.is_dir()):
         raise ReleaseError("an audit of tables needs a folder of its own", found="a release, or no folder",
                            remedy="Choose another --out; a release is audited by `synthrec audit RELEASE --log LOG`.")
-    if (out / "private").is_symlink():
-        raise ReleaseError("private/ must be a folder of the audit itself", found="a link", remedy="Choose another --out.")
     try:
         (out / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (out / "private").chmod(0o700)      # it may have stood there
     except OSError as error:
         raise ReleaseError("the folder of an audit must be writable", found=error.strerror or "a failed write",
                            remedy="Choose another --out.") from None
-    return out / "private"
+    return Folder(out).own_private()
 
 
 def _weighed(evidence: Evidence, *, arms: Mapping[str, ArmInput], effort: Effort, private: Path, progress: Progress) -> AuditRecord:
@@ -201,7 +202,7 @@ def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> 
         pages += [folder.share / name for name in texts]
     if Edition.INTERNAL in editions and folder.private.is_dir() and not folder.private.is_symlink():
         page = render(record, found, mechanism=checked, edition=Edition.INTERNAL)
-        pages.append(write_page(folder.private / "report.internal.html", page))
+        pages.append(write_page(folder.own_private() / "report.internal.html", page))
     return tuple(pages)
 
 
@@ -271,34 +272,11 @@ def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress
         "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",)}))
 
 
-@contextmanager
-def _said_if_left(out: Path, *, progress: Progress) -> Iterator[None]:
-    """Tell the operator of what an interrupted run leaves."""
-    before = {folder.path for folder in left_folders(out)}
-    try:
-        yield
-    except BaseException:
-        for folder in left_folders(out):
-            if folder.path not in before:
-                progress.say(how_to_continue(folder))
-        raise
-
-
-def how_to_continue(left: Folder) -> str:
-    """What to do about a release in the making that no process makes."""
-    name = left.path.name
-    if left.checkpoint.is_dir():
-        return (f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command and "
-                f"`--resume`, or remove that folder: it holds private data.")
-    return (f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that folder: "
-            f"it holds private data.")
-
-
 def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:
     folder.write_origin(Origin(config_folder=schema.folder, audit_share=audit_share))
-    shutil.copyfile(key_path(schema), folder.roles_key)
+    folder.keep_private(key_path(schema), name=folder.roles_key)
     if exclude_users is not None:
-        shutil.copyfile(exclude_users, folder.opt_outs)
+        folder.keep_private(exclude_users, name=folder.opt_outs)
 
 
 def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int, progress: Progress) -> tuple[Faithful, ...]:
@@ -307,14 +285,17 @@ def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int
 
 
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,
-           scope: Scope = EVERYTHING) -> tuple[Faithful, ...]:
+           scope: Scope = EVERYTHING, safe_for_spreadsheets: bool = False) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
-    from synthrec.data.sink import write_log
+    from synthrec.data.sink import SAFE_TEXT, spreadsheet_safe, write_log
 
     record, tally = synthesizer.record, Tally(synthesizer.artifact.estimates)
     said = said_in_tables(record)
     if scope.said:
         said["conditions"] = "; ".join(scope.said)
+    dress: Any = {}
+    if safe_for_spreadsheets:
+        said["text"], dress = SAFE_TEXT, {"dress": spreadsheet_safe}
     with progress.stage("sample", total=users) as advance:
         def counted():      # type: ignore[no-untyped-def]
             for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
@@ -323,7 +304,7 @@ def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path |
                 advance(len(chunk.offsets) - 1)
 
         write_log(events, counted(), schema=scope.narrowed(synthesizer.schema), catalogue=synthesizer.artifact.catalogue, metadata=said,
-                  rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None)
+                  rng=np.random.default_rng(seed), users_path=people if synthesizer.schema.user_attributes else None, **dress)
     return tuple(Faithful(name=name, distance=distance) for name, distance in tally.distances().items())
 
 

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -27,9 +27,9 @@ from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
 from synthrec.data.roles import TRAINS, load_or_create_key
 from synthrec.data.schema import Schema
-from synthrec.data.sink import event_table, user_table
+from synthrec.data.sink import event_table, spreadsheet_safe, user_table
 from synthrec.data.source import read_log
-from synthrec.errors import DataError, PlanError, ReleaseError
+from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError
 from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
@@ -88,7 +88,8 @@ class Synthesizer:
         "dp") may turn out to hold nothing that enough users share.
         """
         means = self._ready(device)
-        with self._session(kind=kind) as session, _scratch(keep, beside=self._declared.ledger_path) as spill:
+        with (self._session(kind=kind) as session, _scratch(keep, beside=self._declared.ledger_path) as spill,
+              _left_if_charged(keep, session=session)):
             with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=session.ledger) as key:
                 settled = settle(log, self._declared, session=session, spill=spill, role_key=key, audit_share=audit_share,
                                  exclude_users=exclude_users, progress=progress)
@@ -179,13 +180,14 @@ class Synthesizer:
         return generate(self.artifact, users=users, rng=np.random.default_rng(seed), scope=scope)
 
     def sample(self, *, users: int, seed: int | None = None, where: Words = (), items: Words = (), start: str | date | None = None,
-               end: str | date | None = None) -> SyntheticLog:
+               end: str | date | None = None, safe_for_spreadsheets: bool = False) -> SyntheticLog:
         """Synthetic users as data frames. Costs nothing.
 
         Args:
             where: which users, by attribute or by number of events: `{"gender": "F", "age": "18..35", "events": "20..100"}`.
             items: which items, by the catalogue: `{"genres": ["Comedy", "Drama"], "year": "1990..1999"}`.
             start, end: part of the window, a date or a moment, both included.
+            safe_for_spreadsheets: with an apostrophe before each text that a spreadsheet would compute as a formula.
 
         Raises: ConditionError for a name, value, range or group that schema, catalogue and release do not know.
         """
@@ -197,6 +199,8 @@ class Synthesizer:
         ids = synthetic_ids(users)
         events = event_table(log, ids, schema=schema, catalogue=self.artifact.catalogue, text_times=False)
         people = user_table(log, ids, schema=schema, rng=np.random.default_rng(seed)) if self.schema.user_attributes else None
+        if safe_for_spreadsheets:
+            events, people = spreadsheet_safe(events), None if people is None else spreadsheet_safe(people)
         return SyntheticLog(events=events.to_pandas(), users=None if people is None else people.to_pandas())
 
     def save(self, path: Path | str) -> Path:
@@ -273,6 +277,18 @@ def _scratch(keep: Folder | None, *, beside: Path) -> Iterator[Path]:
 def key_path(schema: Schema) -> Path:
     """The source's roles key, beside its ledger."""
     return schema.ledger_path.with_name(f"{schema.ledger_path.name}.roles.key")
+
+
+@contextmanager
+def _left_if_charged(keep: Folder | None, *, session: Session) -> Iterator[None]:
+    """A training that ends before its first charge leaves no checkpoint. The file is asked: a charge may have failed after its line."""
+    try:
+        yield
+    except BaseException:
+        with suppress(BudgetError):
+            if keep is not None and not Ledger.read(session.ledger.path).of_release(session.charge.release_id):
+                shutil.rmtree(keep.checkpoint, ignore_errors=True)
+        raise
 
 
 @contextmanager

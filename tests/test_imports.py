@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "progress": (),
     "__init__": (),
+    "__main__": ("synthrec.cli",),
 }
 # package -> the files (or rooms, ending in /) that may import it; other packages are free
 ONLY_IN = {

@@ -2,25 +2,32 @@
 
 Guarantees: of an exception that is not ours only its type and the places in our own files are shown, no message and no variable
 (rule 10); warnings and log lines of libraries, which may quote cells, are not shown at all.
+
+Exit codes besides those of the commands: 2 what the machine refuses (a full disk, a name too long), 70 our bug, 130 interrupted, 141 the
+reader of our output has gone, as the shell says it of a program that a broken pipe ended. Never 1: that is a leak.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 
 import click
 
-from synthrec.errors import SynthrecError
+from synthrec.cli.terminal import show
+from synthrec.errors import Advice, SynthrecError
 
-OUR_BUG, INTERRUPTED = 70, 130
+REQUESTS_TO_END = (signal.SIGTERM, signal.SIGHUP)
+OUR_BUG, INTERRUPTED, READER_GONE = 70, 130, 141
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -36,21 +43,27 @@ class Boundary:
         warnings.simplefilter("ignore")
         self._disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
-        if self._in_charge:
-            self._terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)    # cleaned up after, like Ctrl-C
+        self._heard = [each for each in REQUESTS_TO_END if self._in_charge and signal.getsignal(each) is signal.SIG_DFL]
+        for each in self._heard:
+            signal.signal(each, signal.default_int_handler)     # cleaned up after, like Ctrl-C
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._warnings.__exit__(None, None, None)
         logging.disable(self._disabled)
-        if self._in_charge:
-            signal.signal(signal.SIGTERM, self._terminated)
+        for each in self._heard:
+            signal.signal(each, signal.SIG_DFL)
         if error is None or isinstance(error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit):
             return
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            return                  # click ends quietly when the reader of a pipe has gone
+            for stream in (sys.stdout, sys.stderr):     # or Python complains of what is left in them
+                with suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            sys.exit(READER_GONE)
         message, code = describe(error)
-        click.echo(f"synthrec: {message}", err=True)
+        with suppress(OSError):
+            for line in (f"synthrec: {message}", *(note for note in getattr(error, "__notes__", ()) if isinstance(note, Advice))):
+                show(line, err=True)
         sys.exit(code)
 
 
@@ -59,9 +72,12 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SynthrecError):
         return str(error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted. No half-written file is left; what the ledger was charged stays charged.", INTERRUPTED
+        return "interrupted. No half-written file passes for a whole one; what the ledger was charged stays charged.", INTERRUPTED
     places = [f"{Path(path).relative_to(_PACKAGE.parent)}:{line}" for path, line in _our_frames(error)]
     where = " < ".join(reversed(places)) or "no file of synthrec"
+    if isinstance(error, OSError) and error.errno:
+        return (f"files and terminal must be usable; found {os.strerror(error.errno)} in {where}. "
+                "Free space, or correct the path or its permissions."), 2
     return (
         f"this is a bug of synthrec, not of your log or your configuration: {type(error).__name__} in {where}. "
         "No value of the log is in this line; please report it with the version that `synthrec --version` prints."

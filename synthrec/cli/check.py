@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import config_option, exclude_option, log_argument, quiet_option
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="Count exactly what the configuration does to a log (PRIVATE).")
@@ -33,7 +34,7 @@ def check(log: str, config: Path, exclude_users: Path | None, quiet: bool) -> No
             log, schema, catalogue, spill=Path(spill), exclude_users=exclude_users, progress=progress_for(quiet=quiet)
         )
     for line in diagnostics.lines():
-        click.echo(line)
+        show(line)
 
 
 def _scratch(private: Path) -> tempfile.TemporaryDirectory[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import mechanism_option, quiet_option
+from synthrec.cli.terminal import show
 
 USERS, ITEMS, SEED = 3_000, 800, 1
 EPSILON, DELTA, AUDIT_SHARE = 8.0, 1e-5, 0.3
@@ -36,7 +37,8 @@ def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
         mechanism=mechanism, progress=progress_for(quiet=quiet),
     )
     code = echo_outcome(release, record)
-    click.echo("\nNow with a log of your own:\n  synthrec init YOUR_LOG.csv --out synthrec.toml")
+    show("\nNow with a log of your own:")
+    show("  synthrec init YOUR_LOG.csv --out synthrec.toml")
     click.get_current_context().exit(code)
 
 

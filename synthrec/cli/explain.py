@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import release_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="What people in a release differ in, in words.")
@@ -23,6 +24,6 @@ def explain(release: Path, axes: int, catalogue: Path | None, out: Path | None) 
 
     found = explaining.explain(release, axes=axes, catalogue=catalogue)
     for line in found.lines():
-        click.echo(line)
+        show(line)
     if out is not None:
-        click.echo(f"\ntaste axes  {explaining.draw_into(out, found, release=release)}")
+        show(f"\ntaste axes  {explaining.draw_into(out, found, release=release)}")

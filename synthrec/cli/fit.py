@@ -20,6 +20,7 @@ from synthrec.cli.options import (
     quiet_option,
     resume_option,
 )
+from synthrec.cli.terminal import show
 
 
 @click.command(
@@ -46,8 +47,8 @@ def fit(
 ) -> None:
     """Train a private generator on LOG and put it into a new release folder.
 
-    The budget is written to the source's ledger before it is spent: a run that is interrupted has spent what it was charged. One that
-    got as far as the GAN's training is continued with --resume.
+    The budget is written to the source's ledger before it is spent: a run that is interrupted has spent what it was charged. It is
+    continued with --resume.
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
@@ -58,5 +59,5 @@ def fit(
         schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
         exclude_users=exclude_users, device=device, kind=kind, progress=progress_for(quiet=quiet),
     )
-    click.echo(f"generator  {release / 'share' / 'generator.safetensors'}")
-    click.echo(f"Next: synthrec sample {release} --users 10000 --out events.parquet")
+    show(f"generator  {release / 'share' / 'generator.safetensors'}")
+    show(f"Next: synthrec sample {release} --users 10000 --out events.parquet")

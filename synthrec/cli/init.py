@@ -8,6 +8,7 @@ import click
 
 from synthrec.cli.files import write_new_text
 from synthrec.cli.options import log_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(
@@ -32,7 +33,7 @@ def init(log: str, out: Path, values_are_public: tuple[str, ...]) -> None:
     text = propose(log, values_are_public=values_are_public, folder=out.parent)
     write_new_text(out, text)
     questions = [line.split("=")[0].strip() for line in text.splitlines() if '"?"' in line.split("#")[0]]
-    click.echo(f"Wrote {out}.")
+    show(f"Wrote {out}.")
     if questions:
-        click.echo(f"{len(questions)} lines wait for your word (marked \"?\"): {', '.join(questions)}.")
-    click.echo(f"Then: synthrec plan {out} --epsilon 3 --delta 1e-5")
+        show(f"{len(questions)} lines wait for your word (marked \"?\"): {', '.join(questions)}.")
+    show(f"Then: synthrec plan {out} --epsilon 3 --delta 1e-5")

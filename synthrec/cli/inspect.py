@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import release_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="List all that a release holds, and find what should not be there.")
@@ -28,14 +29,14 @@ def inspect(release: Path, brief: bool) -> None:
     inspection = inspect_share(folder.share)
     for part in inspection.problems if brief else inspection.parts:
         state = "ok  " if part.problem is None else "FAIL"
-        click.echo(f"{state}  {part.file:<22} {part.name:<32} {part.shape:<18} {part.problem or part.origin}")
+        show(f"{state}  {part.file:<22} {part.name:<32} {part.shape:<18} {part.problem or part.origin}")
     for note in inspection.notes:
-        click.echo(f"note  {note}")
+        show(f"note  {note}")
     passed = inspection.passed
     if passed and folder.bounded.is_dir():
-        click.echo("\nPRIVATE, compared with the bounded log:")
+        show("\nPRIVATE, compared with the bounded log:")
         for part in compare_with_private(folder):
-            click.echo(f"{'ok  ' if part.problem is None else 'FAIL'}  {part.file:<22} {part.name:<32} {part.problem or part.origin}")
+            show(f"{'ok  ' if part.problem is None else 'FAIL'}  {part.file:<22} {part.name:<32} {part.problem or part.origin}")
             passed = passed and part.problem is None
-    click.echo(f"\n{len(inspection.parts)} parts, {len(inspection.problems)} not as they must be")
+    show(f"\n{len(inspection.parts)} parts, {len(inspection.problems)} not as they must be")
     click.get_current_context().exit(0 if passed else 1)

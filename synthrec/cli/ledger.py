@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from synthrec.cli import terminal
+
 if TYPE_CHECKING:
     from synthrec.privacy.budget import Account, Balance
 
@@ -34,12 +36,12 @@ def show(path: Path, config: Path | None, delta: float | None) -> None:
 
     held = Ledger.read(path)
     for line in held.describe():
-        click.echo(line)
-    click.echo()
+        terminal.show(line)
+    terminal.show()
     try:
         balance = balance_of(held.entries, delta=delta, cap=_declared(config)["cap"])
     except PlanError as error:
-        click.echo(str(error))
+        terminal.show(str(error))
         return
     _echo_balance(balance)
 
@@ -64,10 +66,10 @@ def verify(path: Path, config: Path | None, delta: float | None, releases: tuple
     if found.balance is not None:
         _echo_balance(found.balance)
     for note in found.notes:
-        click.echo(f"note  {note}")
+        terminal.show(f"note  {note}")
     for fault in found.faults:
-        click.echo(f"FAULT  {fault}")
-    click.echo(f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}")
+        terminal.show(f"FAULT  {fault}")
+    terminal.show(f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}")
     click.get_current_context().exit(1 if found.faults else 0)
 
 
@@ -83,15 +85,15 @@ def _declared(config: Path | None) -> dict[str, Any]:
 
 def _echo_balance(balance: Balance) -> None:
     for account in balance.accounts:
-        click.echo(_account(account))
-    click.echo(f"all {balance.counted} releases and trials, for a user who is in every one: epsilon {balance.epsilon:.3f} "
+        terminal.show(_account(account))
+    terminal.show(f"all {balance.counted} releases and trials, for a user who is in every one: epsilon {balance.epsilon:.3f} "
                f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}")
     if balance.internal_epsilon:
-        click.echo(f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}")
+        terminal.show(f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}")
     if balance.left is None or balance.cap is None:
-        click.echo("the cap is in the source's configuration: name it with --config to see what is left")
+        terminal.show("the cap is in the source's configuration: name it with --config to see what is left")
     else:
-        click.echo(f"cap {balance.cap:g}: about {balance.left:.2f} is left for one further release")
+        terminal.show(f"cap {balance.cap:g}: about {balance.left:.2f} is left for one further release")
 
 
 def _account(account: Account) -> str:

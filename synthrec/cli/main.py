@@ -34,8 +34,18 @@ class Commands(click.Group):
         """As added, not by the alphabet."""
         return list(self.commands)
 
+    def main(self, *words: Any, **options: Any) -> Any:
+        """The boundary where errors become exit codes: around what click itself prints of them, ..."""
+        with Boundary():
+            return super().main(*words, **options)
+
+    def make_context(self, *words: Any, **options: Any) -> click.Context:
+        """... around --help and --version, ..."""
+        with Boundary():
+            return super().make_context(*words, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command inside the boundary where errors become exit codes."""
+        """... and around a command; of what ends here, click hears the exit code alone."""
         with Boundary():
             return super().invoke(ctx)
 
@@ -44,7 +54,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 fine; 1 a leak was detected, a claim refuted or a check failed; 2 you must change something; "
-    "3 the audit is inconclusive or was not run; 70 our bug; 130 interrupted.",
+    "3 the audit is inconclusive or was not run; 70 our bug; 130 interrupted; 141 the reader of the output has gone.",
 )
 @click.version_option(__version__, prog_name="synthrec")
 def cli() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import delta_option, epsilon_option, model_option
+from synthrec.cli.terminal import show
 
 
 @click.command(
@@ -32,7 +33,7 @@ def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
     planned = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
     catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     for heading, lines in forecast(planned, catalogue=catalogue):
-        click.echo(heading)
+        show(heading)
         for line in lines:
-            click.echo(f"  {line}")
-        click.echo()
+            show(f"  {line}")
+        show()

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
+from synthrec.cli.terminal import plain, show
 from synthrec.progress import Advance, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -51,7 +50,7 @@ class LineProgress(Progress):
 
     def say(self, line: str) -> None:
         """A line worth reading once."""
-        click.echo(line, err=True)
+        show(line, err=True)
 
 
 class BarProgress(Progress):
@@ -79,12 +78,12 @@ class BarProgress(Progress):
         if not self._open:
             self._bars.start()
         self._open += 1
-        task = self._bars.add_task(name, total=total, note="")
+        task = self._bars.add_task(plain(name), total=total, note="")
 
         def advance(count: int = 1, note: str = "") -> None:
             self._bars.update(task, advance=count)
             if note:
-                self._bars.update(task, note=note)
+                self._bars.update(task, note=plain(note))
 
         try:
             yield advance
@@ -99,7 +98,7 @@ class BarProgress(Progress):
 
     def say(self, line: str) -> None:
         """A line worth reading once."""
-        self._bars.console.print(line, markup=False, highlight=False)
+        self._bars.console.print(plain(line), markup=False, highlight=False)
 
 
 def _duration(seconds: float) -> str:

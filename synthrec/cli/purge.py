@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import release_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="Remove private/ of a release; share/ stays.")
@@ -26,5 +27,5 @@ def purge(release: Path, yes: bool) -> None:
         click.confirm("Remove private/? The release can then be audited no more, and there is no way back", abort=True)
     removed = purge_private(folder)
     beside = f" and {removed.stale} half-made release(s) beside it" if removed.stale else ""
-    click.echo(f"removed  {removed.files} files of private/{beside}")
-    click.echo("No audit, internal report or comparison with the log can be made any more. share/ is as it was.")
+    show(f"removed  {removed.files} files of private/{beside}")
+    show("No audit, internal report or comparison with the log can be made any more. share/ is as it was.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import release_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="Render the pages of a release, or check them.")
@@ -28,7 +29,7 @@ def report(release: Path, edition: str | None, check: bool) -> None:
     from synthrec.report.edition import Edition
 
     for page in pipeline.report(release, editions=tuple(Edition) if edition is None else (Edition(edition),)):
-        click.echo(f"report  {page}")
+        show(f"report  {page}")
 
 
 def _check(release: Path) -> None:
@@ -37,5 +38,5 @@ def _check(release: Path) -> None:
 
     checks = check_report(open_folder(release))
     for check in checks:
-        click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
+        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
     click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import quiet_option, release_argument
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="Draw synthetic users from a release, at no cost.")
@@ -30,10 +31,12 @@ from synthrec.cli.options import quiet_option, release_argument
 )
 @click.option("--from", "start", metavar="DATE", default=None, help="First day or moment, within the declared window.")
 @click.option("--to", "end", metavar="DATE", default=None, help="Last day or moment; a day counts whole.")
+@click.option("--spreadsheet-safe", is_flag=True, help="For a .csv that somebody will open in a spreadsheet: an apostrophe before each "
+              "text cell that would be computed as a formula (it begins with =, +, -, @ or a control character).")
 @quiet_option
 def sample(
     release: Path, users: int, out: Path, seed: int | None, where: tuple[str, ...], items: tuple[str, ...], start: str | None,
-    end: str | None, quiet: bool,
+    end: str | None, spreadsheet_safe: bool, quiet: bool,
 ) -> None:
     """Draw synthetic users from RELEASE. As many and as often as you like: it costs no privacy budget.
 
@@ -50,8 +53,12 @@ def sample(
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
+    from synthrec.data.sink import SAFE_TEXT
 
     written = pipeline.sample(
-        release, users=users, out=out, seed=seed, where=where, items=items, start=start, end=end, progress=progress_for(quiet=quiet)
+        release, users=users, out=out, seed=seed, where=where, items=items, start=start, end=end,
+        safe_for_spreadsheets=spreadsheet_safe, progress=progress_for(quiet=quiet),
     )
-    click.echo(f"synthetic log  {written}")
+    show(f"synthetic log  {written}")
+    if spreadsheet_safe:
+        show(f"spreadsheets   {SAFE_TEXT}")

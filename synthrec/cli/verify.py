@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from synthrec.cli.options import quiet_option
+from synthrec.cli.terminal import show
 
 
 @click.command(short_help="Check a release without the log, or the mechanism on a simulated one.")
@@ -57,7 +58,7 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
     if out is not None:
         write_record(record, path=out)
     if release is not None and open_folder(release).private.is_dir():
-        click.echo(f"written  {pipeline.keep_mechanism(release, record)}")
+        show(f"written  {pipeline.keep_mechanism(release, record)}")
     click.get_current_context().exit(0 if record.passed else 1)
 
 
@@ -67,5 +68,5 @@ def _share(release: Path) -> None:
 
     checks = verify_share(open_folder(release).share)
     for check in checks:
-        click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
+        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
     click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)

@@ -27,7 +27,7 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that lives as long as the block. Raises DataError if `spill` cannot be written."""
     made = not spill.exists()
     try:
-        spill.mkdir(parents=True, exist_ok=True)
+        spill.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = Path(tempfile.mkdtemp(prefix="spill-", dir=spill))
     except OSError as error:
         raise DataError("the folder for temporary files must be writable", found=f"{error.strerror}",

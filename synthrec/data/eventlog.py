@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.outside import as_its_folder, plain_json, read_bounded, write_fresh
 from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
@@ -128,16 +128,16 @@ class EventLog:
 
     def save(self, folder: Path) -> None:
         """Write the columns as `.npy` files into a folder that is made for them."""
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, mode=0o700)
         for name, column in self._columns().items():
-            np.save(folder / f"{name}.npy", column, allow_pickle=False)
+            save_array(folder / f"{name}.npy", column)
         self.save_index(folder, attributes=tuple(self.attributes), marks=tuple(self.marks))
 
     @staticmethod
     def save_index(folder: Path, *, attributes: Sequence[str], marks: Sequence[str] = ()) -> None:
         """Write down which attribute and which mark is which file: their names may be no file names."""
         index = {"format_version": FORMAT_VERSION, "attributes": list(attributes), "marks": list(marks)}
-        (folder / "log.json").write_text(json.dumps(index), encoding="utf-8")
+        write_fresh(folder / "log.json", json.dumps(index))
 
     @classmethod
     def open(cls, folder: Path) -> EventLog:
@@ -173,6 +173,12 @@ class EventLog:
         columns |= {f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())}
         columns |= {f"mark_{place}": codes for place, codes in enumerate(self.marks.values())}
         return {name: column for name, column in columns.items() if column is not None}
+
+
+def save_array(path: Path, column: np.ndarray) -> None:
+    """One column as its file."""
+    with open(path, "wb", opener=as_its_folder) as stream:
+        np.save(stream, column, allow_pickle=False)
 
 
 def _mapped(folder: Path, name: str) -> np.ndarray:

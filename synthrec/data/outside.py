@@ -33,8 +33,13 @@ def read_bounded(path: Path, *, most: int) -> bytes:
 def write_fresh(path: Path, text: str) -> None:
     """Write a file of our own, in place of what lies there: a link that somebody left is removed, not written through. Raises OSError."""
     path.unlink(missing_ok=True)
-    with path.open("x", encoding="utf-8") as stream:
+    with open(path, "x", encoding="utf-8", opener=as_its_folder) as stream:
         stream.write(text)
+
+
+def as_its_folder(path: str, flags: int) -> int:
+    """An opener: a new file is for whom its folder is for, whatever the umask: below private/ (0700) for its owner alone."""
+    return os.open(path, flags, os.stat(os.path.dirname(path) or ".").st_mode & 0o666)
 
 
 def plain_json(content: bytes) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,8 @@ FIRST_ID = 10_000_000_000
 BASKETS_PER_USER = 100_000      # ids that a user's baskets have for themselves; K is never larger
 METADATA_PREFIX = "synthrec."
 GZIP_LEVEL = 5
+FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"       # what makes a spreadsheet compute a cell (OWASP, CSV injection)
+SAFE_TEXT = "an apostrophe stands before each text cell that begins with =, +, -, @ or a control character; nothing else is changed"
 
 
 def write_log(
@@ -48,6 +50,7 @@ def write_log(
     rng: np.random.Generator,
     first_user: int = 1,
     users_path: Path | None = None,
+    dress: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> None:
     """Write events to `path`, and users' attributes to `users_path` if it is given: `.parquet`, `.csv` or `.csv.gz`.
 
@@ -55,6 +58,7 @@ def write_log(
         metadata: said in the file: Parquet key-value metadata under "synthrec.", for CSV `PATH.meta.json` beside it.
         rng: draws the value within a bin of a numeric attribute.
         first_user: number of the first user, so that several calls can share one space of ids.
+        dress: what is done to each table before it is written, such as `spreadsheet_safe`.
 
     Raises:
         ReleaseError: a file stands there already, or the suffix is unknown.
@@ -68,9 +72,9 @@ def write_log(
         for chunk in chunks:
             ids = FIRST_ID + first_user + np.arange(len(chunk.offsets) - 1, dtype=np.int64)
             first_user += len(ids)
-            events.append(event_table(chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv))
+            events.append(dress(event_table(chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv)))
             if users is not None:
-                users.append(user_table(chunk, ids, schema=schema, rng=rng))
+                users.append(dress(user_table(chunk, ids, schema=schema, rng=rng)))
         if first_user == 1 or events.is_empty:
             raise ReleaseError("a synthetic log must hold at least one user", found="none", remedy="Ask for more users.")
 
@@ -111,6 +115,16 @@ def user_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, rng: np.rand
                                found=f"no values for {name}", remedy="Take it out of [users].")
         columns[name] = attribute.decode(np.asarray(chunk.attributes[name]), rng)
     return pa.table(columns)
+
+
+def spreadsheet_safe(table: pa.Table) -> pa.Table:
+    """The table with an apostrophe before each text that a spreadsheet would take for a formula; nothing else changes."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            text = table.column(place)
+            table = table.set_column(place, field, pc.if_else(pc.match_substring_regex(text, FORMULA), pc.binary_join_element_wise(
+                pa.scalar("'", field.type), text, pa.scalar("", field.type)), text))
+    return table
 
 
 def _identifiers(ids: np.ndarray, *, text: bool) -> pa.Array:
@@ -236,7 +250,9 @@ def require_free(targets: list[Path]) -> None:
         if not target.name.endswith((".parquet", ".csv", ".csv.gz")):
             raise ReleaseError("a synthetic log is written as .parquet, .csv or .csv.gz", found=target.name, remedy="Choose one of them.")
         for path in (target, _side_file(target)):
-            if path.exists():
+            with _disk_errors(path):
+                there = path.exists()
+            if there:
                 raise ReleaseError("an output file must not exist yet", found=f"{path.name} already there",
                                    remedy="Choose another name, or remove that file first.")
 

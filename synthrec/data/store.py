@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
-from synthrec.data.eventlog import EventLog
+from synthrec.data.eventlog import EventLog, save_array
 
 
 class EventWriter:
@@ -67,9 +67,9 @@ class EventWriter:
             return EventLog(offsets=self._offsets, item=self._item, rating=self._rating, time=self._time,
                             attributes=dict(attributes), role=role, marks=self._marks)
         for place, codes in enumerate(attributes.values()):
-            np.save(self._store / f"attribute_{place}.npy", codes, allow_pickle=False)
+            save_array(self._store / f"attribute_{place}.npy", codes)
         if role is not None:
-            np.save(self._store / "role.npy", role, allow_pickle=False)
+            save_array(self._store / "role.npy", role)
         for column in (self._offsets, self._item, self._rating, self._time, *self._marks.values()):
             if isinstance(column, np.memmap):
                 column.flush()
@@ -80,8 +80,8 @@ class EventWriter:
         if self._store is None:
             return np.empty(length, dtype=kind)
         path = self._store / f"{name}.npy"
+        save_array(path, np.empty(0, dtype=kind))
         if length == 0:
-            np.save(path, np.empty(0, dtype=kind), allow_pickle=False)
             return np.empty(0, dtype=kind)
         column = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(length,))
         with path.open("r+b") as stream:        # a full disk must say so now: writing to the map would kill the process

@@ -38,7 +38,7 @@ def compare_with_private(folder: Folder) -> tuple[Part, ...]:
 def _people_found(folder: Folder) -> Part:
     words, catalogue = read_words(folder.share / WORDS)
     schema = words.declared.model_copy(update={"users": Users()})
-    with tempfile.TemporaryDirectory(dir=folder.private) as spill:
+    with tempfile.TemporaryDirectory(prefix="synthrec-") as spill:      # what is spilled is synthetic; the release may be read-only
         synthetic = read_log(folder.events, schema, catalogue, spill=Path(spill), events_per_user=None)
         found = _people(synthetic) & _people(EventLog.open(folder.bounded))
     return Part("events.parquet", "users of the bounded log", "", "none", "a user who is copied event by event" if found else None)

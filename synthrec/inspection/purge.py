@@ -5,16 +5,11 @@ Guarantees: only a folder that holds a release is touched, and in it only privat
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from synthrec.errors import DataError, ReleaseError
-from synthrec.folder import Folder
-
-PARTIAL = r"\.{name}\.partial-(\d+)"
+from synthrec.folder import Folder, remove_left
 
 
 @dataclass(frozen=True)
@@ -37,24 +32,8 @@ def purge_private(folder: Folder) -> Purged:
     try:
         files = sum(path.is_file() for path in private.rglob("*"))
         shutil.rmtree(private)
-        stale = [path for path in folder.path.absolute().parent.iterdir() if _is_stale(path, name=folder.path.absolute().name)]
-        for path in stale:
-            shutil.rmtree(path)
+        stale = remove_left(folder.path.absolute())
     except OSError as error:
         raise DataError("private/ must be removable", found=error.strerror or "a failed removal",
                         remedy="Correct the permissions and run the command again; part of it may be gone.") from None
-    return Purged(files=files, stale=len(stale))
-
-
-def _is_stale(path: Path, *, name: str) -> bool:
-    """Was this release being made by a process that is no more?"""
-    match = re.fullmatch(PARTIAL.format(name=re.escape(name)), path.name)
-    if match is None or path.is_symlink() or not path.is_dir():
-        return False
-    try:
-        os.kill(int(match.group(1)), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
+    return Purged(files=files, stale=stale)

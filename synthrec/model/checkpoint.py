@@ -6,15 +6,19 @@ to continue where something kept is not paid for, or something paid for was lost
 nothing runs unpaid (rule 11). Reading runs no code.
 
 A block that was charged and whose result was lost stays lost: the game continues at the first step not charged, so that the number of
-charged steps is the plan's. A measurement that was charged and lost cannot be asked again without paying again, beyond the plan: such a
-training is not continued.
+charged steps is the plan's. A measurement has room on the disk before it is charged, and that room gets another name before its noise is
+drawn: one that was charged last and surely never drawn is drawn when the training is continued. One that may have been drawn and was
+lost cannot be asked again without paying again, beyond the plan: such a training is not continued.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +27,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.outside import as_its_folder, plain_json, read_bounded
 from synthrec.errors import BudgetError, ReleaseError
 from synthrec.privacy.event import PublicRecord, gaussian
 from synthrec.privacy.ledger import Entry
@@ -32,7 +36,9 @@ from synthrec.privacy.plan import Plan
 
 FORMAT_VERSION = 1
 LARGEST_BEGUN, LARGEST_FILE = 1 << 20, 1 << 32
-BEGUN, START, GAME = "begun.json", "start.safetensors", "game.safetensors"
+LARGEST_ENTRY = 1 << 14
+BEGUN, START, GAME, DRAWN = "begun.json", "start.safetensors", "game.safetensors", ".drawn"
+REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Arrays = dict[str, np.ndarray]
 
 
@@ -88,7 +94,8 @@ class Checkpoint:
         if len(kept) != files or not set(self.begun.settled) <= set(sums) or done > charged or not of_plan:
             raise BudgetError("what a training continues from must be paid for", found="a value that the ledger does not hold an entry for",
                               remedy="Bring back the ledger as it was last written, and look at it with `synthrec ledger verify`.")
-        if lost := sums.keys() - kept - set(self.begun.settled):
+        undrawn = {entry.hash for entry in entries[-1:] if self.undrawn(entry.mechanism, entries)}
+        if lost := sums.keys() - kept - undrawn - set(self.begun.settled):
             names = ", ".join(sorted(sums[each].mechanism for each in lost))
             raise BudgetError("a measurement is never drawn twice for one charge", found=f"{names} charged, and its value lost",
                               remedy="This training cannot be continued; what it was charged is spent. Remove its folder and start a new "
@@ -110,9 +117,27 @@ class Checkpoint:
         except (LookupError, ValueError):
             raise _damaged("a measurement") from None
 
+    def make_room(self, name: str, *, size: int) -> None:
+        """Room for a measurement of `size` values, before it is charged: a full disk must say so now. Raises OSError."""
+        with open(self._room(name), "wb", opener=as_its_folder) as stream:
+            os.posix_fallocate(stream.fileno(), 0, 8 * size + LARGEST_ENTRY)
+
+    def undrawn(self, name: str, entries: Sequence[Entry]) -> Entry | None:
+        """The entry of a measurement that was charged last and whose noise was surely never drawn."""
+        return next((entry for entry in entries[-1:] if entry.mechanism == name and self._room(name).exists()), None)
+
+    @contextmanager
+    def drawing(self, name: str) -> Iterator[None]:
+        """Inside, its noise is drawn, and never again for that charge; a request to end waits until it is kept."""
+        with undisturbed():
+            os.replace(self._room(name), self._measured(name).with_suffix(DRAWN))
+            _sync(self.folder)
+            yield
+
     def keep(self, name: str, found: Measurement) -> None:
-        """Keep a measurement that has just been paid for."""
-        _save(self._measured(name), {"values": found.values}, entry=found.entry.model_dump_json(), noise_std=repr(found.noise_std))
+        """Keep a measurement that has just been drawn, in the room that was made for it."""
+        _save(self._measured(name), {"values": found.values}, beside=self._measured(name).with_suffix(DRAWN),
+              entry=found.entry.model_dump_json(), noise_std=repr(found.noise_std))
 
     def state(self, name: str) -> Arrays | None:
         """Where the game started from ("start"), or the game after its last kept block ("game")."""
@@ -145,6 +170,26 @@ class Checkpoint:
     def _measured(self, name: str) -> Path:
         return self.folder / f"measured-{hashlib.sha256(name.encode()).hexdigest()[:16]}.safetensors"
 
+    def _room(self, name: str) -> Path:
+        return self._measured(name).with_suffix(".room")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A request to end waits until the block is done: it is for the moment between a draw of noise and its value on disk."""
+    came: list[int] = []
+    listeners = {}
+    if threading.current_thread() is threading.main_thread():
+        listeners = {each: signal.signal(each, lambda number, _: came.append(number)) for each in REQUESTS_TO_END
+                     if signal.getsignal(each) is not None}
+    try:
+        yield
+    finally:
+        for each, listener in listeners.items():
+            signal.signal(each, listener)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
 
 def require_alike(kept: Arrays, like: Arrays) -> None:
     """Raise ValueError unless each array of `like` is kept, of its type and shape, and finite; a file has a number as an array of one."""
@@ -155,8 +200,8 @@ def require_alike(kept: Arrays, like: Arrays) -> None:
 
 
 def is_resumable(folder: Path) -> bool:
-    """Did a training get as far as the game, so that it is worth keeping?"""
-    return (folder / START).exists()
+    """Is this what a training left that was charged something? Before its first charge it leaves nothing."""
+    return (folder / BEGUN).exists()
 
 
 def same_words(plan: Plan, **more: str) -> dict[str, str]:
@@ -170,19 +215,25 @@ def digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def _save(path: Path, arrays: Arrays, **words: str) -> None:
-    _write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=words or None))
+def _save(path: Path, arrays: Arrays, *, beside: Path | None = None, **words: str) -> None:
+    _write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=words or None), beside=beside)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all. Raises OSError."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as stream:
+def _write(path: Path, content: bytes, *, beside: Path | None = None) -> None:
+    """Whole or not at all, within the room that a file `beside` already has. Raises OSError."""
+    beside = beside or path.with_name(f".{path.name}.part")
+    with open(beside, "r+b" if beside.exists() else "wb", opener=as_its_folder) as stream:
         stream.write(content)
+        stream.truncate()
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """New names are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -15,19 +15,19 @@ written from. A value that was paid for and kept by a run that died is read agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from synthrec.data.opening import KeySets
-from synthrec.errors import PlanError, ReleaseError
+from synthrec.errors import BudgetError, PlanError, ReleaseError
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.budget import require_budget
 from synthrec.privacy.chain import Charge, Entry, Kind
-from synthrec.privacy.event import Event, gaussian
+from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Ledger, events_of, extra_delta_of
 from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, lattice_sum
 from synthrec.privacy.noise import Noise, SystemNoise
@@ -58,8 +58,20 @@ class Kept(Protocol):
         """A measurement that was kept."""
         ...
 
+    def undrawn(self, name: str, entries: Sequence[Entry]) -> Entry | None:
+        """The entry of one that was charged last and whose noise was surely never drawn."""
+        ...
+
+    def make_room(self, name: str, *, size: int) -> None:
+        """Room for one, before it is charged. Raises OSError."""
+        ...
+
+    def drawing(self, name: str) -> AbstractContextManager[None]:
+        """Inside, its noise is drawn, once for its charge, and kept; a request to end waits until then."""
+        ...
+
     def keep(self, name: str, found: Measurement) -> None:
-        """Keep one that was just paid for."""
+        """Keep one that was just drawn."""
         ...
 
     def state(self, name: str) -> Arrays | None:
@@ -116,9 +128,7 @@ class Session:
         plan = self.plan.measurement(name)
         found = self._kept.measured(name) if self._kept else None
         if found is None:
-            found = self._sum(plan, lambda: map(vectors, users.blocks()), size=size, add_up=add_up)
-            if self._kept:
-                self._kept.keep(name, found)
+            found = self._sum(plan, lambda: map(vectors, users.blocks()), size=size, add_up=add_up, kept=self._kept)
         if found.values.shape != (size,) or found.noise_std != plan.noise_std:
             raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size or noise",
                                remedy="Start a new one; what this one was charged is spent.")
@@ -157,7 +167,7 @@ class Session:
         training, rows = self.plan.training, None
         assert training is not None, "a plan without steps"
         for count in training.blocks(after=self.charged_steps):
-            self._charge("game", training.event(count))
+            self.ledger.charge(self.charge.entry(mechanism="game", event=training.event(count)))
             self.charged_steps += count
             if rows is None:
                 rows = np.concatenate([vectors(block) for block in users.blocks()])
@@ -196,23 +206,34 @@ class Session:
         return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(self.plan.delta)
 
     def _sum(self, plan: GaussianSum, read: Callable[[], Iterable[Any]], *, size: int,
-             add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
-        entry = self._pay(plan)
+             add_up: Callable[..., np.ndarray] | None = None, kept: Kept | None = None) -> Measurement:
+        before = None
+        if kept:
+            before = kept.undrawn(plan.name, self.ledger.of_release(self.charge.release_id))
+            kept.make_room(plan.name, size=size)
+        entry = self._pay(plan, before=before)
         total = np.zeros(size, dtype=np.int64)
         for block in read():
             total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
-        return Measurement(values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry)
+        with kept.drawing(plan.name) if kept else nullcontext():
+            found = Measurement(values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry)
+            if kept:
+                kept.keep(plan.name, found)
+        return found
 
     def _noised(self, plan: GaussianSum, total: np.ndarray) -> np.ndarray:
         return self._noise.lattice(plan.name, total, scale=plan.noise_multiplier * LATTICE) * (plan.sensitivity / LATTICE)
 
-    def _pay(self, plan: GaussianSum) -> Entry:
-        """Charge a planned sum, which may be asked once."""
+    def _pay(self, plan: GaussianSum, *, before: Entry | None = None) -> Entry:
+        """Charge a planned sum, which may be asked once; `before` is its entry if a run that died was charged for it."""
         if plan.name in self._asked:
             raise PlanError("each planned measurement is asked once", found=f"{plan.name} again", remedy="Report this bug.")
         self._asked.add(plan.name)
-        return self._charge(plan.name, gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1),
-                            extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0)
-
-    def _charge(self, mechanism: str, event: Event, *, extra_delta: float = 0.0) -> Entry:
-        return self.ledger.charge(self.charge.entry(mechanism=mechanism, event=event, extra_delta=extra_delta))
+        entry = self.charge.entry(mechanism=plan.name, event=gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1),
+                                  extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0)
+        if before is None:
+            return self.ledger.charge(entry)
+        if entry.sealed(previous=before.previous, charged_utc=before.charged_utc) != before:
+            raise BudgetError("what a training continues from must be paid for", found="an entry of another noise or account",
+                              remedy="Start a new one; what this one was charged is spent.")
+        return before
