@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing asked for or run, nothing complained of, every picture visible, no sideways scrolling, prints to PDF.
+"""The pages in a real browser: nothing asked for or run, no complaint, every picture visible, no sideways scrolling, prints to PDF.
 
 Needs Chromium with its driver and selenium; skipped where they are not.
 """
