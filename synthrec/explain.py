@@ -45,7 +45,8 @@ def explain(release: Path, *, axes: int, catalogue: Path | None = None) -> Taste
     folder = open_folder(release).verified()
     artifact = Artifact.load(folder.share)
     names = artifact.catalogue.keys.to_pylist() if catalogue is None else _titles(catalogue, artifact=artifact)
-    return taste_axes(artifact, axes=axes, items=names, release_id=folder.record().release_id)
+    with np.errstate(all="ignore"):     # what overflows is refused where it ends
+        return taste_axes(artifact, axes=axes, items=names, release_id=folder.record().release_id)
 
 
 def taste_axes(artifact: Artifact, *, axes: int, items: list[str], release_id: str) -> TasteAxes:
@@ -130,18 +131,18 @@ def _principal(tastes: np.ndarray, *, plane: _Items, axes: int, besides: float) 
     """
     centred = plane.features - plane.mean
     root = _root((centred * plane.share[:, None]).T @ centred)
-    values, vectors = np.linalg.eigh(root @ np.cov(tastes.T) @ root)
-    total = float(values.sum()) + besides
+    values, vectors = np.linalg.eigh(_finite(root @ np.atleast_2d(np.cov(tastes.T)) @ root))
+    total = float(_finite(values.sum() + besides))
     if values.sum() <= 0:
         return (), 0.0
     widest = np.argsort(-values)[:axes]
     scores = centred @ np.linalg.pinv(root, rcond=1e-6) @ vectors[:, widest]
     return tuple(plane.axis(plane.turned(scores[:, place]), title=f"axis {place + 1}", share=float(values[each]) / total,
-                            spread=float(np.sqrt(values[each]))) for place, each in enumerate(widest)), total
+                            spread=float(np.sqrt(max(values[each], 0.0)))) for place, each in enumerate(widest)), total
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = np.linalg.eigh(_finite(matrix))
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
@@ -149,7 +150,14 @@ def _correlations(score: np.ndarray, features: np.ndarray, *, share: np.ndarray)
     """Shapes: float64[V], float64[V, F], float64[V] -> float64[F]."""
     score, columns = score - share @ score, features - share @ features
     size = np.sqrt((share @ score**2) * (share @ columns**2))
-    return np.asarray((share * score) @ columns / np.maximum(size, 1e-12))
+    return _finite((share * score) @ columns / np.maximum(size, 1e-12))
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ReleaseError("explain needs tastes that can be computed with", found="numbers in generator.safetensors that overflow",
+                           remedy="Get the release again from where it was made.")
+    return values
 
 
 def _labels(names: tuple[str, ...], *, schema: Schema) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
 
 from synthrec.cli.main import cli
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import DataError, ReleaseError
-from synthrec.explain import draw_into, explain, taste_axes
+from synthrec.explain import _Items, _principal, draw_into, explain, taste_axes
 from synthrec.model.artifact import Artifact
 from synthrec.pipeline import fit
+from synthrec.report.manifest import write_manifest
 from synthrec.report.taste_axes import TasteAxes, picture
 
 
@@ -126,3 +129,30 @@ def test_shares_fall_and_stay_within_the_whole(release: Path) -> None:
         shares = [axis.share or 0.0 for axis in axes]
         assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 - rest + 1e-9
     assert np.isfinite(found.bias_share or np.nan)
+
+
+def test_one_feature_is_enough(release: Path) -> None:
+    artifact = Artifact.load(release / "share")
+    column = artifact.estimates.feature_names.index("popularity")
+    tastes = np.random.default_rng(0).standard_normal((50, 1))
+    plane = _Items(features=artifact.estimates.frame.features[:, [column]], share=artifact.estimates.frame.popularity,
+                   labels=[("obscure", "popular")], items=artifact.catalogue.keys.to_pylist())
+    (axis,), _ = _principal(tastes, plane=plane, axes=4, besides=0.0)
+    assert axis.share == pytest.approx(1.0) and axis.high.names[0].label == "popular"
+
+
+@pytest.mark.parametrize(("name", "value", "told"), [
+    ("generator.factor", 3e38, False), ("frame.features", 1.7e308, False), ("frame.features", 0.0, True), ("generator.scale", 0.0, True),
+    ("generator.factor", 1e-44, True)])
+def test_extreme_tensors_end_in_a_picture_or_in_our_message(release: Path, tmp_path: Path, name: str, value: float, told: bool) -> None:
+    folder = Path(shutil.copytree(release, tmp_path / "release"))
+    tensors = load_file(folder / "share" / "generator.safetensors")
+    save_file({**tensors, name: np.full_like(tensors[name], value)}, folder / "share" / "generator.safetensors")
+    write_manifest(folder / "share")
+    out = tmp_path / "axes.svg"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = CliRunner().invoke(cli, ["explain", str(folder), "--out", str(out)])
+    assert said.exit_code == (0 if told else 2) and out.exists() == told, said.output
+    assert told or "overflow" in said.output
+    assert not told or ElementTree.fromstring(out.read_text(encoding="utf-8")) is not None and "nan" not in said.output

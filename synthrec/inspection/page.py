@@ -24,6 +24,7 @@ ATTRIBUTES = set("id class style x y x1 x2 y1 y2 d transform scope clip-path ari
                  "colspan rowspan dx dy gradientunits stop-color title version".split())
 LINKS = ("href", "xlink:href")                  # only to places on the page itself
 SPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+HEADER = "Content-Security-Policy"            # the one http header that a page may say; others lead away
 LOADS = re.compile(r"@import|expression\s*\(|javascript:|url\((?!['\"]?#)", re.IGNORECASE)
 
 
@@ -44,6 +45,7 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             text = value or ""
             inside = text.startswith("#") if name in LINKS else name in ATTRIBUTES and not LOADS.search(text)
+            inside = inside or (name, text) == ("http-equiv", HEADER)
             if not inside or (name.startswith("xmlns") and text not in SPACES) or ("//" in text and text not in SPACES):
                 self.wrong.add("an attribute that no report has, or that leads out of the page")
 
@@ -79,16 +81,20 @@ def page_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance
         return [], []
     except (SynthrecError, OSError, ValueError):
         return [Part(PAGE, "the file", "", "", "not readable as a page")], []
-    found = _read(text)
-    parts = [Part(PAGE, "tags and links", "", "rendered", "; ".join(sorted(found.wrong)) or None)]
+    parts = [Part(PAGE, "tags and links", "", "rendered", foreign(text))]
     if record is None:
         return parts, []
     if record.source_public:
         return parts, ["The source is published, so the page may show the audit's figures: its words are not compared."]
     wrong = "not those of release.json and mechanism.json; run `synthrec report`"
-    same = found.words == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
+    same = _read(text).words == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
     parts.append(Part(PAGE, "words", "", "from the records", None if same else wrong))
     return parts, []
+
+
+def foreign(text: str) -> str | None:
+    """What a page holds that no report has, in words."""
+    return "; ".join(sorted(_read(text).wrong)) or None
 
 
 def _read(text: str) -> _Reader:

@@ -1,7 +1,8 @@
 """`synthrec report --check`: does each page and text still follow from the records, and do the records from what they rest on?
 
-Guarantees: nothing is written. Pages and texts are rendered anew and compared byte for byte; hashes are those of the manifest; epsilon is
-computed anew from the excerpt of the ledger; the verdict is drawn anew from the audit's own figures by its own policy.
+Guarantees: nothing is written. Pages and texts are rendered anew and compared byte for byte, and no page has markup that no report has;
+hashes are those of the manifest; epsilon is computed anew from the excerpt of the ledger; the verdict is drawn anew from the audit's own
+figures by its own policy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from synthrec.data.outside import read_bounded
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.folder import Folder
 from synthrec.inspection.generator import words_of
+from synthrec.inspection.page import foreign
 from synthrec.inspection.recipient import Check, claim_checks
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.report.claim_parts import missing_parts
@@ -76,7 +78,11 @@ def _hashes(share: Path) -> Check:
 
 def _same(path: Path, rendered: Callable[[], str]) -> Check:
     try:
-        same = read_bounded(path, most=LARGEST) == rendered().encode()
+        text = rendered()
+        same = read_bounded(path, most=LARGEST) == text.encode()
     except (SynthrecError, OSError):
         return Check(path.name, "missing, or not readable; run `synthrec report`", False)
-    return Check(path.name, "follows from the records" if same else "no longer what the records render to; run `synthrec report`", same)
+    if not same:
+        return Check(path.name, "no longer what the records render to; run `synthrec report`", False)
+    wrong = foreign(text) if path.suffix == ".html" else None
+    return Check(path.name, wrong or "follows from the records", wrong is None)

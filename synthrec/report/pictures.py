@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
 
 from synthrec.audit.figure import Figure
-from synthrec.audit.record import AuditRecord
+from synthrec.audit.record import AttackBound, AuditRecord
 from synthrec.audit.utility_record import AuditedUtility
 from synthrec.report import words
 from synthrec.report.plots import budget, curves, epsilon, fidelity, forest, ladder, panel, risks, roc, strip
 from synthrec.report.record import ReleaseRecord
 
+MOST = 1e9      # of a number on an axis: beyond any real one, far below what overflows on its way
+LEAST = 1e-300  # of a delta on a logarithmic one
+NOT_DRAWN = "Not drawn: a number in the record that no axis can show. The figures stand in the table."
+
 
 def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str]:
-    """Inline SVG by name."""
-    membership = None if audit is None else audit.membership
-    drawn = {"roc": roc.roc(release.bound, membership=membership),
-             "attack": _attack_strip(release, None if membership is None else membership.strongest.auc)}
+    """Inline SVG by name, or a sentence in its place."""
+    membership, bound = None if audit is None else audit.membership, release.bound
+    auc = None if membership is None else membership.strongest.auc
+    drawn = {"roc": _drawn(roc.roc, bound, membership=membership),
+             "attack": _drawn(_attack_strip, bound, auc=auc)}
     if not release.not_private:
-        drawn["epsilon"] = epsilon.axis(epsilon_rows(release, audit))
-        drawn["budget"] = budget.budget(release)
-        if sum(math.isfinite(value) for _, value in release.profile) > 1:
-            drawn["profile"] = epsilon.profile(release)
+        if rows := epsilon_rows(release, audit):
+            drawn["epsilon"] = _drawn(epsilon.axis, rows)
+        drawn["budget"] = _drawn(budget.budget, budget.rows_of(release), cap=release.epsilon_cap)
+        profile = [(x, y) for x, y in release.profile if x >= LEAST and math.isfinite(y)]
+        if len(profile) > 1 and release.delta >= LEAST:
+            claimed = (release.delta, release.epsilon)
+            drawn["profile"] = _drawn(epsilon.profile, profile, claimed=claimed)
     if membership is not None:
-        drawn["forest"] = forest.forest(membership)
+        drawn["forest"] = _drawn(forest.forest, membership)
     if audit is not None and audit.disclosure is not None and audit.disclosure.risks:
-        drawn["risks"] = risks.risks(audit.disclosure)
+        drawn["risks"] = _drawn(risks.risks, audit.disclosure)
     return drawn if audit is None or audit.utility is None else drawn | _of_use(audit.utility)
+
+
+def _drawn(plot: Callable[..., str], shown: Any, **more: Any) -> str:
+    return plot(shown, **more) if _fits((shown, *more.values())) else NOT_DRAWN
+
+
+def _fits(shown: object) -> bool:
+    if isinstance(shown, float):
+        return abs(shown) <= MOST
+    if isinstance(shown, BaseModel):
+        return all(map(_fits, shown.__dict__.values()))
+    return all(map(_fits, shown)) if isinstance(shown, tuple | list) else True
 
 
 def epsilon_rows(release: ReleaseRecord, audit: AuditRecord | None) -> list[tuple[str, float, str, str]]:
@@ -47,23 +71,22 @@ def epsilon_rows(release: ReleaseRecord, audit: AuditRecord | None) -> list[tupl
 def _of_use(use: AuditedUtility) -> dict[str, str]:
     drawn = {}
     if use.protocol is not None and len(use.protocol.ladder) > 1:
-        drawn["ladder"] = ladder.ladder(use.protocol)
-        gap = next((arm.gap_closed or arm.ranking_gap_closed for arm in use.protocol.ladder if arm.name == "synthrec"), None)
-        if gap is not None:
-            drawn["gap"] = _gap_strip(gap)
+        drawn["ladder"] = _drawn(ladder.ladder, use.protocol)
+    for arm in () if use.protocol is None else use.protocol.ladder:
+        if arm.name == "synthrec" and (gap := arm.gap_closed or arm.ranking_gap_closed):
+            drawn["gap"] = _drawn(_gap_strip, gap)
     if use.panel is not None and use.panel.rows:
-        drawn["panel"] = panel.panel(use.panel)
-    for place, curve in enumerate(use.curves):
-        if curve.points:
-            drawn[f"curve-{place}"] = curves.curve(curve, name=f"curve-{place}")
-    if fidelity.comparable(use.fidelity):
-        drawn["fidelity"] = fidelity.fidelity(use.fidelity)
+        drawn["panel"] = _drawn(panel.panel, use.panel.rows)
+    for place, curve in enumerate(curve for curve in use.curves if curve.points):
+        drawn[f"curve-{place}"] = _drawn(curves.curve, curve, name=f"curve-{place}")
+    if compared := fidelity.comparable(use.fidelity):
+        drawn["fidelity"] = _drawn(fidelity.fidelity, compared)
     return drawn
 
 
-def _attack_strip(release: ReleaseRecord, auc: Figure | None) -> str:
+def _attack_strip(bound: AttackBound, *, auc: Figure | None) -> str:
     title = "AUC on a scale from 0.5 (guessing) to 1, with the proved bound"
-    marks = [(0.5, "0.5 guessing"), (min(release.bound.auc, 1.0), f"at most {words.rounded_up(release.bound.auc, digits=3)}")]
+    marks = [(0.5, "0.5 guessing"), (min(bound.auc, 1.0), f"at most {words.rounded_up(bound.auc, digits=3)}")]
     low = 0.5 if auc is None else min(0.5, auc.low)
     return strip.scale_strip(low=low, high=1.0, marks=marks, figure=auc, name="attack", title=title)
 

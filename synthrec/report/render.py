@@ -10,7 +10,6 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from synthrec.audit.record import AuditRecord, Verdict
 from synthrec.conformance.record import TOPICS, Conformance
@@ -44,10 +43,9 @@ def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Editio
         shapes=SHAPES,
         mine=arms.get("synthrec"),
         labels={name: arm.label for name, arm in arms.items()},
-        pictures={name: Markup(svg) for name, svg in pictures(release, audit).items()},
+        pictures=pictures(release, audit),
         requirements=answered(release, audit, shown.mechanism),
         say=sentences,
-        css=Markup(_template("report.css")),
     )
 
 

@@ -60,9 +60,9 @@ def data_card(release: ReleaseRecord) -> str:
     """For whoever receives the files: what they hold, how to load them, what not to use them for."""
     tables = {"events": "events.parquet", "users": "users.parquet"}
     parts = [f"# {_plain(release.source_name)}: synthetic users", "",
-             f"Release {release.release_id}, made {words.when(release.created_utc)} with synthrec {release.synthrec_version} by "
-             f"{MODEL_WORDS[release.model]}. {release.synthetic_users:,} synthetic users; nobody in these files is a person.", "",
-             *claim(release)[:1], ""]
+             _plain(f"Release {release.release_id}, made {words.when(release.created_utc)} with synthrec {release.synthrec_version} by "
+                    f"{MODEL_WORDS[release.model]}. {release.synthetic_users:,} synthetic users; nobody in these files is a person."), "",
+             *map(_plain, claim(release)[:1]), ""]
     for table, file in tables.items():
         columns = [column for column in release.columns if column.table == table]
         if columns:
@@ -85,7 +85,7 @@ def _mechanisms(release: ReleaseRecord) -> list[str]:
 
 
 def _row(column: DataColumn) -> str:
-    return f"| `{_plain(column.name)}` | {column.kind} | {_plain(column.says)} |"
+    return f"| `{_plain(column.name)}` | {_plain(column.kind)} | {_plain(column.says)} |"
 
 
 def _plain(text: str) -> str:

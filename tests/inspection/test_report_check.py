@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from markupsafe import Markup
 
 from synthrec.audit.policy import policy
 from synthrec.audit.record import AuditRecord
@@ -55,6 +56,13 @@ def test_a_fresh_report_follows_from_its_records_and_rendering_it_again_changes_
         assert name in said
     assert call("report", release)[0] == 0
     assert {path.name: path.read_bytes() for path in (release / "share").iterdir()} == before
+
+
+def test_markup_that_the_records_themselves_render_to_is_seen(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthrec.report.plots.budget.svg", lambda *_, **__: Markup("<script>run()</script>"))
+    assert call("report", release)[0] == 0
+    code, said = call("report", release, "--check")
+    assert code == 1 and sum("a tag that no report has" in line for line in said.splitlines()) == 2, said
 
 
 def test_one_edition_can_be_rendered_alone(release: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing asked for, nothing complained of, every picture visible, no sideways scrolling, prints to PDF.
+"""The pages in a real browser: nothing asked for or run, no complaint, every picture visible, no sideways scrolling, prints to PDF.
 
 Needs Chromium with its driver and selenium; skipped where they are not.
 """
@@ -6,6 +6,7 @@ Needs Chromium with its driver and selenium; skipped where they are not.
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 
 from synthrec.report.render import Edition, render
+from synthrec.report.taste_axes import Axis, End, Name, TasteAxes, picture
+from tests.report.hostile import HOSTILE
 from tests.report.records import audit, conformance, release, verdicts
+from tests.report.test_hostile_records import hostile_pages
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -77,8 +81,6 @@ def test_no_page_is_wider_than_its_window_and_every_picture_is_visible(browser: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_page_asks_for_anything_or_complains(browser: Any, pages: dict[str, Path], name: str) -> None:
-    import json
-
     browser.get("about:blank")
     browser.get_log("performance"), browser.get_log("browser")
     opened(browser, pages[name], width=800)
@@ -109,3 +111,28 @@ def test_every_page_prints(browser: Any, pages: dict[str, Path], name: str) -> N
     opened(browser, pages[name], width=1400)
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": False, "preferCSSPageSize": True})["data"])
     assert printed.startswith(b"%PDF") and len(printed) > 20_000
+
+
+@pytest.mark.parametrize("name", ["internal", "public", "index", "axes.svg"])
+def test_hostile_text_in_every_field_of_every_record_runs_nothing(browser: Any, tmp_path: Path, name: str) -> None:
+    end = End(names=(Name(label=HOSTILE, strength=0.5),), items=(HOSTILE,))
+    axis = Axis(title=HOSTILE, share=0.5, spread=0.1, low=end, high=end)
+    drawn = TasteAxes(source=HOSTILE, release_id=HOSTILE, choosing=(axis,), rating=(), bias_share=None, learned=())
+    path = tmp_path / (name if name == "axes.svg" else f"{name}.html")
+    path.write_text(picture(drawn) if name == "axes.svg" else hostile_pages()[name], encoding="utf-8")
+    browser.get("about:blank")
+    browser.get_log("browser")
+    opened(browser, path, width=800)
+    assert browser.title != "HIT" and "HIT" in browser.execute_script("return document.documentElement.textContent")
+    assert browser.execute_script("return document.querySelectorAll('script, img, [onload], [onerror]').length") == 0
+    assert browser.get_log("browser") == []
+
+
+def test_the_policy_of_a_page_stops_what_text_could_not(browser: Any, pages: dict[str, Path], tmp_path: Path) -> None:
+    """Were markup to slip through after all, the policy would still run and load nothing."""
+    spoilt = tmp_path / "spoilt.html"
+    payload = "<script>document.title='HIT'</script><img src='http://localhost:1/x' onerror=document.title='HIT'>"
+    spoilt.write_text(pages["bare"].read_text(encoding="utf-8").replace("<main>", f"<main>{payload}"), encoding="utf-8")
+    opened(browser, spoilt, width=800)
+    assert browser.title != "HIT"
+    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))

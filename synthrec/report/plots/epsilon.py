@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from matplotlib import rc_context
@@ -10,7 +9,6 @@ from matplotlib.figure import Figure as Canvas
 
 from synthrec.report import words
 from synthrec.report.plots.style import BLUE, GREEN, HAIR, INK, MUTED, SMALL, STYLE, WIDE, bare, svg
-from synthrec.report.record import ReleaseRecord
 
 
 def axis(rows: Sequence[tuple[str, float, str, str]]) -> str:
@@ -34,9 +32,8 @@ def axis(rows: Sequence[tuple[str, float, str, str]]) -> str:
         return svg(canvas, name="epsilon", title="Epsilon as claimed, as recomputed, and as the audit has and could have shown it")
 
 
-def profile(release: ReleaseRecord) -> str:
+def profile(points: Sequence[tuple[float, float]], *, claimed: tuple[float, float]) -> str:
     """Epsilon as a function of delta, the claimed point ringed."""
-    points = [(x, y) for x, y in release.profile if math.isfinite(y)]
     with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 2.5))
         axes = canvas.add_axes((0.1, 0.185, 0.875, 0.78))
@@ -44,10 +41,10 @@ def profile(release: ReleaseRecord) -> str:
         axes.plot(deltas, epsilons, color=BLUE, linewidth=2, marker="o", markersize=4)
         for x, y in points:
             axes.annotate(words.rounded_up(y), (x, y), xytext=(0, 9), textcoords="offset points", ha="center")
-        axes.plot([release.delta], [release.epsilon], marker="o", markersize=9, color=BLUE, markerfacecolor="none", markeredgewidth=1.4)
+        axes.plot(*claimed, marker="o", markersize=9, color=BLUE, markerfacecolor="none", markeredgewidth=1.4)
         axes.set_xscale("log")
         axes.set_xticks(deltas, [words.delta(value) for value in deltas])
         axes.minorticks_off()
-        axes.set(ylim=(0, 1.25 * max(epsilons)), xlabel="delta", ylabel="epsilon")
-        axes.set_xlim(max(*deltas, release.delta) * 2.2, min(*deltas, release.delta) / 2.2)
+        axes.set(ylim=(0, 1.25 * max(epsilons) or 1), xlabel="delta", ylabel="epsilon")
+        axes.set_xlim(max(*deltas, claimed[0]) * 2.2, min(*deltas, claimed[0]) / 2.2)
         return svg(canvas, name="profile", title="Epsilon for each delta; the ring marks the claimed pair")

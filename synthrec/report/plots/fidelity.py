@@ -21,9 +21,9 @@ def comparable(found: Sequence[Fidelity]) -> list[Fidelity]:
 
 
 def fidelity(found: Sequence[Fidelity]) -> str:
-    """Two columns of panels on one logarithmic axis; left of 1 is as close as other real people are."""
-    topics = list(dict.fromkeys(each.topic for each in comparable(found)))
-    panels = [(topic, [each for each in comparable(found) if each.topic == topic]) for topic in topics]
+    """Two columns of panels of `comparable` figures on one logarithmic axis; left of 1 is as close as other real people are."""
+    topics = list(dict.fromkeys(each.topic for each in found))
+    panels = [(topic, [each for each in found if each.topic == topic]) for topic in topics]
     columns = _columns(panels)
     tall = max(sum(_height(rows) for _, rows in column) for column in columns)
     with rc_context(STYLE):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
-from synthrec.audit.utility_record import Panel
+from synthrec.audit.utility_record import PanelRow
 from synthrec.report.plots.style import BLUE, GREEN, HAIR, INK, SMALL, STYLE, WIDE, bare, dot, svg
 
 
-def panel(found: Panel) -> str:
+def panel(found: Sequence[PanelRow]) -> str:
     """One row a recommender; agreeing orders fall alike in all three columns of dots."""
-    rows = sorted(found.rows, key=lambda row: -row.real.value)
+    rows = sorted(found, key=lambda row: -row.real.value)
     with rc_context(STYLE):
         inches = 0.4 * len(rows) + 0.85
         canvas = Canvas(figsize=(WIDE, inches))

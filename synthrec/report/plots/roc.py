@@ -19,7 +19,7 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     with rc_context(STYLE):
         canvas = Canvas(figsize=(6.6, 4.8))
         axes = canvas.add_axes((0.11, 0.1, 0.86, 0.87))
-        x, y = zip(*bound.roc, strict=True)
+        x, y = zip(*bound.roc, strict=True) if bound.roc else ((), ())
         axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
         axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=1)

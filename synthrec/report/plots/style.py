@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -20,6 +22,7 @@ BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", 
 SMALL, TEXT = 8.0, 9.0
 WIDE = 8.3                  # inches: the width of the page's column
 PIXELS = 103                # of the page to an inch, so that letters are as large as the page's small ones
+NO_XML = re.compile("[^\t\n\r -~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")       # control characters and the like
 STYLE: Any = {
     "svg.hashsalt": "synthrec",
     "svg.fonttype": "none",
@@ -59,12 +62,17 @@ def percent_ticks(axes: Axes, *, both: bool = False) -> None:
         each.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
 
 
-def svg(canvas: Canvas, *, name: str, title: str) -> str:
-    """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen readers."""
+def svg(canvas: Canvas, *, name: str, title: str) -> Markup:
+    """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen readers.
+
+    Guarantees: markup is matplotlib's or stands here; `title`, like every text that matplotlib writes, is escaped.
+    """
     buffer = io.StringIO()
-    canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")       # the reader's own fonts draw the text
+        canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :]
+    text = NO_XML.sub("\ufffd", text[text.index("<svg") :])
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\sid="', f' id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
@@ -73,9 +81,8 @@ def svg(canvas: Canvas, *, name: str, title: str) -> str:
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert box is not None, "matplotlib writes a view box"
     pixels = float(box[1]) / 72 * PIXELS
-    head = (
-        f'<svg class="plot-{name}" viewBox="0 0 {box[1]} {box[2]}" '
-        f'style="max-width:{pixels:.0f}px;min-width:{min(600.0, 0.75 * pixels):.0f}px" '
-        f'role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    )
-    return head + text[text.index(">") + 1 :].strip()
+    head = Markup(
+        '<svg class="plot-{name}" viewBox="0 0 {wide} {tall}" style="max-width:{most:.0f}px;min-width:{least:.0f}px" '
+        'role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    ).format(name=name, wide=box[1], tall=box[2], most=pixels, least=min(600.0, 0.75 * pixels), title=NO_XML.sub("\ufffd", title))
+    return head + Markup(text[text.index(">") + 1 :].strip())
