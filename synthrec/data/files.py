@@ -15,11 +15,11 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,8 +32,10 @@ DELIMITERS = (",", "\t", ";", "|")
 JSON_LINES_FOR_NAMES = 1_000
 LONGEST_LINE = 1 << 20
 LINES_BELOW_A_HEADER = 1_000
+LONGEST_CELL = 1 << 16
 LONGEST_NAME = 60
 VALUE = re.compile(r"@|://|\d{1,4}[-/.:]\d{1,2}\b|\b[0-9a-fA-F]{8}-|\d{5}|[.!?] ")      # mail, address, date, uuid, ...
+NOT_TEXT = re.compile(r"[\ud800-\udfff]")      # what stands for bytes that are not UTF-8
 _CHUNK = 1 << 20
 
 
@@ -78,7 +80,9 @@ def find_files(log: Path | str, *, beside: Iterable[Path | None] = (), where: st
     elif path.exists():
         paths = [path]
     else:
-        paths = _events_only([found for name in glob.glob(str(log)) if (found := Path(name)).is_file()], beside)
+        root = next(parent for parent in path.parents if parent.exists())       # a folder of that very name is no pattern
+        found = (root / name for name in glob.glob(str(path.relative_to(root)), root_dir=root))
+        paths = _events_only([inner for inner in found if inner.is_file()], beside)
     if not paths:
         raise DataError(f"{where} must be a file, a glob or a folder with files", found=f"nothing at {str(log) or 'an empty path'}",
                         remedy=f"Give the path of {_formats()} files.")
@@ -140,8 +144,8 @@ def _formats() -> str:
 
 def _text(path: Path) -> IO[str]:
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open("r", encoding="utf-8-sig", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return path.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _verify_gzip(path: Path) -> None:
@@ -166,13 +170,17 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
 def require_header(file: TableFile) -> None:
     """Raise DataError, which quotes nothing, if the first line of a CSV file seems to be a row: its cells must not be taken for names.
 
-    They do if one looks like a value, or stands again in its own column near the file's beginning.
+    They do if one looks like a value, or stands again in its own column near the file's beginning. The names of JSON fields must be
+    distinct, as those of other columns are: here, not in `open_file`, since a name may stand in one person's rows alone.
     """
+    if file.format == "json":
+        _distinct(file.columns, file.path)
     if file.format != "csv":
         return
-    with file_errors(file.path), _text(file.path) as stream:
-        rows = csv.reader(islice(iter(lambda: stream.readline(LONGEST_LINE), ""), LINES_BELOW_A_HEADER), delimiter=file.delimiter)
-        below = [row for row in rows if tuple(row) != file.columns]
+    below = []
+    with file_errors(file.path), _text(file.path) as stream, suppress(csv.Error):      # a long cell is no reason to stop
+        for row in csv.reader(islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER), delimiter=file.delimiter):
+            below += [row] if tuple(row) != file.columns else []
     again = any(name == cell for row in below for name, cell in zip(file.columns, row, strict=False))
     if again or any(_looks_like_a_value(name) for name in file.columns):
         raise DataError(f"the first line of {file.path.name} must hold column names", found="what seems to be a row of values",
@@ -187,20 +195,26 @@ def _looks_like_a_value(name: str) -> bool:
 def _json_names(path: Path) -> tuple[str, ...]:
     names: dict[str, None] = {}
     with _text(path) as stream:
+        ended = True
         for line in islice(iter(lambda: stream.readline(LONGEST_LINE), ""), JSON_LINES_FOR_NAMES):
-            row = json.loads(line) if line.strip() else {}
+            whole, ended = ended and len(line) < LONGEST_LINE, line.endswith("\n")
+            row: Any = {}
+            if whole and line.strip():
+                with suppress(RecursionError):
+                    row = json.loads(line, parse_int=str)
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} must hold one JSON object a line", found="another JSON value",
                                 remedy="Write JSON lines: one object with named fields per event.")
-            names.update(dict.fromkeys(row))
+            names.update(dict.fromkeys(name for name in row if not NOT_TEXT.search(name)))
     return tuple(names)
 
 
 def _distinct(names: Iterable[str], path: Path) -> tuple[str, ...]:
     # DuckDB's names ignore case, so `ID` and `id` would be one column to it
-    if any(times > 1 for times in Counter(name.casefold() for name in names).values()):
+    times = Counter(name.casefold().strip() for name in names)
+    if "" in times or any(often > 1 for often in times.values()):
         raise DataError(f"the columns of {path.name} must have distinct names (letter case does not count)",
-                        found="a name that stands there twice", remedy="Rename one of them.")
+                        found="a column without name" if "" in times else "a name that stands there twice", remedy="Rename it.")
     return tuple(names)
 
 

@@ -10,12 +10,14 @@ never a cell, an id or a count; library errors, which quote cells, are re-raised
 
 from __future__ import annotations
 
+import glob
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import numpy as np
@@ -24,6 +26,7 @@ from ibis.common.exceptions import IbisError
 
 from synthrec.data import bounding, identifiers
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.cleaned import READ_AS_IT_IS, READ_FROM_A_COPY, cleaned, valid_text
 from synthrec.data.columns import UNITS_PER_SECOND, EventCategory, Identifier
 from synthrec.data.database import callers_errors, embedded, library_errors
 from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
@@ -102,8 +105,8 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-        parts = _open(con, log, [name], where="the table")
-        known = _union([part.select(text=_identifier(part[name]), number=_number(part[name].cast("string"))) for part in parts])
+        known = _stored(con, "known", log, [name], lambda part: part.select(
+            text=_identifier(part[name]), number=_number(part[name].cast("string"))), where="the table")
         known = known.filter(known.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
         edges = known.aggregate(low=known.number.min(), high=known.number.max(), first=known.text.min(), last=known.text.max())
@@ -115,8 +118,8 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
     """Does anybody stand in both logs? Private, as every answer about real people."""
     with _database(spill) as con:
-        units = [_union([part.select(**_people(part, schema)) for part in _open(con, log, [*schema.kept_columns], where="the log")])
-                 for log in (one, other)]
+        units = [_stored(con, name, log, [*schema.kept_columns], lambda part: part.select(**_people(part, schema)), where="the log")
+                 for name, log in (("one", one), ("other", other))]
         first, second = (each.filter(each.unit.notnull()).select("unit").distinct() for each in units)
         return bool(first.semi_join(second, "unit").count().execute())
 
@@ -130,39 +133,62 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue | None, *, spill:
     """
     with _database(spill) as con:
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
-        parts = _open(con, log, [*schema.kept_columns], where="the log", progress=progress,
-                      beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
-        read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
-                                   **_moment(part, schema), **_marks(part, schema)) for part in parts])
-        if exclude_users is not None:
-            read = _without(con, read, exclude_users)
-        if catalogue is None:
-            read = con.create_table("read", read)
+        items = None if catalogue is None else con.create_table("items", ibis.memtable(pa.table({
+            "key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
+
+        def read(part: Any) -> Any:
+            return part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
+                               **_moment(part, schema), **_marks(part, schema))
+
+        def judge(rows: Any) -> Any:
+            rows = rows if exclude_users is None else _without(rows, exclude_users)
+            return rows if items is None else _judged(rows, items)
+
+        stored = _stored(con, "read" if items is None else "judged", log, [*schema.kept_columns], read, judge, where="the log",
+                         progress=progress, beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
+        if items is None:
             con.raw_sql(f"CREATE TABLE items AS {bounding.KEYS}")
-            items = con.table("items")
-        else:
-            items = con.create_table("items", ibis.memtable(pa.table({
-                "key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
-        con.create_table("judged", read.left_join(items, read.key == items.key).drop("key", "key_right"))
+            con.create_table("judged", _judged(stored, con.table("items")))
         yield con
 
 
-def _open(con: Any, log: Log, wanted: list[str], *, where: str, progress: Progress = Progress(),     # noqa: B008
-          beside: tuple[Path | None, ...] = ()) -> list[Any]:
-    """Ibis tables with the wanted columns, all of them present, one per physical form; other columns are dropped and said once."""
+def _judged(rows: Any, items: Any) -> Any:
+    return rows.left_join(items, rows.key == items.key).drop("key", "key_right")
+
+
+def _stored(con: Any, name: str, log: Log, wanted: list[str], read: Callable[[Any], Any], judge: Callable[[Any], Any] = lambda rows: rows,
+            *, where: str, progress: Progress = Progress(), beside: tuple[Path | None, ...] = ()) -> Any:     # noqa: B008
+    """The table `name` of what `judge` makes of the union of what `read` makes of the log, of which it sees one physical form at a time.
+
+    The wanted columns must be there; others are dropped and said once.
+    """
+    if len({column.lower() for column in wanted}) < len(wanted):
+        raise DataError(f"columns of {where} must have distinct names (letter case does not count)",
+                        found="a configuration that lists two which differ in letter case", remedy="Rename one of them.")
     if isinstance(log, ibis.Table) or is_frame(log):
-        names = [name for name, _ in columns_of(log)]
+        names = [column for column, _ in columns_of(log)]
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
         with _handed_over():
-            return [ibis.memtable(log.select(wanted).to_pyarrow() if isinstance(log, ibis.Table) else to_arrow(log, wanted))]
+            held = valid_text(log.select(wanted).to_pyarrow() if isinstance(log, ibis.Table) else to_arrow(log, wanted))
+        return con.create_table(name, judge(read(ibis.memtable(held))))
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
-    _say_dropped([name for file in files if file.format != "json" for name in file.columns], wanted, progress)
+    _say_dropped([column for file in files if file.format != "json" for column in file.columns], wanted, progress)
     if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
         progress.say("Fields that the configuration does not list are dropped.")    # a name may stand in one person's rows alone
-    return [_open_files(con, alike) for alike in _alike(files)]
+
+    def store(files: list[TableFile], longest_row: int) -> Any:
+        parts = [read(_open_files(con, alike, wanted, longest_row)) for alike in _alike(files)]
+        return con.create_table(name, judge(ibis.union(*parts) if len(parts) > 1 else parts[0]))
+
+    try:
+        return store([*files], READ_AS_IT_IS)
+    except (duckdb.InvalidInputException, duckdb.NotImplementedException):      # one person's cell may be why
+        con.raw_sql(f"DROP TABLE IF EXISTS {name}")
+        folder = Path(con.con.sql("SELECT current_setting('temp_directory')").fetchall()[0][0])
+        return store([cleaned(file, wanted, folder) for file in files], READ_FROM_A_COPY)
 
 
 @contextmanager
@@ -171,19 +197,17 @@ def _handed_over() -> Iterator[None]:
         yield
 
 
-def _union(parts: list[Any]) -> Any:
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
-
-
-def _open_files(con: Any, files: list[TableFile]) -> Any:
-    paths, first = [str(file.path) for file in files], files[0]
-    text = dict.fromkeys(first.columns, "VARCHAR")
+def _open_files(con: Any, files: list[TableFile], wanted: list[str], longest_row: int) -> Any:
+    # DuckDB takes a path for a pattern, and `name=value` in it for a column
+    paths, first = [glob.escape(str(file.path.absolute())) for file in files], files[0]
     with file_errors(first.path):
         if first.format == "parquet":
-            return con.read_parquet(paths)
+            return con.read_parquet(paths, hive_partitioning=False)
         if first.format == "json":
-            return con.read_json(paths, columns=text, format="newline_delimited")
-        return con.read_csv(paths, columns=text, header=True, auto_detect=False, delim=first.delimiter, quote='"', escape='"')
+            return con.read_json(paths, columns=dict.fromkeys(wanted, "VARCHAR"), format="newline_delimited", hive_partitioning=False,
+                                 maximum_object_size=longest_row)
+        return con.read_csv(paths, columns=dict.fromkeys(first.columns, "VARCHAR"), header=True, auto_detect=False, delim=first.delimiter,
+                            quote='"', escape='"', hive_partitioning=False, max_line_size=longest_row)
 
 
 def _alike(files: tuple[TableFile, ...]) -> list[list[TableFile]]:
@@ -293,12 +317,12 @@ def _epoch(moment: dt.timestamp) -> dt.float64:
     """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
 
 
-def _without(con: Any, read: Any, exclude_users: Path) -> Any:
+def _without(read: Any, exclude_users: Path) -> Any:
     """Rows without those of any person one of whose accounts opted out."""
     with file_errors(exclude_users):
         lines = exclude_users.read_text(encoding="utf-8-sig").splitlines()
     gone = identifiers.canonical(pa.array(lines, pa.string())).drop_null()
-    out = con.create_table("opted_out", ibis.memtable(pa.table({"id": gone})))
+    out = ibis.memtable(pa.table({"id": gone}))
     named = read.unit.isin(out.id) | read.account.isin(out.id) if "account" in read.columns else read.unit.isin(out.id)
     units = read.filter(named).select("unit").distinct()
     return read.anti_join(units, "unit")        # rows without a unit are dropped later
@@ -339,8 +363,7 @@ def people_rows(con: Any, schema: Schema) -> None:
                    for place, (name, attribute) in enumerate(declared.items())}
         return part.select(account=_identifier(part[schema.user]), **columns)
 
-    parts = _open(con, schema.users_path, [schema.user, *declared], where="the user table")
-    con.create_table("people", _union([read(part) for part in parts]))
+    _stored(con, "people", schema.users_path, [schema.user, *declared], read, where="the user table")
 
 
 @contextmanager
