@@ -36,7 +36,7 @@ from synthrec.model.checkpoint import Checkpoint, digest, same_words
 from synthrec.model.generation import generate
 from synthrec.model.recipe import measures, same_looks
 from synthrec.model.train import train
-from synthrec.privacy.budget import require_budget
+from synthrec.privacy.budget import cap_of, require_budget
 from synthrec.privacy.event import Event
 from synthrec.privacy.ledger import Charge, Counted, Ledger, events_of
 from synthrec.privacy.plan import Plan
@@ -249,12 +249,9 @@ class Synthesizer:
                             remedy="Make it with plan_release(schema, ...).")
 
     def _require_budget(self, ledger: Ledger, *, charged: tuple[Event, ...] = ()) -> None:
-        """The cap counts all releases of the source, this one included; without noise it holds for published sources only."""
-        source = self._declared.source
-        unlimited = source.public and not self.plan.is_private
-        require_budget(ledger, source=source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
-                       delta=self.plan.delta,
-                       cap=math.inf if unlimited else source.epsilon_cap)
+        """The cap counts all releases of the source, this one included."""
+        require_budget(ledger, source=self._declared.source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
+                       delta=self.plan.delta, cap=cap_of(self._declared.source, self.plan))
 
 
 @contextmanager

@@ -88,10 +88,11 @@ def _echo_balance(balance: Balance) -> None:
                f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}")
     if balance.internal_epsilon:
         click.echo(f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}")
-    if balance.left is None or balance.cap is None:
+    if balance.spent is None:
         click.echo("the cap is in the source's configuration: name it with --config to see what is left")
     else:
-        click.echo(f"cap {balance.cap:g}: about {balance.left:.2f} is left for one further release")
+        click.echo(f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
+                   f"{balance.spent.delta:g}, the smallest of all plans")
 
 
 def _account(account: Account) -> str:
