@@ -7,7 +7,6 @@ records, never a row of the log.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import shutil
 import tempfile
@@ -250,8 +249,9 @@ class Synthesizer:
 
     def _require_budget(self, ledger: Ledger, *, charged: tuple[Event, ...] = ()) -> None:
         """The cap counts all releases of the source, this one included."""
-        require_budget(ledger, source=self._declared.source.name, events=self.plan.events_after(charged), extra_delta=self.plan.extra_delta,
-                       delta=self.plan.delta, cap=cap_of(self._declared.source, self.plan))
+        source, plan = self._declared.source, self.plan
+        require_budget(ledger, source=source.name, events=plan.events_after(charged),
+                       extra_delta=plan.extra_delta, delta=plan.delta, cap=cap_of(source, plan))
 
 
 @contextmanager

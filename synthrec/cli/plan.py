@@ -33,13 +33,16 @@ def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
 
     schema = Schema.load(config)
     planned = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
-    spent = require_budget(Ledger.read(schema.ledger_path) if schema.ledger_path.exists() else Ledger(schema.ledger_path, entries=()),
-                           source=schema.source.name, events=planned.events(), extra_delta=planned.extra_delta, delta=delta,
-                           cap=cap_of(schema.source, planned))
+    path = schema.ledger_path
+    spent = require_budget(
+        Ledger.read(path) if path.exists() else Ledger(path, entries=()), source=schema.source.name,
+        events=planned.events(), extra_delta=planned.extra_delta, delta=delta,
+        cap=cap_of(schema.source, planned))
     catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     for heading, lines in forecast(planned, catalogue=catalogue):
         click.echo(heading)
         for line in lines:
             click.echo(f"  {line}")
         click.echo()
-    click.echo(f"Of epsilon_cap = {spent.cap:g}, at delta {spent.delta:g}\n  {spent.epsilon:.3g} is spent, {spent.after:.3g} after this one")
+    click.echo(f"Of epsilon_cap = {spent.cap:g}, at delta {spent.delta:g}")
+    click.echo(f"  {spent.epsilon:.3g} is spent, {spent.after:.3g} after this one")

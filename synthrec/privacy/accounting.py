@@ -188,8 +188,10 @@ def _loss(grouped: Counter[tuple[float, float]]) -> float:
 
 
 def _beyond(found: str) -> BudgetError:
-    return BudgetError("what is spent must be what the accountants compute in some seconds: an epsilon of some hundreds at most", found=found,
-                       remedy="Nobody is protected beyond: ask for more noise, or see whether the ledger is as it was written.")
+    return BudgetError(
+        "what is spent must be within what accountants compute: an epsilon of some hundreds at most",
+        found=found, remedy="Nobody is protected beyond: ask for more noise, or see whether the ledger "
+                            "is as it was written.")
 
 
 def _compose(events: Iterable[Event]) -> Any:

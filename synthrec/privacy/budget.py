@@ -68,8 +68,10 @@ class Balance(PublicRecord):
 
 
 def balance_of(entries: Sequence[Entry], *, delta: float | None = None, cap: float | None = None) -> Balance:
-    """The balance at `delta`; without one each account at its own, and all together at the smallest. Raises PlanError if none is known,
-    BudgetError for what no accountant computes."""
+    """The balance at `delta`; without one each account at its own, and all together at the smallest.
+
+    Raises PlanError if none is known, BudgetError for what no accountant computes.
+    """
     smallest = smallest_delta(entries, delta)
     overall = delta or smallest
     counted = [entry for entry in entries if entry.kind != "internal"]
@@ -118,8 +120,11 @@ def left_under(cap: float, spent: Sequence[Entry], *, delta: float) -> float:
 
 
 def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delta: float, cap: float, extra_delta: float = 0.0) -> Spent:
-    """What is spent, before and after; raises BudgetError unless all of a source's releases, with `events` and `extra_delta` still to come,
-    stay within its cap at the smallest delta of them all."""
+    """What is spent, before and after.
+
+    Raises BudgetError unless all of a source's releases, with `events` and `extra_delta` still to
+    come, stay within its cap at the smallest delta of them all.
+    """
     if ledger.entries and ledger.entries[0].source != source:
         raise BudgetError("a ledger belongs to one source", found="another source's name in it",
                           remedy="Correct [source] name or ledger.")
@@ -130,7 +135,8 @@ def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delt
         raise BudgetError(
             f"all releases of a source together must stay within epsilon_cap = {cap:g}",
             found=f"{found.epsilon:.3g} spent at delta {found.delta:g}{smaller}, {found.after:.3g} after this one",
-            remedy=f"About {left_under(cap, spent, delta=found.delta):.2g} is left. Lower epsilon, or raise the cap with the privacy officer.")
+            remedy=f"About {left_under(cap, spent, delta=found.delta):.2g} is left. Lower epsilon, "
+                   "or raise the cap with the privacy officer.")
     return found
 
 

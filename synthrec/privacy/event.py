@@ -22,6 +22,7 @@ def _planned_noise(multiplier: float) -> float:
 
 
 Noise = Annotated[float, AfterValidator(_planned_noise)]        # standard deviation over sensitivity
+Sensitivity = Annotated[float, Field(gt=0, le=1e9)]             # K at most, times the root of some parts
 Rate = Annotated[float, Field(ge=LEAST_RATE, le=1)]
 
 

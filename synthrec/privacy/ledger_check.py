@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synthrec.errors import BudgetError, PlanError
 from synthrec.privacy.budget import Balance, accountants_agree, balance_of
-from synthrec.privacy.chain import Entry, Fault, split_lines, walk
+from synthrec.privacy.chain import Entry, Fault, walk
 from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.head import cut_short, remembered
 from synthrec.privacy.ledger import read_lines
@@ -66,9 +66,9 @@ def _missing(excerpt: Path, *, entries: Sequence[Entry]) -> list[str]:
     """The entries of a release that the source's ledger does not hold."""
     known = {entry.hash for entry in entries}
     try:
-        lines = split_lines(excerpt.read_bytes())
-    except OSError as error:
-        return [f"{excerpt.name} of a release cannot be read: {error.strerror or 'a failed read'}."]
+        lines = read_lines(excerpt)
+    except BudgetError as error:
+        return [f"{excerpt.name} of a release cannot be read: {error.found}."]
     held = [each for each in walk(lines) if isinstance(each, Entry)]
     gone = sum(entry.hash not in known or entry.hash != entry.digest() for entry in held)
     if len(held) != len(lines) or not held:

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from synthrec.errors import PlanError
-from synthrec.privacy.event import PublicRecord, gaussian
+from synthrec.privacy.event import Noise, PublicRecord, Sensitivity, gaussian
 from synthrec.privacy.ledger import Charge, Entry, Ledger
 
 LATTICE = 1 << 20       # integer steps per clip norm
@@ -34,8 +34,8 @@ class GaussianSum(PublicRecord):
     name: str
     purpose: str
     unit: str
-    sensitivity: float
-    noise_multiplier: float
+    sensitivity: Sensitivity
+    noise_multiplier: Noise
 
     @property
     def noise_std(self) -> float:
