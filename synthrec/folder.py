@@ -27,7 +27,7 @@ from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
-LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 26
+LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 24
 
 
 @dataclass(frozen=True)

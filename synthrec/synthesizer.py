@@ -7,7 +7,6 @@ records, never a row of the log.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import shutil
 import tempfile
@@ -36,6 +35,7 @@ from synthrec.model.checkpoint import Checkpoint, digest, same_words
 from synthrec.model.generation import generate
 from synthrec.model.recipe import measures, same_looks
 from synthrec.model.train import Means, train
+from synthrec.privacy.budget import cap_of
 from synthrec.privacy.ledger import Counted, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
@@ -152,9 +152,8 @@ class Synthesizer:
             raise PlanError("a training counts against the cap: kind must be release or trial", found="another kind",
                             remedy="Internal runs are made by `synthrec audit` alone.")
         source = self._declared.source
-        unlimited = source.public and not self.plan.is_private
         return self._open_session(self._declared.ledger_path, plan=self.plan, source=source.name, kind=kind,
-                                  release_id=release_id or new_release_id(), cap=math.inf if unlimited else source.epsilon_cap)
+                                  release_id=release_id or new_release_id(), cap=cap_of(source, self.plan))
 
     def _same(self, catalogue: Catalogue, *, kind: Counted, audit_share: float, exclude_users: Path | None) -> dict[str, str]:
         """What a training may be continued with only as it was."""

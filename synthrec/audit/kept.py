@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
-
 from synthrec.audit.figure import Record
-from synthrec.data.outside import read_bounded, write_fresh
+from synthrec.data.outside import record_json, write_fresh
 from synthrec.errors import ReleaseError
 
 LARGEST = 1 << 26
@@ -53,9 +51,9 @@ class Kept:
         held: Any = Held[kind]      # type: ignore[valid-type]
         path = self.folder / f"{name}.json"
         try:
-            kept: Part = held.model_validate_json(read_bounded(path, most=LARGEST)).part
+            kept: Part = held.model_validate_json(record_json(path, most=LARGEST)).part
             return kept
-        except (OSError, ValidationError):
+        except (OSError, ValueError):
             pass                    # not there, or altered: made anew
         found = make()
         beside = path.with_suffix(".part")

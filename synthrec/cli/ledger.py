@@ -90,10 +90,11 @@ def _echo_balance(balance: Balance) -> None:
                f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}")
     if balance.internal_epsilon:
         terminal.show(f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}")
-    if balance.left is None or balance.cap is None:
+    if balance.spent is None:
         terminal.show("the cap is in the source's configuration: name it with --config to see what is left")
     else:
-        terminal.show(f"cap {balance.cap:g}: about {balance.left:.2f} is left for one further release")
+        terminal.show(f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
+                   f"{balance.spent.delta:g}, the smallest of all plans")
 
 
 def _account(account: Account) -> str:

@@ -39,7 +39,7 @@ class Item(Declared):
     name: StrictStr
     role: Literal["item"] = "item"
     catalogue: StrictStr | None = None
-    values: tuple[StrictStr | StrictInt, ...] | None = None
+    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(fail_fast=True)] | None = None
     vocabulary: Literal["dp"] | None = None
 
     @model_validator(mode="after")

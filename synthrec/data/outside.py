@@ -1,7 +1,8 @@
 """Read a file that somebody else may have made: a regular file, of a size that is known before it is read, as plain JSON.
 
 Guarantees: no link is followed, nor written through, and no pipe waited for; at most `most` bytes come into memory; JSON with a key
-twice, a number that is none, or nesting without end is refused with ValueError, whatever Python's parser would make of it.
+twice, a number that is none, or nesting without end is refused with ValueError, whatever Python's parser would make of it; so is text
+of more lists, objects and commas than its reader can have use for, before it is parsed: each may take some hundred bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from synthrec.errors import ReleaseError
+
+MOST_PARTS = 1 << 22        # of any text, a large catalogue's too
+MOST_OF_RECORD = 1 << 16    # of a record: what pydantic says of each wrong part takes kilobytes
 
 
 def read_bounded(path: Path, *, most: int) -> bytes:
@@ -42,8 +46,23 @@ def as_its_folder(path: str, flags: int) -> int:
     return os.open(path, flags, os.stat(os.path.dirname(path) or ".").st_mode & 0o666)
 
 
+def parts(text: bytes) -> int:
+    """How many values JSON text holds, at most."""
+    return text.count(b"[") + text.count(b"{") + text.count(b",")
+
+
+def record_json(path: Path, *, most: int) -> bytes:
+    """The text of a record, for pydantic. Raises as `read_bounded` does, and ValueError for more than MOST_OF_RECORD parts."""
+    content = read_bounded(path, most=most)
+    if parts(content) > MOST_OF_RECORD:
+        raise ValueError("more than any record holds")
+    return content
+
+
 def plain_json(content: bytes) -> Any:
     """What JSON text says. Raises ValueError for anything that is not exactly that."""
+    if parts(content) > MOST_PARTS:
+        raise ValueError("more than any file holds")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:

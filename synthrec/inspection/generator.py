@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.outside import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part, paid
-from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, read_words
+from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.layout import Words, layout
 from synthrec.model.tensors import differences
 from synthrec.privacy.plan import Plan
@@ -24,12 +24,12 @@ LONGEST_REASON = 200
 def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
     """generator.json with a line for each of its fields, and what it says if it can be read."""
     try:
-        said = plain_json(content := read_bounded(share / WORDS, most=LARGEST_WORDS))
-        words, catalogue = read_words(share / WORDS)
+        content = read_bounded(share / WORDS, most=LARGEST_WORDS)
+        said, words, catalogue = parse_words(content)
     except SynthrecError as error:
         return None, None, [Part(WORDS, "the file", "", "", str(error))]
-    except (OSError, ValueError):
-        return None, None, [Part(WORDS, "the file", "", "", "missing, or no JSON")]
+    except OSError:
+        return None, None, [Part(WORDS, "the file", "", "", "missing")]
     parts = [Part(WORDS, name, type(said[name]).__name__, origin, _wrong(name, said, words=words, catalogue=catalogue))
              for name, origin in (ORIGINS | _looked_for(words)).items()]
     if content != json.dumps(said, indent=1).encode():

@@ -14,7 +14,7 @@ from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
 
 PAGE = "report.html"
-LARGEST = 1 << 26
+LARGEST = 1 << 23
 TAGS = set("a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
            "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
            "stop strong style sub summary sup svg table tbody td text tfoot th thead title tr ul use tspan".split())

@@ -1,6 +1,6 @@
 """What a recipient can check without the log: hashes, the ledger excerpt, epsilon computed anew by two accountants, contents.
 
-Guarantees: needs share/ alone; numbers that no release has are refused before an accountant, whose memory they would exhaust, sees them.
+Guarantees: needs share/ alone; no file of it takes more than a GiB, nor accounting more than some seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthrec.errors import BudgetError
 from synthrec.inspection.findings import Inspection
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.mechanism import MECHANISM, mechanism_of
@@ -20,8 +21,6 @@ from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.report.manifest import MANIFEST
 from synthrec.report.record import ReleaseRecord
 
-LARGEST_LOSS = 40.0         # of all events as one Gaussian, by the central limit theorem: some 800 in epsilon, far beyond any plan
-MOST_KINDS, MOST_STEPS = 20, 10**7
 DIGITS = 1e-6               # relative: other machines round otherwise
 
 
@@ -50,11 +49,14 @@ def verify_share(share: Path) -> tuple[Check, ...]:
 
 def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
     """Epsilon by two accountants, the profile and the bound, computed anew from the excerpt."""
-    if not entries or not _computable(entries):
-        return (Check("epsilon", "entries that no accountant of this version computes", False),)
     events, extra = events_of(entries), extra_delta_of(entries)
-    accountant = Accountant(events, extra_delta=extra)
-    second = cross_check(events, delta=record.delta, extra_delta=extra)
+    try:
+        accountant = Accountant(events, extra_delta=extra)
+        second = cross_check(events, delta=record.delta, extra_delta=extra)
+    except BudgetError:
+        events = ()
+    if not events:
+        return (Check("epsilon", "entries that no accountant of this version computes", False),)
     profile = all(_same(claimed, accountant.epsilon(delta)) for delta, claimed in record.profile)
     checks = [_compared("epsilon (PLD)", claimed=record.epsilon, found=accountant.epsilon(record.delta)),
               _compared("epsilon (PRV)", claimed=record.epsilon_cross_check, found=second),
@@ -71,21 +73,6 @@ def _mechanism(share: Path, *, words: Words | None) -> tuple[Check, ...]:
     wrong = [part.problem for part in parts if part.problem is not None]
     count = 0 if record is None else len(record.checks) - len(record.failed)
     return (Check(MECHANISM, wrong[0] if wrong else f"{count} of {count} checks of the code passed, as its owner says", not wrong),)
-
-
-def _computable(entries: tuple[Entry, ...]) -> bool:
-    kinds = {(entry.event.kind, entry.event.noise_multiplier, entry.event.sampling_rate) for entry in entries}
-    if sum(entry.event.count for entry in entries) > MOST_STEPS or len(kinds) > MOST_KINDS:
-        return False
-    if any(kind == "none" or noise == 0 for kind, noise, _ in kinds):
-        return True             # nothing to compute: infinite
-    loss = 0.0
-    for entry in entries:
-        event = entry.event
-        inverse = min(1 / event.noise_multiplier, 1e6) ** 2
-        weight = inverse if event.sampling_rate == 1 else event.sampling_rate**2 * math.expm1(min(inverse, 500.0))
-        loss += event.count * weight
-    return loss <= LARGEST_LOSS**2
 
 
 def _compared(name: str, *, claimed: float, found: float) -> Check:

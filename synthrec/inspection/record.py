@@ -14,11 +14,13 @@ from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.model.layout import Words
 from synthrec.model.recipe import same_looks
-from synthrec.privacy.chain import Entry
+from synthrec.privacy.chain import LONGEST_LINE, Entry
+from synthrec.privacy.plan import MOST_STEPS
 from synthrec.report.record import LARGEST, Faithful, ReleaseRecord, read_record
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
 TRIAL = "an entry of a trial, which its owner made for nobody else"
+LARGEST_EXCERPT = 1 << 24
 MOST_RUNS = 10_000          # releases, trials or trainings of one source
 PATTERNS = {
     "release_id": r"[0-9a-f]{12}", "created_utc": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "synthrec_version": r"\d+\.\d+[\w.+]{0,30}",
@@ -53,10 +55,12 @@ def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None
 def excerpt_of(share: Path, *, record: ReleaseRecord | None, words: Words | None) -> tuple[tuple[Entry, ...], list[Part], list[str]]:
     """ledger.jsonl: the entries of this release, their seals, and whether they are those of the plan."""
     try:
-        content = read_bounded(share / EXCERPT, most=LARGEST)
+        content = read_bounded(share / EXCERPT, most=LARGEST_EXCERPT)
     except (SynthrecError, OSError) as error:
         return (), [Part(EXCERPT, "the file", "", "", str(error) if isinstance(error, SynthrecError) else "missing or not readable")], []
     entries, parts, breaks = [], [], 0
+    if content.count(b"\n") > MOST_STEPS:
+        return (), [Part(EXCERPT, "the file", "", "", "more lines than a plan has steps")], []
     for place, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         entry = _entry(line)
         if entry is None:
@@ -79,6 +83,8 @@ def excerpt_of(share: Path, *, record: ReleaseRecord | None, words: Words | None
 
 def _entry(line: bytes) -> Entry | None:
     """An entry whose seal holds, in the one spelling; what came before it is another question."""
+    if len(line) > LONGEST_LINE:
+        return None
     try:
         entry = Entry.model_validate_json(line)
     except ValueError:

@@ -1,6 +1,6 @@
 """events.parquet and users.parquet: columns, types, metadata and every value, against what the declaration lets a synthetic log hold.
 
-Guarantees: rows are read in batches, never more than the record announces; no byte of a file is outside its columns and footer.
+Guarantees: rows are read in batches of bounded size, never more than the record announces; no byte of a file is outside its columns and footer.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Identifier, Item, Unit, User
 from synthrec.data.domain import Categorical, Numeric, Ordinal
 from synthrec.data.eventlog import EventLog
+from synthrec.data.parquet import bounded_batches, require_bounded
 from synthrec.data.schema import Schema
 from synthrec.data.sink import BASKETS_PER_USER, FIRST_ID, METADATA_PREFIX, event_table, user_table
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord
 
-BATCH = 1 << 16
 SYNTHETIC = r"^synthetic-([0-9]{6,18})$"
 SPACE = "ids outside the space of synthetic users"
 
@@ -44,19 +44,22 @@ def tables_of(share: Path, *, schema: Schema, catalogue: Catalogue, record: Rele
     for name, like in rows.items():
         try:
             parts += _table(share / name, like=like.schema, schema=schema, catalogue=catalogue, record=record)
-        except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException):
+        except (OSError, ValueError, OverflowError, MemoryError, IndexError, TypeError,
+                pa.ArrowException):
             parts.append(Part(name, "the file", "", "", "missing, or no Parquet file that can be read"))
     return parts
 
 
 def _table(path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue, record: ReleaseRecord) -> list[Part]:
-    with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+    with path.open("rb") as stream:
+        require_bounded(stream)
+    with pq.ParquetFile(path) as file:
         if (outside := _outside(file, path, like=like, record=record, most=_most_rows(path, record))) is not None:
             return [Part(path.name, "the file", "", "", outside)]
         wrong: dict[str, str] = {}
         declared = schema.user_attributes if path.name == "users.parquet" else schema.columns
         users = _Users(record, schema=schema, each_once=path.name == "users.parquet")
-        for batch in file.iter_batches(batch_size=BATCH):
+        for batch in bounded_batches(path):
             numbers = _numbers(batch.column(batch.schema.get_field_index(schema.user)))
             if numbers is None:
                 wrong.setdefault(schema.user, SPACE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.outside import plain_json, read_bounded
+from synthrec.data.outside import parts, plain_json, read_bounded
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.choice import ItemTables
@@ -33,7 +34,7 @@ from synthrec.privacy.plan import Plan
 
 FORMAT_VERSION = 1          # no release of synthrec has written another layout: the first one fixes this
 TENSORS, WORDS = "generator.safetensors", "generator.json"
-LARGEST_WORDS = 1 << 28
+LARGEST_WORDS, MOST_OF_WORDS = 1 << 26, 1 << 19
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,19 @@ class Artifact:
 
 
 def read_words(path: Path) -> tuple[Words, Catalogue]:
-    """generator.json, whose parts agree with each other. Raises ReleaseError, SchemaError for a declaration that is not served, OSError."""
+    """generator.json, whose parts agree with each other. Raises as `parse_words` does, and OSError."""
+    _, words, catalogue = parse_words(read_bounded(path, most=LARGEST_WORDS))
+    return words, catalogue
+
+
+def parse_words(content: bytes) -> tuple[dict[str, Any], Words, Catalogue]:
+    """What generator.json says, as JSON and as what it means. Raises ReleaseError, SchemaError for a declaration that is not served."""
     try:
-        said = plain_json(read_bounded(path, most=LARGEST_WORDS))
+        said = plain_json(content)
         if not isinstance(said, dict) or not isinstance(said.get("schema"), dict) or "folder" in said["schema"]:
             raise ValueError            # a folder would be a place on the reader's disk
+        if parts(json.dumps(said | {"catalogue": ""}).encode()) > MOST_OF_WORDS:
+            raise ValueError            # pydantic takes a kilobyte to say of each what is wrong
         if said.get("format_version") != FORMAT_VERSION:
             raise ReleaseError("generator.json must be of a format that this version reads", found="another format_version, or none",
                                remedy="Use the version of synthrec that made it.")
@@ -126,7 +135,7 @@ def read_words(path: Path) -> tuple[Words, Catalogue]:
     if tuple(catalogue.attributes.column_names) != filterable_names(words.declared):
         raise ReleaseError("generator.json must hold the catalogue of its schema", found="other attributes of items",
                            remedy="Copy the release again from where it was made.")
-    return words, catalogue
+    return said, words, catalogue
 
 
 def _damaged() -> ReleaseError:

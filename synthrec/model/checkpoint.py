@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synthrec.data.outside import as_its_folder, plain_json, read_bounded
+from synthrec.data.outside import as_its_folder, plain_json, read_bounded, record_json
 from synthrec.errors import BudgetError, ReleaseError
 from synthrec.privacy.event import PublicRecord, gaussian
 from synthrec.privacy.ledger import Entry
@@ -70,8 +69,8 @@ class Checkpoint:
     def open(cls, folder: Path, *, same: Mapping[str, str]) -> Checkpoint:
         """The checkpoint of a training that died. Raises ReleaseError if it is no such thing, or of another plan, configuration ..."""
         try:
-            begun = Begun.model_validate_json(read_bounded(folder / BEGUN, most=LARGEST_BEGUN))
-        except (OSError, ValidationError):
+            begun = Begun.model_validate_json(record_json(folder / BEGUN, most=LARGEST_BEGUN))
+        except (OSError, ValueError):
             raise _damaged(BEGUN) from None
         if begun.format_version != FORMAT_VERSION:
             raise ReleaseError("a checkpoint must be of a format that this version reads", found="another format_version",

@@ -17,7 +17,7 @@ import numpy as np
 from synthrec.data.outside import plain_json, read_bounded
 from synthrec.errors import ReleaseError, printable
 
-LARGEST_HEADER, LARGEST_FILE = 1 << 24, 1 << 32
+LARGEST_HEADER, LARGEST_FILE = 1 << 20, 1 << 29
 TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "I16": np.dtype("<i2")}
 SUM_TOLERANCE = 1e-6
 Origin = Literal["public", "paid", "post-processing"]

@@ -1,7 +1,8 @@
 """From a ledger to epsilon: privacy loss distributions over all its events, with a second opinion.
 
 Formal guarantees: every figure is an upper bound for the events given (pessimistic discretisation), under adding or removing one
-user, Poisson sampling where an event says so, any adaptive order. Deltas that no event holds (thresholds) are added to delta.
+user, Poisson sampling where an event says so, any adaptive order. Deltas that no event holds (thresholds) are added to delta. Events whose
+loss no accountant computes in some seconds and a GiB are refused with BudgetError before one sees them.
 
 Source: PLD accounting with connect-the-dots discretisation (Doroshenko et al. 2022) from dp-accounting; the cross-check is the PRV
 accountant of Gopi, Lee and Wutschitz (2021) from Opacus. Trade-off from a profile: Dong, Roth and Su (2022), proposition 2.12.
@@ -18,12 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from synthrec.errors import PlanError
+from synthrec.errors import BudgetError, PlanError
 from synthrec.privacy.event import Event, PublicRecord
 
 INTERVAL = 1e-3
 CROSS_CHECK_ERROR = 0.001       # absolute error of epsilon that the second accountant is asked for
 ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
+LARGEST_LOSS, MOST_KINDS, MOST_RUNS = 20.0, 100, 10**7
+MOST_EPSILON = 300.0            # at LARGEST_LOSS and any usual delta
+FINE_LOSS = 10.0                # no plan has more: beyond, INTERVAL is not kept
+MOST_POINTS = 1 << 21           # of each of the second accountant's grids, where a training runs beside a sum
 CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
 EPSILON_GRID = np.concatenate((np.linspace(0, 1, 26), np.linspace(1.1, 12, 110), np.linspace(12.5, 60, 96)))
 
@@ -39,7 +44,7 @@ class Bound(PublicRecord):
 
 
 class Accountant:
-    """The privacy loss of some events, composed once and asked many times."""
+    """The privacy loss of some events, composed once and asked many times. Raises BudgetError for more than can be computed."""
 
     def __init__(self, events: Iterable[Event], *, extra_delta: float = 0.0) -> None:
         self._events = tuple(events)
@@ -90,9 +95,20 @@ def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0
         return 0.0
     accountant = PRVAccountant()
     accountant.history = [(noise, rate, count) for (noise, rate), count in grouped.items()]
-    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+    delta -= extra_delta
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", UserWarning)        # about the grid of RDP orders that only bounds the PRV's domain
-        return float(accountant.get_epsilon(delta - extra_delta, eps_error=CROSS_CHECK_ERROR))
+        try:
+            return float(accountant.get_epsilon(delta, eps_error=_error(grouped, delta=delta)))
+        except (ArithmeticError, RuntimeError, ValueError):
+            raise _beyond("a loss that the second accountant cannot put on its grid") from None
+
+
+def _error(grouped: Counter[tuple[float, float]], *, delta: float) -> float:
+    """CROSS_CHECK_ERROR, or what keeps the second accountant's grids, each of twice the loss over its mesh, to MOST_POINTS."""
+    width = 2 * (_loss(grouped) ** 2 / 2 + _loss(grouped) * math.sqrt(2 * math.log(4000 / delta)) + 3)
+    mesh = 1 / math.sqrt(sum(grouped.values()) * math.log(12_000 / delta) / 2)
+    return max(CROSS_CHECK_ERROR, width / mesh / MOST_POINTS * max(1, len(grouped) / 2))
 
 
 def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
@@ -118,7 +134,10 @@ def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float
     Raises PlanError if no scale up to 10,000 does.
     """
     def too_much(scale: float) -> bool:
-        return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > target
+        try:
+            return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > target
+        except BudgetError:
+            return True
 
     target = epsilon - min(2 * CROSS_CHECK_ERROR, epsilon / 100)
     low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2      # near the classical Gaussian mechanism
@@ -139,7 +158,7 @@ def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float
 
 
 def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
-    """How often each (noise multiplier, sampling rate) ran; None if something ran without noise.
+    """How often each (noise multiplier, sampling rate) ran; None if something ran without noise. Raises BudgetError, by closed forms alone.
 
     Gaussians on everybody are merged into one, exactly: their 1 / noise^2 add up (Dong, Roth and Su 2022, corollary 3.3). Besides
     speed, this keeps Opacus's mesh sane: with several wide Gaussians side by side it returns a far too large epsilon.
@@ -155,7 +174,24 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
             grouped[event.noise_multiplier, event.sampling_rate] += event.count
     if weight:
         grouped[1 / math.sqrt(weight), 1.0] = 1
+    if len(grouped) > MOST_KINDS or sum(grouped.values()) > MOST_RUNS:
+        raise _beyond(f"{len(grouped)} kinds of mechanisms, {sum(grouped.values())} runs")
+    if not _loss(grouped) <= LARGEST_LOSS:
+        raise _beyond(f"a loss as of one sum with noise of {1 / _loss(grouped):.2g} norms")
     return grouped
+
+
+def _loss(grouped: Counter[tuple[float, float]]) -> float:
+    """Sensitivity over noise of the one Gaussian that all together are close to (central limit theorem, Bu et al. 2020)."""
+    return math.sqrt(sum(count * (noise**-2 if rate == 1.0 else rate**2 * math.expm1(min(noise**-2, 500.0)))
+                         for (noise, rate), count in grouped.items()))
+
+
+def _beyond(found: str) -> BudgetError:
+    return BudgetError(
+        "what is spent must be within what accountants compute: an epsilon of some hundreds at most",
+        found=found, remedy="Nobody is protected beyond: ask for more noise, or see whether the ledger "
+                            "is as it was written.")
 
 
 def _compose(events: Iterable[Event]) -> Any:
@@ -164,18 +200,19 @@ def _compose(events: Iterable[Event]) -> Any:
     grouped = _grouped(events)
     if grouped is None:
         return None
-    total = pld.identity(value_discretization_interval=INTERVAL)
+    interval = INTERVAL if _loss(grouped) <= FINE_LOSS else 8 * INTERVAL
+    total = pld.identity(value_discretization_interval=interval)
     for (noise, rate), count in sorted(grouped.items()):
-        total = total.compose(_single(noise, rate).self_compose(count))
+        total = total.compose(_single(noise, rate, interval).self_compose(count))
     return total
 
 
 @lru_cache(maxsize=32)
-def _single(noise: float, rate: float) -> Any:
+def _single(noise: float, rate: float, interval: float) -> Any:
     """The loss of one run; a training asks for it at every block."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    return pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=INTERVAL)
+    return pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=interval)
 
 
 def _area_above(alphas: np.ndarray, tprs: np.ndarray) -> float:

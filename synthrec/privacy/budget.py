@@ -2,7 +2,8 @@
 
 Guarantees: releases and trials compose as if one user were in every log that they were made from, with all their events: monthly logs
 with overlapping users cost what the worst-case user pays. An account that was charged and died counts like any other. Internal
-accounts are listed with their epsilon and not added. Reads entries only, never a log.
+accounts are listed with their epsilon and not added. The cap is judged at the smallest delta of plan and ledger, by whoever judges it:
+else a plan with a large delta would fit where everything together does not. Reads entries only, never a log.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from synthrec.data.schema import Source
 from synthrec.errors import BudgetError, PlanError
-from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check, solve_scale
+from synthrec.privacy.accounting import CROSS_CHECK_ERROR, MOST_EPSILON, Accountant, cross_check, solve_scale
 from synthrec.privacy.chain import Entry, Kind
 from synthrec.privacy.event import Event, PublicRecord, gaussian
 from synthrec.privacy.ledger import Ledger, events_of, extra_delta_of
+from synthrec.privacy.plan import LARGEST_EPSILON, Plan
 
 LEAST_LEFT = 0.01       # less is called nothing
 
@@ -38,15 +41,24 @@ class Account(PublicRecord):
         return self.planned is not None and self.charged < self.planned
 
 
+class Spent(PublicRecord):
+    """What counts against a cap, at `delta`, the smallest of all; `after`: together with a plan, if there is one."""
+
+    cap: float
+    delta: float
+    epsilon: float
+    after: float
+
+
 class Balance(PublicRecord):
-    """A ledger, added up at one delta. `left`: the most that one further release may spend under the cap, None without a cap."""
+    """A ledger, added up at one delta. With a cap: what is `spent` of it, and `left`, the most that one further release may spend."""
 
     delta: float
     accounts: tuple[Account, ...]
     epsilon: float
     cross_check: float
     internal_epsilon: float
-    cap: float | None
+    spent: Spent | None
     left: float | None
 
     @property
@@ -54,18 +66,14 @@ class Balance(PublicRecord):
         """Accounts that count against the cap."""
         return sum(account.kind != "internal" for account in self.accounts)
 
-    @property
-    def beyond_cap(self) -> bool:
-        """Is more spent than the owner allows?"""
-        return self.cap is not None and self.epsilon > self.cap
-
 
 def balance_of(entries: Sequence[Entry], *, delta: float | None = None, cap: float | None = None) -> Balance:
-    """The balance at `delta`; without one each account at its own, and all together at the smallest. Raises PlanError if none is known."""
-    overall = delta if delta is not None else min((entry.delta for entry in entries if entry.delta is not None), default=None)
-    if overall is None:
-        raise PlanError("a delta must be known to compute epsilon", found="none in the ledger, whose entries an early version wrote",
-                        remedy="Say it with --delta, as the releases' records do.")
+    """The balance at `delta`; without one each account at its own, and all together at the smallest.
+
+    Raises PlanError if none is known, BudgetError for what no accountant computes.
+    """
+    smallest = smallest_delta(entries, delta)
+    overall = delta or smallest
     counted = [entry for entry in entries if entry.kind != "internal"]
     internal = [entry for entry in entries if entry.kind == "internal"]
     accounts = dict.fromkeys((entry.release_id, entry.kind) for entry in entries)
@@ -73,34 +81,63 @@ def balance_of(entries: Sequence[Entry], *, delta: float | None = None, cap: flo
         delta=overall, epsilon=_epsilon(counted, delta=overall), cross_check=_second(counted, delta=overall),
         accounts=tuple(_account([entry for entry in entries if (entry.release_id, entry.kind) == key], delta=delta, otherwise=overall)
                        for key in accounts),
-        internal_epsilon=_epsilon(internal, delta=overall), cap=cap, left=None if cap is None else left_under(cap, counted, delta=overall))
+        internal_epsilon=_epsilon(internal, delta=overall), spent=None if cap is None else spent_under(cap, counted, delta=smallest),
+        left=None if cap is None else left_under(cap, counted, delta=smallest))
+
+
+def smallest_delta(entries: Iterable[Entry], *more: float | None) -> float:
+    """Of the ledger's plans and of `more`: where a cap is judged. Raises PlanError if none is known."""
+    known = [delta for delta in (*(entry.delta for entry in entries), *more) if delta is not None]
+    if not known:
+        raise PlanError("a delta must be known to compute epsilon", found="none in the ledger, whose entries an early version wrote",
+                        remedy="Say it with --delta, as the releases' records do.")
+    return min(known)
+
+
+def cap_of(source: Source, plan: Plan) -> float:
+    """The owner's cap; a plan without noise is for published sources, and there it has none."""
+    return math.inf if source.public and not plan.is_private else source.epsilon_cap
+
+
+def spent_under(cap: float, spent: Sequence[Entry], *, delta: float, events: Iterable[Event] = (), extra_delta: float = 0.0) -> Spent:
+    """What `spent` costs, alone and with a plan's `events` and `extra_delta`, at the smallest delta of both."""
+    delta, extra = smallest_delta(spent, delta), extra_delta_of(tuple(spent)) + extra_delta
+    return Spent(cap=cap, delta=delta, epsilon=_epsilon(spent, delta=delta),
+                 after=Accountant((*events_of(tuple(spent)), *events), extra_delta=extra).epsilon(delta))
 
 
 def left_under(cap: float, spent: Sequence[Entry], *, delta: float) -> float:
-    """The epsilon of the largest single Gaussian that still fits: about what one further release may ask for. Infinite noise is 0."""
-    extra = extra_delta_of(tuple(spent))
-    if _epsilon(spent, delta=delta) > cap - LEAST_LEFT or delta <= extra or math.isinf(cap):
-        return math.inf if math.isinf(cap) and _epsilon(spent, delta=delta) < cap else 0.0
+    """The epsilon of the largest single Gaussian that still fits: about what one further release may ask for, LARGEST_EPSILON at most."""
+    cap, extra = min(cap, MOST_EPSILON), extra_delta_of(tuple(spent))
+    if _epsilon(spent, delta=delta) > cap - LEAST_LEFT or delta <= extra:
+        return 0.0
     before = events_of(tuple(spent))
     try:
         scale = solve_scale(lambda noise: (*before, _one(noise)), epsilon=cap, delta=delta, extra_delta=extra)
     except PlanError:
         return 0.0
-    return Accountant([_one(scale)]).epsilon(delta)
+    return min(LARGEST_EPSILON, Accountant([_one(scale)]).epsilon(delta))
 
 
-def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delta: float, cap: float, extra_delta: float = 0.0) -> None:
-    """Raise BudgetError unless all of a source's releases, with `events` and `extra_delta` still to come, stay within its cap."""
+def require_budget(ledger: Ledger, *, source: str, events: Iterable[Event], delta: float, cap: float, extra_delta: float = 0.0) -> Spent:
+    """What is spent, before and after.
+
+    Raises BudgetError unless all of a source's releases, with `events` and `extra_delta` still to
+    come, stay within its cap at the smallest delta of them all.
+    """
     if ledger.entries and ledger.entries[0].source != source:
         raise BudgetError("a ledger belongs to one source", found="another source's name in it",
                           remedy="Correct [source] name or ledger.")
-    spent = ledger.counted()
-    after = Accountant((*events_of(spent), *events), extra_delta=extra_delta_of(spent) + extra_delta).epsilon(delta)
-    if after > cap:
+    spent = () if math.isinf(cap) else ledger.counted()
+    found = spent_under(cap, spent, delta=delta, events=events, extra_delta=extra_delta)
+    if found.after > cap:
+        smaller = f" (the smallest of all releases; this one's is {delta:g})" if found.delta < delta else ""
         raise BudgetError(
             f"all releases of a source together must stay within epsilon_cap = {cap:g}",
-            found=f"{_epsilon(spent, delta=delta):.3g} spent at delta {delta:g}, {after:.3g} after this one",
-            remedy=f"About {left_under(cap, spent, delta=delta):.2g} is left. Lower epsilon, or raise the cap with the privacy officer.")
+            found=f"{found.epsilon:.3g} spent at delta {found.delta:g}{smaller}, {found.after:.3g} after this one",
+            remedy=f"About {left_under(cap, spent, delta=found.delta):.2g} is left. Lower epsilon, "
+                   "or raise the cap with the privacy officer.")
+    return found
 
 
 def accountants_agree(first: float, second: float) -> bool:

@@ -14,11 +14,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from synthrec.privacy.event import Event, PublicRecord
+from synthrec.privacy.event import MOST_COUNT, Event, PublicRecord
 
 FORMAT_VERSION = 2
 GENESIS = "0" * 64
 BEGINNING = b'{"format_version":'       # of every line
+LARGEST, MOST_LINES, LONGEST_LINE = 1 << 26, 1 << 18, 1 << 14      # bytes and lines of a ledger, bytes of a line
 SINCE_2 = {"planned", "delta"}          # fields that lines of version 1 have not, nor their hashes
 Kind = Literal["release", "internal", "trial"]
 Counted = Literal["release", "trial"]
@@ -39,7 +40,7 @@ class Entry(PublicRecord):
     mechanism: str
     event: Event
     extra_delta: float = Field(default=0.0, ge=0, lt=1)
-    planned: int | None = Field(default=None, ge=1)
+    planned: int | None = Field(default=None, ge=1, le=MOST_COUNT)
     delta: float | None = Field(default=None, gt=0, lt=1)
     charged_utc: str = ""
     previous: str = GENESIS
@@ -117,23 +118,30 @@ class _Glance(BaseModel):
 
 def _parsed(text: bytes, *, line: int) -> Entry | Fault:
     try:
+        if len(text) > LONGEST_LINE:
+            raise ValueError
         return Entry.model_validate_json(text)
-    except ValidationError:
-        return Fault(line, "every line of the ledger must be an entry that this version knows", *_reason(text))
+    except ValueError as error:
+        numbers = isinstance(error, ValidationError) and all(
+            each["loc"][:1] == ("event",) for each in error.errors(include_input=False))
+        found = ("a mechanism with numbers that none of synthrec has", _BACKUP) if numbers else _reason(text)
+        return Fault(line, "every line of the ledger must be an entry that this version knows", *found)
+
+
+_BACKUP = "Restore the ledger from a backup: entries may not be lost."
 
 
 def _reason(text: bytes) -> tuple[str, str]:
-    backup = "Restore the ledger from a backup: entries may not be lost."
     try:
-        seen = _Glance.model_validate_json(text)
+        seen = _Glance.model_validate_json(text[:LONGEST_LINE])
     except ValidationError:
-        return "another thing", backup
+        return "another thing", _BACKUP
     if seen.format_version > FORMAT_VERSION:
         return f"format_version {seen.format_version}", f"This version reads up to {FORMAT_VERSION}: use a newer synthrec."
     if seen.kind not in get_args(Kind):
         named = isinstance(seen.kind, str) and seen.kind.isidentifier() and len(seen.kind) <= 40
-        return f"the unknown kind {seen.kind}" if named else "an unknown kind", f"Known are {', '.join(get_args(Kind))}. {backup}"
-    return "another thing", backup
+        return f"the unknown kind {seen.kind}" if named else "an unknown kind", f"Known are {', '.join(get_args(Kind))}. {_BACKUP}"
+    return "another thing", _BACKUP
 
 
 def _broken(line: int, found: str) -> Fault:

@@ -1,14 +1,29 @@
 """What one mechanism did to the log, in the accountants' terms: frozen values that never change meaning.
 
-An event says nothing about data: it holds public constants only. Unknown kinds are refused, never skipped, since a skipped event
-is an unpaid one.
+An event says nothing about data: it holds public constants only. Unknown kinds, and numbers that no mechanism has, are refused, never
+skipped, since a skipped event is an unpaid one.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LEAST_NOISE, MOST_NOISE = 1e-3, 1e9      # no plan has either
+LEAST_RATE = 1e-12                      # a batch of one of MOST_USERS is more
+MOST_COUNT = 10**6
+
+
+def _planned_noise(multiplier: float) -> float:
+    if multiplier != 0 and not LEAST_NOISE <= multiplier <= MOST_NOISE:
+        raise ValueError(f"noise must be 0 (not private) or {LEAST_NOISE:g} to {MOST_NOISE:g} norms")
+    return multiplier
+
+
+NoiseMultiplier = Annotated[float, AfterValidator(_planned_noise)]        # standard deviation over sensitivity
+Sensitivity = Annotated[float, Field(gt=0, le=1e9)]             # K at most, times the root of some parts
+Rate = Annotated[float, Field(ge=LEAST_RATE, le=1)]
 
 
 class PublicRecord(BaseModel):
@@ -25,9 +40,9 @@ class Event(PublicRecord):
     """
 
     kind: Literal["gaussian", "none"]
-    noise_multiplier: float = Field(ge=0, allow_inf_nan=False)
-    sampling_rate: float = Field(default=1.0, gt=0, le=1)
-    count: int = Field(default=1, ge=1)
+    noise_multiplier: NoiseMultiplier
+    sampling_rate: Rate = 1.0
+    count: int = Field(default=1, ge=1, le=MOST_COUNT)
 
 
 def gaussian(*, noise_multiplier: float, sampling_rate: float, count: int) -> Event:

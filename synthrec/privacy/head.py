@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from synthrec.errors import BudgetError
-from synthrec.privacy.chain import Entry, Fault
+from synthrec.privacy.chain import LONGEST_LINE, Entry, Fault
 from synthrec.privacy.event import PublicRecord
 
 
@@ -53,7 +53,8 @@ def remembered(ledger: Path) -> Head | None:
     """The head, or None where there is none. Raises BudgetError for one that cannot be read."""
     path = head_path(ledger)
     try:
-        return Head.model_validate_json(path.read_bytes())
+        with path.open("rb") as stream:
+            return Head.model_validate_json(stream.read(LONGEST_LINE))
     except FileNotFoundError:
         return None
     except OSError as error:

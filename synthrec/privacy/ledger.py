@@ -16,7 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from synthrec.errors import BudgetError
-from synthrec.privacy.chain import BEGINNING, FORMAT_VERSION, GENESIS, Charge, Counted, Entry, Fault, Kind, split_lines, walk
+from synthrec.privacy.chain import (
+    BEGINNING,
+    FORMAT_VERSION,
+    GENESIS,
+    LARGEST,
+    MOST_LINES,
+    Charge,
+    Counted,
+    Entry,
+    Fault,
+    Kind,
+    split_lines,
+    walk,
+)
 from synthrec.privacy.event import Event
 from synthrec.privacy.head import Head, cut_short, remember, remembered
 
@@ -104,9 +117,13 @@ class Ledger:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The lines of a ledger that count. Raises BudgetError if there is no such file or it cannot be read."""
+    """The lines of a ledger that count. Raises BudgetError if there is no such file, or none that can be read."""
     try:
-        return split_lines(path.read_bytes())
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST or content.count(b"\n") > MOST_LINES:
+            raise OSError(None, f"more than {LARGEST >> 20} MiB or {MOST_LINES:,} lines")
+        return split_lines(content)
     except FileNotFoundError:
         raise BudgetError("the ledger must exist to be read", found=f"no file {path.name}",
                           remedy="It is made by the first `synthrec fit` of its source.") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synthrec.errors import BudgetError, PlanError
 from synthrec.privacy.budget import Balance, accountants_agree, balance_of
-from synthrec.privacy.chain import Entry, Fault, split_lines, walk
+from synthrec.privacy.chain import Entry, Fault, walk
 from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.head import cut_short, remembered
 from synthrec.privacy.ledger import read_lines
@@ -47,7 +47,7 @@ def check_ledger(path: Path, *, delta: float | None = None, cap: float | None = 
         faults.append(_said(path.name, short))
     faults += _sources(entries, source=source)
     faults += [fault for excerpt in excerpts for fault in _missing(excerpt, entries=entries)]
-    balance = _balance(entries, delta=delta, cap=cap, notes=notes)
+    balance = _balance(entries, delta=delta, cap=cap, notes=notes, faults=faults)
     return LedgerCheck(entries=len(entries), faults=(*faults, *_sums(balance)), notes=tuple(notes), balance=balance)
 
 
@@ -66,9 +66,9 @@ def _missing(excerpt: Path, *, entries: Sequence[Entry]) -> list[str]:
     """The entries of a release that the source's ledger does not hold."""
     known = {entry.hash for entry in entries}
     try:
-        lines = split_lines(excerpt.read_bytes())
-    except OSError as error:
-        return [f"{excerpt.name} of a release cannot be read: {error.strerror or 'a failed read'}."]
+        lines = read_lines(excerpt)
+    except BudgetError as error:
+        return [f"{excerpt.name} of a release cannot be read: {error.found}."]
     held = [each for each in walk(lines) if isinstance(each, Entry)]
     gone = sum(entry.hash not in known or entry.hash != entry.digest() for entry in held)
     if len(held) != len(lines) or not held:
@@ -77,11 +77,12 @@ def _missing(excerpt: Path, *, entries: Sequence[Entry]) -> list[str]:
             "Bring back the ledger as it was last written."] if gone else []
 
 
-def _balance(entries: Sequence[Entry], *, delta: float | None, cap: float | None, notes: list[str]) -> Balance | None:
+def _balance(entries: Sequence[Entry], *, delta: float | None, cap: float | None, notes: list[str],
+             faults: list[str]) -> Balance | None:
     try:
         return balance_of(entries, delta=delta, cap=cap)
-    except PlanError as error:
-        notes.append(f"epsilon was not computed: {error.found}. {error.remedy}")
+    except (PlanError, BudgetError) as error:
+        (notes if isinstance(error, PlanError) else faults).append(f"epsilon was not computed: {error.found}. {error.remedy}")
         return None
 
 
@@ -92,6 +93,7 @@ def _sums(balance: Balance | None) -> list[str]:
               for account in balance.accounts if not accountants_agree(account.epsilon, account.cross_check)]
     if not accountants_agree(balance.epsilon, balance.cross_check):
         faults.append(f"the accountants disagree on all releases together: {balance.epsilon:.4g} and {balance.cross_check:.4g}")
-    if balance.beyond_cap:
-        faults.append(f"all releases together spent epsilon {balance.epsilon:.4g}, beyond the cap of {balance.cap:g}")
+    if balance.spent is not None and balance.spent.epsilon > balance.spent.cap:
+        spent = balance.spent
+        faults.append(f"all releases together spent epsilon {spent.epsilon:.4g} at delta {spent.delta:g}, beyond the cap of {spent.cap:g}")
     return faults

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from synthrec.privacy.chain import Entry
-from synthrec.privacy.event import PublicRecord
+from synthrec.privacy.event import NoiseMultiplier, PublicRecord, Sensitivity
 
 LATTICE = 1 << 36       # integer steps per clip norm; a row whose pairs are summed has 2^18
 EXACT_ROWS = 1 << 16    # rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
@@ -34,8 +34,8 @@ class GaussianSum(PublicRecord):
     name: str
     purpose: str
     unit: str
-    sensitivity: float
-    noise_multiplier: float
+    sensitivity: Sensitivity
+    noise_multiplier: NoiseMultiplier
 
     @property
     def noise_std(self) -> float:

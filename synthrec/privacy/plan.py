@@ -9,17 +9,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from synthrec.data.schema import MOST_USERS
 from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
-from synthrec.privacy.event import Event, PublicRecord, gaussian
+from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Rate, Sensitivity, gaussian
 from synthrec.privacy.mechanisms import GaussianSum
-from synthrec.privacy.opening import Opening
+from synthrec.privacy.opening import MOST_KEYS, Opening
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10          # training steps per ledger entry, at most
 LARGEST_EPSILON = 50.0
+LEAST_DELTA = 1e-12     # below, the second accountant's rounding is larger
+MOST_STEPS, MOST_FAKES, MOST_SUMS = 10_000, 4_096, 1_000
+Share = Annotated[float, Field(ge=0, le=1e6)]       # of the budget
 THRESHOLD_DELTA = 0.25      # of delta, for all thresholds together, if there are any
 
 
@@ -29,8 +35,8 @@ class Measure(PublicRecord):
     name: str
     purpose: str
     unit: str
-    sensitivity: float
-    share: float
+    sensitivity: Sensitivity
+    share: Share
 
 
 class Look(Measure):
@@ -45,22 +51,22 @@ class Game(PublicRecord):
     `expected_batch_size` divides every sum of clipped gradients, whatever the batch was.
     """
 
-    share: float
-    sampling_rate: float
-    expected_batch_size: float
-    steps: int
-    clip_norm: float
-    fakes_per_step: int
-    critic_rate: float
-    generator_rate: float
-    critic_steps_per_generator_step: int
-    anchor_weight: float
+    share: Share
+    sampling_rate: Rate
+    expected_batch_size: Annotated[float, Field(gt=0, le=MOST_USERS)]
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    clip_norm: Sensitivity
+    fakes_per_step: Annotated[int, Field(ge=1, le=MOST_FAKES)]
+    critic_rate: Annotated[float, Field(gt=0, le=1)]
+    generator_rate: Annotated[float, Field(gt=0, le=1)]
+    critic_steps_per_generator_step: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    anchor_weight: Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Training(Game):
     """The critic's training with its noise."""
 
-    noise_multiplier: float
+    noise_multiplier: NoiseMultiplier
 
     def blocks(self, *, after: int = 0) -> tuple[int, ...]:
         """How many steps each ledger entry pays for, when `after` steps are charged already."""
@@ -77,14 +83,14 @@ class Plan(PublicRecord):
 
     format_version: Literal[1] = 1
     model: Model
-    epsilon: float
-    delta: float
-    population: int
-    events_per_user: int
-    openings: tuple[Opening, ...] = ()
-    measurements: tuple[GaussianSum, ...]
+    epsilon: Annotated[float, Field(gt=0)]          # infinite: not private
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    population: Annotated[int, Field(ge=2, le=MOST_USERS)]
+    events_per_user: Annotated[int, Field(ge=1, le=MOST_KEYS)]
+    openings: Annotated[tuple[Opening, ...], Field(max_length=MOST_SUMS)] = ()
+    measurements: Annotated[tuple[GaussianSum, ...], Field(max_length=MOST_SUMS)]
     training: Training | None
-    budget_share: dict[str, float]
+    budget_share: Annotated[dict[str, Share], Field(max_length=2 * MOST_SUMS + 1)]
 
     @property
     def is_private(self) -> bool:
@@ -191,6 +197,6 @@ def _require_budget(*, epsilon: float, delta: float, population: int) -> None:
     if LARGEST_EPSILON < epsilon < math.inf:
         raise PlanError(f"epsilon must be at most {LARGEST_EPSILON:g}", found=f"{epsilon:g}",
                         remedy="Beyond, nobody is protected and the accountants do not end. Common values lie between 1 and 8.")
-    if not 0 < delta < 1 / population:
-        raise PlanError(f"delta must be above 0 and below 1 / population = {1 / population:.3g}", found=f"{delta:g}",
+    if not LEAST_DELTA <= delta < 1 / population:
+        raise PlanError(f"delta must be at least {LEAST_DELTA:g} and below 1 / population = {1 / population:.3g}", found=f"{delta:g}",
                         remedy="A common choice is a tenth of 1 / population or less.")

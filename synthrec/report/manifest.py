@@ -17,10 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from synthrec.audit.figure import Record
-from synthrec.data.outside import read_bounded
+from synthrec.data.outside import record_json
 from synthrec.errors import ReleaseError, printable
 
 MANIFEST = "manifest.json"
@@ -155,13 +153,13 @@ def _compare(folder: Path, *, manifest: Manifest) -> None:
 
 def _read(path: Path) -> Manifest:
     try:
-        manifest = Manifest.model_validate_json(read_bounded(path, most=LARGEST))
+        manifest = Manifest.model_validate_json(record_json(path, most=LARGEST))
         if len({entry.path for entry in manifest.files}) == len(manifest.files):
             return manifest
         found = "a file that stands there twice"
     except OSError as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
-    except ValidationError:
+    except ValueError:
         found = "something that is no manifest of this version"
     remedy = "Name the share folder of a release, or fetch it again."
     raise ReleaseError(f"a release must hold a readable {MANIFEST}", found=found, remedy=remedy)

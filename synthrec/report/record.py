@@ -14,10 +14,10 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import read_bounded, write_fresh
+from synthrec.data.outside import record_json, write_fresh
 from synthrec.errors import ReleaseError, printable
 
-LARGEST = 1 << 26
+LARGEST = 1 << 24
 
 
 class Mechanism(Record):
@@ -135,7 +135,7 @@ def write_record(record: Record | Conformance, *, path: Path) -> Path:
 def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:
     """Read a record back; raises `ReleaseError` for a file that is missing or is no such record."""
     try:
-        return kind.model_validate_json(read_bounded(path, most=LARGEST))
+        return kind.model_validate_json(record_json(path, most=LARGEST))
     except FileNotFoundError:
         found, remedy = "no such file", "Name a release folder as `synthrec run` or `synthrec fit` made it."
     except OSError as error:
@@ -145,4 +145,6 @@ def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:
         where = printable(".".join(str(part) for part in first["loc"])) or "the file as a whole"
         found = f"{where}: {first['type'].replace('_', ' ')}"
         remedy = "Restore the file from the release; it was altered or comes from another version."
+    except ValueError as error:
+        found, remedy = str(error), "Restore the file from the release; it was altered."
     raise ReleaseError(f"{path.name} must hold a {kind.__name__}", found=found, remedy=remedy)

@@ -5,6 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from synthrec.cli.main import cli
+from synthrec.data.schema import Schema
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
 
@@ -58,3 +59,16 @@ def test_ledger_verify_exits_0_for_a_whole_ledger_and_1_for_one_cut_short(tmp_pa
     result = CliRunner().invoke(cli, ["ledger", "verify", str(path)])
     assert result.exit_code == 1 and "FAULT" in result.output and "line 1" in result.output
     assert CliRunner().invoke(cli, ["ledger", "verify", str(tmp_path / "none")]).exit_code == 2
+
+
+def test_plan_refuses_what_fit_would_and_else_says_what_of_the_cap_is_spent(owned: Path) -> None:
+    config = owned / "synthrec.toml"
+    asked = ["plan", str(config), "--epsilon", "4", "--delta", "1e-4", "--model", "marginals"]
+    before = CliRunner().invoke(cli, asked)
+    assert before.exit_code == 0 and "0 is spent, 4 after this one" in before.output, before.output
+    schema = Schema.load(config)
+    account = Charge(source=schema.source.name, release_id="r-1", kind="release", planned=1, delta=1e-6)
+    with Ledger.open(schema.ledger_path) as ledger:
+        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=0.3, sampling_rate=1.0, count=1)))
+    after = CliRunner().invoke(cli, asked)
+    assert after.exit_code == 2 and "delta 1e-06 (the smallest of all releases" in after.stderr, after.output

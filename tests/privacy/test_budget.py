@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from synthrec.errors import BudgetError, PlanError
-from synthrec.privacy.accounting import Accountant
+from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.budget import accountants_agree, balance_of, left_under, require_budget
 from synthrec.privacy.event import Event, gaussian
 from synthrec.privacy.head import head_path
 from synthrec.privacy.ledger import Charge, Kind, Ledger
 from synthrec.privacy.ledger_check import LedgerCheck, check_ledger
+from synthrec.privacy.plan import LARGEST_EPSILON
 from tests.conftest import REPOSITORY
 
 DELTA = 1e-5
@@ -24,8 +26,9 @@ ONE = gaussian(noise_multiplier=2.0, sampling_rate=1.0, count=1)
 BLOCK = gaussian(noise_multiplier=3.0, sampling_rate=0.1, count=10)
 
 
-def charged(path: Path, release_id: str, events: Sequence[Event], *, kind: Kind = "release", planned: int | None = None) -> Path:
-    charge = Charge(source="films", release_id=release_id, kind=kind, planned=planned, delta=DELTA)
+def charged(path: Path, release_id: str, events: Sequence[Event], *, kind: Kind = "release", planned: int | None = None,
+            delta: float = DELTA) -> Path:
+    charge = Charge(source="films", release_id=release_id, kind=kind, planned=planned, delta=delta)
     with Ledger.open(path) as ledger:
         for event in events:
             ledger.charge(charge.entry(mechanism="any", event=event))
@@ -71,7 +74,37 @@ def test_what_is_left_fits_under_the_cap_and_no_more_does(path: Path) -> None:
         return Accountant([*events, gaussian(noise_multiplier=high, sampling_rate=1.0, count=1)]).epsilon(DELTA)
 
     assert with_one_of(left * 0.99) <= 8.0 < with_one_of(left * 1.03)
-    assert left_under(1.0, entries, delta=DELTA) == 0.0 and left_under(math.inf, entries, delta=DELTA) == math.inf
+    assert left_under(1.0, entries, delta=DELTA) == 0.0
+
+
+@pytest.mark.parametrize("cap", [200.0, 1000.0, 1e300])
+def test_under_a_cap_beyond_all_plans_one_plan_is_left_and_known_at_once(
+        path: Path, cap: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthrec.privacy.budget.cross_check", lambda *_, **__: 0.0)
+    begun = time.process_time()
+    assert balance_of(Ledger.read(path).entries, cap=cap).left == LARGEST_EPSILON
+    assert time.process_time() - begun < 12
+
+
+def solved(epsilon: float, delta: float) -> Event:
+    """A plan of one sum."""
+    return gaussian(noise_multiplier=solve_scale(lambda noise: [gaussian(noise_multiplier=noise, sampling_rate=1.0, count=1)],
+                                                 epsilon=epsilon, delta=delta), sampling_rate=1.0, count=1)
+
+
+def test_a_plan_with_a_large_delta_does_not_pass_a_cap_that_all_together_pass_at_the_smallest(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthrec.privacy.budget.cross_check", lambda *_, **__: 0.0)     # slow, and not what is asked
+    path, later = tmp_path / "l.jsonl", solved(4.5, 3.3e-3)
+    charged(path, "first", [solved(8.0, 1e-6)], delta=1e-6)
+    with pytest.raises(BudgetError, match=r"11\.8 after this one|delta 1e-06 \(the smallest"):
+        require_budget(Ledger.read(path), source="films", events=[later], delta=3.3e-3, cap=9.0)
+    charged(path, "second", [later], delta=3.3e-3)
+    for delta in (None, 3.3e-3):        # whoever asks at a large delta is not told that the cap holds
+        assert any("delta 1e-06, beyond the cap of 9" in text for text in found(path, cap=9.0, delta=delta).faults)
+        assert balance_of(Ledger.read(path).entries, cap=9.0, delta=delta).left == 0.0
+    within = balance_of(Ledger.read(path).entries, cap=9.0, delta=3.3e-3)
+    assert within.epsilon < 9.0 < within.spent.epsilon      # type: ignore[union-attr]
 
 
 def test_past_the_cap_is_refused_with_what_is_left_and_so_is_another_source(path: Path) -> None:

@@ -302,7 +302,7 @@ def test_a_plan_cannot_be_written_into_a_line_of_the_first_version_whose_hash_do
 
 
 @settings(max_examples=30, deadline=None)
-@given(charges=st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-9, 1), st.integers(1, 10**6), st.floats(0, 0.5),
+@given(charges=st.lists(st.tuples(st.just(0.0) | st.floats(1e-3, 1e9), st.floats(1e-12, 1), st.integers(1, 10**6), st.floats(0, 0.5),
                                   st.text(max_size=20)), min_size=1, max_size=5))
 def test_what_is_charged_is_read_back(charges: list[tuple[float, float, int, float, str]],
                                       tmp_path_factory: pytest.TempPathFactory) -> None:
