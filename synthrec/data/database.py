@@ -19,7 +19,9 @@ from synthrec.errors import DataError, SynthrecError
 
 THREADS = 2
 MEMORY_LIMIT = "1500MB"
-INTERRUPTED = "Query interrupted"      # what DuckDB makes of Ctrl-C
+INTERRUPTED = "Query interrupted"      # moves a TRY_CAST into the reader of CSV files as a cast that fails: one person's cell would stop the reading
+CASTS_THAT_FAIL = "SELECT name FROM duckdb_optimizers() WHERE name = 'type_pushdown'"
+# what DuckDB makes of Ctrl-C
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": str(folder), "preserve_insertion_order": False,
             "autoinstall_known_extensions": False})
         con.execute("SET enable_progress_bar = false")      # ours says more, and --quiet means it
+        for (name,) in con.execute(CASTS_THAT_FAIL).fetchall():
+            con.execute(f"SET disabled_optimizers = '{name}'")
         try:
             yield con
         finally:
@@ -78,6 +82,8 @@ def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
         raise       # our own query is wrong
     except (duckdb.Error, pa.ArrowException) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error).startswith(INTERRUPTED_INSIDE):
+            raise KeyboardInterrupt from None
         if isinstance(error, duckdb.OutOfMemoryException) or "could not write" in str(error).lower():
             raise DataError("reading needs room for temporary files", found="memory or the disk full",
                             remedy="Free some space on the disk that holds the output folder.") from None

@@ -30,6 +30,7 @@ from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
 from synthrec.data.frames import columns_of_frame, is_frame, to_arrow
+from synthrec.data.opt_outs import leave_out
 from synthrec.data.public_values import PublicColumn
 from synthrec.data.roles import role_of
 from synthrec.data.schema import Schema
@@ -134,10 +135,11 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue | None, *, spill:
                       beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
         read = _union([part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
                                    **_moment(part, schema), **_marks(part, schema)) for part in parts])
-        if exclude_users is not None:
-            read = _without(con, read, exclude_users)
-        if catalogue is None:
+        if exclude_users is not None or catalogue is None:
             read = con.create_table("read", read)
+        if exclude_users is not None:
+            leave_out(con, exclude_users, units_only="account" not in read.columns)
+        if catalogue is None:
             con.raw_sql(f"CREATE TABLE items AS {bounding.KEYS}")
             items = con.table("items")
         else:
@@ -200,16 +202,24 @@ def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
 
 
 def _identifier(column: Any) -> Any:
-    """The same spelling as `identifiers.canonical`."""
     kind = column.type()
     if kind.is_integer():
         return column.cast("string")
+    if kind.is_binary():
+        return _canonical_bytes(column)
     if kind.is_floating():
-        finite = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
-        exact = ibis.ifelse(finite.abs() < identifiers.EXACT_BELOW, finite, ibis.null(kind))
-        column = ibis.ifelse(exact == exact.floor(), exact.try_cast("int64").cast("string"), finite.cast("string"))
-    text = column.cast("string").strip().re_replace(identifiers.WHOLE_AS_FLOAT, r"\1")
-    return ibis.ifelse(text.lower().isin(identifiers.NO_VALUE), ibis.null("string"), text)
+        column = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
+    return _canonical(column.cast("string"))
+
+
+@ibis.udf.scalar.builtin(name="canonical")  # type: ignore[untyped-decorator]
+def _canonical(text: str) -> str:
+    """`identifiers.canonical`, which `_database` gives to the engine."""
+
+
+@ibis.udf.scalar.builtin(name="canonical_bytes")  # type: ignore[untyped-decorator]
+def _canonical_bytes(cell: bytes) -> str:
+    """The same for a column of bytes."""
 
 
 def _people(source: Any, schema: Schema) -> dict[str, Any]:
@@ -293,17 +303,6 @@ def _epoch(moment: dt.timestamp) -> dt.float64:
     """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
 
 
-def _without(con: Any, read: Any, exclude_users: Path) -> Any:
-    """Rows without those of any person one of whose accounts opted out."""
-    with file_errors(exclude_users):
-        lines = exclude_users.read_text(encoding="utf-8-sig").splitlines()
-    gone = identifiers.canonical(pa.array(lines, pa.string())).drop_null()
-    out = con.create_table("opted_out", ibis.memtable(pa.table({"id": gone})))
-    named = read.unit.isin(out.id) | read.account.isin(out.id) if "account" in read.columns else read.unit.isin(out.id)
-    units = read.filter(named).select("unit").distinct()
-    return read.anti_join(units, "unit")        # rows without a unit are dropped later
-
-
 def usable_rows(con: Any, schema: Schema) -> None:
     """Make the tables `names` (units) and `usable` (rows that no rule drops) of a database with `judged`."""
     con.raw_sql(f"CREATE TABLE names AS {bounding.NAMES}")
@@ -346,4 +345,6 @@ def people_rows(con: Any, schema: Schema) -> None:
 @contextmanager
 def _database(spill: Path) -> Iterator[Any]:
     with library_errors(IbisError), embedded(spill) as con:
+        for name, kind in (("canonical", "VARCHAR"), ("canonical_bytes", "BLOB")):
+            con.create_function(name, identifiers.canonical, [kind], "VARCHAR", type="arrow", null_handling="special")
         yield ibis.duckdb.from_connection(con)
