@@ -19,9 +19,10 @@ from synthrec.errors import DataError, SynthrecError
 
 THREADS = 2
 MEMORY_LIMIT = "1500MB"
-INTERRUPTED = "Query interrupted"      # moves a TRY_CAST into the reader of CSV files as a cast that fails: one person's cell would stop the reading
+# this optimizer makes TRY_CAST over a CSV file a cast that fails, so that one cell would stop all
 CASTS_THAT_FAIL = "SELECT name FROM duckdb_optimizers() WHERE name = 'type_pushdown'"
-# what DuckDB makes of Ctrl-C
+INTERRUPTED = "Query interrupted"      # what DuckDB makes of Ctrl-C, and below, in a function of ours
+INTERRUPTED_INSIDE = "Invalid Input Error: Python exception occurred while executing the UDF: Keyboard"
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def columns_of_frame(frame: Any) -> tuple[tuple[str, str], ...]:
 def to_arrow(frame: Any, wanted: list[str]) -> pa.Table:
     """The wanted columns, which must be there.
 
-    Guarantees: a column's type is the one it was declared with; where none is (objects), each cell becomes text by itself, so no cell
-    changes how another one is read.
+    Guarantees: a column has the type that was declared; where none was (objects), each cell becomes
+    text by itself. So no cell changes how another is read.
     """
     if _library(frame) == "polars":
         chosen = frame.select(wanted)
@@ -50,7 +50,8 @@ def _from_pandas(series: Any, name: str) -> pa.Array:
     if getattr(series, "ndim", 1) != 1:
         raise DataError("the columns of the log must have distinct names", found=f"{name} twice", remedy="Rename one of them.")
     try:
-        return pa.Array.from_pandas(series, type=None if series.dtype.kind in "biufM" else pa.string())
+        declared = series.dtype.kind in "biufM"
+        return pa.Array.from_pandas(series, type=None if declared else pa.string())
     except (pa.ArrowException, TypeError, ValueError, ArithmeticError):
         return _cells(series)
 

@@ -1,7 +1,8 @@
-"""One spelling for each id, so that the log, the catalogue, the user table and the opt-out list agree on who is who.
+"""One spelling for each id, so that log, catalogue, user table and opt-out list agree on who is who.
 
-An id is compared as text: blanks, control and invisible characters around it are cut, and a whole number that some tool wrote as `7.0` is
-`7`. The words with which tools write "no value" are no id: rows of several people under one such word would otherwise pass as one person.
+An id is compared as text: blanks, control and invisible characters around it are cut, and a whole
+number that some tool wrote as `7.0` is `7`. The words with which tools write "no value" are no id:
+rows of several people under one such word would otherwise pass as one person.
 
 Guarantees: the spelling of an id depends on that id alone; nothing in one makes the others fail.
 """
@@ -28,7 +29,8 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         values = values.combine_chunks()
     if pa.types.is_floating(values.type):
         numbers = values.to_numpy(zero_copy_only=False)
-        values = pa.array(numbers.astype(str), mask=~np.isfinite(numbers))     # as Python and DuckDB write them; Arrow does not
+        # Python and DuckDB write numbers alike, Arrow does not
+        values = pa.array(numbers.astype(str), mask=~np.isfinite(numbers))
     elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         values = pa.array(map(text_of, values.to_pylist()), pa.string())
     text = values.cast(pa.string())
@@ -41,13 +43,15 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def text_of(cell: object) -> str | None:
-    """Any cell as text, judged by itself; what no encoding can hold is no value, so that one person's cell never stops a reading."""
+    """Any cell as text, by itself; what cannot be text is no value, and stops nobody's reading."""
+    if cell is None:
+        return None
     try:
-        text = cell.decode() if isinstance(cell, bytes) else str(cell).lower() if isinstance(cell, (bool, np.bool_)) else str(cell)
+        text = cell.decode() if isinstance(cell, bytes) else str(cell)
         text.encode()
     except Exception:       # noqa: BLE001  (whatever the cell's own class raises)
         return None
-    return None if cell is None else text
+    return text.lower() if isinstance(cell, (bool, np.bool_)) else text
 
 
 def are_whole_numbers(values: pa.Array) -> bool:

@@ -205,21 +205,16 @@ def _identifier(column: Any) -> Any:
     kind = column.type()
     if kind.is_integer():
         return column.cast("string")
-    if kind.is_binary():
-        return _canonical_bytes(column)
     if kind.is_floating():
         column = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
-    return _canonical(column.cast("string"))
+    return _canonical_bytes(column) if kind.is_binary() else _canonical(column.cast("string"))
 
 
-@ibis.udf.scalar.builtin(name="canonical")  # type: ignore[untyped-decorator]
-def _canonical(text: str) -> str:
-    """`identifiers.canonical`, which `_database` gives to the engine."""
+def _spelling(kind: str) -> Any:
+    return ibis.udf.scalar.pyarrow(identifiers.canonical, name=f"canonical_{kind}", signature=((kind,), "string"), null_handling="special")
 
 
-@ibis.udf.scalar.builtin(name="canonical_bytes")  # type: ignore[untyped-decorator]
-def _canonical_bytes(cell: bytes) -> str:
-    """The same for a column of bytes."""
+_canonical, _canonical_bytes = _spelling("string"), _spelling("binary")
 
 
 def _people(source: Any, schema: Schema) -> dict[str, Any]:
@@ -345,6 +340,4 @@ def people_rows(con: Any, schema: Schema) -> None:
 @contextmanager
 def _database(spill: Path) -> Iterator[Any]:
     with library_errors(IbisError), embedded(spill) as con:
-        for name, kind in (("canonical", "VARCHAR"), ("canonical_bytes", "BLOB")):
-            con.create_function(name, identifiers.canonical, [kind], "VARCHAR", type="arrow", null_handling="special")
         yield ibis.duckdb.from_connection(con)
