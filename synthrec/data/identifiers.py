@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 AROUND = r"^[\pZ\p{Cc}\p{Cf}]+|[\pZ\p{Cc}\p{Cf}]+$"
 WHOLE_AS_FLOAT = r"^(-?[0-9]+)\.0+$"
 WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
+WITHOUT_EXPONENT = 1e16
 NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "nat", "\\n")
 
 
@@ -29,8 +30,10 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         values = values.combine_chunks()
     if pa.types.is_floating(values.type):
         numbers = values.to_numpy(zero_copy_only=False)
-        # Python and DuckDB write numbers alike, Arrow does not
-        values = pa.array(numbers.astype(str), mask=~np.isfinite(numbers))
+        whole = (np.abs(numbers) < WITHOUT_EXPONENT) & (numbers == np.floor(numbers))
+        text = numbers.astype(str)      # Python and the engine write numbers like this, Arrow does not
+        text[whole] = numbers[whole].astype(np.int64).astype(str)
+        values = pa.array(text, mask=~np.isfinite(numbers))
     elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         values = pa.array(map(text_of, values.to_pylist()), pa.string())
     text = values.cast(pa.string())
