@@ -25,7 +25,7 @@ from synthrec.audit.policy import policy, policy_sha256
 from synthrec.audit.record import AuditRecord, Disclosure, LowerBound, Membership, Split
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.utility_record import AuditedUtility, Curve, Fidelity, Panel, Utility
-from synthrec.audit.verdict import conclude
+from synthrec.audit.verdict import conclude, groups_differ
 from synthrec.evidence import Evidence
 from synthrec.model.features import catalogue_features
 from synthrec.progress import Progress
@@ -83,6 +83,8 @@ def _attacked(evidence: Evidence, *, effort: Effort, rng: np.random.Generator, p
         return Attacked(None, None)
     found = run_attacks(people, bound=evidence.claim.bound if evidence.claim else None, policy=policy(), effort=effort, rng=rng,
                         progress=progress)
+    if groups_differ(found.membership, policy=policy()):        # guesses would be right for another reason
+        return Attacked(found.membership, None)
     delta, epsilon = evidence.claim.for_bound() if evidence.claim else (UNCLAIMED_DELTA, None)
     lower = one_run_lower_bound(found.label_free, coined=people.coined, delta=delta, rng=rng)
     return Attacked(found.membership, lower.model_copy(update={"claimed": epsilon}) if lower else None)

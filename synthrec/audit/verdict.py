@@ -1,20 +1,21 @@
 """What the audit concludes, by a policy fixed before anything is scored.
 
-A verdict says what was found and what could have been found; similarity is never a pass, and a pass without a planted leak that was
-found is none. The worst finding counts.
+A verdict says what was found and what could have been found; similarity is never a pass, and a pass
+without a planted leak that was found is none. The blind attacker is judged first: where it tells
+members from holdout users, nothing that tells them apart accuses. Then the worst finding counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
 from synthrec.audit import intervals
-from synthrec.audit.attacks.blend import NAME as BLEND
+from synthrec.audit.attacks import blend
 from synthrec.audit.attacks.rule import flagged, strongest
 from synthrec.audit.disclosure.risk import excess
 from synthrec.audit.figure import Figure, Record
@@ -37,9 +38,19 @@ def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, d
     """
     if not all(map(_is_told, (membership, lower_bound, disclosure))):
         return Conclusion(Verdict.INCONCLUSIVE, "A figure of the audit is no number, so the audit says nothing.")
+    if membership is not None and groups_differ(membership, policy=policy):
+        return Conclusion(Verdict.INCONCLUSIVE, (
+            "The groups differ: members are told from holdout users without the synthetic log, by something "
+            "else than membership. So nothing is found and nothing cleared: draw both groups by chance."))
     refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, policy=policy)]
     leaks = [Conclusion(Verdict.LEAK_DETECTED, text) for text in _leaks(membership, disclosure=disclosure, policy=policy)]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
+
+
+def groups_differ(membership: Membership, *, policy: Policy) -> bool:
+    """Does an attacker without the synthetic log tell members from holdout users, or pass the bound?"""
+    blind = membership.controls.blind
+    return flagged(blind, policy) or any(_beyond(blind, bound=membership.bound, policy=policy))
 
 
 def _is_told(part: Any) -> bool:
@@ -70,13 +81,16 @@ def _refutations(membership: Membership | None, *, lower_bound: LowerBound | Non
     if lower_bound is not None and lower_bound.claimed is not None and lower_bound.epsilon > lower_bound.claimed:
         yield (f"Epsilon at delta {lower_bound.delta:g} is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence "
                f"({lower_bound.correct:,} of {lower_bound.guesses:,} guesses were right); {lower_bound.claimed:.2f} was claimed.")
-    if membership is None or membership.bound is None:
-        return
-    error = (1 - policy.confidence) / len(membership.attacks)
-    for attack in membership.attacks:
-        if attack.name == BLEND:        # its two halves depend on each other, so pooled rates have no exact limits
-            continue
-        if broken := _passes(attack, bound=membership.bound, error=error):
+    if membership is not None:
+        yield from _beyond(membership.attacks, bound=membership.bound, policy=policy)
+
+
+def _beyond(attacks: Sequence[Attack], *, bound: AttackBound | None, policy: Policy) -> Iterator[str]:
+    """A sentence for each attack beyond the proved bound: any is wrong with chance 1 - confidence at most."""
+    for attack in attacks:
+        if bound is None or attack.name in (blend.NAME, blend.GROUPS):
+            continue        # halves depend on each other, so their pooled rates have no exact limits
+        if broken := _passes(attack, bound=bound, error=(1 - policy.confidence) / len(attacks)):
             yield f"{broken} (attack: {attack.name})."
 
 
@@ -148,8 +162,6 @@ def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     if controls.power is None:
         return ("Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release "
                 "says nothing.")
-    if flagged(controls.blind, policy):
-        return "An attacker without the synthetic log tells members from holdout users, so something else than membership tells them apart."
     return None
 
 

@@ -48,7 +48,7 @@ exclude_option = click.option(
     "--exclude-users",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="User ids, one a line, that are left out before anything else happens (opt-outs).",
+    help="User ids, one a line and nothing else, that are left out before anything else happens (opt-outs).",
 )
 mechanism_option = click.option(
     "--mechanism/--no-mechanism",

@@ -32,6 +32,7 @@ class Diagnostics:
         kept_at: K -> share of the usable events that K keeps.
         activity: quantile -> events of that user.
         other: user attribute -> users whose value is missing or not declared.
+        opted_out: ids on the list of opt-outs, and how many of them the log has; None without one.
     """
 
     rows: int
@@ -50,6 +51,7 @@ class Diagnostics:
     ratings: dict[str, int]
     other: dict[str, int]
     population: int
+    opted_out: tuple[int, int] | None
 
     def __repr__(self) -> str:
         return "Diagnostics(private)"
@@ -57,6 +59,10 @@ class Diagnostics:
     def lines(self) -> list[str]:
         """For the operator's screen; each line carries the mark."""
         said = [f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})"]
+        if self.opted_out is not None:
+            listed, found = self.opted_out
+            said.append(f"opted out: {found:,} of {listed:,} listed ids stand in the log; "
+                        "no other line counts these people")
         said += [f"dropped, {reason}: {_part(count, self.rows)}" for reason, count in self.dropped.items()]
         said.append(f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}")
         said.append(f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users")
@@ -108,7 +114,13 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Pa
             other={name: int((codes[name] == attribute.size).sum()) for name, attribute in schema.user_attributes.items()
                    if name in codes and attribute.size},
             population=schema.source.population,
+            opted_out=None if exclude_users is None else _opted_out(con),
         )
+
+
+def _opted_out(con: Any) -> tuple[int, int]:
+    listed, found = _one(con, "SELECT count(*), count(*) FILTER (found) FROM opted_out")
+    return int(listed), int(found)
 
 
 def _dropped(con: Any, schema: Schema) -> dict[str, int]:

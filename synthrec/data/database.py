@@ -19,7 +19,10 @@ from synthrec.errors import DataError, SynthrecError
 
 THREADS = 2
 MEMORY_LIMIT = "1500MB"
-INTERRUPTED = "Query interrupted"      # what DuckDB makes of Ctrl-C
+# this optimizer makes TRY_CAST over a CSV file a cast that fails, so that one cell would stop all
+CASTS_THAT_FAIL = "SELECT name FROM duckdb_optimizers() WHERE name = 'type_pushdown'"
+INTERRUPTED = "Query interrupted"      # what DuckDB makes of Ctrl-C, and below, in a function of ours
+INTERRUPTED_INSIDE = "Invalid Input Error: Python exception occurred while executing the UDF: Keyboard"
 
 
 @contextmanager
@@ -37,6 +40,8 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": str(folder), "preserve_insertion_order": False,
             "autoinstall_known_extensions": False})
         con.execute("SET enable_progress_bar = false")      # ours says more, and --quiet means it
+        for (name,) in con.execute(CASTS_THAT_FAIL).fetchall():
+            con.execute(f"SET disabled_optimizers = '{name}'")
         try:
             yield con
         finally:
@@ -78,6 +83,8 @@ def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
         raise       # our own query is wrong
     except (duckdb.Error, pa.ArrowException) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error).startswith(INTERRUPTED_INSIDE):
+            raise KeyboardInterrupt from None
         if isinstance(error, duckdb.OutOfMemoryException) or "could not write" in str(error).lower():
             raise DataError("reading needs room for temporary files", found="memory or the disk full",
                             remedy="Free some space on the disk that holds the output folder.") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synthrec.data.identifiers import text_of
 from synthrec.errors import DataError
 
 
@@ -27,10 +28,16 @@ def columns_of_frame(frame: Any) -> tuple[tuple[str, str], ...]:
 
 
 def to_arrow(frame: Any, wanted: list[str]) -> pa.Table:
-    """The wanted columns, which must be there. A pandas column of mixed values becomes text."""
+    """The wanted columns, which must be there.
+
+    Guarantees: a column has the type that was declared; where none was (objects), each cell becomes
+    text by itself. So no cell changes how another is read.
+    """
     if _library(frame) == "polars":
         chosen = frame.select(wanted)
-        table = (chosen.collect() if hasattr(chosen, "collect") else chosen).to_arrow()
+        chosen = chosen.collect() if hasattr(chosen, "collect") else chosen
+        table = pa.table({name: _cells(series) if str(series.dtype) == "Object" else series.to_arrow()
+                          for name, series in zip(wanted, chosen.get_columns(), strict=True)})
     elif _library(frame) == "pyarrow":
         table = frame.read_all() if isinstance(frame, pa.RecordBatchReader) else frame
         table = (table if isinstance(table, pa.Table) else pa.Table.from_batches([table])).select(wanted)
@@ -43,19 +50,14 @@ def _from_pandas(series: Any, name: str) -> pa.Array:
     if getattr(series, "ndim", 1) != 1:
         raise DataError("the columns of the log must have distinct names", found=f"{name} twice", remedy="Rename one of them.")
     try:
-        return pa.Array.from_pandas(series)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-        return pa.array([None if missing else _text(cell) for cell, missing in zip(series, series.isna(), strict=True)], pa.string())
+        declared = series.dtype.kind in "biufM"
+        return pa.Array.from_pandas(series, type=None if declared else pa.string())
+    except (pa.ArrowException, TypeError, ValueError, ArithmeticError):
+        return _cells(series)
 
 
-def _text(cell: Any) -> str | None:
-    """A cell as text; what no encoding can hold is no value, so that one person's cell never stops a reading."""
-    text = str(cell)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return None
-    return text
+def _cells(series: Any) -> pa.Array:
+    return pa.array(map(text_of, series), pa.string())
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -1,33 +1,60 @@
-"""One spelling for each id, so that the log, the catalogue, the user table and the opt-out list agree on who is who.
+"""One spelling for each id, so that log, catalogue, user table and opt-out list agree on who is who.
 
-An id is compared as text: surrounding blanks are cut, and a whole number that some tool wrote as `7.0` is `7`. The words with
-which tools write "no value" are no id: rows of several people under one such word would otherwise pass as one person.
+An id is compared as text: blanks, control and invisible characters around it are cut, and a whole
+number that some tool wrote as `7.0` is `7`. The words with which tools write "no value" are no id:
+rows of several people under one such word would otherwise pass as one person.
+
+Guarantees: the spelling of an id depends on that id alone; nothing in one makes the others fail.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+AROUND = r"^[\pZ\p{Cc}\p{Cf}]+|[\pZ\p{Cc}\p{Cf}]+$"
 WHOLE_AS_FLOAT = r"^(-?[0-9]+)\.0+$"
 WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
-EXACT_BELOW = 2.0**53      # larger floats do not hold every whole number
+WITHOUT_EXPONENT = 1e16
 NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "nat", "\\n")
 
 
 def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Text ids in the one spelling; null where there is no id."""
+    """Ids in the one spelling, as text; null where there is no id.
+
+    Shapes:
+        [B] of text, bytes or numbers -> string[B].
+    """
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_finite(values), values, None)
-        whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), EXACT_BELOW))
-        values = pc.if_else(whole, pc.cast(pc.if_else(whole, values, None), pa.int64(), safe=False).cast(pa.string()),
-                            values.cast(pa.string()))
-    text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+        numbers = values.to_numpy(zero_copy_only=False)
+        whole = (np.abs(numbers) < WITHOUT_EXPONENT) & (numbers == np.floor(numbers))
+        text = numbers.astype(str)      # Python and the engine write numbers like this, Arrow does not
+        text[whole] = numbers[whole].astype(np.int64).astype(str)
+        values = pa.array(text, mask=~np.isfinite(numbers))
+    elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        values = pa.array(map(text_of, values.to_pylist()), pa.string())
+    text = values.cast(pa.string())
+    if are_whole_numbers(text):
+        return text
+    text = pc.replace_substring_regex(text, pattern=AROUND, replacement="")
     text = pc.replace_substring_regex(text, pattern=WHOLE_AS_FLOAT, replacement=r"\1")
     missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(NO_VALUE))
     return pc.if_else(missing, None, text)
+
+
+def text_of(cell: object) -> str | None:
+    """Any cell as text, by itself; what cannot be text is no value, and stops nobody's reading."""
+    if cell is None:
+        return None
+    try:
+        text = cell.decode() if isinstance(cell, bytes) else str(cell)
+        text.encode()
+    except Exception:       # noqa: BLE001  (whatever the cell's own class raises)
+        return None
+    return text.lower() if isinstance(cell, (bool, np.bool_)) else text
 
 
 def are_whole_numbers(values: pa.Array) -> bool:

@@ -33,6 +33,7 @@ from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files import TableFile, file_errors, find_files, require_columns
 from synthrec.data.frames import columns_of_frame, is_frame, to_arrow
+from synthrec.data.opt_outs import leave_out
 from synthrec.data.public_values import PublicColumn
 from synthrec.data.roles import role_of
 from synthrec.data.schema import Schema
@@ -135,20 +136,22 @@ def judged_rows(log: Log, schema: Schema, catalogue: Catalogue | None, *, spill:
         con.settings["timezone"] = "UTC" if schema.time is None else schema.time.zone       # what a moment without offset means
         items = None if catalogue is None else con.create_table("items", ibis.memtable(pa.table({
             "key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)})))
+        at_once = items is not None and exclude_users is None
 
         def read(part: Any) -> Any:
             return part.select(**_people(part, schema), key=_identifier(part[schema.item]), **_rating(part, schema),
                                **_moment(part, schema), **_marks(part, schema))
 
-        def judge(rows: Any) -> Any:
-            rows = rows if exclude_users is None else _without(rows, exclude_users)
-            return rows if items is None else _judged(rows, items)
-
-        stored = _stored(con, "read" if items is None else "judged", log, [*schema.kept_columns], read, judge, where="the log",
-                         progress=progress, beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
+        rows = _stored(con, "judged" if at_once else "read", log, [*schema.kept_columns], read,
+                       (lambda rows: _judged(rows, items)) if at_once else (lambda rows: rows), where="the log",
+                       progress=progress, beside=(schema.catalogue_path, schema.users_path, schema.ledger_path))
+        if exclude_users is not None:
+            leave_out(con, exclude_users, units_only="account" not in rows.columns)
         if items is None:
             con.raw_sql(f"CREATE TABLE items AS {bounding.KEYS}")
-            con.create_table("judged", _judged(stored, con.table("items")))
+            items = con.table("items")
+        if not at_once:
+            con.create_table("judged", _judged(rows, items))
         yield con
 
 
@@ -224,16 +227,19 @@ def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
 
 
 def _identifier(column: Any) -> Any:
-    """The same spelling as `identifiers.canonical`."""
     kind = column.type()
     if kind.is_integer():
         return column.cast("string")
     if kind.is_floating():
-        finite = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
-        exact = ibis.ifelse(finite.abs() < identifiers.EXACT_BELOW, finite, ibis.null(kind))
-        column = ibis.ifelse(exact == exact.floor(), exact.try_cast("int64").cast("string"), finite.cast("string"))
-    text = column.cast("string").strip().re_replace(identifiers.WHOLE_AS_FLOAT, r"\1")
-    return ibis.ifelse(text.lower().isin(identifiers.NO_VALUE), ibis.null("string"), text)
+        column = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
+    return _canonical_bytes(column) if kind.is_binary() else _canonical(column.cast("string"))
+
+
+def _spelling(kind: str) -> Any:
+    return ibis.udf.scalar.pyarrow(identifiers.canonical, name=f"canonical_{kind}", signature=((kind,), "string"), null_handling="special")
+
+
+_canonical, _canonical_bytes = _spelling("string"), _spelling("binary")
 
 
 def _people(source: Any, schema: Schema) -> dict[str, Any]:
@@ -315,17 +321,6 @@ def _within(number: Any, low: float, high: float) -> Any:
 @ibis.udf.scalar.builtin(name="epoch")  # type: ignore[untyped-decorator]
 def _epoch(moment: dt.timestamp) -> dt.float64:
     """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
-
-
-def _without(read: Any, exclude_users: Path) -> Any:
-    """Rows without those of any person one of whose accounts opted out."""
-    with file_errors(exclude_users):
-        lines = exclude_users.read_text(encoding="utf-8-sig").splitlines()
-    gone = identifiers.canonical(pa.array(lines, pa.string())).drop_null()
-    out = ibis.memtable(pa.table({"id": gone}))
-    named = read.unit.isin(out.id) | read.account.isin(out.id) if "account" in read.columns else read.unit.isin(out.id)
-    units = read.filter(named).select("unit").distinct()
-    return read.anti_join(units, "unit")        # rows without a unit are dropped later
 
 
 def usable_rows(con: Any, schema: Schema) -> None:

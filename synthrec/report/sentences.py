@@ -25,7 +25,7 @@ MODEL_WORDS = {
 # what a verdict means, in words that claim no more than was done
 VERDICT_WORDS = {
     Verdict.NO_LEAK_FOUND: "The attacks that were run did not tell people in the training data from people outside it.",
-    Verdict.INCONCLUSIVE: "The audit could not tell: it did not show that it would have found a leak.",
+    Verdict.INCONCLUSIVE: "The audit could not tell: it would not have found a leak, or what it found has another cause.",
     Verdict.NOT_RUN: "No attack was run, so nothing was measured.",
     Verdict.LEAK_DETECTED: "The audit finds more about people in the training data than about people outside it. Do not release.",
     Verdict.CLAIM_REFUTED: "An attack does better than the privacy claim allows, so the claim is false. Do not release.",

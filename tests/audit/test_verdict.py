@@ -93,9 +93,27 @@ def test_a_pass_is_inconclusive_when_the_planted_leak_was_not_found_or_none_was_
     assert verdict(bare).verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_blind_attacker_who_knows_more_than_chance_makes_a_pass_inconclusive(rng: np.random.Generator) -> None:
-    conclusion = verdict(membership(gaussian_attack(0, rng=rng), blind=(gaussian_attack(0.6, rng=rng),)))
-    assert conclusion.verdict is Verdict.INCONCLUSIVE and "without the synthetic log" in conclusion.reason
+def test_where_a_blind_attacker_tells_the_groups_apart_nothing_accuses(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    attack, blind = gaussian_attack(2, rng=rng), (gaussian_attack(0.6, rng=rng),)
+    passed, refuted = membership(gaussian_attack(0, rng=rng), blind=blind), membership(attack, blind=blind, bound=gaussian_bound(1.0))
+    others = {"disclosure": disclosure(hits=150, longer=3), "lower_bound": lower_bound(9, claimed=1.0)}
+    for conclusion in (verdict(passed), verdict(passed, **others), verdict(refuted), verdict(refuted, **others)):
+        assert conclusion.verdict is Verdict.INCONCLUSIVE and conclusion.verdict.exit_code == 3
+        assert "groups differ" in conclusion.reason and "leak" not in conclusion.reason
+    monkeypatch.setattr("synthrec.audit.verdict.groups_differ", lambda *_, **__: False)        # the saboteur
+    assert verdict(passed, **others).verdict is verdict(refuted).verdict is Verdict.CLAIM_REFUTED
+
+
+def test_a_blind_attacker_within_the_policy_but_beyond_the_bound_refutes_no_claim_either(rng: np.random.Generator) -> None:
+    """A tiny epsilon allows less than the policy does: what refutes it must be more than what the groups differ in."""
+    def slight() -> Attack:
+        return gaussian_attack(0.05, rng=rng, members=40_000, holdout=40_000)
+
+    attack, blind = slight(), slight()
+    assert max(attack.auc.low, blind.auc.low) < policy().leak_auc
+    tiny = gaussian_bound(0.005)
+    assert verdict(membership(attack, bound=tiny)).verdict is Verdict.CLAIM_REFUTED
+    assert verdict(membership(attack, bound=tiny, blind=(blind,))).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_leak_is_a_leak_whatever_the_control_says(rng: np.random.Generator) -> None:

@@ -169,7 +169,7 @@ def test_one_persons_values_never_stop_the_reading(tmp_path: Path) -> None:
                         "timestamp": str(START)})
     rating = pd.DataFrame({"user_id": "odd", "item_id": "2", "rating": ["", "NaN", "1e999", "-", "3,5", "0x3"], "timestamp": str(START)})
     log = small.read(marked_csv(tmp_path / "log.csv", pd.concat([frame, odd, rating])), tmp_path)
-    assert len(log.offsets) - 1 == 20 + 5
+    assert len(log.offsets) - 1 == 20 + 4
 
 
 def test_rows_that_are_each_unusable_for_another_reason_leave_nothing_to_use(tmp_path: Path) -> None:

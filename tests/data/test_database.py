@@ -55,6 +55,23 @@ def test_an_interrupted_query_is_an_interruption_and_leaves_nothing(heard: None,
     assert not (tmp_path / "spill").exists()
 
 
+def test_an_interruption_inside_a_function_of_ours_is_one_too(tmp_path: Path) -> None:
+    def interrupted(values: pa.Array) -> pa.Array:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), library_errors(KeyError), embedded(tmp_path / "spill") as con:
+        con.create_function("ours", interrupted, ["VARCHAR"], "VARCHAR", type="arrow")      # type: ignore[call-overload]
+        con.execute("SELECT ours('x')").fetchall()
+
+
+def test_a_cell_that_is_no_number_stops_no_reading_of_a_csv_file(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("u,r\n1,2\n2,five\n")
+    columns = "header=true, auto_detect=false, columns={'u': 'VARCHAR', 'r': 'VARCHAR'}"
+    with embedded(tmp_path / "spill") as con:
+        read = f"SELECT u, TRY_CAST(r AS DOUBLE) FROM read_csv('{tmp_path / 'log.csv'}', {columns})"
+        assert sorted(con.execute(read).fetchall()) == [("1", 2.0), ("2", None)]
+
+
 def test_nothing_is_fetched_from_a_network_and_the_folder_is_private(tmp_path: Path) -> None:
     with embedded(tmp_path / "spill") as con:
         assert con.execute("SELECT current_setting('autoinstall_known_extensions')").fetchall() == [(False,)]

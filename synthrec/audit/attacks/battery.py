@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthrec.audit.attacks import blend
+from synthrec.audit.attacks import blend, nearest_user
+from synthrec.audit.attacks.behaviour_space import BehaviourSpace
 from synthrec.audit.attacks.measure import EXPOSED_SHARE, attack_from_scores, averaged, holm
 from synthrec.audit.attacks.scoring import KNOWS, Searched, Sight, exposure, score_targets
 from synthrec.audit.people import People
@@ -51,12 +52,31 @@ class Battery:
         known = len(reference.offsets) - 1
         attacks = [self.measured(name, scores, reference=known, rng=rng) for name, scores in found.scores.items()]
         scores = dict(found.scores)
-        if min(self.member.sum(), (~self.member).sum()) >= blend.LEAST_PER_CLASS:
-            first = blend.halves(self.member, rng=rng)
-            scores[blend.NAME] = blend.score(np.stack(list(found.scores.values()), axis=1), member=self.member, first=first)
-            parts = [self.measured(blend.NAME, scores[blend.NAME], reference=known, rng=rng, among=half) for half in (first, ~first)]
-            attacks.append(averaged(parts))
+        if self._halvable:
+            scores[blend.NAME], attack = self._told(blend.NAME, np.stack(list(found.scores.values()), axis=1), reference=known, rng=rng)
+            attacks.append(attack)
         return Result(attacks=holm(attacks), scores=scores, searches=found.searches)
+
+    def groups(self, reference: EventLog, *, rng: np.random.Generator) -> tuple[Attack, ...]:
+        """Behaviour of members against holdout users, no synthetic log: whatever it finds is not membership.
+
+        Guarantees: before Holm's correction; none where the groups are too small to be halved.
+        """
+        if not self._halvable:
+            return ()
+        sets = nearest_user.ItemSets.fit(reference, reference=reference, items=self.items)
+        behaviour = BehaviourSpace.fit(reference, reference=reference, sets=sets, rng=rng)
+        return (self._told(blend.GROUPS, behaviour(self.targets), reference=len(reference.offsets) - 1, rng=rng)[1],)
+
+    @property
+    def _halvable(self) -> bool:
+        return bool(min(self.member.sum(), (~self.member).sum()) >= blend.LEAST_PER_CLASS)
+
+    def _told(self, name: str, columns: np.ndarray, *, reference: int, rng: np.random.Generator) -> tuple[np.ndarray, Attack]:
+        """An attacker who was told who of one half trained, asked about the other; then the reverse. Shapes: columns float[T, F]."""
+        first = blend.halves(self.member, rng=rng)
+        scores = blend.score(columns, member=self.member, first=first)
+        return scores, averaged([self.measured(name, scores, reference=reference, rng=rng, among=half) for half in (first, ~first)])
 
     def measured(self, name: str, scores: np.ndarray, *, reference: int, rng: np.random.Generator,
                  among: np.ndarray | None = None) -> Attack:

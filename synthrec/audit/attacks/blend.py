@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 NAME = "blend of all attacks"
+GROUPS = "behaviour of the two groups"      # the same, of behaviour and without the synthetic log
 KNOWS = "all that the others know, and who of other people trained"
 LEAST_PER_CLASS = 8         # in both halves together
 _CLIP = 6.0                 # robust standard deviations

@@ -4,7 +4,7 @@
   draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited log; Holm's correction counts all the
   attacks nevertheless. So the whole battery's power is at least what is stated. On a log that leaks already any share
   is found: power says something beside a pass only.
-- *Blind attacker*: the reference users are split, one half poses as the synthetic log.
+- *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no such log at all: behaviour alone.
 - *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so they are not independent.
 """
 
@@ -66,7 +66,8 @@ def innocent(battery: Battery, *, people: People, policy: Rule, effort: Effort, 
     """The blind attacker, and bootstraps of what it saw."""
     order = rng.permutation(len(people.reference.offsets) - 1)
     posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
-    blind = battery.attack(posing, reference=known, rng=rng).attacks
+    blind = holm((*battery.attack(posing, reference=known, rng=rng).attacks,
+                  *battery.groups(people.reference, rng=rng)))
     users = len(posing.offsets) - 1
     alarms = [flagged(battery.attack(posing.select(rng.integers(0, users, users)), reference=known, rng=rng).attacks, policy)
               for _ in range(effort.draws)]

@@ -12,10 +12,14 @@ from scipy import stats
 from synthrec.audit import profiles
 from synthrec.audit.attacks import blend, controls, flagged, run_attacks
 from synthrec.audit.attacks.battery import Battery, Result
+from synthrec.audit.attacks.effort import Effort
 from synthrec.audit.attacks.planting import plant
 from synthrec.audit.attacks.scoring import KNOWS
+from synthrec.audit.claimed import bound_of_claim
 from synthrec.audit.people import People
 from synthrec.audit.policy import Policy
+from synthrec.audit.record import Membership, Verdict
+from synthrec.audit.verdict import conclude, groups_differ
 from synthrec.data.eventlog import EventLog
 
 LEVEL = 0.05
@@ -72,6 +76,47 @@ def test_under_the_null_each_attack_and_all_together_keep_their_level(cast: Call
         missed = sum(not attack.auc.low <= 0.5 <= attack.auc.high for attacks in found for attack in attacks if attack.name == name)
         assert stats.binom.sf(missed - 1, worlds, 0.06) > 1e-6, name
     assert stats.binom.sf(sum(flagged(attacks, limits) for attacks in found) - 1, worlds, LEVEL) > 1e-6
+
+
+def halved(log: EventLog, rng: np.random.Generator) -> EventLog:
+    """The same people with half of their events."""
+    keep = rng.random(len(log.item)) < 0.5
+    keep[log.offsets[:-1]] = True
+    counts = np.add.reduceat(keep, log.offsets[:-1])
+    return EventLog(offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64), item=log.item[keep], rating=log.rating[keep],
+                    time=log.time[keep])
+
+
+def later(log: EventLog, rng: np.random.Generator) -> EventLog:
+    return replace(log, time=log.time + 200 * 86_400)
+
+
+@pytest.mark.parametrize("other", [halved, later])
+@pytest.mark.parametrize("known", ["of the holdout users", "of the members"])
+def test_people_outside_who_differ_by_more_than_membership_accuse_no_log(
+        other: Callable[..., EventLog], known: str, cast: Callable[..., People], limits: Policy) -> None:
+    rng = np.random.default_rng(5)
+    people = cast(rng, trained=150, holdout=120, reference=60, strangers=150)
+    reference = other(people.reference, rng) if known == "of the holdout users" else people.reference
+    people = replace(people, holdout=other(people.holdout, rng), reference=reference)
+    few = Effort(draws=1, seekers=(), resamples=20)
+    battery = Battery.of(people, fpr=0.1, resamples=20)
+    blind = controls.innocent(battery, people=people, policy=limits, effort=few, rng=rng)
+    attacks = battery.attack(people.synthetic, reference=people.reference, rng=rng).attacks
+    found = Membership(attacks=attacks, headline=attacks[0].name, bound=bound_of_claim(epsilon=0.1, delta=1e-5),
+                       controls=controls.together((), blind, policy=limits))
+    assert groups_differ(found, policy=limits)
+    assert conclude(found, lower_bound=None, disclosure=None, policy=limits).verdict is Verdict.INCONCLUSIVE
+    bare = found.model_copy(update={"controls": found.controls.model_copy(update={"blind": ()})})
+    accused = conclude(bare, lower_bound=None, disclosure=None, policy=limits).verdict
+    assert known == "of the members" or accused is Verdict.CLAIM_REFUTED, "otherwise this shows nothing"
+
+
+def test_groups_that_chance_drew_are_told_apart_once_in_twenty_at_most(cast: Callable[..., People]) -> None:
+    rng, worlds = np.random.default_rng(12), 60
+    casts = (cast(rng, trained=150, holdout=120, reference=60, strangers=1) for _ in range(worlds))
+    found = [Battery.of(people, fpr=0.1, resamples=20).groups(people.reference, rng=rng)[0] for people in casts]
+    assert stats.binom.sf(sum(attack.p_value <= LEVEL for attack in found) - 1, worlds, LEVEL) > 1e-6
 
 
 @pytest.mark.slow
