@@ -66,13 +66,14 @@ def seeded(size: int) -> np.ndarray:
 ])
 def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
                                                                             subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(noise, "system_normal", saboteur)
+    monkeypatch.setattr(noise, "system_normal", lambda size, **_: saboteur(size))
     assert named <= failed(game_checks(subject))
 
 
 def test_a_seed_that_is_built_in_is_caught() -> None:
     assert failed(noise_of_processes()) == set()
-    prelude = "import numpy; from synthrec.privacy import noise; noise.system_normal = numpy.random.default_rng(0).standard_normal"
+    prelude = ("import numpy; from synthrec.privacy import noise; "
+               "noise.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)")
     assert failed(noise_of_processes(prelude=prelude)) == {"noise: noise of training of another process"}
 
 
