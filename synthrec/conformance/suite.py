@@ -10,7 +10,7 @@ from synthrec.conformance.canary import canaries
 from synthrec.conformance.looks import look_checks
 from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check, Conformance
-from synthrec.conformance.replay import replay
+from synthrec.conformance.replay import Release, replay
 from synthrec.conformance.sampling import sampling
 from synthrec.conformance.sensitivity import sensitivity
 from synthrec.conformance.subject import Subject
@@ -22,7 +22,7 @@ FEW = 3     # users of the training whose batches are mostly empty
 SILENT = Progress()
 
 
-def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
+def conform(subject: Subject, *, release: Release, progress: Progress = SILENT) -> Conformance:
     """Every check; a failed one is in the record and stops nothing."""
     begun, plan = time.monotonic(), subject.plan
     checks: list[Check] = []
@@ -37,7 +37,7 @@ def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
         checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=plan.extra_delta,
                                                                          asked_for=plan.epsilon)
         advance(3, note="training with canaries")
-        checks += replay(subject)
+        checks += replay(subject, release=release)
         advance(1, note="replay")
     return Conformance(synthrec_version=__version__, subject=subject.name, model=plan.model, epsilon=plan.epsilon, delta=plan.delta,
                        checks=tuple(checks), seconds=round(time.monotonic() - begun, 1))
