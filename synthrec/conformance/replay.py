@@ -102,7 +102,8 @@ def whole_release(subject: Subject, events: pd.DataFrame, *, replies: Replies, r
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         source, out = Path(scratch) / "source.jsonl", Path(scratch) / "release"
         source.with_name(f"{source.name}.roles.key").write_bytes(KEY)
-        schema = schema.model_copy(update={"source": schema.source.model_copy(update={"ledger": str(source), "epsilon_cap": float("inf")})})
+        account = {"ledger": str(source), "epsilon_cap": 2 * subject.plan.epsilon}
+        schema = schema.model_copy(update={"source": schema.source.model_copy(update=account)})
         release(events, schema=schema, catalogue=subject.catalogue, plan=subject.plan, out=out, audit_share=AUDIT_SHARE,
                 synthetic_users=SYNTHETIC_USERS, progress=heard, means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
                 open_session=partial(_opened, subject=subject, noise=noise))

@@ -7,6 +7,7 @@ import time
 from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
 from synthrec.conformance.canary import canaries
+from synthrec.conformance.draws import drawn_once
 from synthrec.conformance.looks import look_checks
 from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check, Conformance
@@ -32,7 +33,8 @@ def conform(subject: Subject, *, release: Release, progress: Progress = SILENT) 
             advance(1, note="looks at open columns")
         checks += sensitivity(subject)
         advance(1, note="sensitivity")
-        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes()
+        log = subject.read(subject.events)
+        checks += noise_of_sums(subject, log=log) + drawn_once(subject, log=log) + noise_of_processes()
         advance(1, note="noise")
         checks += game_checks(subject) if plan.training else accountants(plan.events(), delta=plan.delta, extra_delta=plan.extra_delta,
                                                                          asked_for=plan.epsilon)
