@@ -58,4 +58,5 @@ def test_each_way_to_replace_something_is_seen(source: str) -> None:
 
 
 def test_what_an_object_does_to_itself_is_not_flagged() -> None:
-    assert replacements("import a\nclass B:\n    def __init__(self):\n        self.x = a.b\n        self.y[a.c] = 1\nb = B()\nb.x = 2") == []
+    assert replacements(
+        "import a\nclass B:\n    def __init__(self):\n        self.x = a.b\n        self.y[a.c] = 1\nb = B()\nb.x = 2") == []

@@ -1,7 +1,8 @@
 """Draws: noise is drawn once for each charge, whatever comes out of it, and leans nowhere.
 
 A sum whose noise is drawn again until it pleases, or twice and averaged, has the planned scale on paper only. So a source of noise
-answers a whole training with what nobody would like (far below 0, then far above, and the other way round) and counts how often it is asked.
+answers a whole training with what nobody would like (far below 0, then far above, and the other way round) and counts how often it is
+asked.
 """
 
 from __future__ import annotations
