@@ -32,9 +32,11 @@ OF_MEASUREMENTS = {         # (topic, name) -> what is asked; numbers are # here
 OF_LOOKS = {
     **OF_MEASUREMENTS,
     ("sensitivity", "{}"): "longest move of the clipped sum over # neighbours, in declared norms",
+    ("noise", "{} is drawn once"): "draws for one charge, of a look that comes out far below #",
     ("noise", "{}, one user's own"): "times of # that something was named which one user alone holds",
 }
 _RAW = "longest move over # vectors: NaN, infinite, #, # norms, # events; in declared norms"
+_LEANS = "mean of # single draws on nothing, in standard errors"
 _COINS = "spread, in that of independent coins"
 _RATE = "inclusions over the planned number"
 _SPARE = "scale of what collects on weights that no loss touches, in noise as charged; every step counts"
@@ -59,6 +61,9 @@ QUESTIONS = {
     ("sensitivity", "critic step, # events"): "move of the clipped sum by a user of # events, in clip norms",
     ("sensitivity", "critic step, denominator"): "change of one user's pull when the batch is ten times larger, relative",
     ("sensitivity", "critic step, fakes"): "change of the fakes' pull beside nobody, some, and many clipped users, relative",
+    ("noise", "drawn once, whatever comes out"): "draws that were not charged, of sums that came out far below #, and far above",
+    ("noise", "noise of sums leans nowhere"): _LEANS,
+    ("noise", "noise of training leans nowhere"): _LEANS,
     ("noise", "noise of training of another process"): _PROCESS,
     ("noise", "coins of another process"): _PROCESS,
     ("noise", "noise of sums of another process"): _PROCESS,
@@ -93,6 +98,8 @@ QUESTIONS = {
         "epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, #",
     ("accounting", "sums compose in closed form"):
         "epsilon of the sums over everybody, less that of one Gaussian as precise as all, #",
+    ("accounting", "one draw for each charge"):
+        "draws of noise that were not charged, or charges whose noise was not drawn, in all releases above",
     ("accounting", "within what was asked for"): "epsilon of the recorded ledger",
     ("accounting", "second accountant agrees"): "epsilon by PLD, #, less by PRV, #",
     ("accounting", "Renyi accounting is above"): "epsilon by RDP, #, less the claim",

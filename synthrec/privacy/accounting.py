@@ -81,18 +81,25 @@ class Accountant:
 
 def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
     """Epsilon by the second accountant: an upper bound made by other code on another principle."""
-    from opacus.accountants import PRVAccountant
-
     grouped = _grouped(events)
     if grouped is None or delta <= extra_delta:
         return math.inf
-    if not grouped:
-        return 0.0
+    return _second(tuple(grouped.items()), delta - extra_delta) if grouped else 0.0
+
+
+Runs = tuple[tuple[tuple[float, float], int], ...]      # ((noise multiplier, sampling rate), how often)
+
+
+@lru_cache(maxsize=32)
+def _second(runs: Runs, delta: float) -> float:
+    """The second accountant's epsilon; asked for again and again where releases of equal plans are made."""
+    from opacus.accountants import PRVAccountant
+
     accountant = PRVAccountant()
-    accountant.history = [(noise, rate, count) for (noise, rate), count in grouped.items()]
+    accountant.history = [(noise, rate, count) for (noise, rate), count in runs]
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
         warnings.simplefilter("ignore", UserWarning)        # about the grid of RDP orders that only bounds the PRV's domain
-        return float(accountant.get_epsilon(delta - extra_delta, eps_error=CROSS_CHECK_ERROR))
+        return float(accountant.get_epsilon(delta, eps_error=CROSS_CHECK_ERROR))
 
 
 def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
@@ -159,13 +166,16 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
 
 
 def _compose(events: Iterable[Event]) -> Any:
+    grouped = _grouped(events)
+    return None if grouped is None else _composed(tuple(sorted(grouped.items())))
+
+
+@lru_cache(maxsize=8)
+def _composed(runs: Runs) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    grouped = _grouped(events)
-    if grouped is None:
-        return None
     total = pld.identity(value_discretization_interval=INTERVAL)
-    for (noise, rate), count in sorted(grouped.items()):
+    for (noise, rate), count in runs:
         total = total.compose(_single(noise, rate).self_compose(count))
     return total
 
