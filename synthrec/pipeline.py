@@ -44,14 +44,15 @@ from synthrec.forecast import require_feasible
 from synthrec.model.artifact import described_by
 from synthrec.model.faithful import Tally
 from synthrec.model.recipe import plan_release
+from synthrec.model.train import Means
 from synthrec.privacy.ledger import Counted
-from synthrec.privacy.plan import Model
+from synthrec.privacy.plan import Model, Plan
 from synthrec.progress import Progress
 from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import Edition, render
 from synthrec.report.shared import shared_texts
 from synthrec.sacrifice import sacrificed
-from synthrec.synthesizer import Synthesizer, key_path
+from synthrec.synthesizer import OpenSession, Synthesizer, key_path
 from synthrec.weighing import Effort, key_of, weigh
 
 if TYPE_CHECKING:
@@ -95,6 +96,30 @@ def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
         synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, keep=folder, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
     return out
+
+
+class _OfNobody(Synthesizer):
+    """A synthesizer of simulated logs, whose catalogue is at hand and whose plan may be an earlier version's."""
+
+    catalogue: Catalogue
+
+    def _require_own_plan(self) -> None:
+        """The plan is what is checked."""
+
+    def _catalogue(self, schema: Schema) -> Catalogue:
+        return self.catalogue
+
+
+def simulated_release(log: Any, *, schema: Schema, catalogue: Catalogue, plan: Plan, out: Path, audit_share: float, synthetic_users: int,
+                      open_session: OpenSession, means: Means, progress: Progress) -> None:
+    """A release with its log and pages, as `run` makes it; of a log that nobody is in, with the conformance suite's answers."""
+    synthesizer = _OfNobody(schema, plan, open_session=open_session, means=means)
+    synthesizer.catalogue = catalogue
+    kept = _Kept(audit_share=audit_share, exclude_users=None, synthetic_users=synthetic_users, seed=means.seed)
+    with new_folder(out) as folder:
+        synthesizer.fit(log, audit_share=audit_share, device="cpu", keep=folder, progress=progress)
+        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
+    report(out, editions=(Edition.PUBLIC,))
 
 
 def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
@@ -231,7 +256,7 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
                              catalogue=Catalogue.read(here))
         else:
             subject = simulated(folder, epsilon=epsilon or EPSILON, delta=delta, model=model)
-        return conform(subject, progress=progress)
+        return conform(subject, release=simulated_release, progress=progress)
 
 
 def keep_mechanism(release: Path, checked: Conformance) -> Path:
@@ -251,6 +276,7 @@ class _Kept:
     audit_share: float
     exclude_users: Path | None
     synthetic_users: int
+    seed: int | None = None
 
 
 def _planned(schema: Schema, *, epsilon: float, delta: float, out: Path, model: Model) -> Synthesizer:
@@ -265,7 +291,8 @@ def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress
     _keep_for_audit(folder, schema=synthesizer.schema, audit_share=kept.audit_share, exclude_users=kept.exclude_users)
     users, plan, faithful = kept.synthetic_users, synthesizer.plan, tuple[Faithful, ...]()
     if users:
-        faithful = _write_synthetic_log(folder, synthesizer=synthesizer, users=users, progress=progress)
+        people = folder.users if synthesizer.schema.user_attributes else None
+        faithful = _write(synthesizer, users=users, events=folder.events, people=people, seed=kept.seed, progress=progress)
     command = f"synthrec {'run' if users else 'fit'} LOG --config TOML --epsilon {plan.epsilon:g} --delta {plan.delta:g} --out RELEASE"
     synthesizer.save_into(folder, record=synthesizer.record.model_copy(update={
         "synthetic_users": users, "faithful": faithful,
@@ -277,11 +304,6 @@ def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclu
     folder.keep_private(key_path(schema), name=folder.roles_key)
     if exclude_users is not None:
         folder.keep_private(exclude_users, name=folder.opt_outs)
-
-
-def _write_synthetic_log(folder: Folder, *, synthesizer: Synthesizer, users: int, progress: Progress) -> tuple[Faithful, ...]:
-    people = folder.users if synthesizer.schema.user_attributes else None
-    return _write(synthesizer, users=users, events=folder.events, people=people, seed=None, progress=progress)
 
 
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,

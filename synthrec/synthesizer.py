@@ -93,7 +93,7 @@ class Synthesizer:
             with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=session.ledger) as key:
                 settled = settle(log, self._declared, session=session, spill=spill, role_key=key, audit_share=audit_share,
                                  exclude_users=exclude_users, progress=progress)
-                schema, catalogue = settled.schema, Catalogue.read(settled.schema)
+                schema, catalogue = settled.schema, self._catalogue(settled.schema)
                 everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(*TRAINS)
@@ -121,7 +121,7 @@ class Synthesizer:
         BudgetError if a measurement was charged and lost, or something is there that was not paid for.
         """
         self.require_resumable()
-        means, catalogue = self._ready(device), Catalogue.read(self._declared)
+        means, catalogue = self._ready(device), self._catalogue(self._declared)
         checkpoint = Checkpoint.open(
             keep.checkpoint, same=self._same(catalogue, kind=kind, audit_share=audit_share, exclude_users=exclude_users))
         with self._session(kind=kind, release_id=checkpoint.begun.release_id) as session:
@@ -145,6 +145,9 @@ class Synthesizer:
         self._declared.require_declared()
         self._require_own_plan()
         return replace(self._means, device=chosen_device(device))
+
+    def _catalogue(self, schema: Schema) -> Catalogue:
+        return Catalogue.read(schema)
 
     def _session(self, *, kind: Counted, release_id: str | None = None) -> AbstractContextManager[Session]:
         """The source's ledger, held and within its cap. Without noise the cap holds for published sources only."""

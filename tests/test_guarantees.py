@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 from synthrec import pipeline, synthesizer
 from synthrec.cli import progress as drawn
 from synthrec.cli.main import cli
+from synthrec.conformance.answers import FrozenNoise
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.errors import BudgetError, PlanError, ReleaseError, SynthrecError
@@ -30,9 +32,10 @@ from synthrec.model import recipe
 from synthrec.model.artifact import Artifact
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Ledger, events_of
+from synthrec.privacy.session import Session
 from synthrec.report.manifest import write_manifest
 from synthrec.synthesizer import Synthesizer
-from tests.model.small import START, Replies, answered, make_log, make_plan, prepared, quick
+from tests.model.small import START, Replies, make_log, make_plan, prepared, quick
 
 MARK = "zebra"
 USERS = 83
@@ -409,10 +412,10 @@ def test_one_user_more_moves_nobody_in_or_out_of_training(short: None, tmp_path:
 
 
 def sums(log: pd.DataFrame, schema: Schema, replies: Replies, **options: Any) -> Replies:
-    totals: Replies = {}
-    with answered(replies, totals=totals):
-        Synthesizer(schema, make_plan(schema, model="moments")).fit(log, device="cpu", **options)
-    return totals
+    noise = FrozenNoise(replies=replies)
+    synthesizer = Synthesizer(schema, make_plan(schema, model="moments"), open_session=partial(Session.open, noise=noise))
+    synthesizer.fit(log, device="cpu", **options)
+    return noise.totals
 
 
 def test_who_opted_out_leaves_no_trace_in_any_measurement(short: None, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class FrozenNoise(RecordingNoise):
 
     def sum_reply(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
         """The answer to the first log that asks."""
-        if name not in self.replies:
+        if len(self.replies.get(name, ())) != len(total):       # of a union, only as many as are held
             self.replies[name] = total + np.random.default_rng(len(name)).normal(0, scale, len(total))
         return self.replies[name]
 

@@ -50,7 +50,7 @@ def least_epsilon(entries: Sequence[Entry], *, delta: float) -> float:
 def gaussian_delta(epsilon: np.ndarray, *, mu: float) -> np.ndarray:
     """delta of a Gaussian mechanism that one user moves by `mu` standard deviations, at any epsilon; of nothing at all for mu 0."""
     if mu == 0:
-        return np.maximum(0.0, -np.expm1(epsilon))
+        return np.asarray(np.maximum(0.0, -np.expm1(epsilon)))
     return np.asarray(ndtr(mu / 2 - epsilon / mu) - np.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu)))
 
 

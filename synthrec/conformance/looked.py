@@ -20,9 +20,10 @@ from synthrec.conformance.subject import KEY, Subject
 from synthrec.data.columns import Datetime
 from synthrec.data.opening import KeySets, PaidColumn, filled, paid_columns, reopened
 from synthrec.data.schema import Schema
-from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement
 from synthrec.privacy.opening import Union
+from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.settle import settle
@@ -45,7 +46,7 @@ def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger) -> Looked:
     if not subject.plan.openings:
         return Looked()
     schema = reopened(subject.schema)
-    session = _Looking(subject, ledger=ledger)
+    session = Looking(subject.plan, ledger=ledger, charge=CHARGE, noise=RecordingNoise(), schema=subject.schema)
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         settled = settle(events, schema, session=session, spill=Path(scratch), role_key=KEY, audit_share=0.0, exclude_users=None,
                          progress=Progress())
@@ -66,13 +67,13 @@ def supposed(schema: Schema) -> Schema:
     return schema
 
 
-class _Looking(Session):
+class Looking(Session):
     """Answers each look by the domain of a schema; `sums` gets what each was about to add noise to."""
 
-    def __init__(self, subject: Subject, *, ledger: Ledger) -> None:
-        self._recording = RecordingNoise()
-        super().__init__(subject.plan, ledger=ledger, charge=CHARGE, noise=self._recording)
-        self._answers = {column.label: column for column in paid_columns(subject.schema)}
+    def __init__(self, plan: Plan, *, ledger: Ledger, charge: Charge, noise: RecordingNoise, schema: Schema) -> None:
+        self._recording = noise
+        super().__init__(plan, ledger=ledger, charge=charge, noise=noise)
+        self._answers = {column.label: column for column in paid_columns(schema)}
         self.sums: dict[str, Move] = {}
 
     def select_partitions(self, name: str, read: Callable[[], KeySets]) -> Union:

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from synthrec.conformance.answers import CHARGE, NullLedger
+from synthrec.conformance.draws import Unpleasant
 from synthrec.conformance.looked import Move, look
 from synthrec.conformance.noise import sum_checks
 from synthrec.conformance.record import Check, judged
@@ -16,6 +17,7 @@ from synthrec.conformance.subject import Subject
 from synthrec.data.opening import KeySets
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import LATTICE
+from synthrec.privacy.noise import Noise
 from synthrec.privacy.opening import Opening, Union
 from synthrec.privacy.session import Session
 
@@ -62,10 +64,12 @@ def _distance(one: Move, two: Move) -> float:
 
 def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
     """Draws of the installed noise; of a union, on values that everybody holds, and what is named of one user's own."""
-    repeats = range(2 + draws_for_scale() // SIZE)
+    repeats, noise = range(2 + draws_for_scale() // SIZE), Unpleasant()
     if plan.most_keys is None:
+        _session(subject, noise=noise).histogram(plan.name, lambda: [np.zeros((1, SIZE))], size=SIZE)
         again = [_session(subject).histogram(plan.name, lambda: [np.zeros((1, SIZE))], size=SIZE) for _ in repeats]
-        return sum_checks(np.array([found.values for found in again]), name=plan.name, std=_std(plan, again[0].entry))
+        draws = np.array([found.values for found in again])
+        return [_once(noise, plan=plan), *sum_checks(draws, name=plan.name, std=_std(plan, again[0].entry))]
     users = int(np.ceil(plan.threshold + 10 * plan.noise_std))
     held = sp.vstack([sp.eye(SIZE, format="csr")] * users, format="csr")
     draws = np.full((len(repeats), SIZE), np.nan)
@@ -75,13 +79,15 @@ def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
     named = sum(len(_union(sp.csr_matrix(np.ones((1, alone))), plan=plan, subject=subject).weights) > 0
                 for alone in (1, plan.most_keys) for _ in range(TRIES // 2))
     most = stats.binom.isf(FALSE_ALARM, TRIES, plan.extra_delta)
-    return [*sum_checks(draws, name=plan.name, std=_std(plan, found.entry)),
+    _union(held, plan=plan, subject=subject, noise=noise)
+    return [_once(noise, plan=plan), *sum_checks(draws, name=plan.name, std=_std(plan, found.entry)),
             judged("noise", f"{plan.name}, one user's own", statistic=named, low=0, high=most,
                    asked=f"times of {TRIES} that something was named which one user alone holds")]
 
 
-def _session(subject: Subject) -> Session:
-    return Session(subject.plan, ledger=NullLedger(), charge=CHARGE)
+def _once(noise: Unpleasant, *, plan: Opening) -> Check:
+    return judged("noise", f"{plan.name} is drawn once", statistic=noise.draws[plan.name], low=1, high=1,
+                  asked="draws for one charge, of a look that comes out far below 0")
 
 
 def _std(plan: Opening, entry: Entry) -> float:
@@ -89,6 +95,10 @@ def _std(plan: Opening, entry: Entry) -> float:
     return plan.sensitivity * entry.event.noise_multiplier
 
 
-def _union(block: sp.csr_matrix, *, plan: Opening, subject: Subject) -> Union:
+def _session(subject: Subject, *, noise: Noise | None = None) -> Session:
+    return Session(subject.plan, ledger=NullLedger(), charge=CHARGE, noise=noise)
+
+
+def _union(block: sp.csr_matrix, *, plan: Opening, subject: Subject, noise: Noise | None = None) -> Union:
     sets = KeySets(keys=[f"{place:06d}" for place in range(block.shape[1])], blocks=[block])
-    return _session(subject).select_partitions(plan.name, lambda: sets)
+    return _session(subject, noise=noise).select_partitions(plan.name, lambda: sets)

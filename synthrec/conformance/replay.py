@@ -1,34 +1,52 @@
 """Replay: with every answer frozen, a release made of a log and one made without some user are the same to the last bit.
 
-Frozen is what mechanisms release and nothing else: sums and critic steps reply what they replied before, whatever their real batches are.
-What then still differs (vocabulary, encoders, denominators, a generator that saw a batch, schedule, file names, ledger, a printed line) has
-come from the log unpaid.
+Frozen is what mechanisms release and nothing else: sums, looks and critic steps reply what they replied before, whatever their real
+batches are. What then still differs (vocabulary, encoders, denominators, a generator that saw a batch, schedule, a figure of the record,
+synthetic events, a page, the ledger, a printed line) has come from the log unpaid. Each whole release is made: from a table to its pages.
+
+What no difference shows is how often noise was drawn for one charge; that is counted.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 
 from synthrec.conformance.answers import CHARGE, QUICK, FrozenNoise, Replies
+from synthrec.conformance.looked import Looking
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.subject import Subject
+from synthrec.conformance.subject import KEY, Subject
 from synthrec.data.eventlog import EventLog
+from synthrec.data.opening import reopened
 from synthrec.model.private_step import PrivateCritic
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.session import Session
 from synthrec.progress import Advance, Progress
 
-AUDIT_SHARE = 0.5
+AUDIT_SHARE = 0.3
+SYNTHETIC_USERS = 300
+MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?")      # when the release was made: public
 Released = dict[str, bytes]
+
+
+class Release(Protocol):
+    """`pipeline.simulated_release`: a whole release of a simulated log, written to `out`."""
+
+    def __call__(self, log: Any, **words: Any) -> None:
+        """Make it."""
+        ...
 
 
 class Heard(Progress):
@@ -48,18 +66,28 @@ class Heard(Progress):
         self.lines.append(line)
 
 
-def replay(subject: Subject, *, kinds: Iterable[str] | None = None) -> list[Check]:
-    """One check per kind of neighbour: how many released things differ (none may), and whether others keep their roles."""
+@dataclass(frozen=True)
+class Replayed:
+    """What a release let out, by name, and by mechanism how often its noise was drawn, over what was charged for it."""
+
+    found: Released
+    overdrawn: Counter[str]
+
+
+def replay(subject: Subject, *, release: Release, kinds: Iterable[str] | None = None) -> list[Check]:
+    """Per kind of neighbour how many released things differ (none may), and whether others keep their roles; then draws over charges."""
     replies = Replies()
-    whole, roles = released(subject, subject.read(subject.events), replies=replies), _roles(subject, subject.events)
-    checks = []
+    whole, roles = whole_release(subject, subject.events, replies=replies, release=release), _roles(subject, subject.events)
+    checks, overdrawn = [], whole.overdrawn
     for kind in subject.awkward if kinds is None else kinds:
         rest = subject.without(kind)
-        differing = differences(whole, released(subject, subject.read(rest), replies=replies))
+        other = whole_release(subject, rest, replies=replies, release=release)
+        differing, overdrawn = differences(whole.found, other.found), overdrawn + other.overdrawn
         differing += ["roles of others"] if any(roles.get(person, role) != role for person, role in _roles(subject, rest).items()) else []
         checks.append(judged("replay", f"without {kind}", statistic=len(differing), low=0, high=0,
                              asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}"))
-    return checks
+    return [*checks, judged("accounting", "one draw for each charge", statistic=sum(overdrawn.values()), low=0, high=0,
+                            asked="draws of noise that were not charged, or charges whose noise was not drawn, in all releases above")]
 
 
 def differences(one: Released, other: Released) -> list[str]:
@@ -67,8 +95,39 @@ def differences(one: Released, other: Released) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
+def whole_release(subject: Subject, events: pd.DataFrame, *, replies: Replies, release: Release) -> Replayed:
+    """A release of these events with all answers frozen: files, the source's ledger, printed lines, constants of critic steps."""
+    heard, constants, noise = Heard(), list[Any](), FrozenNoise(replies=replies)
+    schema = reopened(subject.schema) if subject.plan.openings else subject.schema
+    with TemporaryDirectory(prefix="synthrec-") as scratch:
+        source, out = Path(scratch) / "source.jsonl", Path(scratch) / "release"
+        source.with_name(f"{source.name}.roles.key").write_bytes(KEY)
+        account = {"ledger": str(source), "epsilon_cap": 2 * subject.plan.epsilon}
+        schema = schema.model_copy(update={"source": schema.source.model_copy(update=account)})
+        release(events, schema=schema, catalogue=subject.catalogue, plan=subject.plan, out=out, audit_share=AUDIT_SHARE,
+                synthetic_users=SYNTHETIC_USERS, progress=heard, means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
+                open_session=partial(_opened, subject=subject, noise=noise))
+        files = {path.name: MOMENT.sub(b"", path.read_bytes().replace(scratch.encode(), b""))
+                 for path in (out / "share").iterdir() if path.name != "manifest.json"}      # which is made of the others
+        entries = Ledger.read(source).entries
+    charged = Counter[str]()
+    for entry in entries:
+        charged[entry.mechanism] += entry.event.count
+    apart = Counter({name: abs(noise.draws[name] - charged[name]) for name in noise.draws.keys() | charged.keys()})
+    lines = "\n".join(heard.lines).replace(scratch, "")
+    return Replayed(found=files | {"ledger": str(entries).encode(), "lines": lines.encode(), "constants": str(constants).encode()},
+                    overdrawn=apart)
+
+
+@contextmanager
+def _opened(path: Path, *, subject: Subject, noise: FrozenNoise, **words: Any) -> Iterator[Session]:
+    words = words | {"release_id": CHARGE.release_id}
+    with Looking.open(path, noise=noise, schema=subject.schema, **words) as session:
+        yield session
+
+
 def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
-    """Every byte, name, constant and line that a training on this log would let out, all answers frozen."""
+    """Every byte, name, constant and line that a training on this bounded log would let out, all answers frozen."""
     heard, constants = Heard(), list[Any]()
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"

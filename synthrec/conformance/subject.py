@@ -26,6 +26,7 @@ from synthrec.privacy.plan import Model, Plan
 USERS, ITEMS, SEED = 400, 120, 1
 POPULATION = 6_000          # declared for the simulated log, so that its plan asks for everything; a wrong figure costs utility only
 EPSILON, DELTA_PART = 8.0, 0.06
+LONGEST_PART = 0.75         # of the events that are kept of a user: an ordinary user has no more, so that one who has all of them shows
 HEAVY = 10_000              # events of the heaviest user
 LONGEST_K = 200             # events of simulated users, where the schema allows more
 KEY = b"conformance, nobody's roles key."
@@ -82,9 +83,10 @@ def fitted(folder: Path, *, name: str, schema: Schema, catalogue: Catalogue, pla
 
 
 def _with_awkward(name: str, schema: Schema, catalogue: Catalogue, plan: Plan, events: pd.DataFrame) -> Subject:
-    """The events, in which nobody holds the last item, and after them the awkward users."""
+    """The events, in which nobody holds the last item or has as many as are kept, and after them the awkward users."""
     last = str(catalogue.keys[-1].as_py())
     events = events[events[schema.item] != last]
+    events = events[events.groupby(schema.user).cumcount() < max(1, LONGEST_PART * schema.privacy.events_per_user)]
     ids = events[schema.user].unique()
     some = events.iloc[:1]
     lonely = some.assign(**{schema.item: last})

@@ -8,11 +8,12 @@ from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
 from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
 from synthrec.conformance.canary import canaries
+from synthrec.conformance.draws import drawn_once
 from synthrec.conformance.looked import look
 from synthrec.conformance.looks import look_checks
 from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check, Conformance
-from synthrec.conformance.replay import replay
+from synthrec.conformance.replay import Release, replay
 from synthrec.conformance.sampling import sampling
 from synthrec.conformance.sensitivity import sensitivity
 from synthrec.conformance.sources import noise_of_sources
@@ -28,7 +29,7 @@ FEW = 3     # users of the training whose batches are mostly empty
 SILENT = Progress()
 
 
-def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
+def conform(subject: Subject, *, release: Release, progress: Progress = SILENT) -> Conformance:
     """Every check; a failed one is in the record and stops nothing."""
     begun, plan = time.monotonic(), subject.plan
     checks: list[Check] = []
@@ -38,11 +39,12 @@ def conform(subject: Subject, *, progress: Progress = SILENT) -> Conformance:
             advance(1, note="looks at open columns")
         checks += sensitivity(subject)
         advance(1, note="sensitivity")
-        checks += noise_of_sums(subject, log=subject.read(subject.events)) + noise_of_processes() + noise_of_sources()
+        log = subject.read(subject.events)
+        checks += noise_of_sums(subject, log=log) + drawn_once(subject, log=log) + noise_of_processes() + noise_of_sources()
         advance(1, note="noise")
         checks += game_checks(subject) if plan.training else accountants(charged(subject), delta=plan.delta, asked_for=plan.epsilon)
         advance(3, note="training with canaries")
-        checks += replay(subject)
+        checks += replay(subject, release=release)
         advance(1, note="replay")
     return Conformance(synthrec_version=__version__, subject=subject.name, model=plan.model, epsilon=plan.epsilon, delta=plan.delta,
                        checks=tuple(checks), seconds=round(time.monotonic() - begun, 1))

@@ -26,21 +26,27 @@ SUBJECT = "the plan of this release on a simulated log"
 NUMBER = re.compile(r"\d(?:[\d,.]{0,15}\d)?(?:e[+-]?\d{1,3})?")
 OF_MEASUREMENTS = {         # (topic, name) -> what is asked; numbers are # here
     ("sensitivity", "{}"): "longest move of the clipped sum over # neighbours, in declared norms; infinite if others' parts moved",
-    ("noise", "{}"): "scale of # draws, in planned noise",
+    ("noise", "{}"): "scale of # draws, in noise as charged",
     ("noise", "{} is fresh"): "correlation of each draw of its noise with the next",
 }
 OF_LOOKS = {
     **OF_MEASUREMENTS,
     ("sensitivity", "{}"): "longest move of the clipped sum over # neighbours, in declared norms",
+    ("noise", "{} is drawn once"): "draws for one charge, of a look that comes out far below #",
     ("noise", "{}, one user's own"): "times of # that something was named which one user alone holds",
 }
 _RAW = "longest move over # vectors: NaN, infinite, #, # norms, # events; in declared norms"
+_LEANS = "mean of # single draws on nothing, in standard errors"
 _COINS = "spread, in that of independent coins"
 _RATE = "inclusions over the planned number"
-_SPARE = "scale of what collects on weights that no loss touches, in planned noise; every step counts"
+_SPARE = "scale of what collects on weights that no loss touches, in noise as charged; every step counts"
 _PROCESS = "correlation with what a second process draws that starts alike"
 _WHOLE = "looks, measurements and steps of the plan that the ledger lacks, or has otherwise"
 _AHEAD = "steps that ran before the ledger on disk was charged, or more than a block ahead"
+_AS_CHARGED = "largest part by which the noise that a mechanism asked for differs from its entry in the ledger"
+_RATE_CHARGED = "part by which the rate of the coins differs from the ledger's"
+_CONSTANTS = "steps whose clip norm, denominator or number of fakes is not the plan's"
+_COINED = "times that coins were asked for another number of users than the log has"
 _DIFFER = "released things that differ"
 _LEAVING = ("an ordinary user", "a third of all users", "a user: no valid events", "a user: longest", "a user: unique item",
             "a user: extreme value", "a user: not a number")
@@ -48,13 +54,28 @@ QUESTIONS = {
     **{("replay", f"without {who}"): _DIFFER for who in _LEAVING},
     ("sensitivity", "lattice_sum of raw vectors"): _RAW,
     ("sensitivity", "lattice_pairs of raw vectors"): _RAW,
+    ("sensitivity", "lattice_sum of cells in parts"):
+        "longest move over # vectors whose cells come in # parts of both signs; in declared norms",
+    ("sensitivity", "everybody counts"): "measurements whose sum over two blocks of users is not the sum over two parts of them",
     ("sensitivity", "critic step, weights x#"): "longest move of the clipped sum of gradients when one of # users leaves, in clip norms",
     ("sensitivity", "critic step, # events"): "move of the clipped sum by a user of # events, in clip norms",
     ("sensitivity", "critic step, denominator"): "change of one user's pull when the batch is ten times larger, relative",
     ("sensitivity", "critic step, fakes"): "change of the fakes' pull beside nobody, some, and many clipped users, relative",
+    ("noise", "drawn once, whatever comes out"): "draws that were not charged, of sums that came out far below #, and far above",
+    ("noise", "noise of sums leans nowhere"): _LEANS,
+    ("noise", "noise of training leans nowhere"): _LEANS,
     ("noise", "noise of training of another process"): _PROCESS,
     ("noise", "coins of another process"): _PROCESS,
     ("noise", "noise of sums of another process"): _PROCESS,
+    ("noise", "bytes behind noise of training"):
+        "bytes of the operating system that a number depends on; # if it depends on anything else",
+    ("noise", "bytes behind coins"):
+        "bytes of the operating system that the coins of a training depend on; # if they depend on anything else",
+    ("noise", "noise of sums never meets"):
+        "of # draws of noise, those that were there before; seeds of up to # bits would meet",
+    **{("noise", f"critic step, body.#.{part}"): "scale on one tensor, in planned noise" for part in ("weight", "bias")},
+    ("noise", "critic step, tensors are apart"):
+        "largest correlation of the noise of two tensors, over the largest that chance allows",
     ("noise", "critic step"): _SPARE,
     ("noise", "critic step, mostly empty batches"): _SPARE,
     ("noise", "critic steps are fresh"): "largest correlation of the noise of two steps",
@@ -69,6 +90,16 @@ QUESTIONS = {
         "from # canaries at ten clip norms, half of them in; could have shown up to #, at delta #",
     **{("accounting", f"ledger is whole, {whose}"): _WHOLE for whose in ("many users", "three users")},
     **{("accounting", f"paid ahead, {whose}"): _AHEAD for whose in ("many users", "three users")},
+    **{("accounting", f"noise as charged, {whose}"): _AS_CHARGED for whose in ("many users", "three users")},
+    **{("accounting", f"rate as charged, {whose}"): _RATE_CHARGED for whose in ("many users", "three users")},
+    **{("accounting", f"constants as planned, {whose}"): _CONSTANTS for whose in ("many users", "three users")},
+    **{("accounting", f"coins for everybody, {whose}"): _COINED for whose in ("many users", "three users")},
+    ("accounting", "claim is no less than it must be"):
+        "epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, #",
+    ("accounting", "sums compose in closed form"):
+        "epsilon of the sums over everybody, less that of one Gaussian as precise as all, #",
+    ("accounting", "one draw for each charge"):
+        "draws of noise that were not charged, or charges whose noise was not drawn, in all releases above",
     ("accounting", "within what was asked for"): "epsilon of the recorded ledger",
     ("accounting", "second accountant agrees"): "epsilon by PLD, #, less by PRV, #",
     ("accounting", "Renyi accounting is above"): "epsilon by RDP, #, less the claim",

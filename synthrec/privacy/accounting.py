@@ -86,29 +86,35 @@ class Accountant:
 
 def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
     """Epsilon by the second accountant: an upper bound made by other code on another principle."""
-    from opacus.accountants import PRVAccountant
-
     grouped = _grouped(events)
     if grouped is None or delta <= extra_delta:
         return math.inf
-    if not grouped:
-        return 0.0
+    return _second(tuple(grouped.items()), delta - extra_delta) if grouped else 0.0
+
+
+Runs = tuple[tuple[tuple[float, float], int], ...]      # ((noise multiplier, sampling rate), how often)
+
+
+@lru_cache(maxsize=32)
+def _second(runs: Runs, delta: float) -> float:
+    """The second accountant's epsilon; asked for again and again where releases of equal plans are made."""
+    from opacus.accountants import PRVAccountant
+
     accountant = PRVAccountant()
-    accountant.history = [(noise, rate, count) for (noise, rate), count in grouped.items()]
-    delta -= extra_delta
+    accountant.history = [(noise, rate, count) for (noise, rate), count in runs]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", UserWarning)        # about the grid of RDP orders that only bounds the PRV's domain
         try:
-            return float(accountant.get_epsilon(delta, eps_error=_error(grouped, delta=delta)))
+            return float(accountant.get_epsilon(delta, eps_error=_error(runs, delta=delta)))
         except (ArithmeticError, RuntimeError, ValueError):
             raise _beyond("a loss that the second accountant cannot put on its grid") from None
 
 
-def _error(grouped: Counter[tuple[float, float]], *, delta: float) -> float:
+def _error(runs: Runs, *, delta: float) -> float:
     """CROSS_CHECK_ERROR, or what keeps the second accountant's grids, each of twice the loss over its mesh, to MOST_POINTS."""
-    width = 2 * (_loss(grouped) ** 2 / 2 + _loss(grouped) * math.sqrt(2 * math.log(4000 / delta)) + 3)
-    mesh = 1 / math.sqrt(sum(grouped.values()) * math.log(12_000 / delta) / 2)
-    return max(CROSS_CHECK_ERROR, width / mesh / MOST_POINTS * max(1, len(grouped) / 2))
+    width = 2 * (_loss(runs) ** 2 / 2 + _loss(runs) * math.sqrt(2 * math.log(4000 / delta)) + 3)
+    mesh = 1 / math.sqrt(sum(count for _, count in runs) * math.log(12_000 / delta) / 2)
+    return max(CROSS_CHECK_ERROR, width / mesh / MOST_POINTS * max(1, len(runs) / 2))
 
 
 def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
@@ -176,15 +182,16 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
         grouped[1 / math.sqrt(weight), 1.0] = 1
     if len(grouped) > MOST_KINDS or sum(grouped.values()) > MOST_RUNS:
         raise _beyond(f"{len(grouped)} kinds of mechanisms, {sum(grouped.values())} runs")
-    if not _loss(grouped) <= LARGEST_LOSS:
-        raise _beyond(f"a loss as of one sum with noise of {1 / _loss(grouped):.2g} norms")
+    loss = _loss(tuple(grouped.items()))
+    if not loss <= LARGEST_LOSS:
+        raise _beyond(f"a loss as of one sum with noise of {1 / loss:.2g} norms")
     return grouped
 
 
-def _loss(grouped: Counter[tuple[float, float]]) -> float:
+def _loss(runs: Runs) -> float:
     """Sensitivity over noise of the one Gaussian that all together are close to (central limit theorem, Bu et al. 2020)."""
     return math.sqrt(sum(count * (noise**-2 if rate == 1.0 else rate**2 * math.expm1(min(noise**-2, 500.0)))
-                         for (noise, rate), count in grouped.items()))
+                         for (noise, rate), count in runs))
 
 
 def _beyond(found: str) -> BudgetError:
@@ -195,14 +202,17 @@ def _beyond(found: str) -> BudgetError:
 
 
 def _compose(events: Iterable[Event]) -> Any:
+    grouped = _grouped(events)
+    return None if grouped is None else _composed(tuple(sorted(grouped.items())))
+
+
+@lru_cache(maxsize=8)
+def _composed(runs: Runs) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    grouped = _grouped(events)
-    if grouped is None:
-        return None
-    interval = INTERVAL if _loss(grouped) <= FINE_LOSS else 8 * INTERVAL
+    interval = INTERVAL if _loss(runs) <= FINE_LOSS else 8 * INTERVAL
     total = pld.identity(value_discretization_interval=interval)
-    for (noise, rate), count in sorted(grouped.items()):
+    for (noise, rate), count in runs:
         total = total.compose(_single(noise, rate, interval).self_compose(count))
     return total
 

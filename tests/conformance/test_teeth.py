@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from synthrec import synthesizer
 from synthrec.conformance.critic_step import heavy_move
+from synthrec.conformance.draws import drawn_once
 from synthrec.conformance.noise import noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check
 from synthrec.conformance.replay import replay
@@ -22,10 +24,13 @@ from synthrec.conformance.suite import game_checks
 from synthrec.model import measurements
 from synthrec.model import train as training
 from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.pipeline import simulated_release
 from synthrec.privacy import mechanisms, noise, session
 from synthrec.privacy.ledger import Entry, Ledger
 from synthrec.privacy.noise import SystemNoise, system_normal
 from synthrec.privacy.sampler import poisson_batches
+from synthrec.privacy.session import Session
+from synthrec.synthesizer import Synthesizer
 from tests.model import test_unpaid
 
 Patch = pytest.MonkeyPatch
@@ -66,13 +71,14 @@ def seeded(size: int) -> np.ndarray:
 ])
 def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
                                                                             subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(noise, "system_normal", saboteur)
+    monkeypatch.setattr(noise, "system_normal", lambda size, **_: saboteur(size))
     assert named <= failed(game_checks(subject))
 
 
 def test_a_seed_that_is_built_in_is_caught() -> None:
     assert failed(noise_of_processes()) == set()
-    prelude = "import numpy; from synthrec.privacy import noise; noise.system_normal = numpy.random.default_rng(0).standard_normal"
+    prelude = ("import numpy; from synthrec.privacy import noise; "
+               "noise.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)")
     assert failed(noise_of_processes(prelude=prelude)) == {"noise: noise of training of another process"}
 
 
@@ -204,7 +210,7 @@ def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(subject
 def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(module: Any, name: str, saboteur: Any, kind: str,
                                                                            subject: Subject, monkeypatch: Patch) -> None:
     monkeypatch.setattr(module, name, saboteur)
-    assert f"replay: without {kind}" in failed(replay(subject, kinds=(kind,)))
+    assert f"replay: without {kind}" in failed(replay(subject, release=simulated_release, kinds=(kind,)))
 
 
 def conditions_from_data(log: Any, **options: Any) -> Any:
@@ -217,12 +223,12 @@ def conditions_from_data(log: Any, **options: Any) -> Any:
 
 def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatch: Patch) -> None:
     monkeypatch.setattr(training, "measure", conditions_from_data)
-    assert f"replay: without {KINDS[0]}" in failed(replay(subject, kinds=KINDS[:1]))
+    assert f"replay: without {KINDS[0]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[:1]))
 
 
 def test_a_vocabulary_that_one_user_widens_is_caught(subject: Subject, monkeypatch: Patch) -> None:
     monkeypatch.setattr(training, "measure", test_unpaid.vocabulary_from_data)
-    assert f"replay: without {KINDS[1]}" in failed(replay(subject, kinds=KINDS[1:]))
+    assert f"replay: without {KINDS[1]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[1:]))
 
 
 def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> None:
@@ -230,7 +236,7 @@ def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> Non
         return (np.arange(len(ids)) >= round((1 - audit_share) * len(ids))).astype(np.int8) * 2
 
     monkeypatch.setattr("synthrec.data.source.role_of", by_count)
-    found = replay(subject, kinds=KINDS[:1])
+    found = replay(subject, release=simulated_release, kinds=KINDS[:1])
     assert failed(found) and "roles of others" in found[0].asked
 
 
@@ -240,7 +246,7 @@ def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patc
         return test_unpaid.HONEST_MEASURE(log, progress=progress, **options)
 
     monkeypatch.setattr(training, "measure", talkative)
-    found = replay(subject, kinds=KINDS[:1])
+    found = replay(subject, release=simulated_release, kinds=KINDS[:1])
     assert found[0].asked == "released things that differ: lines"
 
 
@@ -253,6 +259,95 @@ def test_a_measurement_that_leans_on_other_users_is_caught(subject: Subject, mon
 
     monkeypatch.setattr(measurements, "activity_vectors", shares)
     assert "sensitivity: activity" in failed(sensitivity(subject))
+
+
+@pytest.mark.parametrize("sabotage", [test_unpaid.matched_features, test_unpaid.best_on_real_loss])
+def test_feature_matching_and_the_best_step_on_real_loss_are_caught(sabotage: Any, subject: Subject, monkeypatch: Patch) -> None:
+    sabotage(monkeypatch)
+    assert f"replay: without {KINDS[0]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[:1]))
+
+
+# what a release says and holds beside its generator
+
+def test_a_realised_audit_share_in_the_record_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest, shares = synthesizer.read_log, list[float]()
+
+    def reading(*words: Any, **options: Any) -> Any:
+        log = honest(*words, **options)
+        shares.append(1 - len(log.users_with(*synthesizer.TRAINS).offsets) / len(log.offsets))
+        return log
+
+    record = synthesizer.release_record
+    monkeypatch.setattr(synthesizer, "read_log", reading)
+    monkeypatch.setattr(synthesizer, "release_record", lambda *, audit_share, **words: record(audit_share=shares[-1], **words))
+    found = replay(subject, release=simulated_release, kinds=KINDS[:1])
+    assert failed(found) == {f"replay: without {KINDS[0]}"} and "release.json" in found[0].asked
+
+
+def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest, chunks, longest = synthesizer.train, Synthesizer.chunks, list[int]()
+
+    def training_on(log: Any, **options: Any) -> Any:
+        longest.append(int(np.diff(log.offsets).max()))
+        return honest(log, **options)
+
+    def cut(self: Synthesizer, **options: Any) -> Iterator[Any]:
+        for log in chunks(self, **options):
+            place = np.arange(len(log.item)) - np.repeat(log.offsets[:-1], np.diff(log.offsets))
+            yield log.keep(place < longest[-1])
+
+    monkeypatch.setattr(synthesizer, "train", training_on)
+    monkeypatch.setattr(Synthesizer, "chunks", cut)
+    found = replay(subject, release=simulated_release, kinds=["a user: longest"])
+    assert failed(found) == {"replay: without a user: longest"} and "events.parquet" in found[0].asked
+
+
+# draws of noise
+
+HONEST_NOISED = Session._noised
+
+
+def averaged(self: Session, plan: Any, total: np.ndarray) -> np.ndarray:
+    return (HONEST_NOISED(self, plan, total) + HONEST_NOISED(self, plan, total)) / 2
+
+
+def until_positive(self: Session, plan: Any, total: np.ndarray) -> np.ndarray:
+    while (found := HONEST_NOISED(self, plan, total)).sum() <= 0:
+        pass
+    return found
+
+
+def test_a_sum_that_is_drawn_twice_and_averaged_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Session, "_noised", averaged)
+    assert failed(replay(subject, release=simulated_release, kinds=[])) == {"accounting: one draw for each charge"}
+
+
+def test_noise_that_is_drawn_again_until_a_sum_is_positive_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    log = subject.read(subject.events)
+    assert failed(drawn_once(subject, log=log)) == set()
+    monkeypatch.setattr(Session, "_noised", until_positive)
+    assert failed(drawn_once(subject, log=log)) == {"noise: drawn once, whatever comes out"}
+
+
+def test_a_source_of_noise_that_draws_again_until_a_sum_is_positive_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+    def again(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
+        while (found := HONEST_NOISE(self, name, total, scale=scale)).sum() <= 0:
+            pass
+        return found
+
+    monkeypatch.setattr(SystemNoise, "lattice", again)
+    assert "noise: noise of sums leans nowhere" in failed(drawn_once(subject, log=subject.read(subject.events)))
+
+
+def test_steps_that_run_without_their_charge_are_caught(subject: Subject, monkeypatch: Patch) -> None:
+    honest = Ledger.charge
+
+    def forgetful(self: Ledger, entry: Entry) -> Entry:
+        blocks = sum(each.mechanism == "game" for each in self.entries)
+        return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
+
+    monkeypatch.setattr(Ledger, "charge", forgetful)
+    assert "accounting: one draw for each charge" in failed(replay(subject, release=simulated_release, kinds=[]))
 
 
 def test_released_folders_are_left_nowhere(subject: Subject) -> None:

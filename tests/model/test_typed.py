@@ -24,7 +24,7 @@ from synthrec.model.artifact import Artifact
 from synthrec.model.generation import generate
 from synthrec.model.habits import Rules, mark_vectors, visits
 from synthrec.model.marks import rising
-from synthrec.model.recipe import plan_release
+from synthrec.model.recipe import Effort, plan_release
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.mechanisms import LATTICE
@@ -124,13 +124,13 @@ def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, s
 
 
 def trained(real: Shop, folder: Path, *, log: EventLog | None = None, epsilon: float = 8.0, seed: int = 0,
-            noise: Noise | None = None) -> tuple[Artifact, Ledger]:
+            noise: Noise | None = None, effort: Effort = QUICK) -> tuple[Artifact, Ledger]:
     schema, catalogue, everybody = real
     folder.mkdir(exist_ok=True)
     with Ledger.open(folder / "ledger.jsonl") as ledger:
         session = Session(planned(schema, epsilon=epsilon), ledger=ledger, charge=CHARGE, noise=noise)
         found = train(everybody if log is None else log, catalogue=catalogue, schema=schema, session=session,
-                      means=Means(effort=QUICK, seed=seed), progress=Progress())
+                      means=Means(effort=effort, seed=seed), progress=Progress())
     return found, ledger
 
 
@@ -175,7 +175,7 @@ def test_an_unpaid_path_is_caught(part: str, real: Shop, tmp_path: Path, monkeyp
 
 @pytest.fixture(scope="module")
 def drawn(real: Shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[EventLog, pd.DataFrame]:
-    artifact, _ = trained(real, tmp_path_factory.mktemp("drawn"), epsilon=np.inf)
+    artifact, _ = trained(real, tmp_path_factory.mktemp("drawn"), epsilon=np.inf, effort=Effort())
     log = EventLog.concat(list(generate(artifact, users=1_500, rng=np.random.default_rng(1))))
     ids = 10_000_000_001 + np.arange(1_500)
     return log, event_table(log, ids, schema=artifact.schema, catalogue=artifact.catalogue, text_times=False).to_pandas()

@@ -1,7 +1,7 @@
 """Nothing passes from the log to what is released but through a paid sum or a noised step: replay finds any other path.
 
-All answers are frozen (sums reply what they replied before, batches are empty, the noise is the same), so a training on the log and
-one on the log without a user must release the same arrays to the last bit. Teeth: unpaid paths are opened on purpose.
+All answers are frozen (sums and critic steps reply what they replied before, batches are real), so a training on the log and one on the
+log without a user must release the same arrays to the last bit. Teeth: unpaid paths are opened on purpose.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import game, private_step
 from synthrec.model import train as training
+from synthrec.model.private_step import PrivateCritic
 from tests.model.small import STEPS, USERS, Replies, make_log, make_plan, prepared, quick, subject_of, trained, without
 
 Source = tuple[Schema, Catalogue]
@@ -76,6 +77,51 @@ def scaled_by_data(log: EventLog, **options: Any) -> Any:
     pooled = HONEST_POOL(log, **options)
     game.FARTHEST = float(np.abs(pooled[:, 0]).mean())
     return pooled
+
+
+HONEST_STEP, HONEST_GENERATOR_STEP, HONEST_AVERAGE = PrivateCritic.step, game._generator_step, game._average
+LAST: dict[str, torch.Tensor] = {}
+
+
+def remembering(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
+    LAST["real"] = real
+    HONEST_STEP(self, real, fake)
+
+
+def matching(generator: Any, critic: Any, fakes: Any, optimizer: Any, *, training: Any) -> None:
+    """A saboteur: feature matching, which pulls synthetic users to the mean of the real batch."""
+    HONEST_GENERATOR_STEP(generator, critic, fakes, optimizer, training=training)
+    pooled, _ = fakes.batch(training.fakes_per_step)
+    optimizer.zero_grad()
+    (pooled.mean(dim=0) - LAST["real"].mean(dim=0).nan_to_num()).square().sum().backward()
+    optimizer.step()
+
+
+def matched_features(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PrivateCritic, "step", remembering)
+    patch.setattr(game, "_generator_step", matching)
+
+
+def best_on_real_loss(patch: pytest.MonkeyPatch) -> None:
+    """A saboteur: releases the generator of the step at which the critic's loss on the real batch was largest."""
+    losses: list[float] = []
+
+    def judged(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
+        HONEST_STEP(self, real, fake)
+        losses.append(float(torch.nn.functional.softplus(-self.score(real)).mean().nan_to_num().detach()))
+
+    def best(average: Any, generator: Any) -> None:
+        if losses[-1] >= max(losses):
+            average.load_state_dict(generator.state_dict())
+
+    patch.setattr(PrivateCritic, "step", judged)
+    patch.setattr(game, "_average", best)
+
+
+@pytest.mark.parametrize("sabotage", [matched_features, best_on_real_loss])
+def test_a_generator_that_sees_a_real_batch_is_caught(sabotage: Any, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    sabotage(monkeypatch)
+    assert "generator.safetensors" in differs(source)
 
 
 @pytest.mark.parametrize(("module", "name", "saboteur"), [
