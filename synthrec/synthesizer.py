@@ -86,9 +86,9 @@ class Synthesizer:
         """
         device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
         with (Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill,
-              _left_if_charged(keep, ledger=ledger, release_id=charge.release_id)):
+              _source_key(self._declared, ledger=ledger, keep=keep, release_id=charge.release_id) as key):
             self._require_budget(ledger)
-            with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
+            with progress.stage("read the log", total=1) as advance:
                 settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
                                  audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 schema, catalogue = settled.schema, Catalogue.read(settled.schema)
@@ -283,27 +283,20 @@ def key_path(schema: Schema) -> Path:
 
 
 @contextmanager
-def _left_if_charged(keep: Folder | None, *, ledger: Ledger, release_id: str) -> Iterator[None]:
-    """A training that ends before its first charge leaves no checkpoint. The file is asked: a charge may have failed after its line."""
-    try:
-        yield
-    except BaseException:
-        with suppress(BudgetError):
-            if keep is not None and not Ledger.read(ledger.path).of_release(release_id):
-                shutil.rmtree(keep.checkpoint, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def _source_key(schema: Schema, *, ledger: Ledger) -> Iterator[bytes]:
-    """The roles key; one that is new goes again if the log cannot be read and nothing was charged: a refused run leaves nothing behind."""
+def _source_key(schema: Schema, *, ledger: Ledger, keep: Folder | None, release_id: str) -> Iterator[bytes]:
+    """The roles key. A training that ends before its first charge leaves no checkpoint, nor a key that is new where nothing was ever
+    charged. The file of the ledger is asked: a charge may have failed after its line was written."""
     path = key_path(schema)
     fresh = not path.exists()
     try:
         yield load_or_create_key(path)
     except BaseException:
-        if fresh and not ledger.entries:
-            path.unlink(missing_ok=True)
+        with suppress(BudgetError):
+            held = Ledger.read(ledger.path)
+            if keep is not None and not held.of_release(release_id):
+                shutil.rmtree(keep.checkpoint, ignore_errors=True)
+            if fresh and not held.entries:
+                path.unlink(missing_ok=True)
         raise
 
 
