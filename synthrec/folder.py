@@ -290,7 +290,7 @@ def _free_name(out: Path) -> Path:
     """One that no run has which died under the same process id."""
     first = out.with_name(f".{out.name}.partial-{os.getpid()}")
     names = (first if again == 0 else first.with_name(f"{first.name}-{again}") for again in count())
-    return next(name for name in names if not name.exists())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextmanager

@@ -89,8 +89,8 @@ class Synthesizer:
         """
         means = self._ready(device)
         with (self._session(kind=kind) as session, _scratch(keep, beside=self._declared.ledger_path) as spill,
-              _left_if_charged(keep, session=session)):
-            with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=session.ledger) as key:
+              _source_key(self._declared, session=session, keep=keep) as key):
+            with progress.stage("read the log", total=1) as advance:
                 settled = settle(log, self._declared, session=session, spill=spill, role_key=key, audit_share=audit_share,
                                  exclude_users=exclude_users, progress=progress)
                 schema, catalogue = settled.schema, self._catalogue(settled.schema)
@@ -282,27 +282,20 @@ def key_path(schema: Schema) -> Path:
 
 
 @contextmanager
-def _left_if_charged(keep: Folder | None, *, session: Session) -> Iterator[None]:
-    """A training that ends before its first charge leaves no checkpoint. The file is asked: a charge may have failed after its line."""
-    try:
-        yield
-    except BaseException:
-        with suppress(BudgetError):
-            if keep is not None and not Ledger.read(session.ledger.path).of_release(session.charge.release_id):
-                shutil.rmtree(keep.checkpoint, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def _source_key(schema: Schema, *, ledger: Ledger) -> Iterator[bytes]:
-    """The roles key; one that is new goes again if the log cannot be read and nothing was charged: a refused run leaves nothing behind."""
+def _source_key(schema: Schema, *, session: Session, keep: Folder | None) -> Iterator[bytes]:
+    """The roles key. A training that ends before its first charge leaves no checkpoint, nor a key that is new where nothing was ever
+    charged. The file of the ledger is asked: a charge may have failed after its line was written."""
     path = key_path(schema)
     fresh = not path.exists()
     try:
         yield load_or_create_key(path)
     except BaseException:
-        if fresh and not ledger.entries:
-            path.unlink(missing_ok=True)
+        with suppress(BudgetError):
+            held = Ledger.read(session.ledger.path)
+            if keep is not None and not held.of_release(session.charge.release_id):
+                shutil.rmtree(keep.checkpoint, ignore_errors=True)
+            if fresh and not held.entries:
+                path.unlink(missing_ok=True)
         raise
 
 

@@ -200,7 +200,7 @@ def require_alike(kept: Arrays, like: Arrays) -> None:
 
 def is_resumable(folder: Path) -> bool:
     """Is this what a training left that was charged something? Before its first charge it leaves nothing."""
-    return (folder / BEGUN).exists()
+    return os.path.lexists(folder / BEGUN)
 
 
 def same_words(plan: Plan, **more: str) -> dict[str, str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import warnings
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from synthrec.cli.main import Commands, cli
-from synthrec.errors import BudgetError
+from synthrec.errors import Advice, BudgetError
 
 MARK = "zebra-user-4711"
 
@@ -55,6 +57,21 @@ def test_a_request_to_end_is_obeyed_like_ctrl_c() -> None:
     result = CliRunner().invoke(command_that(lambda: signal.raise_signal(signal.SIGTERM)), ["go"])
     assert result.exit_code == 130 and "No half-written file" in result.stderr
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 141), (errno.ENOSPC, 2), (errno.ENAMETOOLONG, 2)])
+def test_what_the_machine_refuses_is_no_bug_and_never_the_code_of_a_leak(number: int, code: int) -> None:
+    result = CliRunner().invoke(command_that(raises(OSError(number, MARK, MARK))), ["go"])
+    assert result.exit_code == code and MARK not in result.output
+    assert (os.strerror(number) in result.stderr) == (code == 2)
+
+
+def test_advice_is_shown_with_any_error_and_other_notes_are_not() -> None:
+    error = MemoryError()
+    error.add_note(MARK)
+    error.add_note(Advice("Continue it."))
+    result = CliRunner().invoke(command_that(raises(error)), ["go"])
+    assert result.stderr.endswith("Continue it.\n") and MARK not in result.output
 
 
 def test_a_bug_shows_type_and_place_but_neither_message_nor_values() -> None:

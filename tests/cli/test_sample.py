@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +56,45 @@ def test_conditions_hold_in_the_files_and_the_files_say_them(release: Path, tmp_
     said = pq.read_schema(tmp_path / "part.parquet").metadata[b"synthrec.conditions"].decode()
     assert said == ("where gender=F; where age=18..35; where events=5..20; items genres=Comedy; items year=1960..; from 2024-02-01; "
                     "to 2024-02-29")
+
+
+def test_a_csv_that_is_safe_for_spreadsheets_says_so_and_a_parquet_is_refused(release: Path, tmp_path: Path) -> None:
+    words = ("sample", release, "--users", "5", "--seed", "2", "--quiet", "--out")
+    result = call(*words, tmp_path / "safe.csv", "--spreadsheet-safe")
+    assert result.exit_code == 0 and "nothing else is changed" in result.stdout, result.output
+    assert "apostrophe" in json.loads((tmp_path / "safe.csv.meta.json").read_text())["text"]
+    assert call(*words, tmp_path / "plain.csv").exit_code == 0
+    assert (tmp_path / "safe.csv").read_text() == (tmp_path / "plain.csv").read_text(), "no text of this log is a formula"
+    refused = call(*words, tmp_path / "safe.parquet", "--spreadsheet-safe")
+    assert refused.exit_code == 2 and "written as .csv" in refused.stderr
+
+
+@pytest.mark.parametrize("out", ["a" * 300 + ".csv", "file/a.csv", "file"])
+def test_a_place_that_cannot_be_written_is_one_message(out: str, release: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = call("sample", release, "--users", "5", "--quiet", "--out", tmp_path / out)
+    assert result.exit_code == 2 and "; found " in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("out", ["a" * 300, "a" * 250, "file/a"])
+def test_a_release_that_cannot_be_made_there_is_one_message_and_charges_nothing(out: str, release: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    log = release.parent / "log"
+    before = {path.name: path.read_bytes() for path in log.iterdir()}
+    result = call("fit", log / "events.csv", "--config", log / "synthrec.toml", "--epsilon", "1", "--delta", "1e-4", "--quiet", "--model",
+                  "moments", "--out", tmp_path / out)
+    assert result.exit_code == 2 and "the output folder" in result.stderr and len(result.stderr.splitlines()) == 1, result.stderr
+    assert {path.name: path.read_bytes() for path in log.iterdir()} == before
+
+
+def test_a_log_does_not_join_a_release_whose_private_half_is_a_link(release: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(release, tmp_path / "release"))
+    other = Path(shutil.move(copied / "private", tmp_path / "other"))
+    (other / "audit.json").write_text("mine")
+    (copied / "private").symlink_to(other)
+    result = call("sample", copied, "--users", "5", "--quiet", "--out", copied / "share" / "events.parquet")
+    assert result.exit_code == 2 and "found a link" in result.stderr
+    assert (other / "audit.json").read_text() == "mine" and not (copied / "share" / "events.parquet").exists()
 
 
 def test_a_csv_says_its_conditions_beside_it_and_a_whole_sample_says_none(release: Path, tmp_path: Path) -> None:

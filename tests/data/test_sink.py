@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.data.sink import write_log
+from synthrec.data.sink import spreadsheet_safe, write_log
 from synthrec.data.source import read_log
 from synthrec.data.store import EventWriter
 from synthrec.errors import DataError, ReleaseError
@@ -70,6 +70,18 @@ def test_reading_what_was_written_gives_the_log_that_was_written(data: st.DataOb
     again = schema.model_copy(update={"users": schema.users.model_copy(update={"table": f"people{suffix}"})})
     found = read_log(folder / f"events{suffix}", again, catalogue, spill=folder / "spill", events_per_user=None)
     assert small.people(found) == small.people(log)
+
+
+def test_dressed_for_spreadsheets_no_text_is_a_formula_and_nothing_else_changes(tmp_path: Path) -> None:
+    text = ["=1+1", "+a", "-5", "@b", "\tz", "＝a", "a=b", "", None]
+    table = pa.table({"text": text, "number": [-1] * len(text), "large": pa.array(text, pa.large_string())})
+    safe = spreadsheet_safe(table)
+    expected = [f"'{cell}" for cell in text[:6]] + text[6:]
+    assert safe.schema == table.schema and safe["number"] == table["number"]
+    assert safe["text"].to_pylist() == safe["large"].to_pylist() == expected
+    path, _, _ = write(tmp_path, "out.csv", a_log(), config(('role = "user"', 'role = "user", type = "text"')),
+                       dress=lambda found: spreadsheet_safe(found.set_column(0, "user_id", pa.array(["=cmd()"] * len(found)))))
+    assert path.read_text(encoding="utf-8").count("'=cmd()") == len(a_log().item)
 
 
 def test_columns_have_the_names_order_and_types_of_the_input(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -307,13 +310,28 @@ def test_a_copied_person_and_private_bytes_are_found_with_private_at_hand(releas
     assert compare_with_private(folder)[1].problem is not None
 
 
+def test_a_release_on_a_read_only_disk_is_inspected(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = os.mkdir
+
+    def read_only(path: Any, *words: Any, **options: Any) -> None:
+        if Path(path).is_relative_to(release):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        honest(path, *words, **options)
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    code, said = call("inspect", release, "--brief")
+    assert code == 0 and "PRIVATE" in said, said
+
+
 def test_purge_removes_private_and_nothing_else_and_refuses_what_is_no_release(release: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in (release / "share").iterdir()}
-    (release.parent / ".release.partial-999999999").mkdir()
+    left = [release.parent / f".release.partial-{name}" for name in ("999999999", str(os.getpid()), f"{os.getpid()}-2")]
+    for place in left:
+        place.mkdir()
     assert call("purge", release)[0] == 1 and (release / "private").is_dir(), "it asks"
     code, said = call("purge", release, "--yes")
     assert code == 0 and "No audit" in said, said
-    assert not (release / "private").exists() and not (release.parent / ".release.partial-999999999").exists()
+    assert not (release / "private").exists() and not any(place.exists() for place in left)
     assert {path.name: path.read_bytes() for path in (release / "share").iterdir()} == before
     assert call("purge", release, "--yes")[0] == 2
     (tmp_path / "other" / "private").mkdir(parents=True)
