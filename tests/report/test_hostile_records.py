@@ -26,7 +26,7 @@ from tests.report.records import audit, brief, conformance, release
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 RECORDS: dict[str, BaseModel] = {
-    "release": release(game="kept", paid_declarations=("item ids",), faithful=({"name": "items", "distance": 0.1},),
+    "release": release(source_public=False, game="kept", paid_declarations=("item ids",), faithful=({"name": "items", "distance": 0.1},),
                        training={"steps": 400, "optimizer": "adam"}),
     "audit": audit(), "mechanism": conformance()}
 # texts that choose what is drawn: hostile in the first round, honest in the second
