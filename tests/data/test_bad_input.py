@@ -58,7 +58,7 @@ BROKEN_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "gzip with a wrong checksum": (lambda folder: spoiled_gzip(folder / "log.csv.gz", lambda data: data[:-8] + bytes(8)), "damaged"),
     "no gzip at all": (lambda folder: written(folder / "log.csv.gz", HEADER + ROW), "damaged"),
     "binary": (lambda folder: written(folder / "log.csv", bytes(range(256)) * 9), "something else"),
-    "latin-1": (lambda folder: written(folder / "log.csv", (HEADER + f"{MARK}é,1,3,{START}\n").encode("latin-1") * 2), "a column without any"),
+    "latin-1": (lambda folder: written(folder / "log.csv", (HEADER + f"{MARK}é,1,3,{START}\n").encode("latin-1") * 2), "none that satisfies"),
     "too many fields": (lambda folder: written(folder / "log.csv", HEADER + ROW + f"{MARK}u,1,3,{START},{MARK}\n"), "damaged content"),
     "too few fields": (lambda folder: written(folder / "log.csv", HEADER + ROW + f"{MARK}u,1\n"), "damaged content"),
     "open quote": (lambda folder: written(folder / "log.csv", HEADER + ROW + f'"{MARK}u,1,3,{START}\n'), "damaged content"),
