@@ -111,6 +111,14 @@ def test_a_missing_column_is_named_and_no_other(name: str, tmp_path: Path) -> No
         assert f"no column {name}." in str(refused(log, tmp_path)) + "."
 
 
+def test_a_configuration_that_lists_two_names_which_differ_in_letter_case_is_refused(tmp_path: Path) -> None:
+    text = config(("[users]", 'Rating = { type = "numeric", min = 1, max = 5 }\n[users]'))
+    frame = marked(Rating="3")
+    frame.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
+    for log in (tmp_path / "log.jsonl", frame):
+        assert "differ in letter case" in str(refused(log, tmp_path, text))
+
+
 def test_a_file_without_header_whose_first_row_is_text_gives_no_cell_away(tmp_path: Path) -> None:
     error = refused(written(tmp_path / "log.csv", f"{MARK}a,{MARK}b,{MARK}c\n" * 3), tmp_path)
     assert "no column user_id, item_id, rating, timestamp" in str(error)
