@@ -115,11 +115,11 @@ def read_public_table(path: Path) -> pa.Table:
     file = open_file(path)
     with file_errors(path):
         if file.format == "parquet":
-            return pq.read_table(path)
+            return pq.read_table(file.path, partitioning=None)
         if file.format == "json":
-            return pajson.read_json(path)
+            return pajson.read_json(file.path)
         return pacsv.read_csv(
-            path,
+            file.path,
             parse_options=pacsv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(file.columns, pa.string()), strings_can_be_null=True,
                                                  null_values=[""]),

@@ -25,8 +25,8 @@ READ_AS_IT_IS = 2_000_000       # DuckDB's limit for one row of a file; its JSON
 LONGEST_ROW = 5_000_000         # above both, so that no row's fate hangs on whether other rows asked for a copy
 READ_FROM_A_COPY = 6_000_000
 LONGEST_CELL = 1 << 16          # of a longer row
-_MOST_HELD = 1 << 26
-_QUOTED = r' *"(?:[^"]++|"")*+'
+MOST_HELD = 1 << 26             # of a row, in memory
+_QUOTED = r' ?"(?:[^"]++|" *")*+'      # as DuckDB reads it, without its last quote
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -70,7 +70,7 @@ def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> None:
 
 
 def _csv(source: TextIO, delimiter: str) -> Iterator[str]:
-    cell = re.compile(rf'{_QUOTED}" *|(?! *")[^{re.escape(delimiter)}\r\n]*+')
+    cell = re.compile(rf'{_QUOTED}" *|(?! ?")[^{re.escape(delimiter)}\r\n]*+')
     rows = _csv_rows(source, re.compile(rf'(?:(?:{cell.pattern}){re.escape(delimiter)})*+{_QUOTED}'), delimiter)
     yield next(rows)        # names, which `open_file` has read
     for row in rows:
@@ -95,7 +95,7 @@ def _csv_rows(source: TextIO, ends_open: re.Pattern[str], delimiter: str) -> Ite
             inside = ends_open.fullmatch(before + piece) is not None
         size, last = size + len(piece), piece[-1]
         held.append(piece)
-        if size > _MOST_HELD:
+        if size > MOST_HELD:
             held = []
         if not inside and last in "\r\n":
             yield "".join(held)

@@ -213,7 +213,7 @@ def _numeric(facts: PublicColumn | None) -> str:
     if facts is None or facts.low is None or facts.high is None or facts.low == facts.high:
         return (f'{{ type = "numeric", min = {ASK}, max = {ASK}, bins = 10 }}    '
                 '# the range that you declare, not the one in the table (or, paid for: bounds = "dp")')
-    bins = max(1, min(10, int(facts.high - facts.low)))
+    bins = max(1, int(min(10, facts.high - facts.low)))
     return f'{{ type = "numeric", min = {_digits(facts.low)}, max = {_digits(facts.high)}, bins = {bins} }}'
 
 

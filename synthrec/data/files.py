@@ -91,7 +91,7 @@ def find_files(log: Path | str, *, beside: Iterable[Path | None] = (), where: st
 
 def open_file(path: Path) -> TableFile:
     """Look at one file's format and column names. Raises DataError if it is missing, empty, corrupt or of no known format."""
-    kind = _format(path)
+    path, kind = path.absolute(), _format(path)         # Arrow would take a first ~ for the home folder
     if kind is None:
         raise DataError(f"a table must be one of {_formats()}", found=f"{path.name}", remedy="Convert or rename the file.")
     with file_errors(path):
@@ -210,12 +210,13 @@ def _json_names(path: Path) -> tuple[str, ...]:
 
 
 def _distinct(names: Iterable[str], path: Path) -> tuple[str, ...]:
-    # DuckDB's names ignore case, so `ID` and `id` would be one column to it
-    times = Counter(name.casefold().strip() for name in names)
-    if "" in times or any(often > 1 for often in times.values()):
+    # DuckDB's names ignore case, so `ID` and `id` would be one column to it, and none is empty
+    names = tuple(names)
+    unnamed = not all(name.strip() for name in names)
+    if unnamed or any(times > 1 for times in Counter(name.casefold() for name in names).values()):
         raise DataError(f"the columns of {path.name} must have distinct names (letter case does not count)",
-                        found="a column without name" if "" in times else "a name that stands there twice", remedy="Rename it.")
-    return tuple(names)
+                        found="a column without name" if unnamed else "a name that stands there twice", remedy="Rename it.")
+    return names
 
 
 def _is_number(text: str) -> bool:

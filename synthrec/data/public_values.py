@@ -36,7 +36,7 @@ class PublicColumn:
         if self.values is None:
             return None
         found = [number(value) for value in self.values]
-        return None if None in found or not found else tuple(sorted(value for value in found if value is not None))
+        return None if None in found or not found else tuple(sorted({value for value in found if value is not None}))
 
 
 def number(text: str | None) -> float | None:
@@ -54,9 +54,10 @@ def grid(column: PublicColumn) -> tuple[float, float, float] | None:
     if values is None or len(values) < 2:
         return None
     step = min(right - left for left, right in zip(values, values[1:], strict=False))
+    if values[-1] - values[0] >= MOST_LEVELS * step or not round(step, 9):      # an endless range, too
+        return None
     places = [(value - values[0]) / step for value in values]
-    even = all(abs(place - round(place)) < 1e-6 for place in places) and places[-1] < MOST_LEVELS
-    return (values[0], values[-1], round(step, 9)) if even else None
+    return (values[0], values[-1], round(step, 9)) if all(abs(place - round(place)) < 1e-6 for place in places) else None
 
 
 def window(column: PublicColumn) -> tuple[str, str, str] | None:

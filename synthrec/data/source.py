@@ -202,7 +202,7 @@ def _handed_over() -> Iterator[None]:
 
 def _open_files(con: Any, files: list[TableFile], wanted: list[str], longest_row: int) -> Any:
     # DuckDB takes a path for a pattern, and `name=value` in it for a column
-    paths, first = [glob.escape(str(file.path.absolute())) for file in files], files[0]
+    paths, first = [glob.escape(str(file.path)) for file in files], files[0]
     with file_errors(first.path):
         if first.format == "parquet":
             return con.read_parquet(paths, hive_partitioning=False)

@@ -58,7 +58,7 @@ BROKEN_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "gzip with a wrong checksum": (lambda folder: spoiled_gzip(folder / "log.csv.gz", lambda data: data[:-8] + bytes(8)), "damaged"),
     "no gzip at all": (lambda folder: written(folder / "log.csv.gz", HEADER + ROW), "damaged"),
     "binary": (lambda folder: written(folder / "log.csv", bytes(range(256)) * 9), "something else"),
-    "latin-1": (lambda folder: written(folder / "log.csv", (HEADER + f"{MARK}é,1,3,{START}\n").encode("latin-1") * 2), "a column without any"),
+    "latin-1": (lambda folder: written(folder / "log.csv", (HEADER + f"{MARK}é,1,3,{START}\n").encode("latin-1") * 2), "none that satisfies"),
     "too many fields": (lambda folder: written(folder / "log.csv", HEADER + ROW + f"{MARK}u,1,3,{START},{MARK}\n"), "damaged content"),
     "too few fields": (lambda folder: written(folder / "log.csv", HEADER + ROW + f"{MARK}u,1\n"), "damaged content"),
     "open quote": (lambda folder: written(folder / "log.csv", HEADER + ROW + f'"{MARK}u,1,3,{START}\n'), "damaged content"),
@@ -109,6 +109,14 @@ def test_a_missing_column_is_named_and_no_other(name: str, tmp_path: Path) -> No
     frame = marked().drop(columns=name).rename(columns={"comment": f"{MARK}column"})
     for log in (marked_csv(tmp_path / "log.csv", frame), frame):
         assert f"no column {name}." in str(refused(log, tmp_path)) + "."
+
+
+def test_a_configuration_that_lists_two_names_which_differ_in_letter_case_is_refused(tmp_path: Path) -> None:
+    text = config(("[users]", 'Rating = { type = "numeric", min = 1, max = 5 }\n[users]'))
+    frame = marked(Rating="3")
+    frame.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
+    for log in (tmp_path / "log.jsonl", frame):
+        assert "differ in letter case" in str(refused(log, tmp_path, text))
 
 
 def test_a_file_without_header_whose_first_row_is_text_gives_no_cell_away(tmp_path: Path) -> None:

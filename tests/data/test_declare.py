@@ -83,6 +83,17 @@ def test_a_column_named_as_public_is_filled_and_the_claim_recorded(tmp_path: Pat
     assert small.people(log) and len(log.item) == 160
 
 
+@pytest.mark.parametrize(("cells", "found"), [
+    (["4.5", "4.50", "5"], [4.5, 5, 0.5]), (["4.5", "4.50", "4.500"], ["?"] * 3), (["1e308", "-1e308", "0"], ["?"] * 3),
+    (["0", "1e-320", "5"], ["?"] * 3), (["1", "1.0000000001", "5"], ["?"] * 3), (["3", "nan", "é"], ["?"] * 3),
+])
+def test_a_public_rating_is_a_scale_or_a_question_however_its_numbers_are_written(cells: list[str], found: list[object],
+                                                                                 tmp_path: Path) -> None:
+    (path := tmp_path / "log.csv").write_text("user_id,item_id,rating,price\n" + "".join(f"u{cell},1,{cell},{cell}\n" for cell in cells))
+    said = tomllib.loads(propose(path, values_are_public=("rating", "price"), folder=tmp_path))["columns"]["rating"]
+    assert [said["min"], said["max"], said["step"]] == found
+
+
 def test_a_physical_timestamp_needs_no_question_about_its_unit(tmp_path: Path) -> None:
     assert tomllib.loads(propose(ratings(tmp_path, suffix=".parquet"), folder=tmp_path))["columns"]["timestamp"]["unit"] == "iso"
     text = propose(ratings(tmp_path / "p", suffix=".parquet"), values_are_public=("timestamp",), folder=tmp_path)
@@ -165,6 +176,19 @@ def test_a_first_line_that_is_a_row_is_refused_and_not_quoted(tmp_path: Path, ro
     with pytest.raises(DataError, match="must hold column names") as refused:
         propose(headerless(tmp_path, rows), folder=tmp_path)
     assert not any(cell in str(refused.value) for row in rows for cell in row.replace(";", ",").split(",") if len(cell) > 2)
+
+
+@pytest.mark.parametrize("name", ["Rating", "", " "])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_columns_that_the_database_cannot_tell_apart_are_refused_unquoted(form: str, name: str, tmp_path: Path) -> None:
+    path, frame = tmp_path / f"log.{form}", small.events().assign(**{name: MARK})
+    if form == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    with pytest.raises(DataError, match="names") as caught:
+        propose(path, values_are_public=("rating",), folder=tmp_path)
+    assert MARK not in str(caught.value)
 
 
 def test_a_user_table_whose_first_line_is_a_row_is_refused_too(tmp_path: Path) -> None:
