@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+MOST = 2**53        # beyond, floats do not hold every whole number, and libraries refuse them
 
 
 class Record(BaseModel):
     """Frozen, strict about unknown fields, quiet about inputs in its errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings")
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if any(isinstance(value, int) and abs(value) > MOST for value in vars(self).values()):
+            raise ValueError("a count must be one that something has")
+        return self
 
 
 class Figure(Record):
