@@ -114,3 +114,32 @@ def test_no_small_file_takes_more_than_a_gib_and_a_half(release: Path, tmp_path:
     lines = [line.split() for line in found.stdout.splitlines()]
     assert len(lines) == len(names), found.stderr
     assert [line for line in lines if line[1] not in ("0", "1", "2") or int(line[2]) << 20 > MOST] == []
+
+
+@pytest.mark.parametrize("options", [{"column_encoding": {"text": "DELTA_BYTE_ARRAY"}, "use_dictionary": False},
+                                     {"column_encoding": {"text": "DELTA_LENGTH_BYTE_ARRAY"}, "use_dictionary": False}])
+def test_an_encoding_that_makes_much_of_few_bytes_is_refused(tmp_path: Path, options: dict[str, object]) -> None:
+    pq.write_table(pa.table({"text": ["a" * 1_000] * 100}), tmp_path / "t.parquet", compression="zstd", **options)
+    with pytest.raises(ValueError, match="an encoding"):
+        list(bounded_batches(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"data_page_version": "2.0"}])
+def test_a_usual_table_is_read_as_it_was_written(tmp_path: Path, options: dict[str, object]) -> None:
+    table = pa.table({"text": [f"t{place % 70_000}" if place % 3 else None for place in range(90_000)],
+                      "number": list(range(90_000)), "real": [place / 7 for place in range(90_000)]})
+    pq.write_table(table, tmp_path / "t.parquet", compression="zstd", row_group_size=50_000, **options)
+    assert pa.Table.from_batches(bounded_batches(tmp_path / "t.parquet")).equals(table)
+
+
+def test_pages_that_unpack_to_more_and_a_footer_without_end_are_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": ["a" * 3_000_000]}), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr("synthrec.data.parquet.MOST_HELD", 2_000_000)
+    with pytest.raises(ValueError, match="unpack to more"):
+        list(bounded_batches(path))
+    path.write_bytes(path.read_bytes()[:-8] + (1 << 30).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(ValueError, match="a footer"):
+        list(bounded_batches(path))
