@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -15,9 +16,9 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings")
 
     @model_validator(mode="after")
-    def _counts(self) -> Self:
-        if any(isinstance(value, int) and abs(value) > MOST for value in vars(self).values()):
-            raise ValueError("a count must be one that something has")
+    def _numbers(self) -> Self:
+        if any(isinstance(each, int | float) and MOST < abs(each) < math.inf for each in vars(self).values()):
+            raise ValueError("a number must be one that something has")
         return self
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-
 from synthrec.audit.figure import Record
 from synthrec.data.outside import record_json, write_fresh
 from synthrec.errors import ReleaseError

@@ -114,7 +114,8 @@ def test_a_constant_that_no_plan_has_is_refused_before_anything_is_run_by_it(wro
         Plan.model_validate(words)
 
 
-@pytest.mark.parametrize("wrong", [{"epsilon": -1.0}, {"delta": 0.0}, {"delta": math.nan}, {"population": 10**30}, {"events_per_user": 10**9}])
+@pytest.mark.parametrize("wrong", [{"epsilon": -1.0}, {"delta": 0.0}, {"delta": math.nan}, {"population": 10**30},
+                                   {"events_per_user": 10**9}])
 def test_a_budget_that_no_plan_has_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Plan.model_validate(solved().model_dump() | wrong)
