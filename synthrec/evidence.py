@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from synthrec.audit.claimed import bound_of_claim
 from synthrec.audit.people import People
@@ -19,6 +20,7 @@ from synthrec.audit.record import AttackBound
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.opening import is_open
+from synthrec.data.parquet import bounded_batches
 from synthrec.data.roles import MOST_SHARE, TRAINS, Role, load_or_create_key
 from synthrec.data.schema import Schema, Users
 from synthrec.data.source import read_log, share_users
@@ -98,6 +100,8 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
         raise ReleaseError("an audit needs a synthetic log in share/", found="no events.parquet",
                            remedy="Make the release with `synthrec run`, or sample one: "
                                   "synthrec sample RELEASE --users N --out RELEASE/share/events.parquet")
+    for path in (folder.events, folder.users):
+        _require_bounded(path)
     with progress.stage("read for the audit", total=3) as advance:
         real = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=origin.audit_share, bounded=False)
         advance(1)
@@ -114,6 +118,17 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
                     items=artifact.catalogue.size, events_per_user=schema.privacy.events_per_user)
     claim = None if release.not_private else Claim(release.epsilon, release.delta, release.bound, release.profile)
     return Evidence(schema=schema, catalogue=artifact.catalogue, people=people, claim=claim, release_id=release.release_id)
+
+
+def _require_bounded(path: Path) -> None:
+    """Raise ReleaseError for a synthetic table that unpacks to more than one can."""
+    try:
+        for _ in bounded_batches(path) if path.exists() else ():
+            pass
+    except (OSError, ValueError, pa.ArrowException):
+        raise ReleaseError("a synthetic log must be as synthrec writes it",
+                           found=f"a {path.name} that unpacks to something else",
+                           remedy="See what `synthrec inspect` says of the release.") from None
 
 
 def read_real(folder: Folder, *, log: Any, schema: Schema, catalogue: Catalogue, share: float, bounded: bool) -> EventLog:

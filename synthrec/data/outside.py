@@ -31,7 +31,7 @@ def read_bounded(path: Path, *, most: int) -> bytes:
             raise _refused(path, "something that is no file")
         if about.st_size > most:
             raise _refused(path, f"{about.st_size:,} bytes, where {most:,} are the most")
-        return stream.read(most)
+        return stream.read(about.st_size)
 
 
 def write_fresh(path: Path, text: str) -> None:

@@ -50,7 +50,7 @@ def require_bounded(stream: BinaryIO) -> None:
         columns = [about.row_group(group).column(place) for place in range(about.num_columns)]
         try:
             held = sum(8 * BATCH + _unpacked(stream, column) for column in columns)
-        except (IndexError, TypeError, RecursionError):
+        except (LookupError, TypeError, RecursionError):
             raise ValueError("a header that no page has") from None
         if held > MOST_HELD:
             raise ValueError("pages that unpack to more than a synthetic table's")
@@ -66,7 +66,7 @@ def _unpacked(stream: BinaryIO, column: Any) -> int:
     while at < end:
         stream.seek(at)
         header, length = _struct(stream.read(LONGEST_HEADER), 0)
-        kind, unpacked, packed = (header.get(field) for field in (1, 2, 3))
+        kind, unpacked, packed = header[1], header[2], header[3]
         about = header.get(PAGE_KINDS.get(kind, 0))
         if not isinstance(about, dict) or min(unpacked, packed) < 0:
             raise ValueError("a page that no synthetic table has")

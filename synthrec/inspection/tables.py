@@ -1,6 +1,7 @@
 """events.parquet and users.parquet: columns, types, metadata and every value, against what the declaration lets a synthetic log hold.
 
-Guarantees: rows are read in batches of bounded size, never more than the record announces; no byte of a file is outside its columns and footer.
+Guarantees: rows are read in batches of bounded size, never more than the record announces; no byte of a file
+is outside its columns and footer.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _content(path: Path, *, layout: Mapping[str, Tensor]) -> _Content:
     if asked > LARGEST_FILE:
         raise ReleaseError(f"{path.name} may hold at most {LARGEST_FILE:,} bytes", found=f"{asked:,} asked for by generator.json",
                            remedy="Use a smaller catalogue, or get the release again from its owner.")
-    content = memoryview(read_bounded(path, most=8 + LARGEST_HEADER + 2 * asked))
+    content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + asked))
     length = int.from_bytes(content[:8], "little")
     try:
         if len(content) < 8 or length > min(LARGEST_HEADER, len(content) - 8):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -18,6 +18,7 @@ from synthrec.data.outside import record_json, write_fresh
 from synthrec.errors import ReleaseError, printable
 
 LARGEST = 1 << 24
+Delta = Annotated[float, Field(gt=0, le=1)]
 
 
 class Mechanism(Record):
@@ -88,19 +89,19 @@ class ReleaseRecord(Record):
     mechanisms: tuple[Mechanism, ...]
 
     epsilon: float                  # this release, all mechanisms composed
-    delta: float
+    delta: Delta
     epsilon_cross_check: float      # the second accountant
     sampler: str = ""               # who takes part in a run, and how that is drawn
     accountant: str
     cross_check_accountant: str
-    profile: tuple[tuple[float, float], ...]    # (delta, epsilon), delta falling
+    profile: tuple[tuple[Delta, float], ...]    # (delta, epsilon), delta falling
     bound: AttackBound              # of the whole ledger: all releases of this source
 
     ledger_total: float             # epsilon over all releases of this source, at `delta`
     releases_before: int
     internal: InternalRuns
     trials: int
-    epsilon_cap: float
+    epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     try_number: int                 # how many times `fit` ran on this source, this time included
 
     noise_source: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import optimize, stats
 
-from synthrec.privacy.accounting import Accountant, cross_check
+from synthrec.errors import BudgetError
+from synthrec.privacy.accounting import Accountant, cross_check, renyi_bound
 from synthrec.privacy.event import Event, gaussian
 
 DELTAS = (1e-3, 1e-5, 1e-8)
@@ -130,3 +132,27 @@ def test_no_attack_on_a_simulated_gaussian_beats_the_bound() -> None:
     hits = np.array([(ins > np.quantile(outs, 1 - alpha)).mean() for alpha in alphas])
     assert (hits <= tprs + 0.01).all()
     assert not (hits <= np.array(Accountant([run(1.4 / mu)]).bound().roc)[:, 1] + 0.01).all()
+
+
+@pytest.mark.parametrize("events", [
+    [run(1e-3)], [run(0.3, count=10**6)], [run(0.13, rate=1e-12, count=10**6)], [run(0.3, rate=0.999999)],
+    [run(1 + place / 1000, rate=0.01) for place in range(101)], [run(50.0, rate=1e-6, count=10**6)] * 11])
+def test_what_no_accountant_ends_on_is_refused_at_once_by_all(events: list[Event]) -> None:
+    begun = time.process_time()
+    for ask in (Accountant, lambda events: cross_check(events, delta=1e-5), lambda events: renyi_bound(events, delta=1e-5)):
+        with pytest.raises(BudgetError, match="what accountants compute"):
+            ask(events)
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("wrong", [{"noise_multiplier": 1e-150}, {"noise_multiplier": 5e-324}, {"noise_multiplier": 1e300},
+                                   {"sampling_rate": 1e-150}, {"count": 10**9}, {"noise_multiplier": math.inf}])
+def test_an_event_with_numbers_of_no_mechanism_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Event.model_validate({"kind": "gaussian", "noise_multiplier": 1.0} | wrong)
+
+
+def test_beyond_all_plans_both_accountants_still_agree_by_a_coarser_grid() -> None:
+    events = [run(0.08), run(1.0, rate=0.2, count=100)]
+    first, second = Accountant(events).epsilon(1e-5), cross_check(events, delta=1e-5)
+    assert first > 100 and abs(first - second) <= 0.01 * first

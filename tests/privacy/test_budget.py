@@ -183,6 +183,34 @@ def test_accountants_that_disagree_are_a_fault(path: Path, monkeypatch: pytest.M
     assert any("accountants disagree" in text for text in found(path).faults)
 
 
+@pytest.mark.parametrize(("number", "other"), [(b'"noise_multiplier":3.0', b'"noise_multiplier":1e-3'),
+                                               (b'"noise_multiplier":3.0', b'"noise_multiplier":1e-150'),
+                                               (b'"sampling_rate":0.1', b'"sampling_rate":1e-150'),
+                                               (b'"count":10', b'"count":1000000000')])
+def test_a_line_of_extreme_numbers_is_a_fault_and_found_at_once(path: Path, number: bytes, other: bytes) -> None:
+    begun = time.process_time()
+    path.write_bytes(path.read_bytes().replace(number, other, 1))
+    check = found(path, cap=9.0)
+    assert check.faults and time.process_time() - begun < 20
+    with pytest.raises(BudgetError):
+        Ledger.read(path)
+
+
+def test_a_whole_ledger_that_no_accountant_ends_on_is_a_fault_and_fits_under_no_cap(tmp_path: Path) -> None:
+    path = charged(tmp_path / "l.jsonl", "r", [gaussian(noise_multiplier=1e-3, sampling_rate=1.0, count=1)])
+    assert any("epsilon was not computed" in text for text in found(path, cap=1e6).faults)
+    with pytest.raises(BudgetError, match="what accountants compute"):
+        require_budget(Ledger.read(path), source="films", events=[ONE], delta=DELTA, cap=1e6)
+
+
+@pytest.mark.parametrize("content", [b"x\n" * (1 << 19), b"[[]" + b",[]" * (1 << 20) + b"]\n", b"\n" * (1 << 19)])
+def test_a_file_that_is_no_ledger_is_refused_before_it_is_parsed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(BudgetError):
+        Ledger.read(path)
+
+
 # two processes
 
 SPENDER = """

@@ -101,3 +101,21 @@ def test_a_plan_without_noise_says_that_it_is_not_private() -> None:
     plan = solved(epsilon=math.inf)
     assert not plan.is_private and plan.accountant().epsilon(1e-5) == math.inf
     assert all(event.kind == "none" for event in plan.events())
+
+
+@pytest.mark.parametrize("wrong", [
+    {"steps": 10**9}, {"fakes_per_step": 10**9}, {"critic_steps_per_generator_step": 0}, {"sampling_rate": 1e-150},
+    {"expected_batch_size": 0.0}, {"clip_norm": math.inf}, {"noise_multiplier": 1e-200}, {"critic_rate": math.nan},
+    {"generator_rate": 1e308}, {"anchor_weight": 1e308}, {"share": -1.0}])
+def test_a_constant_that_no_plan_has_is_refused_before_anything_is_run_by_it(wrong: dict[str, float]) -> None:
+    words = solved().model_dump()
+    words["training"] |= wrong
+    with pytest.raises(ValidationError):
+        Plan.model_validate(words)
+
+
+@pytest.mark.parametrize("wrong", [{"epsilon": -1.0}, {"delta": 0.0}, {"delta": math.nan}, {"population": 10**30},
+                                   {"events_per_user": 10**9}])
+def test_a_budget_that_no_plan_has_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Plan.model_validate(solved().model_dump() | wrong)

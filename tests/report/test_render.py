@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 import math
 import re
 from html.parser import HTMLParser
 
 import pytest
+from pydantic import ValidationError
 
 from synthrec.audit.record import AuditRecord, Verdict
 from synthrec.audit.utility_record import Arm, AuditedUtility
 from synthrec.conformance.record import Conformance, judged
 from synthrec.report import sentences, words
+from synthrec.report.plots.ladder import ladder
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
 from tests.report.records import attack, audit, bound, brief, conformance, release, utility, verdicts
@@ -245,3 +248,19 @@ def test_the_verdict_stands_in_word_and_shape_and_numbers_carry_interval_and_n(i
 def test_every_number_of_somebody_elses_record_is_written_somehow(value: float) -> None:
     for write in (words.number, words.short, words.rounded_up, words.delta, words.percent):
         assert write(value)
+
+
+@pytest.mark.parametrize("wrong", [{"delta": 1e308}, {"delta": "NaN"}, {"profile": [[1e308, 1.0]]}, {"profile": [[0.0, 1.0]]},
+                                   {"epsilon_cap": "Infinity"}, {"population": 10**30}, {"epsilon": 1e308}])
+def test_a_record_with_numbers_of_no_release_is_refused_and_not_drawn(wrong: dict[str, object]) -> None:
+    said = json.loads(release().model_dump_json()) | wrong
+    with pytest.raises(ValidationError):
+        ReleaseRecord.model_validate_json(json.dumps(said))
+
+
+def test_a_ladder_with_figures_that_are_no_numbers_is_drawn_without_them() -> None:
+    odd = audit()
+    assert odd.utility is not None and odd.utility.protocol is not None
+    arms = [each.model_copy(update={"rmse": each.rmse and each.rmse.model_copy(update={"low": math.nan, "high": math.inf})})
+            for each in odd.utility.protocol.ladder]
+    assert "<svg" in ladder(odd.utility.protocol.model_copy(update={"ladder": tuple(arms)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib import rc_context
@@ -38,6 +39,10 @@ def ladder(utility: Utility) -> str:
 
 
 def _ladder_panel(axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure | None], floor: str, falling: bool) -> None:
+    figures = {name: each for name, each in figures.items()
+               if each is not None and math.isfinite(each.low + each.value + each.high)}
+    if not figures:
+        return
     bottom, top = figures.get(floor), figures.get("real")
     for figure, style in ((bottom, (0, (1, 3))), (top, "-")):
         if figure is not None:
