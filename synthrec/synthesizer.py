@@ -85,13 +85,14 @@ class Synthesizer:
         "dp") may turn out to hold nothing that enough users share.
         """
         device, charge = self._ready(device), self._charge(new_release_id(), kind=kind)
+        catalogue = None if self._declared.item_column.is_open else Catalogue.read(self._declared)
         with Ledger.open(self._declared.ledger_path) as ledger, _scratch(keep, beside=self._declared.ledger_path) as spill:
             self._require_budget(ledger)
             with progress.stage("read the log", total=1) as advance, _source_key(self._declared, ledger=ledger) as key:
-                settled = settle(log, self._declared, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
+                settled = settle(log, self._declared, catalogue, plan=self.plan, ledger=ledger, charge=charge, spill=spill, role_key=key,
                                  audit_share=audit_share, exclude_users=exclude_users, progress=progress)
-                schema, catalogue = settled.schema, Catalogue.read(settled.schema)
-                everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
+                catalogue = catalogue or Catalogue.read(settled.schema)
+                everybody = read_log(log, settled.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(*TRAINS)
                 del everybody

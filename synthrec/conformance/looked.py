@@ -48,8 +48,9 @@ def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger | Free) -> Lo
     if not subject.plan.openings:
         return found
     schema = reopened(subject.schema)
+    catalogue = None if schema.item_column.is_open else subject.catalogue
     with TemporaryDirectory(prefix="synthrec-") as scratch, _answered(subject.schema, found):
-        settled = settle.settle(events, schema, plan=subject.plan, ledger=ledger, charge=CHARGE, spill=Path(scratch),     # type: ignore[arg-type]
+        settled = settle.settle(events, schema, catalogue, plan=subject.plan, ledger=ledger, charge=CHARGE, spill=Path(scratch),     # type: ignore[arg-type]
                                 role_key=KEY, audit_share=0.0, exclude_users=None, progress=Progress())
     found.released = f"{settled.schema.model_dump_json()} {settled.said}"
     return found

@@ -258,7 +258,7 @@ class Schema(Declared):
 
     def _require_unsettled(self) -> None:
         """What "dp" buys is never written by hand: then it would be declared, not paid for."""
-        both = [name for name, column in {**self.columns, **self.user_attributes}.items()
+        both = [name for name, column in (*self.columns.items(), *self.user_attributes.items())
                 if getattr(column, "paid", False) and not column.is_open]       # type: ignore[union-attr]
         if both:
             raise SchemaError('a column is declared by values or bounds, or by "dp", not both', found=f"both for {', '.join(both)}",
