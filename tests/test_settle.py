@@ -82,8 +82,8 @@ def settled(log: Any, schema: Schema, folder: Path, *, epsilon: float = EPSILON,
     plan = plan_release(schema, epsilon=epsilon, delta=DELTA, model="marginals")
     with Ledger.open(folder / "one.jsonl") as ledger:
         found = settle.settle(log, schema, None, plan=plan, ledger=ledger,
-                              charge=Charge(source="open shop", release_id="r", kind="release"), spill=folder / "spill", role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users,
-                              progress=Progress())
+                              charge=Charge(source="open shop", release_id="r", kind="release"), spill=folder / "spill",
+                              role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users, progress=Progress())
     return found, ledger
 
 
