@@ -41,7 +41,7 @@ def row(name: str, *, epsilon: float, seeds: list[int], data: Path | None = None
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.jsonl") as ledger:
             charge = Charge(source=schema.source.name, release_id=str(seed), kind="trial")
-            found = settle(log, schema, plan=plan, ledger=ledger, charge=charge, spill=Path(folder), role_key=b"k" * 32,
+            found = settle(log, schema, None, plan=plan, ledger=ledger, charge=charge, spill=Path(folder), role_key=b"k" * 32,
                            audit_share=0.0, exclude_users=None, progress=Progress())
         values = {str(value) for value in found.schema.item_column.values or ()}
         named.append(len(values))

@@ -95,7 +95,7 @@ class Evidence:
 def collect(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
     """Of a release. Raises ReleaseError without private/ or a synthetic log, DataError for another log than the release's."""
     artifact, origin, release = Artifact.load(folder.share), folder.origin(), folder.record()
-    schema = artifact.schema.model_copy(update={"folder": origin.config_folder})
+    schema = origin.placed(artifact.schema)
     if not folder.events.exists():
         raise ReleaseError("an audit needs a synthetic log in share/", found="no events.parquet",
                            remedy="Make the release with `synthrec run`, or sample one: "

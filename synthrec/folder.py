@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -21,13 +21,15 @@ from pathlib import Path
 from synthrec.conformance.record import Conformance
 from synthrec.data.outside import as_its_folder, plain_json, read_bounded, write_fresh
 from synthrec.data.roles import MOST_SHARE
+from synthrec.data.schema import Schema
 from synthrec.errors import Advice, DataError, ReleaseError
 from synthrec.model.checkpoint import is_resumable
 from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 
 FORMAT_VERSION = 1
-LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 24
+LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 26
+PATHS = ("ledger", "catalogue", "table")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Origin:
 
     config_folder: Path
     audit_share: float
+    paths: Mapping[str, str | None] | None = None      # as the configuration writes them; a release of an earlier version carries them
+
+    def placed(self, schema: Schema) -> Schema:
+        """The schema of the release, with its files where the owner has them."""
+        here = schema.model_copy(update={"folder": self.config_folder})
+        return here if self.paths is None else here.with_paths(self.paths)
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,8 @@ class Folder:
 
     def write_origin(self, origin: Origin) -> None:
         """Keep for the audit where the configuration was."""
-        words = {"format_version": FORMAT_VERSION, "config_folder": str(origin.config_folder.resolve()), "audit_share": origin.audit_share}
+        words = {"format_version": FORMAT_VERSION, "config_folder": str(origin.config_folder.resolve()), "audit_share": origin.audit_share,
+                 "paths": origin.paths}
         write_fresh(self.private / "origin.json", json.dumps(words))
 
     def keep_private(self, source: Path, *, name: Path) -> None:
@@ -181,11 +190,14 @@ class Folder:
         """Where the release came from. Raises ReleaseError without `private/`."""
         try:
             words = plain_json(read_bounded(self.private / "origin.json", most=LARGEST_ORIGIN))
-            origin = Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]))
+            paths = words.get("paths")
+            origin = Origin(config_folder=Path(words["config_folder"]), audit_share=float(words["audit_share"]), paths=paths)
             if not 0 <= origin.audit_share <= MOST_SHARE:
                 raise ValueError
+            if paths is not None and (set(paths) != set(PATHS) or not all(isinstance(path, str | None) for path in paths.values())):
+                raise ValueError
             return origin
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise ReleaseError("an audit needs the private/ folder of the release", found="none, or an altered one",
                                remedy="Run it where the release was made, before private/ is removed.") from None
 

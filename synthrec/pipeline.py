@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,10 @@ from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.condition_words import Words
 from synthrec.data.conditions import EVERYTHING, Scope
+from synthrec.data.opening import reopened
 from synthrec.data.schema import Schema
 from synthrec.data.sink import require_free
-from synthrec.errors import ReleaseError
+from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.evidence import Evidence, Tables, collect, collect_tables
 from synthrec.folder import (
     Folder,
@@ -41,7 +42,7 @@ from synthrec.folder import (
     write_page,
 )
 from synthrec.forecast import require_feasible
-from synthrec.model.artifact import described_by
+from synthrec.model.artifact import Artifact, described_by, filterable, require_readable
 from synthrec.model.faithful import Tally
 from synthrec.model.recipe import plan_release
 from synthrec.model.train import Means
@@ -69,29 +70,43 @@ def run(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, mo
 
     Args:
         mechanism: with the conformance suite on the release's plan.
-        again: continue the training of a run that died.
+        again: continue a run that died: its training, or, where the release stands, what comes after it.
     """
-    release = (resume if again else partial(fit, log))(
-        schema=schema, epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share, exclude_users=exclude_users,
-        device=device, synthetic_users=SYNTHETIC_USERS * schema.source.population, progress=progress)
-    if mechanism and math.isfinite(epsilon):
-        keep_mechanism(release, verify_mechanism(release=release, progress=progress))
-    record = audit(release, log=log, progress=progress)
-    report(release)
+    mechanism = mechanism and math.isfinite(epsilon)
+    users = SYNTHETIC_USERS * schema.source.population
+    asked: dict[str, Any] = {"schema": schema, "epsilon": epsilon, "delta": delta, "model": model, "audit_share": audit_share,
+                             "exclude_users": exclude_users}
+    if again and out.exists():
+        _require_same(open_folder(out).verified(), **asked)
+    elif again:
+        resume(**asked, out=out, device=device, synthetic_users=users, progress=progress)
+    else:
+        fit(log, **asked, out=out, device=device, synthetic_users=users, mechanism=mechanism, progress=progress)
+    with _said_if_unfinished(out, progress=progress):
+        folder = open_folder(out)
+        if not folder.events.exists():
+            sample(out, users=users, out=folder.events, progress=progress)
+        if mechanism and folder.mechanism() is None:
+            keep_mechanism(out, verify_mechanism(release=out, progress=progress))
+        done = folder.audit_path.exists()
+        record = read_record(folder.audit_path, kind=AuditRecord) if done else audit(out, log=log, progress=progress)
+        report(out)
     return record
 
 
 def fit(log: Any, *, schema: Schema, epsilon: float, delta: float, out: Path, model: Model = "gan", audit_share: float = 0.0,
         exclude_users: Path | None = None, device: str = "auto", kind: Counted = "release", synthetic_users: int = 0,
-        progress: Progress = SILENT) -> Path:
+        mechanism: bool = False, progress: Progress = SILENT) -> Path:
     """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The only step that spends the budget.
 
-    A `kind` "trial" stays with its owner, and is charged and counted like a release.
+    A `kind` "trial" stays with its owner, and is charged and counted like a release. Before anything is charged, what follows is tried on
+    nobody's data: that the release can be read, and with `mechanism` that the conformance suite, which is to come, can begin on it.
     """
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
+    _rehearse(synthesizer, mechanism=mechanism)
     for left in left_folders(out):
         progress.say(how_to_continue(left))
-    kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
+    kept = _Kept(schema=schema, audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with new_folder(out) as folder:
         synthesizer.fit(log, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, keep=folder, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
@@ -128,7 +143,7 @@ def resume(*, schema: Schema, epsilon: float, delta: float, out: Path, model: Mo
     """Continue a `fit` that died: at the first step not charged, so that the release costs what it would have cost."""
     synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
     synthesizer.require_resumable()
-    kept = _Kept(audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
+    kept = _Kept(schema=schema, audit_share=audit_share, exclude_users=exclude_users, synthetic_users=synthetic_users)
     with resumed_folder(out) as folder:
         synthesizer.resume(folder, audit_share=audit_share, exclude_users=exclude_users, device=device, kind=kind, progress=progress)
         _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
@@ -269,10 +284,58 @@ def keep_mechanism(release: Path, checked: Conformance) -> Path:
     return folder.mechanism_path
 
 
+def _rehearse(synthesizer: Synthesizer, *, mechanism: bool) -> None:
+    """Raise SynthrecError for what would fail after the training, as far as it can be told before: with a domain that no log was asked for,
+    are items, features and words such as a release may hold? Can a simulated log be made of it, read and looked at?"""
+    from synthrec.conformance.answers import NullLedger
+    from synthrec.conformance.looked import look, supposed
+    from synthrec.conformance.subject import fitted
+
+    here, plan = supposed(synthesizer.schema), synthesizer.plan
+    catalogue = Catalogue.read(here)
+    require_readable(here, plan=plan, catalogue=catalogue)
+    if mechanism:
+        kept = filterable(catalogue, here)
+        with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch:
+            subject = fitted(Path(scratch), name="", plan=plan, schema=described_by(here, kept), catalogue=kept)
+            subject.read(subject.events)
+            look(subject, subject.events, ledger=NullLedger())
+
+
+def _require_same(folder: Folder, *, schema: Schema, epsilon: float, delta: float, model: Model, audit_share: float,
+                  exclude_users: Path | None) -> None:
+    """Raise ReleaseError unless a release was made as is asked for: only then is it gone on with."""
+    artifact, origin = Artifact.load(folder.share), folder.origin()
+    listed = None if exclude_users is None else exclude_users.read_bytes()
+    same = {"plan": artifact.plan == plan_release(schema, epsilon=epsilon, delta=delta, model=model),
+            "configuration": reopened(artifact.schema).model_dump_json() == schema.shared().model_dump_json(),
+            "audit share": origin.audit_share == audit_share,
+            "list of opt-outs": (folder.opt_outs.read_bytes() if folder.opt_outs.exists() else None) == listed}
+    if other := [what for what, is_same in same.items() if not is_same]:
+        raise ReleaseError("a release that stands is completed as it was begun", found=f"another {', '.join(other)}",
+                           remedy="Give those that made it, or choose another --out.")
+
+
+@contextmanager
+def _said_if_unfinished(release: Path, *, progress: Progress) -> Iterator[None]:
+    """Tell the operator that the release stands though what comes after it failed, and how to finish it."""
+    try:
+        yield
+    except BaseException as error:
+        said = (f"The release {release.name} stands, and is charged once: the same command with `--resume` does the rest of it, and so do "
+                "`synthrec verify --mechanism RELEASE`, `synthrec audit RELEASE --log LOG` and `synthrec report RELEASE`.")
+        if isinstance(error, SynthrecError):
+            error.remedy += f" {said}"
+        else:
+            progress.say(said)
+        raise
+
+
 @dataclass(frozen=True)
 class _Kept:
     """What was asked for, beside the plan."""
 
+    schema: Schema
     audit_share: float
     exclude_users: Path | None
     synthetic_users: int
@@ -288,7 +351,10 @@ def _planned(schema: Schema, *, epsilon: float, delta: float, out: Path, model: 
 
 def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress: Progress) -> None:
     """All that a release holds besides what training keeps."""
-    _keep_for_audit(folder, schema=synthesizer.schema, audit_share=kept.audit_share, exclude_users=kept.exclude_users)
+    folder.write_origin(Origin(config_folder=kept.schema.folder, audit_share=kept.audit_share, paths=kept.schema.paths))
+    folder.keep_private(key_path(kept.schema), name=folder.roles_key)
+    if kept.exclude_users is not None:
+        folder.keep_private(kept.exclude_users, name=folder.opt_outs)
     users, plan, faithful = kept.synthetic_users, synthesizer.plan, tuple[Faithful, ...]()
     if users:
         people = folder.users if synthesizer.schema.user_attributes else None
@@ -299,11 +365,6 @@ def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress
         "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",)}))
 
 
-def _keep_for_audit(folder: Folder, *, schema: Schema, audit_share: float, exclude_users: Path | None) -> None:
-    folder.write_origin(Origin(config_folder=schema.folder, audit_share=audit_share))
-    folder.keep_private(key_path(schema), name=folder.roles_key)
-    if exclude_users is not None:
-        folder.keep_private(exclude_users, name=folder.opt_outs)
 
 
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,

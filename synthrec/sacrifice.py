@@ -39,7 +39,7 @@ def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> Evidence:
     if origin.audit_share > 0:
         raise ReleaseError("a sacrificial training is for a release that kept nobody back",
                            found=f"an audit share of {origin.audit_share:g}", remedy="Leave out --sacrifice.")
-    schema, place = artifact.schema.model_copy(update={"folder": origin.config_folder}), folder.private / "sacrifice"
+    schema, place = origin.placed(artifact.schema), folder.private / "sacrifice"
     with progress.stage("read for the audit", total=2) as advance:
         real = read_real(folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=False)
         require_source(EventLog.open(folder.bounded), real, schema=schema)

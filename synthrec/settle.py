@@ -17,6 +17,7 @@ import pyarrow as pa
 from scipy.stats import norm
 
 from synthrec.claim import COVERED, COVERED_UNKNOWN, paid_declaration
+from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Item
 from synthrec.data.identifiers import are_whole_numbers
 from synthrec.data.opened import OpenedLog, open_log
@@ -39,9 +40,10 @@ class Settled:
     said: tuple[str, ...] = ()
 
 
-def settle(log: Any, schema: Schema, *, session: Session, spill: Path, role_key: bytes, audit_share: float, exclude_users: Path | None,
-           progress: Progress) -> Settled:
-    """Fill in every column that says "dp"; a schema without such columns comes back as it is, the log unread.
+def settle(log: Any, schema: Schema, catalogue: Catalogue | None, *, session: Session, spill: Path, role_key: bytes,
+           audit_share: float, exclude_users: Path | None, progress: Progress) -> Settled:
+    """Fill in every column that says "dp"; a schema without such columns comes back as it is, the log unread. `catalogue`: None where items
+    are such a column.
 
     Raises: DataError before anything is charged if the log cannot be read; after it, if nothing stands out of the noise.
     """
@@ -51,7 +53,7 @@ def settle(log: Any, schema: Schema, *, session: Session, spill: Path, role_key:
         raise SchemaError("a schema is settled once", found="one that a release has settled already",
                           remedy="Start from the configuration: Schema.load(...).")
     said = list[str]()
-    with open_log(log, schema, spill=spill, role_key=role_key, audit_share=audit_share, exclude_users=exclude_users,
+    with open_log(log, schema, catalogue, spill=spill, role_key=role_key, audit_share=audit_share, exclude_users=exclude_users,
                   progress=progress) as opened, progress.stage("settle", total=len(paid_columns(schema))) as advance:
         for column in paid_columns(schema):
             words, covered = (_bounds if column.bounded else _values)(opened, column, session=session)

@@ -88,13 +88,14 @@ class Synthesizer:
         "dp") may turn out to hold nothing that enough users share.
         """
         means = self._ready(device)
+        catalogue = None if self._declared.item_column.is_open else Catalogue.read(self._declared)
         with (self._session(kind=kind) as session, _scratch(keep, beside=self._declared.ledger_path) as spill,
               _source_key(self._declared, session=session, keep=keep) as key):
             with progress.stage("read the log", total=1) as advance:
-                settled = settle(log, self._declared, session=session, spill=spill, role_key=key, audit_share=audit_share,
+                settled = settle(log, self._declared, catalogue, session=session, spill=spill, role_key=key, audit_share=audit_share,
                                  exclude_users=exclude_users, progress=progress)
-                schema, catalogue = settled.schema, self._catalogue(settled.schema)
-                everybody = read_log(log, schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
+                catalogue = catalogue or self._catalogue(settled.schema)
+                everybody = read_log(log, settled.schema, catalogue, spill=spill, events_per_user=self.plan.events_per_user,
                                      role_key=key, audit_share=audit_share, exclude_users=exclude_users, progress=progress)
                 members = everybody.users_with(*TRAINS)
                 del everybody

@@ -81,7 +81,7 @@ def settled(log: Any, schema: Schema, folder: Path, *, epsilon: float = EPSILON,
     plan = plan_release(schema, epsilon=epsilon, delta=DELTA, model="marginals")
     with Ledger.open(folder / "one.jsonl") as ledger:
         session = Session(plan, ledger=ledger, charge=Charge(source="open shop", release_id="r", kind="release"))
-        found = settle.settle(log, schema, session=session, spill=folder / "spill",
+        found = settle.settle(log, schema, None, session=session, spill=folder / "spill",
                               role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users,
                               progress=Progress())
     return found, ledger
@@ -303,7 +303,7 @@ def test_bounds_from_the_log_are_caught(tmp_path: Path, monkeypatch: pytest.Monk
 
 def looked_at(log: pd.DataFrame, schema: Schema, folder: Path, **options: Any) -> dict[str, float]:
     """Squared norms that each column's blocks sum to: the number of users who hold anything."""
-    with opened.open_log(log, schema, spill=folder / "spill", role_key=b"k" * 32, progress=Progress(),
+    with opened.open_log(log, schema, None, spill=folder / "spill", role_key=b"k" * 32, progress=Progress(),
                          **{"audit_share": 0.0, "exclude_users": None, **options}) as found:
         norms = {}
         for column in paid_columns(schema):
@@ -326,7 +326,7 @@ def test_a_part_of_the_rows_at_a_time_gives_the_same_histograms(tmp_path: Path, 
     log, schema = put(tmp_path)
 
     def sums() -> dict[str, np.ndarray]:
-        with opened.open_log(log, schema, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
+        with opened.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
                              progress=Progress()) as found:
             return {column.label: sum(np.asarray(block.sum(axis=0)).ravel() for block in found.histograms(column))
                     for column in paid_columns(schema) if column.bounded}
@@ -340,7 +340,7 @@ def test_coverage_counts_at_most_k_events_of_a_user(tmp_path: Path) -> None:
     log = pd.DataFrame({"user_id": ["a"] * 10_000 + ["b"] * 2, "item_id": ["x"] * 9_000 + ["y"] * 1_000 + ["x", "y"]})
     text = CONFIG[: CONFIG.index("timestamp")] + "[events]\nrepeats = true\n"
     schema = Schema.parse(text, folder=tmp_path)
-    with opened.open_log(log, schema, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
+    with opened.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
                          progress=Progress()) as found:
         rows = next(found.covered(paid_columns(schema)[0], ("x",), most=4))
     assert sorted(rows.tolist()) == [[0.25, 0.5], [0.9, 1.0]]

@@ -47,8 +47,9 @@ def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger) -> Looked:
         return Looked()
     schema = reopened(subject.schema)
     session = Looking(subject.plan, ledger=ledger, charge=CHARGE, noise=RecordingNoise(), schema=subject.schema)
+    catalogue = None if schema.item_column.is_open else subject.catalogue
     with TemporaryDirectory(prefix="synthrec-") as scratch:
-        settled = settle(events, schema, session=session, spill=Path(scratch), role_key=KEY, audit_share=0.0, exclude_users=None,
+        settled = settle(events, schema, catalogue, session=session, spill=Path(scratch), role_key=KEY, audit_share=0.0, exclude_users=None,
                          progress=Progress())
     return Looked(released=f"{settled.schema.model_dump_json()} {settled.said}", sums=session.sums)
 

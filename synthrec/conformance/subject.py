@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from synthrec.conformance.people import one_user, random_users
 from synthrec.data.catalogue import Catalogue
@@ -69,7 +70,7 @@ def fitted(folder: Path, *, name: str, schema: Schema, catalogue: Catalogue, pla
     """A log drawn at random that fits a schema, whose own files are not opened."""
     if not plan.is_private:
         raise PlanError("a mechanism is checked with its noise", found="a plan without noise", remedy="Choose a finite epsilon.")
-    users = None if schema.users.table is None else schema.users.model_copy(update={"table": "users.csv"})
+    users = None if schema.users.table is None else schema.users.model_copy(update={"table": "users.parquet"})
     here = schema.model_copy(update={
         "folder": folder, "source": schema.source.model_copy(update={"ledger": "simulated.ledger.jsonl"}),
         **({} if users is None else {"users": users})})
@@ -77,36 +78,44 @@ def fitted(folder: Path, *, name: str, schema: Schema, catalogue: Catalogue, pla
     log = random_users(here, items=catalogue.size, users=USERS, most=min(LONGEST_K, here.privacy.events_per_user), rng=rng)
     ids = FIRST_ID + 1 + np.arange(USERS)
     if users is not None:
-        user_table(log, ids, schema=here, rng=rng).to_pandas().to_csv(folder / "users.csv", index=False)
+        pq.write_table(user_table(log, ids, schema=here, rng=rng), folder / "users.parquet")
     events = event_table(log, ids, schema=here, catalogue=catalogue, text_times=True).to_pandas()
     return _with_awkward(name, here, catalogue, plan, events.astype(str).where(events.notna(), ""))
 
 
 def _with_awkward(name: str, schema: Schema, catalogue: Catalogue, plan: Plan, events: pd.DataFrame) -> Subject:
     """The events, in which nobody holds the last item or has as many as are kept, and after them the awkward users."""
-    last = str(catalogue.keys[-1].as_py())
+    last = str(catalogue.ids[-1].as_py())
     events = events[events[schema.item] != last]
     events = events[events.groupby(schema.user).cumcount() < max(1, LONGEST_PART * schema.privacy.events_per_user)]
     ids = events[schema.user].unique()
     some = events.iloc[:1]
-    lonely = some.assign(**{schema.item: last})
+    lonely = _changed(some, {schema.item: last})
     other = {column: "nonsense" for column in schema.kept_columns}
     values = [column for column in (schema.rating, schema.time) if column is not None]
     extreme = {column.name: "1e308" for column in values} | {schema.item: "99999999999999999999"}
     kinds = {
-        "no valid events": pd.concat([some.assign(**other)] * 3),
+        "no valid events": pd.concat([_changed(some, other)] * 3),
         "longest": events.iloc[np.resize(np.arange(len(events)), HEAVY)],
         "unique item": lonely,
-        "extreme value": pd.concat([some.assign(**{place: value}) for place, value in extreme.items()] + [some]),
-        "not a number": pd.concat([some.assign(**{column: "nan"}) for column in schema.kept_columns] + [some]),
+        "extreme value": pd.concat([_changed(some, {place: value}) for place, value in extreme.items()] + [some]),
+        "not a number": pd.concat([_changed(some, {column: "nan"}) for column in schema.kept_columns] + [some]),
     }
     awkward = {"an ordinary user": frozenset(ids[3:4]), "a third of all users": frozenset(ids[::3])}
     parts = [events]
     for place, (kind, rows) in enumerate(kinds.items()):
         user = f"{FIRST_ID * 2 + place}"
-        parts.append(rows.assign(**{column: user for column in {schema.user, schema.privacy.unit}}))
+        parts.append(_changed(rows, {column: user for column in {schema.user, schema.privacy.unit}}))
         awkward[f"a user: {kind}"] = frozenset([user])
     return Subject(name=name, schema=schema, catalogue=catalogue, plan=plan, events=pd.concat(parts, ignore_index=True), awkward=awkward)
+
+
+def _changed(rows: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
+    """The rows with other cells; `assign` takes no column of any name."""
+    found = rows.copy()
+    for column, value in values.items():
+        found[column] = value
+    return found
 
 
 def neighbours(subject: Subject) -> list[tuple[EventLog, EventLog, EventLog]]:

@@ -136,8 +136,9 @@ def _ids(column: pa.Array) -> pa.Array:
 
 
 def _checked(catalogue: Catalogue, *, where: str) -> Catalogue:
-    if catalogue.size == 0:
-        raise DataError(f"{where} must list at least one item", found="none", remedy="Give the catalogue's rows.")
+    if catalogue.size < 2:
+        raise DataError(f"{where} must list at least two items, or there is nothing to choose",
+                        found="one" if catalogue.size else "none", remedy="Give the catalogue's rows.")
     if catalogue.keys.null_count:
         raise DataError(f"{where} must give every item an id", found="an item without one", remedy="Remove or complete it.")
     if len(pc.unique(catalogue.keys)) < catalogue.size:

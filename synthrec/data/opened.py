@@ -108,11 +108,11 @@ class OpenedLog:
 
 
 @contextmanager
-def open_log(log: Any, schema: Schema, *, spill: Path, role_key: bytes, audit_share: float, exclude_users: Path | None,
-             progress: Progress) -> Iterator[OpenedLog]:
-    """Read and judge a log for its open columns. Raises DataError, before anything is charged, as `source.read_log` does."""
+def open_log(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Path, role_key: bytes, audit_share: float,
+             exclude_users: Path | None, progress: Progress) -> Iterator[OpenedLog]:
+    """Read and judge a log for its open columns; no catalogue where items are one of them. Raises DataError, before anything is charged,
+    as `source.read_log` does."""
     wide = widened(schema)
-    catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     with source.judged_rows(log, wide, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
         require_usable(con, wide)
         source.usable_rows(con, wide)

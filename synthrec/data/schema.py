@@ -6,7 +6,8 @@ the log is opened. Reading the file itself is `grammar.py`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
@@ -215,12 +216,26 @@ class Schema(Declared):
         """The user table."""
         return None if self.users.table is None else self.folder / self.users.table
 
+    @property
+    def paths(self) -> dict[str, str | None]:
+        """The files that it names, as written."""
+        return {"ledger": self.source.ledger, "catalogue": self.item_column.catalogue, "table": self.users.table}
+
+    def with_paths(self, paths: Mapping[str, str | None]) -> Schema:
+        """The same with other paths of its files."""
+        item = self.item_column.model_copy(update={"catalogue": paths["catalogue"]})
+        return self.model_copy(update={
+            "source": self.source.model_copy(update={"ledger": paths["ledger"]}), "columns": {**self.columns, self.item: item},
+            "users": self.users.model_copy(update={"table": paths["table"]})})
+
     def shared(self) -> Schema:
-        """What of it may leave: without dropped columns, whose very names may be private and which nothing was made from."""
+        """What of it may leave: without dropped columns, whose very names may be private and which nothing was made from, and of files
+        no more than their names."""
         gone = {name for name, column in self.columns.items() if isinstance(column, Dropped)}
         public = tuple(name for name in self.source.values_are_public if name not in gone)
-        return self.model_copy(update={"source": self.source.model_copy(update={"values_are_public": public}),
+        kept = self.model_copy(update={"source": self.source.model_copy(update={"values_are_public": public}),
                                        "columns": {name: self.columns[name] for name in self.kept_columns}})
+        return kept.with_paths({word: path and PureWindowsPath(path).name for word, path in self.paths.items()})
 
     def require_declared(self) -> None:
         """Raise SchemaError unless the owner vouches for the item attributes. (`parse` has refused every "?".)"""
@@ -258,7 +273,7 @@ class Schema(Declared):
 
     def _require_unsettled(self) -> None:
         """What "dp" buys is never written by hand: then it would be declared, not paid for."""
-        both = [name for name, column in {**self.columns, **self.user_attributes}.items()
+        both = [name for name, column in (*self.columns.items(), *self.user_attributes.items())
                 if getattr(column, "paid", False) and not column.is_open]       # type: ignore[union-attr]
         if both:
             raise SchemaError('a column is declared by values or bounds, or by "dp", not both', found=f"both for {', '.join(both)}",

@@ -92,7 +92,7 @@ def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: 
             columns[name] = _identifiers(np.repeat(ids, np.diff(chunk.offsets)), text=column.type == "text")
         elif isinstance(column, Item):
             columns[name] = catalogue.ids.take(pa.array(chunk.item))
-        elif isinstance(column, Ordinal) and chunk.rating is not None:
+        elif isinstance(column, Ordinal) and column == schema.rating and chunk.rating is not None:
             rating = np.asarray(chunk.rating, dtype=np.float64)
             columns[name] = np.rint(rating).astype(np.int64) if column.whole else _on_grid(rating, column)
         elif isinstance(column, Datetime) and chunk.time is not None:

@@ -65,7 +65,7 @@ def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catal
     if name in again and said[name] != again[name]():
         return "more, or less, than the declared fields"
     if name == "schema" and words.declared != words.declared.shared():
-        return "names of dropped columns"
+        return "names of dropped columns, or paths of the owner's files"
     if name == "game" and words.game is not None and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON):
         return "words that synthrec does not write"
     return None

@@ -136,10 +136,11 @@ def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, 
     return None if fine else "nothing that synthrec writes there"
 
 
-def _measured_names(found: tuple[Faithful, ...]) -> bool:
+def _measured_names(found: tuple[Faithful, ...], *, record: ReleaseRecord) -> bool:
     """Each measurement once; the names of attributes are the schema's, as `columns` tells them."""
     names = [each.name for each in found]
-    return len(set(names)) == len(names) and all(re.fullmatch(r"items|activity|ratings|attribute \w{1,60}", name) for name in names)
+    known = {f"attribute {column.name}" for column in record.columns if column.table == "users" and column.kind != "user"}
+    return len(set(names)) == len(names) and set(names) <= {"items", "activity", "ratings"} | known
 
 
 def _deltas(record: ReleaseRecord) -> tuple[float, ...]:
@@ -160,7 +161,8 @@ def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
         numbers = [value.fpr, value.tpr, value.auc, value.advantage, *(number for point in value.roc for number in point)]
         return len(value.roc) <= 200 and all(0 <= number <= 1 for number in numbers)
     if name == "faithful":
-        return _measured_names(value) and all(0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in value)
+        return _measured_names(value, record=record) and all(
+            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in value)
     if name == "internal":
         return 0 <= value.count <= MOST_RUNS and amount(value.epsilon)
     if name == "releases_before":

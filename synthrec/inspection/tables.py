@@ -7,7 +7,6 @@ is outside its columns and footer.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Identifier, Item, Unit, User
-from synthrec.data.domain import Categorical, Numeric, Ordinal
+from synthrec.data.domain import Attribute, Categorical, Numeric, Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.parquet import bounded_batches, require_bounded
 from synthrec.data.schema import Schema
@@ -58,15 +57,16 @@ def _table(path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue,
         if (outside := _outside(file, path, like=like, record=record, most=_most_rows(path, record))) is not None:
             return [Part(path.name, "the file", "", "", outside)]
         wrong: dict[str, str] = {}
-        declared = schema.user_attributes if path.name == "users.parquet" else schema.columns
-        users = _Users(record, schema=schema, each_once=path.name == "users.parquet")
+        of_users = path.name == "users.parquet"
+        users = _Users(record, schema=schema, each_once=of_users)
         for batch in bounded_batches(path):
             numbers = _numbers(batch.column(batch.schema.get_field_index(schema.user)))
             if numbers is None:
                 wrong.setdefault(schema.user, SPACE)
                 break
             for name in batch.schema.names:
-                if name != schema.user and (found := _wrong(name, batch, numbers, declared=declared, catalogue=catalogue)) is not None:
+                if name != schema.user and (found := _wrong(name, batch, numbers, schema=schema, of_users=of_users,
+                                                            catalogue=catalogue)) is not None:
                     wrong.setdefault(name, found)
             if (found := users.add(numbers, batch, schema=schema)) is not None:
                 wrong.setdefault(schema.user, found)
@@ -150,10 +150,16 @@ def _numbers(column: pa.Array) -> np.ndarray | None:
     return np.asarray(pc.utf8_slice_codeunits(column, len("synthetic-")).cast(pa.int64()).to_numpy(zero_copy_only=False))
 
 
-def _wrong(name: str, batch: pa.RecordBatch, numbers: np.ndarray, *, declared: Mapping[str, Any], catalogue: Catalogue) -> str | None:
-    values, column = batch.column(batch.schema.get_field_index(name)), declared[name]
-    if values.null_count and getattr(column, "outside", "other") != "other":
+def _wrong(name: str, batch: pa.RecordBatch, numbers: np.ndarray, *, schema: Schema, of_users: bool,
+           catalogue: Catalogue) -> str | None:
+    values = batch.column(batch.schema.get_field_index(name))
+    column: Any = (schema.user_attributes if of_users else schema.columns)[name]
+    if values.null_count and not (isinstance(column, Attribute) and (of_users or column.outside == "other")):
         return "missing values"
+    if getattr(column, "negative", ()) and schema.kind is not None:       # such types hold minus the number
+        kinds = batch.column(batch.schema.get_field_index(schema.kind.name)).cast(pa.string())
+        below = pc.is_in(kinds, value_set=pa.array(column.negative))
+        values = pc.if_else(below, pc.negate(values), values)
     values = values.drop_null()
     if isinstance(column, (Unit, User)):
         found = _numbers(values)
@@ -184,8 +190,7 @@ def _declared(values: pa.Array, column: Any, *, catalogue: Catalogue) -> bool:
     if isinstance(column, Ordinal):
         return bool(np.isin(numbers, column.levels).all())
     assert isinstance(column, Numeric) and column.min is not None and column.max is not None
-    low, high = (-column.max, column.max) if getattr(column, "negative", ()) else (column.min, column.max)
-    return bool(((numbers >= low) & (numbers <= high)).all())
+    return bool(((numbers >= column.min) & (numbers <= column.max)).all())
 
 
 def _one_user(schema: Schema) -> EventLog:

@@ -20,13 +20,15 @@ from safetensors.numpy import save_file
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.outside import parts, plain_json, read_bounded
 from synthrec.data.schema import Schema
-from synthrec.errors import ReleaseError
+from synthrec.errors import ReleaseError, SchemaError
 from synthrec.model.choice import ItemTables
 from synthrec.model.estimates import Estimates
+from synthrec.model.features import MEASURED, catalogue_features
 from synthrec.model.generator import Generator
-from synthrec.model.groups import GroupDifferences
+from synthrec.model.groups import GroupDifferences, Groups
 from synthrec.model.habits import HabitTables
-from synthrec.model.layout import Words, disagreement, filterable_names, layout
+from synthrec.model.layout import Words, disagreement, filterable_names, layout, rating_unit
+from synthrec.model.recipe import activity_edges
 from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
 from synthrec.model.tensors import read_tensors
@@ -52,6 +54,8 @@ class Artifact:
     def save(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
         estimates, tables, times = self.estimates, self.tables, self.estimates.times
+        words = _written(schema=self.schema, plan=self.plan, catalogue=self.catalogue, features=estimates.feature_names,
+                         rating_noise=tables.rating_noise, game=self.game)
         arrays = {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in self.generator.state_dict().items()}
         arrays |= {f"frame.{name}": getattr(estimates.frame, name) for name in ("features", "item_mean", "popularity")}
         arrays |= {f"estimates.{name}": getattr(estimates, name) for name in ("activity", "levels", "rating_shares")}
@@ -65,23 +69,10 @@ class Artifact:
             arrays |= {f"habits.{name}": array for name, array in estimates.habits.to_arrays().items()}
         if times is not None:
             arrays |= {f"times.{name}": getattr(times, name) for name in TimeTables.names()}
-        words = {
-            "format_version": FORMAT_VERSION,
-            "schema": json.loads(self.schema.model_dump_json()),
-            "plan": json.loads(self.plan.model_dump_json()),
-            "catalogue": self.catalogue.to_json(),
-            "features": list(estimates.feature_names),
-            "activity_edges": list(estimates.activity_edges),
-            "attributes": list(estimates.attributes),
-            "groups": [] if groups is None else list(groups.values),
-            "rating_unit": estimates.frame.rating_unit,
-            "rating_noise": tables.rating_noise,
-            "game": self.game,
-        }
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / TENSORS)
             (folder / TENSORS).chmod(0o644)         # safetensors makes it for its owner only; it is there to be shared
-            (folder / WORDS).write_text(json.dumps(words, indent=1), encoding="utf-8")
+            (folder / WORDS).write_bytes(words)
         except (OSError, SafetensorError):
             raise ReleaseError("the generator must be writable", found="a failed write", remedy="Free space on the output disk.") from None
 
@@ -104,6 +95,38 @@ class Artifact:
         tables = ItemTables(features=frame.features, levels=estimates.levels, rating_noise=words.rating_noise, **_part(arrays, "tables"))
         return cls(schema=words.declared, plan=words.plan, catalogue=catalogue, estimates=estimates, tables=tables,
                    generator=_generator(_part(arrays, "generator")), game=words.game)
+
+
+def _written(*, schema: Schema, plan: Plan, catalogue: Catalogue, features: tuple[str, ...], rating_noise: float,
+             game: str | None) -> bytes:
+    """generator.json. What it says besides follows from schema and plan, and `layout.disagreement` holds it to that."""
+    return json.dumps({
+        "format_version": FORMAT_VERSION,
+        "schema": json.loads(schema.model_dump_json()),
+        "plan": json.loads(plan.model_dump_json()),
+        "catalogue": catalogue.to_json(),
+        "features": list(features),
+        "activity_edges": list(activity_edges(plan.events_per_user)),
+        "attributes": list(schema.user_attributes),
+        "groups": list(Groups.of(schema).sizes) if plan.has("groups") else [],
+        "rating_unit": rating_unit(schema),
+        "rating_noise": rating_noise,
+        "game": game,
+    }, indent=1).encode()
+
+
+def require_readable(schema: Schema, *, plan: Plan, catalogue: Catalogue) -> None:
+    """Raise SchemaError if what a training by this plan will write could not be read again: asked before anything is charged."""
+    features = (*catalogue_features(catalogue, schema).names, *MEASURED)
+    content = _written(schema=schema.shared(), plan=plan, catalogue=filterable(catalogue, schema), features=features, rating_noise=0.0,
+                       game=None if plan.training is None else "kept")
+    try:
+        if len(content) > LARGEST_WORDS:
+            raise _damaged()
+        parse_words(content)
+    except (ReleaseError, SchemaError):
+        raise SchemaError("whoever receives a release must be able to read it", found="a catalogue or a declaration too large for that",
+                          remedy="Declare fewer attributes of items, or list fewer items; nothing was charged.") from None
 
 
 def read_words(path: Path) -> tuple[Words, Catalogue]:

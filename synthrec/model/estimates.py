@@ -132,7 +132,7 @@ def project_to_simplex(noisy: np.ndarray) -> np.ndarray:
     """
     total = noisy.sum()
     if total <= 0:
-        return np.full(len(noisy), 1 / len(noisy))
+        return np.full(len(noisy), 1 / max(1, len(noisy)))
     shares = noisy / total
     falling = np.sort(shares)[::-1]
     excess = (np.cumsum(falling) - 1) / np.arange(1, len(shares) + 1)

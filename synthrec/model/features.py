@@ -9,6 +9,7 @@ Guarantees: reads the public catalogue only (rule 4).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +19,14 @@ from sklearn.cluster import KMeans
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Embedding, ItemCategory, ItemNumber, ItemSet, Text
 from synthrec.data.schema import Schema
+from synthrec.model.groups import LEARNT
 from synthrec.model.words import word_features
 
 MOST_WORDS = 20         # of a set or categorical column: the ones that most items have
 LEAST_ITEMS = 3         # that a word must describe
 EMBEDDING_AXES = 8
 GROUPS = 16
+MEASURED = ("popularity", "quality")        # the features that no catalogue knows
 FARTHEST = 4.0          # standard deviations
 YEAR_IN_BRACKETS = re.compile(r"\((1[89]\d\d|20\d\d)\)")
 
@@ -39,7 +42,7 @@ class ItemFeatures:
     names: tuple[str, ...]
     values: np.ndarray
 
-    def with_columns(self, **columns: np.ndarray) -> ItemFeatures:
+    def with_columns(self, columns: Mapping[str, np.ndarray]) -> ItemFeatures:
         """These and further columns."""
         return ItemFeatures(names=(*self.names, *columns), values=np.column_stack([self.values, *columns.values()]))
 
@@ -61,8 +64,19 @@ def catalogue_features(catalogue: Catalogue, schema: Schema) -> ItemFeatures:
     """Features of each declared item attribute: words as 0 or 1, numbers as they are, of titles the year in brackets; then groups."""
     found = ItemFeatures(names=(), values=np.zeros((catalogue.size, 0)))
     for name, declared in schema.item_attributes.items():
-        found = found.with_columns(**_columns(name, declared, catalogue.attributes.column(name).combine_chunks()))
-    return found.with_columns(**_groups(found))
+        columns = _columns(name, declared, catalogue.attributes.column(name).combine_chunks())
+        found = found.with_columns(_apart(columns, taken=found.names))
+    return found.with_columns(_groups(found))
+
+
+def _apart(columns: dict[str, np.ndarray], *, taken: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The columns by names of their own: a catalogue may call an attribute "quality", or one "a" with a word "b c" and one "a b"."""
+    found: dict[str, np.ndarray] = {}
+    for name, column in columns.items():
+        while name in MEASURED or LEARNT.fullmatch(name) or name in taken or name in found:
+            name += " (2)"
+        found[name] = column
+    return found
 
 
 def _columns(name: str, declared: object, cells: pa.Array) -> dict[str, np.ndarray]:

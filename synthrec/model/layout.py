@@ -16,6 +16,7 @@ from pydantic import Field
 from synthrec.data.item_filter import FILTERS
 from synthrec.data.opening import is_open
 from synthrec.data.schema import Schema
+from synthrec.model.features import MEASURED
 from synthrec.model.groups import LEARNT, Groups
 from synthrec.model.habits import BANDS, FULL, RATIOS, cells, types
 from synthrec.model.recipe import activity_edges, same_looks
@@ -112,7 +113,7 @@ def _feature_names(words: Words) -> bool:
     """Each feature is named after a declared attribute, or is one that every catalogue has."""
     schema = words.declared
     starts = tuple(f"{name} " for name in schema.item_attributes)
-    known = [name in ("popularity", "quality", *schema.item_attributes) or LEARNT.fullmatch(name) or name.startswith(starts)
+    known = [name in (*MEASURED, *schema.item_attributes) or LEARNT.fullmatch(name) or name.startswith(starts)
              for name in words.features]
     return all(known) and len(set(words.features)) == len(known)
 

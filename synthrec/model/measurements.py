@@ -19,7 +19,7 @@ from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.estimates import Estimates, estimate_items, item_codes, project_to_moment, project_to_simplex, taste_variances
-from synthrec.model.features import ItemFeatures, catalogue_features
+from synthrec.model.features import MEASURED, ItemFeatures, catalogue_features
 from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_vectors
 from synthrec.model.habits import (
     HabitTables,
@@ -65,7 +65,8 @@ def measure(log: EventLog, *, catalogue: Catalogue, schema: Schema, session: Ses
         count, mean = estimate_items(items, features=features)
         item_mean = np.clip(scale.centre + scale.unit * mean, *scale.ends)
         popularity = count / count.sum()
-        described = features.with_columns(popularity=np.log(count + 1e-4 * count.max()), quality=mean).standardised(popularity)
+        measured = dict(zip(MEASURED, (np.log(count + 1e-4 * count.max()), mean), strict=True))
+        described = features.with_columns(measured).standardised(popularity)
         described = _paired(log, session=session, described=described, popularity=popularity, edges=edges,
                             activity=project_to_simplex(active))
         frame = TasteFrame(features=described.values, item_mean=item_mean, popularity=popularity, rating_unit=scale.unit, rated=scale.rated)
@@ -192,7 +193,7 @@ def _paired(log: EventLog, *, session: Session, described: ItemFeatures, popular
     size = len(frame.items)
     found = session.noisy_sum("pairs", log, partial(pair_vectors, frame=frame), size=size * (size - 1) // 2, add_up=lattice_pairs)
     axes = pair_axes(found.values, noise_std=found.noise_std, frame=frame, features=described.values)
-    return described.with_columns(**{f"pairs {place + 1}": axis for place, axis in enumerate(axes.T)}).standardised(popularity)
+    return described.with_columns({f"pairs {place + 1}": axis for place, axis in enumerate(axes.T)}).standardised(popularity)
 
 
 def _moment(log: EventLog, *, session: Session, frame: TasteFrame, users: float) -> dict[str, np.ndarray | None]:

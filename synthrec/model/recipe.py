@@ -14,7 +14,7 @@ from typing import get_args
 from synthrec.data.columns import Item
 from synthrec.data.opening import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
-from synthrec.errors import PlanError
+from synthrec.errors import PlanError, SchemaError
 from synthrec.model.groups import Groups
 from synthrec.model.habits import WHOLE_PART, habit_parts, mark_parts
 from synthrec.model.rhythm import TIME_NORM
@@ -110,6 +110,9 @@ def looks(schema: Schema, *, budget: float) -> tuple[Look, ...]:
         if items:
             asked.append(Look(name=COVERAGE, purpose="which part of the events the named items cover", unit="users with K events",
                               sensitivity=math.sqrt(2), share=COVERAGE_PART))
+    if len({look.name for look in asked}) < len(asked):
+        raise SchemaError("the measurements of open columns must have names of their own",
+                          found='one "x (users)" in [columns] beside "x" in [users]', remedy="Rename one of them.")
     part = sum(look.share for look in asked)
     scale = min(1.0, MOST_OPENING_PART / part) if part else 0.0
     return tuple(look.model_copy(update={"share": budget * scale * look.share / (1 - scale * part)}) for look in asked)

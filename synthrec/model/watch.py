@@ -81,6 +81,6 @@ def _tastes(generator: Generator, latent: np.ndarray, conditions: np.ndarray) ->
 
 
 def _directions(tastes: np.ndarray) -> float:
-    values = np.maximum(np.linalg.eigvalsh(np.cov(tastes.T)), 1e-15)
+    values = np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(tastes.T))), 1e-15)
     shares = values / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
