@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +23,10 @@ from synthrec.errors import Advice, BudgetError, DataError, ReleaseError
 from synthrec.folder import Folder, _held, left_folders, new_folder, remove_left, write_page
 from synthrec.model import measurements
 from synthrec.model.checkpoint import Checkpoint, undisturbed
-from synthrec.privacy import mechanisms
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.session import Session
 from synthrec.report.record import write_record
 from tests.model.small import make_log, make_plan, quick
 from tests.report.records import conformance
@@ -43,9 +45,14 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Schema:
 @pytest.fixture
 def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One number for each draw of noise."""
-    honest, found = mechanisms._add_noise, list[int]()
-    monkeypatch.setattr(mechanisms, "_add_noise", lambda total, *, scale: (found.append(len(total)), honest(total, scale=scale))[1])
+    found = list[int]()
+    before_each_draw(monkeypatch, lambda: found.append(1))
     return found
+
+
+def before_each_draw(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    honest = SystemNoise.lattice
+    patch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: (act(), honest(self, name, total, scale=scale))[1])
 
 
 def fitted(schema: Schema, out: Path) -> Path:
@@ -53,15 +60,12 @@ def fitted(schema: Schema, out: Path) -> Path:
 
 
 def summing(end: Callable[[], None]) -> Any:
-    """`noisy_sum` in which `end` comes while users are summed for the items, once that is charged."""
-    honest = measurements.noisy_sum
+    """`item_vectors` in which `end` comes while users are summed, once the items are charged."""
+    honest = measurements.item_vectors
 
-    def ended(blocks: Iterator[Any], *, plan: Any, **options: Any) -> Any:
-        def first() -> Iterator[Any]:
-            end()
-            yield from blocks
-
-        return honest(first() if plan.name == "items" else blocks, plan=plan, **options)
+    def ended(block: Any, **options: Any) -> Any:
+        end()
+        return honest(block, **options)
 
     return ended
 
@@ -84,7 +88,7 @@ ENDS: dict[str, Callable[[], None]] = {
 def test_a_training_that_ends_between_first_charge_and_game_goes_on_and_costs_what_it_would_have_cost(
         end: str, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(measurements, "noisy_sum", summing(ENDS[end]))
+        patch.setattr(measurements, "item_vectors", summing(ENDS[end]))
         with pytest.raises((KeyboardInterrupt, MemoryError, DataError)) as told:
             fitted(schema, tmp_path / "out")
     left, = left_folders(tmp_path / "out")
@@ -105,9 +109,8 @@ def test_a_request_to_end_waits_from_the_draw_of_noise_until_its_value_is_kept(
         end: signal.Signals, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        honest = mechanisms._add_noise
         with monkeypatch.context() as patch:
-            patch.setattr(mechanisms, "_add_noise", lambda total, *, scale: (signal.raise_signal(end), honest(total, scale=scale))[1])
+            before_each_draw(patch, lambda: signal.raise_signal(end))
             with pytest.raises(KeyboardInterrupt):
                 fitted(schema, tmp_path / "out")
     finally:
@@ -125,13 +128,13 @@ def test_a_request_to_end_is_not_waited_with_outside_that_moment() -> None:
 
 
 def lost_after_its_draw(schema: Schema, out: Path, patch: pytest.MonkeyPatch) -> None:
-    honest = mechanisms._add_noise
+    honest = SystemNoise.lattice
 
-    def lost(total: Any, *, scale: float) -> Any:
-        honest(total, scale=scale)
+    def lost(self: SystemNoise, name: str, total: Any, *, scale: float) -> Any:
+        honest(self, name, total, scale=scale)
         raise MemoryError
 
-    patch.setattr(mechanisms, "_add_noise", lost)
+    patch.setattr(SystemNoise, "lattice", lost)
     with pytest.raises(MemoryError):
         fitted(schema, out)
 
@@ -148,21 +151,23 @@ def test_noise_that_may_have_been_drawn_is_not_drawn_again_for_its_charge(schema
 def test_a_checkpoint_that_does_not_mark_a_draw_is_told_by_the_number_of_draws(schema: Schema, draws: list[int], tmp_path: Path,
                                                                                monkeypatch: pytest.MonkeyPatch) -> None:
     """The saboteur of the two tests before."""
-    monkeypatch.setattr(Checkpoint, "drawing", lambda *_: None)
+    monkeypatch.setattr(Checkpoint, "drawing", lambda *_: nullcontext())
     with monkeypatch.context() as patch:
         lost_after_its_draw(schema, tmp_path / "out", patch)
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert len(draws) > len(Ledger.read(schema.ledger_path).entries)
 
 
-def test_an_entry_of_another_noise_pays_for_nothing(tmp_path: Path) -> None:
-    charge = Charge(source="s", release_id="r", kind="release")
-    weak, strong = (charge.entry(mechanism="items", event=gaussian(noise_multiplier=noise, sampling_rate=1.0, count=1))
-                    for noise in (9.0, 1.0))
-    held = measurements.Before(tmp_path / "ledger", entries=(weak.sealed(previous="0" * 64, charged_utc="2024-01-01"),))
-    assert held.charge(weak) == held.entries[0]
-    with pytest.raises(BudgetError, match="must be paid for"):
-        held.charge(strong)
+def test_an_entry_of_another_noise_pays_for_nothing(schema: Schema) -> None:
+    plan, charge = make_plan(schema, model="moments"), Charge(source="s", release_id="r", kind="release")
+    items = plan.measurement("items")
+    own, weak = (charge.entry(mechanism="items", event=gaussian(noise_multiplier=noise, sampling_rate=1.0, count=1)).sealed(
+        previous="0" * 64, charged_utc="2024-01-01") for noise in (items.noise_multiplier, 9 * items.noise_multiplier))
+    with Ledger.open(schema.ledger_path) as ledger:
+        assert Session(plan, ledger=ledger, charge=charge)._pay(items, before=own) == own
+        with pytest.raises(BudgetError, match="must be paid for"):
+            Session(plan, ledger=ledger, charge=charge)._pay(items, before=weak)
+        assert ledger.entries == ()
 
 
 @pytest.mark.parametrize("place", ["make_room", "begin"])
@@ -243,7 +248,7 @@ def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(schem
     gone = tmp_path / "gone.txt"
     gone.write_text("1\n")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_keep_for_audit", raised_with(pipeline._keep_for_audit, KeyboardInterrupt()))
+        patch.setattr(pipeline.Synthesizer, "save_into", lambda *_, **__: raised(KeyboardInterrupt())())
         with pytest.raises(KeyboardInterrupt):
             pipeline.fit(frame(make_log(users=USERS)), schema=schema, out=tmp_path / "out", exclude_users=gone, **BUDGET)
     left, = left_folders(tmp_path / "out")
@@ -261,11 +266,3 @@ def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(schem
     found = modes(private)
     assert {"audit.json", "report.internal.html", "arm/generator"} <= found.keys() and set(found.values()) == {0o600}, found
     assert private.stat().st_mode & 0o777 == 0o700 and set(modes(release.share).values()) >= {0o666}, "the shared half is as the umask says"
-
-
-def raised_with(honest: Callable[..., None], error: BaseException) -> Callable[..., None]:
-    def ended(*words: Any, **options: Any) -> None:
-        honest(*words, **options)
-        raise error
-
-    return ended
