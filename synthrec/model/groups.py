@@ -106,7 +106,7 @@ def group_vectors(users: EventLog, *, short: ShortFrame, groups: Groups) -> np.n
     """
     tastes = short.vectors(users)
     member = np.concatenate([np.eye(size + 1)[np.clip(users.attributes[name], 0, size)] for name, size in groups.sizes.items()], axis=1)
-    return np.asarray((member[:, :, None] * tastes[:, None, :]).reshape(len(tastes), -1))
+    return np.asarray((member[:, :, None] * tastes[:, None, :]).reshape(len(tastes), groups.width * short.size))
 
 
 @dataclass(frozen=True)

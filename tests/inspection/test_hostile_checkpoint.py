@@ -42,9 +42,11 @@ class Left:
 
     def read(self, _: Path) -> None:
         """As far as continuing goes before it trains on."""
-        checkpoint = Checkpoint.open(self.folder, same={})
-        checkpoint.charged_steps(self.entries, plan=self.plan)
-        train.same_start(*self.start, checkpoint=checkpoint)
+        checkpoint, ledger = Checkpoint.open(self.folder, same={}), answers.NullLedger()
+        ledger.entries = self.entries
+        session = Session(self.plan, ledger=ledger, charge=CHARGE)
+        session.continue_from(checkpoint)
+        train.same_start(*self.start, session=session)
         state = checkpoint.game()
         assert state is not None
         self.match.restore(state)

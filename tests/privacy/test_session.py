@@ -119,6 +119,7 @@ def test_what_a_session_is_given_are_pure_functions_of_a_block_of_users(source: 
         elsewhere = pickle.loads(pickle.dumps(vectors))        # noqa: S301
         whole, block = (dense(each(part)) for each, part in ((vectors, users), (elsewhere, users.select(np.arange(7, 11)))))
         assert np.array_equal(whole[7:11], block), name
+        assert dense(vectors(users.select(np.zeros(0, dtype=np.int64)))).shape == (0, block.shape[1]), name
 
 
 def dense(rows: Any) -> np.ndarray:
