@@ -28,11 +28,11 @@ from synthrec.audit.recommenders import FACTORS, Factorisation
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.artifact import Artifact
-from synthrec.model.estimates import estimate_items, project_to_simplex
-from synthrec.model.features import catalogue_features
-from synthrec.model.generation import generate
+from synthrec.model.item_features import catalogue_features
 from synthrec.model.measurements import item_vectors, rating_vectors
+from synthrec.model.postprocessing import estimate_items, project_to_simplex
 from synthrec.model.recipe import measures, plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement

@@ -31,15 +31,14 @@ from benchmarks.logs import Split, load
 from synthrec.audit import profiles
 from synthrec.audit.attacks import Attacked, flagged, run_attacks
 from synthrec.audit.attacks.battery import Battery
-from synthrec.audit.attacks.effort import EFFORTS
-from synthrec.audit.attacks.planting import plant
-from synthrec.audit.people import People
-from synthrec.audit.policy import policy
+from synthrec.audit.attacks.controls import EFFORTS, plant
+from synthrec.audit.splits import People
+from synthrec.audit.verdict import policy
 from synthrec.data.eventlog import EventLog
 from synthrec.model import train as training
-from synthrec.model.generation import generate
+from synthrec.model.collapse import Watched
 from synthrec.model.recipe import game, measures
-from synthrec.model.watch import Watched
+from synthrec.model.sampling import generate
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Plan, solve_plan
 from synthrec.privacy.session import Session

@@ -28,9 +28,9 @@ import numpy as np
 
 from benchmarks.hashes import code_hash, text_hash
 from benchmarks.logs import CACHE, HERE, split_hash
+from synthrec.audit.record import RealismLimit
 from synthrec.audit.scores import RatingErrors
 from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmScores
-from synthrec.audit.utility_record import RealismLimit
 
 RUNGS = (NOTHING, POPULARITY, REAL)     # what the cell of arm "real" holds; it depends on no epsilon
 THREADS = "1"

@@ -22,8 +22,8 @@ from benchmarks.logs import Split, load
 from synthrec.data.columns import ItemSet
 from synthrec.data.eventlog import EventLog
 from synthrec.model.artifact import Artifact
-from synthrec.model.generation import generate
 from synthrec.model.recipe import game, measures, plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.plan import Model, Plan, solve_plan

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from synthrec.audit.attacks import blend
+from synthrec.audit.attacks import learned
 from synthrec.audit.attacks.battery import Battery
-from synthrec.audit.attacks.planting import plant
+from synthrec.audit.attacks.controls import plant
 from synthrec.audit.disclosure import measure_disclosure
-from synthrec.audit.lower_bound import one_run_lower_bound
-from synthrec.audit.people import People
+from synthrec.audit.epsilon_bounds import one_run_lower_bound
 from synthrec.audit.record import Disclosure, Figure, LowerBound
-from synthrec.evidence import Evidence, collect
-from synthrec.folder import Folder
+from synthrec.audit.splits import People
+from synthrec.auditing import Evidence, collect
 from synthrec.progress import Progress
+from synthrec.release import Folder
 
 SEED, RESAMPLES = 1, 500
 
@@ -42,7 +42,7 @@ def bounded(people: People, *, delta: float, rng: np.random.Generator) -> LowerB
     """What the label-free attacks' scores prove."""
     battery = Battery.of(people, fpr=0.1, resamples=RESAMPLES)
     scores = battery.attack(people.synthetic, reference=people.reference, rng=rng).scores
-    pairs = {name: (found[battery.member], found[~battery.member]) for name, found in scores.items() if name != blend.NAME}
+    pairs = {name: (found[battery.member], found[~battery.member]) for name, found in scores.items() if name != learned.BLEND}
     return one_run_lower_bound(pairs, coined=people.coined, delta=delta, rng=rng)
 
 

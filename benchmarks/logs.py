@@ -23,9 +23,9 @@ import pandas as pd
 from benchmarks.hashes import code_hash, file_hash, text_hash
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
-from synthrec.data.source import read_log
 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"

@@ -15,13 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.partners import Case, load
-from synthrec.audit.augmentation import measure_augmentation
-from synthrec.audit.cold_items import measure_cold_items
-from synthrec.audit.cold_start import measure_cold_start
-from synthrec.audit.figure import Figure
+from synthrec.audit.learning_curves import measure_augmentation, measure_cold_items, measure_cold_start
 from synthrec.audit.panel import measure_panel
+from synthrec.audit.record import Curve, CurvePoint, Figure, Panel, Utility
 from synthrec.audit.utility import ArmInput, measure_utility
-from synthrec.audit.utility_record import Curve, CurvePoint, Panel, Utility
 
 NAMES = ("protocol", "panel", "augmentation", "users", "items")
 PARTS = ("head", "middle", "tail", "decile 1", "decile 10")

@@ -19,12 +19,12 @@ import pandas as pd
 
 from benchmarks import arms, logs
 from benchmarks.hashes import code_hash, text_hash
-from synthrec.audit.people import People
+from synthrec.audit.splits import People
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import read_log
-from synthrec.model.features import catalogue_features
+from synthrec.model.item_features import catalogue_features
 
 SHARES = {"trained": 0.55, "test": 0.20, "holdout": 0.15, "reference": 0.10}
 MADE = ("synthrec", "moments", "marginals")

@@ -25,7 +25,7 @@ from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.model import calibration
 from synthrec.model.artifact import Artifact
-from synthrec.model.choice import DENSE_ITEMS
+from synthrec.model.item_choice import DENSE_ITEMS
 from synthrec.pipeline import fit, sample
 
 CUT_USERS = 60

@@ -19,21 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
-from synthrec.audit.fidelity import sessions
-from synthrec.audit.fidelity import time as of_time
+from synthrec.audit.fidelity import behaviour
+from synthrec.audit.fidelity import behaviour as of_time
 from synthrec.audit.profiles import cut
 from synthrec.audit.realism import total_variation
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import read_log
-from synthrec.model.estimates import project_to_simplex
 from synthrec.model.measurements import activity_vectors
 from synthrec.model.population import Shares, draw_conditions
+from synthrec.model.postprocessing import project_to_simplex
 from synthrec.model.recipe import activity_edges, plan_release
-from synthrec.model.rhythm import SIZE, time_tables, time_vectors
-from synthrec.model.times import draw_times
+from synthrec.model.time_sampling import draw_times
+from synthrec.model.time_stats import SIZE, time_tables, time_vectors
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.session import Session
 
@@ -45,7 +45,7 @@ HALVES = 10
 
 def histograms(log: EventLog, *, column: Datetime) -> dict[str, np.ndarray]:
     """What is compared, as counts; as the audit counts them."""
-    hour, rhythm = of_time.hours(log, column=column), sessions.rhythm(log)
+    hour, rhythm = of_time.hours(log, column=column), behaviour.rhythm(log)
     return {
         "hour by weekday": hour,
         "hour": hour.reshape(7, 24).sum(axis=0),

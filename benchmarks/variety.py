@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
-from synthrec.audit.fidelity.variety import repeated_users, variety_of
+from synthrec.audit.fidelity.structure import repeated_users, variety_of
 from synthrec.audit.profiles import cut
-from synthrec.audit.utility_record import Compared
+from synthrec.audit.record import Compared
 from synthrec.data.eventlog import EventLog
-from synthrec.model.generation import generate
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.session import Session

@@ -19,11 +19,11 @@ import pandas as pd
 
 from benchmarks.logs import config_of, data_folder, delta_of
 from synthrec.data.schema import Schema
+from synthrec.domain_discovery import settle
 from synthrec.forecast import expected_items
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.progress import Progress
-from synthrec.settle import settle
 
 
 def open_schema(name: str, *, data: Path | None = None) -> Schema:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from synthrec import Schema, pipeline
 from synthrec.data.simulator import simulate
-from synthrec.evidence import Tables
+from synthrec.auditing import Tables
 
 SHOWN = ("events of each item", "mean of each item", "hour by weekday", "lift of pairs of the 100 most popular items",
          "directions in effect")

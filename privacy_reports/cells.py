@@ -14,16 +14,16 @@ from pathlib import Path
 
 from synthrec import pipeline
 from synthrec.audit.record import AuditRecord
+from synthrec.auditing import Effort
 from synthrec.conformance.record import Conformance
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
-from synthrec.folder import open_folder
 from synthrec.progress import Progress
+from synthrec.release import open_folder
 from synthrec.report.edition import Edition
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.report.render import render
-from synthrec.report.shared import shared_texts
-from synthrec.weighing import Effort
+from synthrec.report.texts import shared_texts
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "benchmarks" / "configs"

@@ -8,8 +8,7 @@ from importlib.resources import files
 from jinja2 import FunctionLoader
 
 from privacy_reports.pictures import compared
-from synthrec.audit.record import AuditRecord
-from synthrec.audit.utility_record import Arm
+from synthrec.audit.record import Arm, AuditRecord
 from synthrec.conformance.record import Conformance
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord

@@ -15,7 +15,7 @@ from synthrec import __version__
 from synthrec.audit.record import AttackBound
 from synthrec.data.columns import Datetime, Identifier, Item, Unit, User
 from synthrec.data.domain import Categorical, Numeric, Ordinal
-from synthrec.data.opening import PaidColumn, paid_columns
+from synthrec.data.open_domains import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.privacy.accounting import ACCOUNTANT, CROSS_CHECK, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, Ledger, events_of, extra_delta_of

@@ -20,9 +20,9 @@ from synthrec.data.files import open_file
 from synthrec.data.identifiers import canonical
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
-from synthrec.folder import open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.calibration import behave, draw
+from synthrec.release import open_folder
 from synthrec.report.taste_axes import Axis, End, Name, TasteAxes, picture
 
 USERS = 20_000          # synthetic ones, to know the generator's tastes by

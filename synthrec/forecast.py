@@ -12,7 +12,7 @@ import numpy as np
 from synthrec.data.catalogue import Catalogue
 from synthrec.errors import PlanError
 from synthrec.model.recipe import COVERAGE, activity_edges
-from synthrec.privacy.opening import expected_holders
+from synthrec.privacy.partition_selection import expected_holders
 from synthrec.privacy.plan import Plan
 
 TYPICAL_EVENTS = 0.5            # of K, kept per user: an assumption, and said to be one

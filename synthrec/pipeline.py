@@ -17,20 +17,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synthrec.audit.kept import Kept
+from synthrec.audit.cache import Kept
 from synthrec.audit.record import AuditRecord
 from synthrec.audit.utility import ArmInput
-from synthrec.baselines import baseline_logs
+from synthrec.auditing import Effort, Evidence, Tables, baseline_logs, collect, collect_tables, key_of, sacrificed, weigh
 from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.condition_words import Words
-from synthrec.data.conditions import EVERYTHING, Scope
-from synthrec.data.opening import reopened
+from synthrec.data.filters import EVERYTHING, Scope, Words
+from synthrec.data.open_domains import reopened
 from synthrec.data.schema import Schema
-from synthrec.data.sink import require_free
+from synthrec.data.writer import require_free
 from synthrec.errors import ReleaseError, SynthrecError
-from synthrec.evidence import Evidence, Tables, collect, collect_tables
-from synthrec.folder import (
+from synthrec.forecast import require_feasible
+from synthrec.model.artifact import Artifact, described_by, filterable, require_readable
+from synthrec.model.measured_fit import Tally
+from synthrec.model.recipe import plan_release
+from synthrec.model.train import Means
+from synthrec.privacy.ledger import Counted
+from synthrec.privacy.plan import Model, Plan
+from synthrec.progress import Progress
+from synthrec.release import (
     Folder,
     Origin,
     how_to_continue,
@@ -41,20 +47,10 @@ from synthrec.folder import (
     resumed_folder,
     write_page,
 )
-from synthrec.forecast import require_feasible
-from synthrec.model.artifact import Artifact, described_by, filterable, require_readable
-from synthrec.model.faithful import Tally
-from synthrec.model.recipe import plan_release
-from synthrec.model.train import Means
-from synthrec.privacy.ledger import Counted
-from synthrec.privacy.plan import Model, Plan
-from synthrec.progress import Progress
 from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import Edition, render
-from synthrec.report.shared import shared_texts
-from synthrec.sacrifice import sacrificed
+from synthrec.report.texts import shared_texts
 from synthrec.synthesizer import OpenSession, Synthesizer, key_path
-from synthrec.weighing import Effort, key_of, weigh
 
 if TYPE_CHECKING:
     from synthrec.conformance.record import Conformance
@@ -253,7 +249,7 @@ def verify_mechanism(*, release: Path | None = None, schema: Schema | None = Non
     The plan is that of a release, or of a configuration, or else the simulated log's own; with epsilon and delta as given, or EPSILON
     (at most the configuration's cap) and a tenth of 1 / population. Columns declared "dp" are given a domain that no log was asked for.
     """
-    from synthrec.conformance.looked import supposed
+    from synthrec.conformance.open_domains import supposed
     from synthrec.conformance.subject import EPSILON, fitted, simulated
     from synthrec.conformance.suite import conform
 
@@ -288,7 +284,7 @@ def _rehearse(synthesizer: Synthesizer, *, mechanism: bool) -> None:
     """Raise SynthrecError for what would fail after the training, as far as it can be told before: with a domain that no log was asked for,
     are items, features and words such as a release may hold? Can a simulated log be made of it, read and looked at?"""
     from synthrec.conformance.answers import NullLedger
-    from synthrec.conformance.looked import look, supposed
+    from synthrec.conformance.open_domains import look, supposed
     from synthrec.conformance.subject import fitted
 
     here, plan = supposed(synthesizer.schema), synthesizer.plan
@@ -370,7 +366,7 @@ def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress
 def _write(synthesizer: Synthesizer, *, users: int, events: Path, people: Path | None, seed: int | None, progress: Progress,
            scope: Scope = EVERYTHING, safe_for_spreadsheets: bool = False) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
-    from synthrec.data.sink import SAFE_TEXT, spreadsheet_safe, write_log
+    from synthrec.data.writer import SAFE_TEXT, spreadsheet_safe, write_log
 
     record, tally = synthesizer.record, Tally(synthesizer.artifact.estimates)
     said = said_in_tables(record)

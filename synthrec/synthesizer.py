@@ -21,27 +21,26 @@ import numpy as np
 
 from synthrec.claim import release_record
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.condition_words import Words
-from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.eventlog import EventLog
-from synthrec.data.roles import TRAINS, load_or_create_key
+from synthrec.data.filters import EVERYTHING, Scope, Words
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.sink import event_table, spreadsheet_safe, user_table
-from synthrec.data.source import read_log
+from synthrec.data.splits import TRAINS, load_or_create_key
+from synthrec.data.writer import event_table, spreadsheet_safe, user_table
+from synthrec.domain_discovery import Settled, settle
 from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError
-from synthrec.folder import Folder, new_folder, open_folder
 from synthrec.model.artifact import Artifact
 from synthrec.model.checkpoint import Checkpoint, digest, same_words
-from synthrec.model.generation import generate
 from synthrec.model.recipe import measures, same_looks
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.budget import cap_of
 from synthrec.privacy.ledger import Counted, Ledger
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
+from synthrec.release import Folder, new_folder, open_folder
 from synthrec.report.record import ReleaseRecord
-from synthrec.settle import Settled, settle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +301,7 @@ def _source_key(schema: Schema, *, session: Session, keep: Folder | None) -> Ite
 
 def synthetic_ids(users: int) -> np.ndarray:
     """Ids from the space that no real user has."""
-    from synthrec.data.sink import FIRST_ID
+    from synthrec.data.writer import FIRST_ID
 
     return FIRST_ID + 1 + np.arange(users, dtype=np.int64)
 

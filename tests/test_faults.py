@@ -29,11 +29,11 @@ from click.testing import CliRunner, Result
 from safetensors import SafetensorError
 
 from synthrec.cli.main import cli
-from synthrec.folder import Folder
 from synthrec.model import artifact, recipe
 from synthrec.privacy import ledger as ledger_module
 from synthrec.privacy.ledger import Ledger
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
+from synthrec.release import Folder
 from synthrec.report.manifest import verify_manifest
 from synthrec.synthesizer import Synthesizer
 from tests.conftest import REPOSITORY

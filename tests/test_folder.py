@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from synthrec.errors import DataError
-from synthrec.folder import write_page
+from synthrec.release import write_page
 from synthrec.report.record import write_record
 from tests.report.records import conformance
 

@@ -173,7 +173,7 @@ def test_fit_never_stops_because_of_one_persons_values(users: int, short: None, 
 
 def test_a_log_whose_users_are_all_kept_back_still_fits(short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schema = put(make_log(users=5), tmp_path / "log")
-    monkeypatch.setattr("synthrec.data.source.role_of", lambda ids, **_: np.full(len(ids), 2, dtype=np.int8))
+    monkeypatch.setattr("synthrec.data.reader.role_of", lambda ids, **_: np.full(len(ids), 2, dtype=np.int8))
     fitted = Synthesizer(schema, make_plan(schema)).fit(str(tmp_path / "log" / "events.csv"), audit_share=0.9, device="cpu")
     assert events_of(Ledger.read(schema.ledger_path).entries)[-1].count == 3 and len(fitted.sample(users=5).events) >= 5
 

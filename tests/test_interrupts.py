@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from synthrec import internal, pipeline
-from synthrec.audit.kept import Kept
+from synthrec import auditing, pipeline
+from synthrec.audit.cache import Kept
 from synthrec.cli.main import cli
 from synthrec.data.schema import Schema
 from synthrec.errors import Advice, BudgetError, DataError, ReleaseError
-from synthrec.folder import Folder, _held, left_folders, new_folder, remove_left, write_page
 from synthrec.model import measurements
 from synthrec.model.checkpoint import Checkpoint, undisturbed
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.session import Session
+from synthrec.release import Folder, _held, left_folders, new_folder, remove_left, write_page
 from synthrec.report.record import write_record
 from tests.model.small import make_log, make_plan, quick
 from tests.report.records import conformance
@@ -262,7 +262,7 @@ def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(schem
     Kept.of(private / "audit-parts", key=("a",)).part("part", int, lambda: 1)
     write_record(conformance(), path=private / "audit.json")
     write_page(private / "report.internal.html", "page")
-    internal._keep(SimpleNamespace(save=lambda folder: (folder / "generator").write_text("x")), place=private / "arm")   # type: ignore[arg-type]
+    auditing._keep(SimpleNamespace(save=lambda folder: (folder / "generator").write_text("x")), place=private / "arm")   # type: ignore[arg-type]
     found = modes(private)
     assert {"audit.json", "report.internal.html", "arm/generator"} <= found.keys() and set(found.values()) == {0o600}, found
     assert private.stat().st_mode & 0o777 == 0o700 and set(modes(release.share).values()) >= {0o666}, "the shared half is as the umask says"

@@ -34,11 +34,11 @@ from click.testing import CliRunner
 
 from synthrec import pipeline, synthesizer
 from synthrec.cli.main import cli
-from synthrec.data import source
+from synthrec.data import reader
 from synthrec.data.schema import Schema
 from synthrec.errors import SynthrecError
-from synthrec.folder import Folder
 from synthrec.model import recipe
+from synthrec.release import Folder
 from tests.conftest import REPOSITORY
 from tests.data.typed import CONFIG, START, shop, write_items
 from tests.model.small import quick, solve_once
@@ -452,17 +452,17 @@ def raising(error: Callable[[], BaseException]) -> Callable[..., Any]:
 
 # where something fails on the way -> what is replaced there, and by what error, whose message quotes a cell
 INSIDE: dict[str, tuple[Any, str, Callable[[], BaseException], int]] = {
-    "the disk fills up in DuckDB": (source, "bound_rows", lambda: duckdb.IOException(f"could not write {WORD}"), 2),
-    "memory ends in DuckDB": (source, "bound_rows", lambda: duckdb.OutOfMemoryException(WORD), 2),
-    "a cast fails in DuckDB": (source, "attribute_codes", lambda: duckdb.ConversionException(f"Could not convert {WORD}"), 2),
-    "DuckDB fails in itself": (source, "bound_rows", lambda: duckdb.InternalException(WORD), 70),
-    "Arrow cannot read on": (source, "mark_codes", lambda: pa.ArrowInvalid(f"In CSV column #1: {WORD}"), 2),
-    "the disk fills up in the store": (source.EventWriter, "append", lambda: OSError(errno.ENOSPC, "No space left on device", WORD), 2),
+    "the disk fills up in DuckDB": (reader, "bound_rows", lambda: duckdb.IOException(f"could not write {WORD}"), 2),
+    "memory ends in DuckDB": (reader, "bound_rows", lambda: duckdb.OutOfMemoryException(WORD), 2),
+    "a cast fails in DuckDB": (reader, "attribute_codes", lambda: duckdb.ConversionException(f"Could not convert {WORD}"), 2),
+    "DuckDB fails in itself": (reader, "bound_rows", lambda: duckdb.InternalException(WORD), 70),
+    "Arrow cannot read on": (reader, "mark_codes", lambda: pa.ArrowInvalid(f"In CSV column #1: {WORD}"), 2),
+    "the disk fills up in the store": (reader.EventWriter, "append", lambda: OSError(errno.ENOSPC, "No space left on device", WORD), 2),
     "the disk fills up in the folder": (synthesizer.EventLog, "save", lambda: OSError(errno.ENOSPC, "No space left on device", WORD), 2),
-    "numpy cannot convert": (source, "mark_codes", lambda: ValueError(f"could not convert string to float: '{WORD}'"), 70),
+    "numpy cannot convert": (reader, "mark_codes", lambda: ValueError(f"could not convert string to float: '{WORD}'"), 70),
     "the training fails": (synthesizer, "train", lambda: RuntimeError(WORD), 70),
     "memory ends": (synthesizer, "train", lambda: MemoryError(WORD), 70),
-    "somebody interrupts reading": (source, "bound_rows", lambda: duckdb.InterruptException(f"INTERRUPT Error: {WORD}"), 130),
+    "somebody interrupts reading": (reader, "bound_rows", lambda: duckdb.InterruptException(f"INTERRUPT Error: {WORD}"), 130),
     "somebody interrupts training": (synthesizer, "train", lambda: KeyboardInterrupt(WORD), 130),
     "the release cannot be written": (synthesizer.Artifact, "save", lambda: OSError(errno.EROFS, "Read-only file system", WORD), 2),
 }

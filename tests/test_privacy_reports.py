@@ -10,10 +10,10 @@ from privacy_reports.cells import AUDIT, CELLS, RECORDS, Cell
 from privacy_reports.index import index
 from synthrec.inspection.recipient import claim_checks
 from synthrec.inspection.rendered import audit_checks
-from synthrec.privacy.chain import Entry
+from synthrec.privacy.ledger import Entry
 from synthrec.report.edition import Edition
 from synthrec.report.render import render
-from synthrec.report.shared import shared_texts
+from synthrec.report.texts import shared_texts
 from tests.conftest import REPOSITORY
 from tests.report.records import audit, conformance, release
 

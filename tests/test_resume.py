@@ -17,15 +17,14 @@ import pytest
 from synthrec import pipeline
 from synthrec.data.schema import Schema
 from synthrec.errors import BudgetError, ReleaseError
-from synthrec.folder import Folder, left_folders
+from synthrec.model import adversarial
 from synthrec.model import checkpoint as kept
-from synthrec.model import game
 from synthrec.model.checkpoint import Checkpoint
-from synthrec.privacy.head import head_path
-from synthrec.privacy.ledger import Ledger, events_of
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.ledger import Ledger, events_of, head_path
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
+from synthrec.release import Folder, left_folders
 from synthrec.synthesizer import Synthesizer
 from tests.conftest import REPOSITORY
 from tests.model.small import STEPS, make_log, make_plan, quick
@@ -61,7 +60,7 @@ def fitted(schema: Schema, out: Path, **more: Any) -> Path:
 
 def died(schema: Schema, out: Path, monkeypatch: pytest.MonkeyPatch, *, at_step: int) -> Folder:
     """What a run leaves that is killed in the middle of a step of the game."""
-    honest, steps = game.PrivateCritic.step, iter(range(STEPS + 1))
+    honest, steps = adversarial.PrivateCritic.step, iter(range(STEPS + 1))
 
     def step(self: Any, *batch: Any) -> None:
         if next(steps) == at_step:
@@ -69,7 +68,7 @@ def died(schema: Schema, out: Path, monkeypatch: pytest.MonkeyPatch, *, at_step:
         honest(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(game.PrivateCritic, "step", step)
+        patch.setattr(adversarial.PrivateCritic, "step", step)
         with pytest.raises(Killed):
             fitted(schema, out)
     left, = left_folders(out)
@@ -89,10 +88,10 @@ def test_a_continued_training_charges_what_an_uninterrupted_one_does(at_step: in
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     died(schema, tmp_path / "out", monkeypatch, at_step=at_step)
     ran: list[int] = []
-    honest = game.PrivateCritic.step
+    honest = adversarial.PrivateCritic.step
     with monkeypatch.context() as patch:
         patch.setattr(SystemNoise, "lattice", lambda *_, **__: pytest.fail("a measurement was drawn twice"))
-        patch.setattr(game.PrivateCritic, "step", lambda self, *batch: (ran.append(1), honest(self, *batch))[1])
+        patch.setattr(adversarial.PrivateCritic, "step", lambda self, *batch: (ran.append(1), honest(self, *batch))[1])
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert len(ran) == STEPS - min(STEPS, 10 * (1 + at_step // 10))      # lost steps stay lost
     fitted(schema, tmp_path / "whole")
@@ -108,13 +107,13 @@ def test_the_game_goes_on_from_the_last_kept_block(schema: Schema, tmp_path: Pat
     state = Checkpoint(left.checkpoint, None).game()        # type: ignore[arg-type]
     assert state is not None and state["done"] == [10]
     seen: list[Any] = []
-    honest = game.Match.restore
+    honest = adversarial.Match.restore
 
     def restore(self: Any, arrays: Any) -> None:
         honest(self, arrays)
         seen.append({name: array.copy() for name, array in self.state().items()})       # they live on
 
-    monkeypatch.setattr(game.Match, "restore", restore)
+    monkeypatch.setattr(adversarial.Match, "restore", restore)
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert seen[0].keys() | {"done"} == state.keys()
     assert all(np.array_equal(seen[0][name], state[name]) for name in seen[0])

@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from synthrec import internal, pipeline, settle, synthesizer
+from synthrec import auditing, domain_discovery, pipeline, synthesizer
 from synthrec.cli.main import cli
-from synthrec.data import opened
+from synthrec.data import open_domains_reader
 from synthrec.data.eventlog import EventLog
-from synthrec.data.opening import PaidColumn, is_open, paid_columns, widened
-from synthrec.data.roles import TRAINS, role_of
+from synthrec.data.open_domains import PaidColumn, is_open, paid_columns, widened
 from synthrec.data.schema import Schema
+from synthrec.data.splits import TRAINS, role_of
 from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError, SchemaError
-from synthrec.folder import Folder
 from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.share import inspect_share
 from synthrec.model.recipe import plan_release
@@ -28,6 +27,7 @@ from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Entry, Ledger, events_of, extra_delta_of
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
+from synthrec.release import Folder
 from synthrec.report.manifest import write_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 from synthrec.synthesizer import Synthesizer
@@ -77,11 +77,11 @@ def put(folder: Path, *, text: str = CONFIG) -> tuple[pd.DataFrame, Schema]:
 
 
 def settled(log: Any, schema: Schema, folder: Path, *, epsilon: float = EPSILON, audit_share: float = 0.0,
-            exclude_users: Path | None = None) -> tuple[settle.Settled, Ledger]:
+            exclude_users: Path | None = None) -> tuple[domain_discovery.Settled, Ledger]:
     plan = plan_release(schema, epsilon=epsilon, delta=DELTA, model="marginals")
     with Ledger.open(folder / "one.jsonl") as ledger:
         session = Session(plan, ledger=ledger, charge=Charge(source="open shop", release_id="r", kind="release"))
-        found = settle.settle(log, schema, None, session=session, spill=folder / "spill",
+        found = domain_discovery.settle(log, schema, None, session=session, spill=folder / "spill",
                               role_key=b"k" * 32, audit_share=audit_share, exclude_users=exclude_users,
                               progress=Progress())
     return found, ledger
@@ -92,7 +92,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("open")
     _, schema = put(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settle, "FALSE_BIN", 1e-7)        # else one release in some thousands has a bin that nobody is in
+        patch.setattr(domain_discovery, "FALSE_BIN", 1e-7)        # else one release in some thousands has a bin that nobody is in
         fitted(folder, schema)
     return folder
 
@@ -213,7 +213,7 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(tmp_p
         raise KeyboardInterrupt
 
     monkeypatch.setattr(synthesizer, "train", dies)
-    monkeypatch.setattr(settle, "FALSE_BIN", 1e-7)
+    monkeypatch.setattr(domain_discovery, "FALSE_BIN", 1e-7)
     with pytest.raises(KeyboardInterrupt):
         fitted(tmp_path, schema)
     spent = Ledger.read(schema.ledger_path).entries
@@ -227,13 +227,13 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(tmp_p
 
 def test_a_baseline_is_charged_for_what_it_asks_and_lists_no_looks(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, kept = Synthesizer.load(release / "out"), list[Any]()
-    monkeypatch.setattr(internal, "_keep", lambda artifact, *, place: kept.append(artifact))
-    monkeypatch.setattr(internal.Artifact, "load", lambda place: None)
+    monkeypatch.setattr(auditing, "_keep", lambda artifact, *, place: kept.append(artifact))
+    monkeypatch.setattr(auditing.Artifact, "load", lambda place: None)
     monkeypatch.setattr(Folder, "write", lambda self, record: None)
     schema = loaded.schema.model_copy(update={"folder": release})
     plan = plan_release(schema, epsilon=loaded.artifact.plan.epsilon, delta=DELTA, model="marginals")
     assert plan.openings
-    internal.trained_internally(Folder(release / "out"), place=release / "nowhere", name="marginals", schema=schema, plan=plan,
+    auditing.trained_internally(Folder(release / "out"), place=release / "nowhere", name="marginals", schema=schema, plan=plan,
                                 log=EventLog.open(release / "out" / "private" / "bounded"), progress=Progress())
     mine = Ledger.read(release / "shop.ledger.jsonl").internal()
     planned = kept[0].plan
@@ -270,32 +270,32 @@ def test_with_all_answers_frozen_a_schema_settles_alike_with_and_without_a_user(
 
 
 def test_a_vocabulary_from_the_log_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, values = settle.vocabulary, settle._values
-    seen: list[opened.OpenedLog] = []
+    honest, values = domain_discovery.vocabulary, domain_discovery._values
+    seen: list[open_domains_reader.OpenedLog] = []
 
-    def looking(log: opened.OpenedLog, column: PaidColumn, **options: Any) -> Any:
+    def looking(log: open_domains_reader.OpenedLog, column: PaidColumn, **options: Any) -> Any:
         seen.append(log)
         return values(log, column, **options)
 
     def all_of_them(column: PaidColumn, keys: Any, **options: Any) -> Any:
         return honest(column, list(seen[-1].key_sets(column, most=30).keys), **options)
 
-    monkeypatch.setattr(settle, "_values", looking)
-    monkeypatch.setattr(settle, "vocabulary", all_of_them)
+    monkeypatch.setattr(domain_discovery, "_values", looking)
+    monkeypatch.setattr(domain_discovery, "vocabulary", all_of_them)
     assert not replays(tmp_path, monkeypatch)
 
 
 def test_bounds_from_the_log_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = opened.OpenedLog.histograms
+    honest = open_domains_reader.OpenedLog.histograms
     held: list[np.ndarray] = []
 
-    def remembering(self: opened.OpenedLog, column: PaidColumn) -> Any:
+    def remembering(self: open_domains_reader.OpenedLog, column: PaidColumn) -> Any:
         blocks = list(honest(self, column))
         held.append(np.flatnonzero(sum(np.asarray(block.sum(axis=0)).ravel() for block in blocks)))
         return iter(blocks)
 
-    monkeypatch.setattr(opened.OpenedLog, "histograms", remembering)
-    monkeypatch.setattr(settle, "_range", lambda found, *, name: {"first": int(held[-1][0]), "last": int(held[-1][-1])})
+    monkeypatch.setattr(open_domains_reader.OpenedLog, "histograms", remembering)
+    monkeypatch.setattr(domain_discovery, "_range", lambda found, *, name: {"first": int(held[-1][0]), "last": int(held[-1][-1])})
     assert not replays(tmp_path, monkeypatch)
 
 
@@ -303,7 +303,7 @@ def test_bounds_from_the_log_are_caught(tmp_path: Path, monkeypatch: pytest.Monk
 
 def looked_at(log: pd.DataFrame, schema: Schema, folder: Path, **options: Any) -> dict[str, float]:
     """Squared norms that each column's blocks sum to: the number of users who hold anything."""
-    with opened.open_log(log, schema, None, spill=folder / "spill", role_key=b"k" * 32, progress=Progress(),
+    with open_domains_reader.open_log(log, schema, None, spill=folder / "spill", role_key=b"k" * 32, progress=Progress(),
                          **{"audit_share": 0.0, "exclude_users": None, **options}) as found:
         norms = {}
         for column in paid_columns(schema):
@@ -326,13 +326,13 @@ def test_a_part_of_the_rows_at_a_time_gives_the_same_histograms(tmp_path: Path, 
     log, schema = put(tmp_path)
 
     def sums() -> dict[str, np.ndarray]:
-        with opened.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
+        with open_domains_reader.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
                              progress=Progress()) as found:
             return {column.label: sum(np.asarray(block.sum(axis=0)).ravel() for block in found.histograms(column))
                     for column in paid_columns(schema) if column.bounded}
 
     whole = sums()
-    monkeypatch.setattr(opened.source, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(open_domains_reader.source, "ROWS_AT_ONCE", 100)
     assert all(found == pytest.approx(whole[name]) for name, found in sums().items())
 
 
@@ -340,7 +340,7 @@ def test_coverage_counts_at_most_k_events_of_a_user(tmp_path: Path) -> None:
     log = pd.DataFrame({"user_id": ["a"] * 10_000 + ["b"] * 2, "item_id": ["x"] * 9_000 + ["y"] * 1_000 + ["x", "y"]})
     text = CONFIG[: CONFIG.index("timestamp")] + "[events]\nrepeats = true\n"
     schema = Schema.parse(text, folder=tmp_path)
-    with opened.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
+    with open_domains_reader.open_log(log, schema, None, spill=tmp_path / "spill", role_key=b"k" * 32, audit_share=0.0, exclude_users=None,
                          progress=Progress()) as found:
         rows = next(found.covered(paid_columns(schema)[0], ("x",), most=4))
     assert sorted(rows.tolist()) == [[0.25, 0.5], [0.9, 1.0]]

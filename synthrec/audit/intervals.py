@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from synthrec.audit.figure import Figure
+from synthrec.audit.record import Figure
 
 CONFIDENCE = 0.95
 

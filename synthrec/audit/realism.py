@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthrec.audit import profiles
-from synthrec.audit.utility_record import RealismLimit
+from synthrec.audit.record import RealismLimit
 from synthrec.data.eventlog import EventLog
 
 RATING_LIMIT, VARIANCE_LIMIT, POPULARITY_LIMIT, ACTIVITY_LIMIT, SIMILARITY_LIMIT = 0.06, 0.15, 0.15, 0.10, 0.25

@@ -2,14 +2,31 @@
 
 A recommender is learned from one log (usually synthetic) and then asked about users it has never seen, through their observed events.
 Fitted models are plain arrays. Sources: Koren, Bell, Volinsky 2009 (biases and ALS); Steck 2019 (EASE^R).
+
+The shape of a recommender: learned from a log, then asked about users it has never seen, by what they have.
+
+Factors of users and items: weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008), and plain singular vectors.
+
+Recommenders that give everybody the same list.
+
+Items like those a user has: item-based nearest neighbours (Sarwar, Karypis, Konstan, Riedl 2001) by shrunk cosine.
+
+Learning to rank: an item had above one not had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009).
+
+A user is what they have: the scaled sum of vectors of their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013). So a new
+user needs no training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.special import expit
+from sklearn.utils.extmath import randomized_svd
 
 from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
@@ -119,6 +136,169 @@ def _inverse(upper: np.ndarray) -> np.ndarray:
     return np.asarray(inverse)
 
 
-def popularity(log: EventLog, *, items: int) -> np.ndarray:
+def item_users(log: EventLog, *, items: int) -> np.ndarray:
     """Users of each item. Shapes: float32[V]."""
     return np.asarray(profiles.pattern(log, items=items).sum(axis=0), dtype=np.float32)
+
+
+# which items users have, as ones -> a score of every item. Shapes: [b, V] -> float32[b, V], writable
+Ranker = Callable[[sparse.csr_array], np.ndarray]
+
+
+class Fit(Protocol):
+    """Learns from a log."""
+
+    def __call__(self, log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+        """A ranker; equal logs and states of `rng` give equal ones."""
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """One of the panel: its name for people, and how it learns."""
+
+    name: str
+    fit: Fit
+
+
+def same_for_all(score: np.ndarray) -> Ranker:
+    """A ranker that asks nobody anything. Shapes: float[V]."""
+    return lambda have: np.tile(score.astype(np.float32), (have.shape[0], 1))
+
+
+IMPLICIT_FACTORS = 24
+WEIGHT = 10.0           # of an item had, beyond that of one not had
+IMPLICIT_RIDGE_PER_USER = 4.0 / 1_000
+IMPLICIT_ROUNDS = 6
+DIRECTIONS = 32
+
+
+def implicit_least_squares(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """Alternating least squares; a new user's factors are one more step."""
+    have = profiles.pattern(log, items=items)
+    by_item = have.T.tocsr()
+    ridge = max(1.0, IMPLICIT_RIDGE_PER_USER * have.shape[0])
+    factors = rng.normal(0.0, 0.1, (items, IMPLICIT_FACTORS)).astype(np.float32)
+    for _ in range(IMPLICIT_ROUNDS):
+        factors = _solved(by_item, _solved(have, factors, ridge=ridge), ridge=ridge)
+    return lambda asked: np.asarray(_solved(asked, factors, ridge=ridge) @ factors.T, dtype=np.float32)
+
+
+def singular_vectors(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """What a user has, projected on the leading directions of all users (PureSVD; Cremonesi, Koren, Turrin 2010)."""
+    have = profiles.pattern(log, items=items)
+    count = max(1, min(DIRECTIONS, min(have.shape) - 1))
+    _, _, directions = randomized_svd(sparse.csr_matrix(have), n_components=count, n_iter=4, random_state=int(rng.integers(2**31)))
+    return lambda asked: np.asarray((asked @ directions.T) @ directions, dtype=np.float32)
+
+
+def _solved(have: sparse.csr_array, other: np.ndarray, *, ridge: float) -> np.ndarray:
+    """Factors of the rows, given those of the columns. Shapes: have [R, C], other float32[C, k] -> float32[R, k]."""
+    k = other.shape[1]
+    left, right = np.triu_indices(k)
+    half = WEIGHT * (have @ (other[:, left] * other[:, right])) + (other.T @ other)[left, right]
+    gram = np.empty((have.shape[0], k, k), dtype=np.float32)
+    gram[:, left, right] = gram[:, right, left] = half
+    gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
+    return np.asarray(np.linalg.solve(gram, ((1 + WEIGHT) * (have @ other))[:, :, None])[:, :, 0], dtype=np.float32)
+
+
+RECENT = 0.25       # latest share of events
+
+
+def popularity(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """By number of users."""
+    return same_for_all(item_users(log, items=items))
+
+
+def best_rated(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """By damped mean rating."""
+    rating = np.asarray(log.rating, dtype=np.float64)
+    mean = float(rating.mean()) if len(rating) else 0.0
+    return same_for_all(damped_means(rating - mean, group=np.asarray(log.item), groups=items))
+
+
+def recent(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """By number of events in the latest quarter of them."""
+    time = np.asarray(log.time)
+    late = time >= np.quantile(time, 1 - RECENT) if len(time) else np.zeros(0, dtype=bool)
+    return same_for_all(np.bincount(np.asarray(log.item)[late], minlength=items))
+
+
+NEIGHBOURS = 100
+SHRINKAGE = 20.0        # users without either item, added below
+_BLOCK = 2_000          # items at once
+
+
+def item_neighbours(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """Sum of similarities to the items a user has; each item keeps its nearest NEIGHBOURS."""
+    have = profiles.pattern(log, items=items)
+    size = np.sqrt(np.asarray(have.sum(axis=0), dtype=np.float64))
+    by_item = have.T.tocsr()
+    parts = [_nearest((by_item[first:first + _BLOCK] @ have).toarray(), first=first, size=size) for first in range(0, items, _BLOCK)]
+    similarity = sparse.vstack(parts).tocsr().T.tocsr()
+    return lambda asked: np.asarray((asked @ similarity).toarray(), dtype=np.float32)
+
+
+def _nearest(together: np.ndarray, *, first: int, size: np.ndarray) -> sparse.csr_array:
+    """Rows of the similarity matrix with all but the largest entries left out. Shapes: together float32[b, V]."""
+    rows = np.arange(len(together))
+    together[rows, first + rows] = 0.0
+    similar = together / (size[first:first + len(together), None] * size[None, :] + SHRINKAGE)
+    if similar.shape[1] > NEIGHBOURS:
+        cut = np.partition(similar, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS, None]
+        similar[similar < cut] = 0.0
+    return sparse.csr_array(similar.astype(np.float32))
+
+
+PAIRWISE_FACTORS = 24
+EPOCHS = 12
+USERS_PER_STEP = 256
+PAIRS_PER_USER = 24     # of a step
+PAIRWISE_RATE, PAIRWISE_RIDGE = 0.05, 1e-4
+
+
+def pairwise(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
+    """Adaptive gradient steps (AdaGrad; Duchi, Hazan, Singer 2011) over users in random order; pairs drawn anew each time."""
+    have = profiles.pattern(log, items=items)
+    have = have[np.flatnonzero(np.diff(have.indptr) > 1)]
+    weights = [rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)), rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)), np.zeros((items, 1))]
+    squares = [np.full_like(weight, 1e-3) for weight in weights]
+    for _ in range(EPOCHS):
+        order = rng.permutation(have.shape[0])
+        for first in range(0, len(order), USERS_PER_STEP):
+            gradients = _gradients(have[order[first:first + USERS_PER_STEP]], weights, rng=rng)
+            for weight, square, gradient in zip(weights, squares, gradients, strict=True):
+                gradient -= PAIRWISE_RIDGE * weight
+                square += gradient**2
+                weight += PAIRWISE_RATE * gradient / np.sqrt(square)
+    given, asked_for, bias = weights
+    return lambda asked: np.asarray(_pooled(asked, given) @ asked_for.T + bias[:, 0], dtype=np.float32)
+
+
+def _pooled(have: sparse.csr_array, given: np.ndarray) -> np.ndarray:
+    """Shapes: [b, V], float[V, k] -> float[b, k]."""
+    return np.asarray((have @ given) / np.sqrt(np.maximum(np.diff(have.indptr), 1))[:, None])
+
+
+def _gradients(have: sparse.csr_array, weights: list[np.ndarray], *, rng: np.random.Generator) -> list[np.ndarray]:
+    """Of the mean log likelihood that the item had is above the one not had, uphill."""
+    given, asked_for, bias = weights
+    users, items = have.shape
+    counts = np.diff(have.indptr)
+    owner = np.repeat(np.arange(users), PAIRS_PER_USER)
+    liked = have.indices[have.indptr[owner] + (rng.random(len(owner)) * counts[owner]).astype(np.int64)]
+    other = rng.integers(0, items, len(owner))
+    known = np.asarray(have[owner, other]).ravel() == 0         # one that the user has, too, teaches nothing
+    rest = np.sqrt(counts[owner] - 1.0)[:, None]
+    person = ((have @ given)[owner] - given[liked]) / rest
+    margin = ((asked_for[liked] - asked_for[other]) * person).sum(axis=1) + (bias[liked] - bias[other])[:, 0]
+    pull = (known * expit(-margin))[:, None] / PAIRS_PER_USER
+    toward = pull * (asked_for[liked] - asked_for[other]) / rest
+    to_given = have.T @ _added(owner, toward, size=users) - _added(liked, toward, size=items)
+    to_asked = _added(liked, pull * person, size=items) - _added(other, pull * person, size=items)
+    return [np.asarray(to_given), to_asked, _added(liked, pull, size=items) - _added(other, pull, size=items)]
+
+
+def _added(place: np.ndarray, values: np.ndarray, *, size: int) -> np.ndarray:
+    """Sum of rows by place. Shapes: int[n], float[n, k] -> float[size, k]."""
+    return np.asarray(sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))), shape=(size, len(place))) @ values)

@@ -87,7 +87,7 @@ def ranked_ndcg(ranker: Callable[[sparse.csr_array], np.ndarray], *, observed: E
 
 def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
     """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
-    return list_ndcg(recommenders.popularity(log, items=items), observed=observed, heldout=heldout)
+    return list_ndcg(recommenders.item_users(log, items=items), observed=observed, heldout=heldout)
 
 
 def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:

@@ -2,25 +2,68 @@
 
 The protocol of design section 6 on a given split of users. The ladder: nothing and popularity at the bottom, the arms handed in, the real
 unbounded train log at the top. All arms meet the same test users, observed events, starting point of ALS and bootstrap resamples.
+
+Parts of the held-out events: items by popularity, users by activity. A method may be good on hits and useless in the tail.
+
+The rule: items sorted by their events in the real train log are cut where they hold the first and the second third of those events: head,
+middle, tail (which takes items that the train log never saw). Test users sorted by their events are cut into ten equal parts, decile 1 the
+least active. Ties go by place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from synthrec.audit import intervals, profiles, recommenders, scores, strata
-from synthrec.audit.figure import Figure
+from synthrec.audit import intervals, profiles, recommenders, scores
 from synthrec.audit.realism import measure_realism
+from synthrec.audit.record import Against, Arm, Figure, RealismLimit, Stratum, Utility
 from synthrec.audit.scores import RatingErrors, split_test
-from synthrec.audit.strata import Part
-from synthrec.audit.utility_record import Against, Arm, RealismLimit, Stratum, Utility
 from synthrec.data.eventlog import EventLog
 
-__all__ = ["ArmInput", "ArmScores", "Ladder", "measure_utility", "score_arm", "score_ladder", "split_test"]
+POPULARITY_PARTS = ("head", "middle", "tail")
+DECILES = 10
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Part:
+    """Some of the held-out events: private. Shapes: chosen bool[N]."""
+
+    by: Literal["item popularity", "user activity"]
+    name: str
+    chosen: np.ndarray
+
+
+def stratify(*, train: EventLog, test: EventLog, heldout: EventLog, items: int) -> tuple[Part, ...]:
+    """Three parts by item, ten by user; each kind covers every held-out event once. `test` and `heldout` have the same users in order."""
+    return (*_by_item(train, heldout=heldout, items=items), *_by_user(test, heldout=heldout))
+
+
+def popularity_part(train: EventLog, *, items: int) -> np.ndarray:
+    """0 head, 1 middle, 2 tail. Shapes: int64[V]."""
+    events = np.bincount(train.item, minlength=items)
+    order = np.argsort(-events, kind="stable")
+    before = np.cumsum(events[order]) - events[order]       # an item belongs where its first event falls
+    part = np.empty(items, dtype=np.int64)
+    part[order] = np.where(events[order] > 0, np.minimum(3 * before // max(1, events.sum()), 2), 2)
+    return part
+
+
+def _by_item(train: EventLog, *, heldout: EventLog, items: int) -> Iterator[Part]:
+    part = popularity_part(train, items=items)[np.asarray(heldout.item)]
+    return (Part(by="item popularity", name=name, chosen=part == place) for place, name in enumerate(POPULARITY_PARTS))
+
+
+def _by_user(test: EventLog, *, heldout: EventLog) -> Iterator[Part]:
+    users = len(test.offsets) - 1
+    decile = np.empty(users, dtype=np.int64)
+    decile[np.argsort(profiles.activity(test), kind="stable")] = np.arange(users) * DECILES // max(1, users)
+    mine = decile[profiles.user_of_event(heldout)]
+    return (Part(by="user activity", name=f"decile {place + 1}", chosen=mine == place) for place in range(DECILES))
+
 
 NOTHING, POPULARITY, REAL = "nothing", "popularity", "real"
 
@@ -190,7 +233,7 @@ def score_ladder(*, train: EventLog, test: EventLog, arms: Mapping[str, ArmInput
     start, realism_seed = rng.integers(2**63, size=2)
     if users == 0:
         return Ladder(test_users=0, heldout_events=0, weights=weights)
-    parts = strata.parts(train=train, test=test, heldout=heldout, items=items) if scale else ()
+    parts = stratify(train=train, test=test, heldout=heldout, items=items) if scale else ()
     popular = None
     if items <= recommenders.EASE_ITEMS_MOST:
         popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)

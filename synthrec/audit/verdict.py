@@ -3,24 +3,60 @@
 A verdict says what was found and what could have been found; similarity is never a pass, and a pass
 without a planted leak that was found is none. The blind attacker is judged first: where it tells
 members from holdout users, nothing that tells them apart accuses. Then the worst finding counts.
+
+The thresholds of an audit: a versioned file of the package, read before anything is scored and hashed into the record.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import norm
 
 from synthrec.audit import intervals
-from synthrec.audit.attacks import blend
-from synthrec.audit.attacks.rule import flagged, strongest
-from synthrec.audit.disclosure.risk import excess
-from synthrec.audit.figure import Figure, Record
-from synthrec.audit.policy import Policy
-from synthrec.audit.record import Attack, AttackBound, Disclosure, LowerBound, Membership, Risk, Verdict
+from synthrec.audit.attacks import learned
+from synthrec.audit.attacks.metrics import flagged, strongest
+from synthrec.audit.disclosure.common import excess
+from synthrec.audit.record import Attack, AttackBound, Disclosure, Figure, LowerBound, Membership, Record, Risk, Verdict
+
+
+class Policy(Record):
+    """What is called a leak, and what is too little to say anything."""
+
+    version: int
+    confidence: float = Field(gt=0, lt=1)   # of every interval; 1 less this is how often all attacks together may raise a false alarm
+    leak_auc: float                 # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
+    least_users_per_class: int      # trained and holdout users each, and reference users for a pass; fewer say nothing
+    power: float                    # a planted leak counts as found when this share of its draws was flagged
+    leak_risk: float                # a leak: the lower limit of a risk beyond control lies above this
+    leak_replay_items: float        # a leak: trained users' longest shared run is longer than holdout users' by more than this
+
+    def numbers(self) -> dict[str, float]:
+        """As a record keeps it."""
+        return {name: float(value) for name, value in self}
+
+
+@cache
+def policy() -> Policy:
+    """The package's policy."""
+    return Policy.model_validate_json(_text())
+
+
+@cache
+def policy_sha256() -> str:
+    """Of the file, byte for byte."""
+    return hashlib.sha256(_text().encode()).hexdigest()
+
+
+def _text() -> str:
+    return files("synthrec.audit").joinpath("policy.json").read_text(encoding="utf-8")
 
 
 class Conclusion(NamedTuple):
@@ -88,7 +124,7 @@ def _refutations(membership: Membership | None, *, lower_bound: LowerBound | Non
 def _beyond(attacks: Sequence[Attack], *, bound: AttackBound | None, policy: Policy) -> Iterator[str]:
     """A sentence for each attack beyond the proved bound: any is wrong with chance 1 - confidence at most."""
     for attack in attacks:
-        if bound is None or attack.name in (blend.NAME, blend.GROUPS):
+        if bound is None or attack.name in (learned.BLEND, learned.GROUPS):
             continue        # halves depend on each other, so their pooled rates have no exact limits
         if broken := _passes(attack, bound=bound, error=(1 - policy.confidence) / len(attacks)):
             yield f"{broken} (attack: {attack.name})."

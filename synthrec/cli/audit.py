@@ -48,10 +48,10 @@ def audit(release: Path | None, log: str | None, sacrifice: bool, quick: bool, q
     An audit that was interrupted goes on where it was when the same command is given again.
     """
     from synthrec import pipeline
+    from synthrec.auditing import Tables
     from synthrec.cli.outcome import echo_audit
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
-    from synthrec.evidence import Tables
 
     given = [name for name, value in tables.items() if value]
     progress, effort = progress_for(quiet=quiet), "quick" if quick else "full"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from synthrec.cli.files import write_new_text
 from synthrec.cli.options import log_argument
 from synthrec.cli.terminal import show
+from synthrec.storage import write_new_text
 
 
 @click.command(
@@ -28,7 +28,7 @@ def init(log: str, out: Path, values_are_public: tuple[str, ...]) -> None:
 
     Names and file format are looked at, values are not. Where a declaration of yours is needed the file says "?".
     """
-    from synthrec.data.declare import propose
+    from synthrec.data.propose import propose
 
     text = propose(log, values_are_public=values_are_public, folder=out.parent)
     write_new_text(out, text)

@@ -21,9 +21,9 @@ def inspect(release: Path, brief: bool) -> None:
     field, metadata, bytes, a script. Where private/ is at hand it also looks for people and bytes of the bounded log; that answer is
     PRIVATE. It cannot see whether a value was noised before it was written.
     """
-    from synthrec.folder import open_folder
     from synthrec.inspection.private import compare_with_private
     from synthrec.inspection.share import inspect_share
+    from synthrec.release import open_folder
 
     folder = open_folder(release)
     inspection = inspect_share(folder.share)

@@ -58,8 +58,8 @@ def verify(path: Path, config: Path | None, delta: float | None, releases: tuple
     Exit code 1 if a line was altered or lost, is of an unknown version or kind, a release's entries are missing, the accountants
     disagree, or more is spent than the cap allows; each finding says where. Needs no log.
     """
-    from synthrec.folder import open_folder
-    from synthrec.privacy.ledger_check import check_ledger
+    from synthrec.privacy.budget import check_ledger
+    from synthrec.release import open_folder
 
     excerpts = tuple(open_folder(release).share / "ledger.jsonl" for release in releases)
     found = check_ledger(path, delta=delta, excerpts=excerpts, **_declared(config))

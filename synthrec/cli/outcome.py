@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synthrec.audit.record import AuditRecord, Membership
-from synthrec.audit.utility_record import AuditedUtility
+from synthrec.audit.record import AuditedUtility, AuditRecord, Membership
 from synthrec.cli.terminal import show, show_wrapped
 from synthrec.conformance.record import TOPICS, Conformance
-from synthrec.folder import open_folder
+from synthrec.release import open_folder
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
 

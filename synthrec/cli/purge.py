@@ -19,8 +19,8 @@ def purge(release: Path, yes: bool) -> None:
     What is gone cannot be made again: no further audit of this release, no internal report, no comparison with the log by
     `synthrec inspect`. Sampling, `inspect`, `verify` and the public report go on. The source's ledger and its key stay where they are.
     """
-    from synthrec.folder import open_folder
     from synthrec.inspection.purge import purge_private
+    from synthrec.release import open_folder
 
     folder = open_folder(release)
     if not yes:

@@ -33,8 +33,8 @@ def report(release: Path, edition: str | None, check: bool) -> None:
 
 
 def _check(release: Path) -> None:
-    from synthrec.folder import open_folder
     from synthrec.inspection.rendered import check_report
+    from synthrec.release import open_folder
 
     checks = check_report(open_folder(release))
     for check in checks:

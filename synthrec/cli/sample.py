@@ -53,7 +53,7 @@ def sample(
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
-    from synthrec.data.sink import SAFE_TEXT
+    from synthrec.data.writer import SAFE_TEXT
 
     written = pipeline.sample(
         release, users=users, out=out, seed=seed, where=where, items=items, start=start, end=end,

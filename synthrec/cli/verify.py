@@ -49,7 +49,7 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
     from synthrec.cli.outcome import echo_conformance
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
-    from synthrec.folder import open_folder
+    from synthrec.release import open_folder
     from synthrec.report.record import write_record
 
     schema = None if config is None else Schema.load(config)
@@ -63,8 +63,8 @@ def _mechanism(*, release: Path | None, config: Path | None, epsilon: float | No
 
 
 def _share(release: Path) -> None:
-    from synthrec.folder import open_folder
     from synthrec.inspection.recipient import verify_share
+    from synthrec.release import open_folder
 
     checks = verify_share(open_folder(release).share)
     for check in checks:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from synthrec.conformance.closed_form import least_epsilon
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.watched import Watched
+from synthrec.conformance.training import Watched
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check, renyi_bound
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of

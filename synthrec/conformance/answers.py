@@ -19,7 +19,7 @@ from synthrec.data.schema import Schema
 from synthrec.model.measurements import measure
 from synthrec.model.recipe import Effort
 from synthrec.privacy.ledger import Charge, Entry, Ledger
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress

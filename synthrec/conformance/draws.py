@@ -18,7 +18,7 @@ from synthrec.conformance.statistics import FALSE_ALARM
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
 from synthrec.model.train import Means, train
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import BLOCK, Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress

@@ -3,14 +3,21 @@
 The scale is the one that the ledger names. A chi-square range that an honest noise leaves with chance 1e-7, and that the same noise times
 0.95 or 1.05 would leave; without enough draws to tell these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are
 seen: the smallest has one number.
+
+Sources of randomness: enough bytes of the operating system, nothing beside them, and no short seed.
+
+Noise of training and coins are made of `SystemNoise.random_bytes` alone: given the same bytes again they must be the same (no clock, no
+generator of a library), and one byte changed at a time says how many of them matter (a seed of 16 bits keeps two). OpenDP's source cannot
+be given: of its noise only that thousands of draws never meet is seen, as those from fewer than about 17 bits would.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -18,14 +25,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
-from synthrec.conformance.critic_step import CriticStep, some_users
 from synthrec.conformance.record import Check, judged
+from synthrec.conformance.sensitivity import CriticStep, some_users
 from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
 from synthrec.conformance.subject import Subject
-from synthrec.conformance.watched import Watched
+from synthrec.conformance.training import Watched
 from synthrec.data.eventlog import EventLog
 from synthrec.model.measurements import measure
-from synthrec.privacy.mechanisms import LATTICE, Measurement, lattice_sum
+from synthrec.privacy.mechanisms import LATTICE, Measurement, SystemNoise, lattice_sum
 from synthrec.privacy.plan import Plan, Training
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
@@ -36,7 +43,7 @@ COARSELY = (0.7, 1.3)
 STEPS = 900             # on nobody: enough to see that of one number
 ELSEWHERE = """
 import json, numpy
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 noise = SystemNoise()
 print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), scale=1.0)),
                   "coins": [len(batch) - 250.0 for batch in noise.batches(500, sampling_rate=0.5, steps=500)],
@@ -156,3 +163,55 @@ def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:
         judged("noise", f"{name} is fresh", statistic=abs(correlation(one, two)), high=largest_correlation(len(one)),
                asked="correlation of each draw of its noise with the next"),
     ]
+
+
+LEAST_BYTES = 16        # 128 bits
+NUMBERS, USERS = 4, 400
+DRAWS = 2_000           # of 16-bit seeds so many would meet but for a chance of 1e-13
+
+
+class _Given(SystemNoise):
+    """The installed source on bytes that are given; those that are asked for beyond them are fresh."""
+
+    def __init__(self, given: bytes = b"") -> None:
+        self.given, self.read = given, b""
+
+    def random_bytes(self, count: int) -> bytes:
+        """The next of them."""
+        start = len(self.read)
+        found = self.given[start : start + count]
+        found += os.urandom(count - len(found))
+        self.read += found
+        return found
+
+
+def noise_of_sources() -> list[Check]:
+    """Noise of training, coins and noise of sums."""
+    sums = {SystemNoise().lattice("any", np.zeros(2, dtype=np.int64), scale=2.0**36).tobytes() for _ in range(DRAWS)}
+    return [
+        judged("noise", "bytes behind noise of training", statistic=bytes_that_matter(_numbers) / NUMBERS, low=LEAST_BYTES,
+               asked="bytes of the operating system that a number depends on; 0 if it depends on anything else"),
+        judged("noise", "bytes behind coins", statistic=bytes_that_matter(_coins), low=LEAST_BYTES,
+               asked="bytes of the operating system that the coins of a training depend on; 0 if they depend on anything else"),
+        judged("noise", "noise of sums never meets", statistic=DRAWS - len(sums), low=0, high=0,
+               asked=f"of {DRAWS:,} draws of noise, those that were there before; seeds of up to 16 bits would meet"),
+    ]
+
+
+def bytes_that_matter(draw: Callable[[SystemNoise], bytes]) -> int:
+    """How many of the bytes that are read change what is drawn; 0 if the same bytes do not give the same."""
+    first = _Given()
+    drawn = draw(first)
+    read = np.frombuffer(first.read, dtype=np.uint8)
+    if draw(_Given(first.read)) != drawn:
+        return 0
+    flipped = (read ^ (np.uint8(255) * (np.arange(len(read)) == place)).astype(np.uint8) for place in range(len(read)))
+    return sum(draw(_Given(each.tobytes())) != drawn for each in flipped)
+
+
+def _numbers(noise: SystemNoise) -> bytes:
+    return noise.gradient(np.zeros(NUMBERS), scale=1.0).tobytes()
+
+
+def _coins(noise: SystemNoise) -> bytes:
+    return b",".join(batch.tobytes() for batch in noise.batches(USERS, sampling_rate=0.5, steps=2))

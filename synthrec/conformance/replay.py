@@ -24,12 +24,12 @@ import pandas as pd
 import torch
 
 from synthrec.conformance.answers import CHARGE, QUICK, FrozenNoise, Replies
-from synthrec.conformance.looked import Looking
+from synthrec.conformance.open_domains import Looking
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.subject import KEY, Subject
 from synthrec.data.eventlog import EventLog
-from synthrec.data.opening import reopened
-from synthrec.model.private_step import PrivateCritic
+from synthrec.data.open_domains import reopened
+from synthrec.model.dp_sgd import PrivateCritic
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.session import Session

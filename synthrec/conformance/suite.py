@@ -7,18 +7,15 @@ import time
 from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
 from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
-from synthrec.conformance.canary import canaries
 from synthrec.conformance.draws import drawn_once
-from synthrec.conformance.looked import look
-from synthrec.conformance.looks import look_checks
-from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sums
+from synthrec.conformance.noise import noise_of_game, noise_of_processes, noise_of_sources, noise_of_sums
+from synthrec.conformance.open_domain_checks import look_checks
+from synthrec.conformance.open_domains import look
 from synthrec.conformance.record import Check, Conformance
 from synthrec.conformance.replay import Release, replay
-from synthrec.conformance.sampling import sampling
 from synthrec.conformance.sensitivity import sensitivity
-from synthrec.conformance.sources import noise_of_sources
 from synthrec.conformance.subject import Subject
-from synthrec.conformance.watched import watch
+from synthrec.conformance.training import canaries, sampling, watch
 from synthrec.model.measurements import measure
 from synthrec.model.train import one_thread
 from synthrec.privacy.ledger import Entry

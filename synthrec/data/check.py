@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthrec.data import bounding, source
+from synthrec.data import bounding, reader
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.opening import widened
+from synthrec.data.open_domains import widened
+from synthrec.data.reader import require_usable
 from synthrec.data.schema import Schema
-from synthrec.data.usable import require_usable
 from synthrec.progress import Progress
 
 MARK = "PRIVATE"
@@ -85,9 +85,9 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Pa
         DataError: as `source.read_log` does.
     """
     schema = widened(schema)
-    with source.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
+    with reader.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
         require_usable(con, schema)
-        source.bound_rows(con, schema, events_per_user=None)
+        reader.bound_rows(con, schema, events_per_user=None)
         dropped = _dropped(con, schema)
         rows, users = _one(con, "SELECT count(*), count(DISTINCT unit) FROM judged")
         events, items = _one(con, "SELECT count(*), count(DISTINCT item) FROM bounded")
@@ -95,7 +95,7 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Pa
         kept = _one(con, f"SELECT {', '.join(f'coalesce(sum(least(events, {bound})), 0)' for bound in bounds)} FROM units")
         kept_at = {bound: float(part) / max(events, 1) for bound, part in zip(bounds, kept, strict=True)}
         quantiles = _one(con, f"SELECT {', '.join(f'quantile_disc(events, {quantile})' for quantile in QUANTILES)} FROM units")
-        codes = source.attribute_codes(con, schema) if events else {}
+        codes = reader.attribute_codes(con, schema) if events else {}
         return Diagnostics(
             rows=rows,
             users=users,

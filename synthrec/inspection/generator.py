@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.outside import read_bounded
+from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part, paid
 from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
-from synthrec.model.layout import Words, layout
-from synthrec.model.tensors import differences
+from synthrec.model.format import Words, differences, layout
 from synthrec.privacy.plan import Plan
 
 ORIGINS = {"format_version": "public", "schema": "public: the owner's declaration", "plan": "public constants", "catalogue": "public",

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthrec.conformance.record import Check, Conformance
-from synthrec.data.outside import read_bounded
+from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.inspection.record import PATTERNS
-from synthrec.model.layout import Words
+from synthrec.model.format import Words
 from synthrec.privacy.mechanisms import GaussianSum
 from synthrec.report.record import read_record
 

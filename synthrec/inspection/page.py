@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import read_bounded
+from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from synthrec.data.eventlog import EventLog
-from synthrec.data.outside import read_bounded
+from synthrec.data.files_io import read_bounded
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Users
-from synthrec.data.source import read_log
-from synthrec.folder import Folder
 from synthrec.inspection.findings import Part
 from synthrec.model.artifact import WORDS, read_words
+from synthrec.release import Folder
 
 LEAST = 5                       # events of a user
 WINDOW, WINDOWS = 256, 64       # bytes of an array that are looked for, and at how many places

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 
 from synthrec.errors import DataError, ReleaseError
-from synthrec.folder import Folder, remove_left
+from synthrec.release import Folder, remove_left
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from synthrec.inspection.generator import words_of
 from synthrec.inspection.mechanism import MECHANISM, mechanism_of
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.inspection.share import files_of, inspect_share
-from synthrec.model.layout import Words
+from synthrec.model.format import Words
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.report.manifest import MANIFEST

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
-from synthrec.data.outside import read_bounded
-from synthrec.data.roles import MOST_SHARE
+from synthrec.data.files_io import read_bounded
+from synthrec.data.splits import MOST_SHARE
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
-from synthrec.model.layout import Words
+from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
-from synthrec.privacy.chain import LONGEST_LINE, Entry
+from synthrec.privacy.ledger import LONGEST_LINE, Entry
 from synthrec.privacy.plan import MOST_STEPS
 from synthrec.report.record import LARGEST, Faithful, ReleaseRecord, read_record
 

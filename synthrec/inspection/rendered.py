@@ -12,21 +12,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from synthrec.audit.policy import Policy
 from synthrec.audit.record import AuditRecord
-from synthrec.audit.verdict import conclude
-from synthrec.data.outside import read_bounded
+from synthrec.audit.verdict import Policy, conclude
+from synthrec.data.files_io import read_bounded
 from synthrec.errors import ReleaseError, SynthrecError
-from synthrec.folder import Folder
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.page import foreign
 from synthrec.inspection.recipient import Check, claim_checks
 from synthrec.inspection.record import excerpt_of, record_of
-from synthrec.report.claim_parts import missing_parts
+from synthrec.release import Folder
+from synthrec.report.edition import missing_parts
 from synthrec.report.manifest import MANIFEST, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.report.render import Edition, render
-from synthrec.report.shared import shared_texts
+from synthrec.report.texts import shared_texts
 
 LARGEST = 1 << 26
 INTERNAL, PUBLIC = "report.internal.html", "report.html"

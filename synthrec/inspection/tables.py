@@ -20,9 +20,15 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Identifier, Item, Unit, User
 from synthrec.data.domain import Attribute, Categorical, Numeric, Ordinal
 from synthrec.data.eventlog import EventLog
-from synthrec.data.parquet import bounded_batches, require_bounded
+from synthrec.data.files_io import bounded_batches, require_bounded
 from synthrec.data.schema import Schema
-from synthrec.data.sink import BASKETS_PER_USER, FIRST_ID, METADATA_PREFIX, event_table, user_table
+from synthrec.data.writer import (
+    BASKETS_PER_USER,
+    FIRST_ID,
+    METADATA_PREFIX,
+    event_table,
+    user_table,
+)
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord
 

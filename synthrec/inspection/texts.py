@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import read_bounded
+from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord
-from synthrec.report.shared import CARD, DEPLOYMENT, STATEMENT, shared_texts
+from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
 
 TEXTS = (STATEMENT, CARD, DEPLOYMENT)
-LARGEST = 1 << 22
+MAX_TEXT_BYTES = 1 << 22
 
 
 def texts_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None) -> list[Part]:
@@ -26,7 +26,7 @@ def texts_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformanc
 
 def _wrong(path: Path, text: str) -> str | None:
     try:
-        same = read_bounded(path, most=LARGEST) == text.encode()
+        same = read_bounded(path, most=MAX_TEXT_BYTES) == text.encode()
     except (SynthrecError, OSError):
         return "not readable"
     return None if same else "not what release.json and mechanism.json render to; run `synthrec report`"

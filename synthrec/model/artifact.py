@@ -18,20 +18,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.outside import parts, plain_json, read_bounded
+from synthrec.data.files_io import parts, plain_json, read_bounded
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError, SchemaError
-from synthrec.model.choice import ItemTables
-from synthrec.model.estimates import Estimates
-from synthrec.model.features import MEASURED, catalogue_features
+from synthrec.model.attribute_effects import GroupDifferences, Groups
+from synthrec.model.event_types import HabitTables
+from synthrec.model.format import Words, disagreement, filterable_names, layout, rating_unit, read_tensors
 from synthrec.model.generator import Generator
-from synthrec.model.groups import GroupDifferences, Groups
-from synthrec.model.habits import HabitTables
-from synthrec.model.layout import Words, disagreement, filterable_names, layout, rating_unit
+from synthrec.model.item_choice import ItemTables
+from synthrec.model.item_features import MEASURED, catalogue_features
+from synthrec.model.postprocessing import Estimates
 from synthrec.model.recipe import activity_edges
-from synthrec.model.rhythm import TimeTables
 from synthrec.model.tastes import TasteFrame
-from synthrec.model.tensors import read_tensors
+from synthrec.model.time_stats import TimeTables
 from synthrec.privacy.plan import Plan
 
 FORMAT_VERSION = 1          # no release of synthrec has written another layout: the first one fixes this

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.choice import Behaviour, ItemTables, cut, pick, rate
-from synthrec.model.estimates import Estimates
+from synthrec.model.attribute_effects import ShortFrame
 from synthrec.model.generator import Generator
-from synthrec.model.groups import ShortFrame
+from synthrec.model.item_choice import Behaviour, ItemTables, cut, pick, rate
 from synthrec.model.population import Conditions, condition_vectors, draw_conditions
+from synthrec.model.postprocessing import Estimates
 from synthrec.model.recipe import Effort
 from synthrec.model.tastes import taste_vectors
 

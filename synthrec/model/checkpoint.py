@@ -26,7 +26,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synthrec.data.outside import as_its_folder, plain_json, read_bounded, record_json
+from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, record_json
 from synthrec.errors import BudgetError, ReleaseError
 from synthrec.privacy.event import PublicRecord, gaussian
 from synthrec.privacy.ledger import Entry

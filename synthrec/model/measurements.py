@@ -18,10 +18,16 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.estimates import Estimates, estimate_items, item_codes, project_to_moment, project_to_simplex, taste_variances
-from synthrec.model.features import MEASURED, ItemFeatures, catalogue_features
-from synthrec.model.groups import GroupDifferences, Groups, ShortFrame, estimate_groups, group_vectors
-from synthrec.model.habits import (
+from synthrec.model.attribute_effects import (
+    GroupDifferences,
+    Groups,
+    ShortFrame,
+    estimate_groups,
+    group_vectors,
+)
+from synthrec.model.cooccurrence import items_in_pairs, pair_axes, pair_frame, pair_vectors
+from synthrec.model.event_sampling import paced, packed
+from synthrec.model.event_types import (
     HabitTables,
     habit_size,
     habit_tables,
@@ -33,11 +39,18 @@ from synthrec.model.habits import (
     moments,
     visits,
 )
-from synthrec.model.marks import paced, packed
-from synthrec.model.pairs import items_in_pairs, pair_axes, pair_frame, pair_vectors
+from synthrec.model.item_features import MEASURED, ItemFeatures, catalogue_features
+from synthrec.model.postprocessing import (
+    Estimates,
+    estimate_items,
+    item_codes,
+    project_to_moment,
+    project_to_simplex,
+    taste_variances,
+)
 from synthrec.model.recipe import COUNT_WEIGHT, NUMBER_WEIGHT, Effort, activity_edges, whole_events
-from synthrec.model.rhythm import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.model.tastes import TasteFrame, by_user, second_moments
+from synthrec.model.time_stats import SIZE, TimeTables, time_tables, time_vectors
 from synthrec.privacy.mechanisms import Measurement, lattice_pairs
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress

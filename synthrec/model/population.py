@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthrec.data.conditions import ACTIVITY, Scope
+from synthrec.data.filters import ACTIVITY, Scope
 from synthrec.errors import ConditionError
 from synthrec.privacy.plan import Plan
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 from synthrec.data.columns import Item
-from synthrec.data.opening import PaidColumn, paid_columns
+from synthrec.data.open_domains import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError, SchemaError
-from synthrec.model.groups import Groups
-from synthrec.model.habits import WHOLE_PART, habit_parts, mark_parts
-from synthrec.model.rhythm import TIME_NORM
-from synthrec.privacy.opening import Opening
+from synthrec.model.attribute_effects import Groups
+from synthrec.model.event_types import WHOLE_PART, habit_parts, mark_parts
+from synthrec.model.time_stats import TIME_NORM
+from synthrec.privacy.partition_selection import Opening
 from synthrec.privacy.plan import Game, Look, Measure, Model, Plan, solve_plan
 
 COUNT_WEIGHT = 0.7          # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector

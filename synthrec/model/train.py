@@ -17,19 +17,19 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
+from synthrec.model.adversarial import play
 from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.calibration import calibrate, starting_tables
 from synthrec.model.checkpoint import require_alike
-from synthrec.model.choice import ItemTables
-from synthrec.model.estimates import Estimates
-from synthrec.model.game import play
+from synthrec.model.collapse import watch
+from synthrec.model.dp_sgd import PrivateCritic
+from synthrec.model.event_types import visits
+from synthrec.model.format import HIDDEN
 from synthrec.model.generator import Generator
-from synthrec.model.habits import visits
-from synthrec.model.layout import HIDDEN
+from synthrec.model.item_choice import ItemTables
 from synthrec.model.measurements import measure
-from synthrec.model.private_step import PrivateCritic
+from synthrec.model.postprocessing import Estimates
 from synthrec.model.recipe import Effort
-from synthrec.model.watch import watch
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 

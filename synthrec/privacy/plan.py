@@ -18,7 +18,7 @@ from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Rate, Sensitivity, gaussian
 from synthrec.privacy.mechanisms import GaussianSum
-from synthrec.privacy.opening import MOST_KEYS, Opening
+from synthrec.privacy.partition_selection import MOST_KEYS, Opening
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10          # training steps per ledger entry, at most

@@ -22,16 +22,14 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from synthrec.data.opening import KeySets
+from synthrec.data.open_domains import KeySets
 from synthrec.errors import BudgetError, PlanError, ReleaseError
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.budget import require_budget
-from synthrec.privacy.chain import Charge, Entry, Kind
 from synthrec.privacy.event import gaussian
-from synthrec.privacy.ledger import Ledger, events_of, extra_delta_of
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, lattice_sum
-from synthrec.privacy.noise import Noise, SystemNoise
-from synthrec.privacy.opening import Opening, Union, released, unit_weights
+from synthrec.privacy.ledger import Charge, Entry, Kind, Ledger, events_of, extra_delta_of
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, Noise, SystemNoise, lattice_sum
+from synthrec.privacy.partition_selection import Opening, Union, released, unit_weights
 from synthrec.privacy.plan import Plan
 
 Block = TypeVar("Block", covariant=True)

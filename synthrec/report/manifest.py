@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from synthrec.audit.figure import Record
-from synthrec.data.outside import record_json
+from synthrec.audit.record import Record
+from synthrec.data.files_io import record_json
 from synthrec.errors import ReleaseError, printable
 
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
 from synthrec.conformance.record import Conformance
-from synthrec.data.outside import record_json, write_fresh
+from synthrec.data.files_io import record_json, write_fresh
 from synthrec.errors import ReleaseError, printable
 
 LARGEST = 1 << 24

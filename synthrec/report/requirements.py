@@ -12,8 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from synthrec.audit.figure import Record
-from synthrec.audit.record import AuditRecord
+from synthrec.audit.record import AuditRecord, Record
 from synthrec.conformance.record import Conformance
 from synthrec.report.record import ReleaseRecord
 

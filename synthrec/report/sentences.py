@@ -1,21 +1,70 @@
 """The report's words: every sentence and every number is made here from the records, so that none can say more than they do.
 
 Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest.
+
+How numbers are written on the page, in files and on the terminal.
+
+Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest. Whatever a record of
+somebody else holds is written somehow: what is no number as such.
 """
 
 from __future__ import annotations
 
 import math
 
-from synthrec.audit.record import AttackBound, AuditRecord, Membership, Verdict
-from synthrec.audit.utility_record import Utility
-from synthrec.report.claim_parts import missing_parts
+from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
+from synthrec.report.edition import missing_parts
 from synthrec.report.record import ReleaseRecord
-from synthrec.report.words import delta, interval, number, percent, rounded_up, short, when
 
-__all__ = ["MODEL_WORDS", "VERDICT_WORDS", "attack_against_bound", "came_out", "claim", "claim_in_short", "delta", "for_one_person",
-           "in_one_sentence", "interval", "number", "percent", "planted", "reach", "rounded_up", "short", "utility_in_short", "verdict",
-           "versus_simpler", "what_would_change", "when", "why_delta"]
+
+def number(value: float, *, digits: int = 3) -> str:
+    """Fixed decimals, thousands apart, infinity as a sign."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def short(value: float) -> str:
+    """Four significant digits at most, for parameters whose scale varies."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return text.replace("-", "−")
+    return number(value) if math.isinf(value) else delta(value)
+
+
+def rounded_up(value: float, *, digits: int = 2) -> str:
+    """For figures of a claim: never smaller than the value."""
+    scale = 10**digits
+    if not math.isfinite(value * scale):
+        return number(value)
+    return number(math.ceil(value * scale - 1e-9) / scale, digits=digits)
+
+
+def delta(value: float) -> str:
+    """1e-5 as people write it on the command line."""
+    if not math.isfinite(value):
+        return number(value)
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def when(created_utc: str) -> str:
+    """2026-03-04T10:15:00Z as people write it."""
+    day, _, time = created_utc.partition("T")
+    return f"{day} {time[:5]} UTC" if time else created_utc
+
+
+def percent(value: float, *, digits: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{number(100 * value, digits=digits)} %"
+
+
+def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> str:
+    """The confidence interval of a figure."""
+    if as_percent:
+        return f"{number(100 * figure.low, digits=digits)} to {number(100 * figure.high, digits=digits)} %"
+    return f"{number(figure.low, digits=digits)} to {number(figure.high, digits=digits)}"
+
 
 MODEL_WORDS = {
     "gan": "a conditional GAN trained with DP-SGD, anchored to noisy measurements",

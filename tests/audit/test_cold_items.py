@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthrec.audit import cold_items
-from synthrec.audit.cold_start import NOTHING, REAL, SYNTHETIC
-from synthrec.audit.people import People
-from synthrec.audit.utility_record import Curve
+from synthrec.audit import learning_curves
+from synthrec.audit.learning_curves import COLD_NOTHING, COLD_REAL, COLD_SYNTHETIC
+from synthrec.audit.record import Curve
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
 
 SCALE, ITEMS, EVENTS = (1.0, 5.0), 100, 30
@@ -35,16 +35,16 @@ def values(curve: Curve | None, arm: str) -> list[float]:
 def test_attributes_that_make_the_quality_foretell_new_items_and_attributes_that_say_nothing_do_not(rng: np.random.Generator) -> None:
     features = rng.normal(size=(ITEMS, 2))
     everybody = people(quality=features @ [0.8, -0.4], rng=rng)
-    told = cold_items.measure_cold_items(everybody, features=features, others={}, scale=SCALE, rng=rng)
-    untold = cold_items.measure_cold_items(everybody, features=rng.normal(size=(ITEMS, 2)), others={}, scale=SCALE, rng=rng)
-    assert values(told, REAL)[0] < 0.5 < 0.8 < values(told, NOTHING)[0]
-    assert values(untold, REAL)[0] > 0.95 * values(untold, NOTHING)[0]
-    assert values(told, SYNTHETIC) == values(told, REAL)        # the synthetic log is the real one here
+    told = learning_curves.measure_cold_items(everybody, features=features, others={}, scale=SCALE, rng=rng)
+    untold = learning_curves.measure_cold_items(everybody, features=rng.normal(size=(ITEMS, 2)), others={}, scale=SCALE, rng=rng)
+    assert values(told, COLD_REAL)[0] < 0.5 < 0.8 < values(told, COLD_NOTHING)[0]
+    assert values(untold, COLD_REAL)[0] > 0.95 * values(untold, COLD_NOTHING)[0]
+    assert values(told, COLD_SYNTHETIC) == values(told, COLD_REAL)        # the synthetic log is the real one here
 
 
 def test_ratings_of_a_new_item_help_whoever_has_no_attributes(rng: np.random.Generator) -> None:
     everybody = people(quality=rng.normal(0, 0.8, ITEMS), rng=rng)
-    found = values(cold_items.measure_cold_items(everybody, features=rng.normal(size=(ITEMS, 1)), others={}, scale=SCALE, rng=rng), NOTHING)
+    found = values(learning_curves.measure_cold_items(everybody, features=rng.normal(size=(ITEMS, 1)), others={}, scale=SCALE, rng=rng), COLD_NOTHING)
     assert found == sorted(found, reverse=True) and found[-1] < 0.7 * found[0]
 
 
@@ -52,21 +52,21 @@ def test_events_of_a_new_item_teach_nothing_about_it(rng: np.random.Generator) -
     """A saboteur that marks no item as new learns the very ratings that it is asked for; the honest one is told by attributes alone."""
     features, new = np.ones((ITEMS, 1)), np.arange(ITEMS) < 20
     log = rated_by_quality(300, quality=np.where(new, 1.5, 0.0), rng=rng)
-    honest = cold_items.learned(log, features=features, new=new)
-    sabotaged = cold_items.learned(log, features=features, new=np.zeros(ITEMS, dtype=bool))
+    honest = learning_curves.learned(log, features=features, new=new)
+    sabotaged = learning_curves.learned(log, features=features, new=np.zeros(ITEMS, dtype=bool))
     assert honest.item_bias[new] == pytest.approx(0.0, abs=0.05) and sabotaged.item_bias[new].min() > 0.5
 
 
 def test_k_known_ratings_move_a_bias_as_the_damped_mean_does() -> None:
-    model = cold_items.Factorisation(mean=3.0, item_bias=np.array([0.5, 0.0]), item_factors=np.zeros((2, 1), dtype=np.float32))
+    model = learning_curves.Factorisation(mean=3.0, item_bias=np.array([0.5, 0.0]), item_factors=np.zeros((2, 1), dtype=np.float32))
     raters = EventLog(offsets=np.array([0, 1, 2]), item=np.array([0, 0]), rating=np.array([5, 4], np.float32))
-    moved = cold_items.rated_too(model, raters=raters, new=np.array([True, False]))
+    moved = learning_curves.rated_too(model, raters=raters, new=np.array([True, False]))
     assert moved.item_bias.tolist() == pytest.approx([(5 * 0.5 + 2 + 1) / 7, 0.0])
-    rank = cold_items._random_rank_in_item(raters, rng=np.random.default_rng(0))
+    rank = learning_curves._random_rank_in_item(raters, rng=np.random.default_rng(0))
     assert sorted(rank.tolist()) == [0, 1]
 
 
 def test_without_ratings_or_attributes_there_is_no_curve(rng: np.random.Generator) -> None:
     everybody = people(quality=np.zeros(ITEMS), rng=rng)
     for features, scale in ((np.zeros((ITEMS, 0)), SCALE), (np.ones((ITEMS, 1)), None)):
-        assert cold_items.measure_cold_items(everybody, features=features, others={}, scale=scale, rng=rng) is None
+        assert learning_curves.measure_cold_items(everybody, features=features, others={}, scale=scale, rng=rng) is None

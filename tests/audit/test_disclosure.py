@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from synthrec.audit.disclosure import measure_disclosure
+from synthrec.audit.disclosure.common import excess, ratio_interval
+from synthrec.audit.disclosure.linking import Scoreboard
 from synthrec.audit.disclosure.replay import longest_runs
-from synthrec.audit.disclosure.risk import excess, ratio_interval
-from synthrec.audit.disclosure.scoreboard import Scoreboard
 from synthrec.audit.disclosure.singling_out import _described
-from synthrec.audit.people import People
 from synthrec.audit.record import Disclosure, Risk
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
 from tests.audit.test_intervals import assert_chance
 
@@ -133,7 +133,7 @@ def test_predicates_describe_those_who_have_all_their_facts(rng: np.random.Gener
 
 
 def test_the_scoreboard_counts_an_item_once_however_often_a_synthetic_user_has_it() -> None:
-    from synthrec.audit.disclosure.knowledge import Person
+    from synthrec.audit.disclosure.common import Person
 
     synthetic = EventLog(offsets=np.array([0, 3, 4]), item=np.array([1, 1, 2, 1], dtype=np.int32))
     person = Person(row=0, item=np.array([1, 2]), rating=None, time=None, hidden=np.array([0]))

@@ -11,13 +11,13 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from synthrec.audit.fidelity import cooccurrence, measure, measure_fidelity, popularity, spectrum
+from synthrec.audit.fidelity import marginals, measure, measure_fidelity, structure
 from synthrec.audit.fidelity.measure import dealt_anew
-from synthrec.audit.utility_record import Fidelity
+from synthrec.audit.record import Fidelity
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import AGE_BANDS, GENDERS, SimulatedLog
-from synthrec.data.source import read_log
 from tests.data.typed import ITEMS as SHOP_ITEMS
 from tests.data.typed import K as SHOP_K
 from tests.data.typed import prepared, shop
@@ -203,14 +203,14 @@ def test_typed_events_have_rows_of_their_own_and_saboteurs_move_them(tmp_path: P
 def test_divergences_are_those_of_scipy_and_gini_is_that_of_all_pairs() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 30, (2, 50)) + 1
-    assert popularity.jensen_shannon(one, other) == pytest.approx(jensenshannon(one, other, base=2) ** 2)
-    assert popularity.kullback_leibler(one, other=other) == pytest.approx(entropy(one, other, base=2))
+    assert marginals.jensen_shannon(one, other) == pytest.approx(jensenshannon(one, other, base=2) ** 2)
+    assert marginals.kullback_leibler(one, other=other) == pytest.approx(entropy(one, other, base=2))
     disjoint = np.array([1, 0, 2, 0]), np.array([0, 3, 0, 0])
-    assert popularity.jensen_shannon(*disjoint) == 1.0 and popularity.kullback_leibler(disjoint[0], other=disjoint[1]) == np.inf
-    assert popularity.jensen_shannon(one, np.zeros(50)) == 1.0 and popularity.jensen_shannon(one, 3 * one) == pytest.approx(0)
+    assert marginals.jensen_shannon(*disjoint) == 1.0 and marginals.kullback_leibler(disjoint[0], other=disjoint[1]) == np.inf
+    assert marginals.jensen_shannon(one, np.zeros(50)) == 1.0 and marginals.jensen_shannon(one, 3 * one) == pytest.approx(0)
     pairs = np.abs(one[:, None] - one[None, :]).mean() / (2 * one.mean())
-    assert popularity.gini(one) == pytest.approx(pairs) and popularity.gini(np.ones(9)) == pytest.approx(0)
-    assert popularity.gini(np.zeros(4)) == 0 and popularity.missed(np.array([9, 8, 0, 1]), np.array([9, 1, 8, 0]), top=2) == 0.5
+    assert marginals.gini(one) == pytest.approx(pairs) and marginals.gini(np.ones(9)) == pytest.approx(0)
+    assert marginals.gini(np.zeros(4)) == 0 and marginals.missed(np.array([9, 8, 0, 1]), np.array([9, 1, 8, 0]), top=2) == 0.5
 
 
 def test_lift_and_singular_values_are_those_of_brute_force() -> None:
@@ -218,13 +218,13 @@ def test_lift_and_singular_values_are_those_of_brute_force() -> None:
     has = rng.random((40, 8)) < 0.4
     log = EventLog(offsets=np.concatenate(([0], np.cumsum(has.sum(axis=1)))), item=np.nonzero(has)[1].astype(np.int32))
     top = np.array([5, 0, 3])
-    found = cooccurrence.log_lift(log, top=top, items=8)
+    found = structure.log_lift(log, top=top, items=8)
     pairs = [(5, 0), (5, 3), (0, 3)]
     expected = [np.log(((has[:, a] & has[:, b]).sum() + 0.5) / (has[:, a].sum() * has[:, b].sum() / 40 + 0.5)) for a, b in pairs]
     assert found == pytest.approx(expected)
     one, other = rng.normal(size=(2, 30))
-    assert cooccurrence.correlation(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1])
-    assert cooccurrence.correlation(one, np.ones(30)) == 0
+    assert structure.correlation(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1])
+    assert structure.correlation(one, np.ones(30)) == 0
     squares = np.linalg.svd(has.astype(float), compute_uv=False) ** 2
-    assert spectrum.energy(log, items=8)[:8] == pytest.approx(squares / squares.sum()) and spectrum.energy(log, items=8).sum() == \
+    assert structure.energy(log, items=8)[:8] == pytest.approx(squares / squares.sum()) and structure.energy(log, items=8).sum() == \
         pytest.approx(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthrec.audit.fidelity.variety import cosines, effective_number, repeated_users, variety_of
+from synthrec.audit.fidelity.structure import cosines, effective_number, repeated_users, variety_of
 from synthrec.data.eventlog import EventLog
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from synthrec.audit.figure import Figure
-from synthrec.audit.kept import Kept
+from synthrec.audit.cache import Kept
+from synthrec.audit.record import Figure
 from synthrec.errors import ReleaseError
 
 KEY = ("release", "r-1", "quick")

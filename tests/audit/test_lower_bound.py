@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit import lower_bound
-from synthrec.audit.lower_bound import chance_of_guesses, one_run_lower_bound, refuted_epsilon
+from synthrec.audit import epsilon_bounds
+from synthrec.audit.epsilon_bounds import chance_of_guesses, one_run_lower_bound, refuted_epsilon
 from synthrec.audit.record import LowerBound
 from synthrec.errors import DataError
 from synthrec.privacy.accounting import Accountant
@@ -19,7 +19,7 @@ from synthrec.privacy.event import Event
 from tests.audit.test_intervals import assert_chance
 
 WORLDS = 200
-ALL = lower_bound.CHOICES
+ALL = epsilon_bounds.CHOICES
 
 
 def naive_chance(odds: Fraction, *, guesses: int, correct: int, coined: int, delta: Fraction) -> Fraction:

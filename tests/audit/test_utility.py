@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit import intervals, profiles, scores, strata
+from synthrec.audit import intervals, profiles, scores, utility
 from synthrec.audit.recommenders import Predictions
 from synthrec.audit.utility import ArmInput, ArmScores, Ladder, measure_utility, score_ladder, split_test
 from synthrec.data.eventlog import EventLog
@@ -178,7 +178,7 @@ def test_strata_cover_every_held_out_event_once_and_their_errors_add_up(train: E
 def test_head_items_hold_the_first_third_of_events_and_unseen_items_are_tail() -> None:
     counts = np.array([1, 6, 0, 3, 2])      # 12 events: an item belongs where its first event falls
     log = EventLog(offsets=np.arange(13), item=np.repeat(np.arange(5), counts))
-    assert strata.popularity_part(log, items=5).tolist() == [2, 0, 2, 1, 2]
+    assert utility.popularity_part(log, items=5).tolist() == [2, 0, 2, 1, 2]
 
 
 def test_the_release_beats_the_best_simpler_method_only_with_an_interval_that_excludes_zero(

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit.attacks.blend import NAME as BLEND
-from synthrec.audit.attacks.measure import attack_from_scores, holm
-from synthrec.audit.claimed import bound_of_claim
-from synthrec.audit.disclosure.risk import risk_of
-from synthrec.audit.figure import Figure
-from synthrec.audit.policy import policy, policy_sha256
+from synthrec.audit.attacks.learned import BLEND as BLEND
+from synthrec.audit.attacks.metrics import attack_from_scores, holm
+from synthrec.audit.disclosure.common import risk_of
+from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import (
     Attack,
     AttackBound,
     Controls,
     Disclosure,
+    Figure,
     LeakProbe,
     LowerBound,
     Membership,
@@ -24,7 +23,7 @@ from synthrec.audit.record import (
     Risk,
     Verdict,
 )
-from synthrec.audit.verdict import Conclusion, conclude
+from synthrec.audit.verdict import Conclusion, conclude, policy, policy_sha256
 
 
 def gaussian_attack(shift: float, *, rng: np.random.Generator, members: int = 600, holdout: int = 300, reference: int = 100,

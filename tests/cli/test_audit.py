@@ -141,20 +141,20 @@ def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_i
 
 
 def test_an_audit_that_died_goes_on_where_it_was(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthrec import weighing
+    from synthrec import auditing
 
     asked: list[str] = []
-    honest = weighing._attacked
+    honest = auditing._attacked
 
     def counted(*given: object, **options: object) -> object:
         asked.append("attacks")
         return honest(*given, **options)        # type: ignore[arg-type]
 
-    monkeypatch.setattr(weighing, "_attacked", counted)
-    monkeypatch.setattr(weighing, "measure_utility", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(auditing, "_attacked", counted)
+    monkeypatch.setattr(auditing, "measure_utility", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code != 0
     monkeypatch.undo()
-    monkeypatch.setattr(weighing, "_attacked", counted)
+    monkeypatch.setattr(auditing, "_attacked", counted)
     assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code in (0, 3)
     assert asked == ["attacks"]
     assert not (tmp_path / "out" / "private" / "audit-parts").exists()

@@ -31,10 +31,10 @@ def command_that(body: object) -> click.Group:
 
 def our_bug() -> None:
     """A failure inside a file of synthrec, with a value of the log in its message."""
-    from synthrec.cli import files
+    from synthrec import storage
 
     module = ModuleType("stand-in")
-    exec(compile(f"def fail():\n    raise ValueError('{MARK}')", files.__file__, "exec"), module.__dict__)
+    exec(compile(f"def fail():\n    raise ValueError('{MARK}')", storage.__file__, "exec"), module.__dict__)
     module.fail()
 
 
@@ -77,7 +77,7 @@ def test_advice_is_shown_with_any_error_and_other_notes_are_not() -> None:
 def test_a_bug_shows_type_and_place_but_neither_message_nor_values() -> None:
     result = CliRunner().invoke(command_that(our_bug), ["go"])
     assert result.exit_code == 70
-    assert "ValueError" in result.stderr and "synthrec/cli/files.py:2" in result.stderr
+    assert "ValueError" in result.stderr and "synthrec/storage.py:2" in result.stderr
     assert MARK not in result.output
 
 

@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synthrec import settle
+from synthrec import domain_discovery
 from synthrec.conformance.accounting import unpaid
-from synthrec.conformance.looked import look, supposed
-from synthrec.conformance.looks import look_checks
+from synthrec.conformance.open_domain_checks import look_checks
+from synthrec.conformance.open_domains import look, supposed
 from synthrec.conformance.record import Check
 from synthrec.conformance.subject import Subject, fitted
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.opening import is_open, reopened
+from synthrec.data.open_domains import is_open, reopened
 from synthrec.data.schema import Schema
 from synthrec.model.recipe import plan_release
-from synthrec.privacy import opening, session
+from synthrec.privacy import partition_selection, session
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import LATTICE, SystemNoise
 from tests.test_settle import CONFIG, DELTA
 
 ITEMS = "vocabulary of item_id"
-HONEST_UNIT, HONEST_NOISE = opening.unit_weights, SystemNoise.lattice
+HONEST_UNIT, HONEST_NOISE = partition_selection.unit_weights, SystemNoise.lattice
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +52,12 @@ def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> N
 
 
 @pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
-    (opening, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
+    (partition_selection, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
     (session, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
     (session, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * LATTICE,
      f"sensitivity: {ITEMS}"),
     (SystemNoise, "lattice", lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), f"noise: {ITEMS}"),
-    (settle, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])
+    (domain_discovery, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])
 def test_a_look_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str | None, subject: Subject,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, name, saboteur)
@@ -72,7 +71,7 @@ SEEN: set[str] = set()
 
 
 def remember_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = settle.OpenedLog.key_sets
+    honest = domain_discovery.OpenedLog.key_sets
 
     def remembering(self: Any, column: Any, *, most: int) -> Any:
         sets = honest(self, column, most=most)
@@ -80,7 +79,7 @@ def remember_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         SEEN.update(str(key) for key in sets.keys)
         return sets
 
-    monkeypatch.setattr(settle.OpenedLog, "key_sets", remembering)
+    monkeypatch.setattr(domain_discovery.OpenedLog, "key_sets", remembering)
 
 
 def test_a_look_whose_threshold_is_not_charged_is_missed_by_the_ledger(subject: Subject, tmp_path: Path,

@@ -12,23 +12,21 @@ import pytest
 import torch
 
 from synthrec import synthesizer
-from synthrec.conformance.critic_step import heavy_move
 from synthrec.conformance.draws import drawn_once
 from synthrec.conformance.noise import noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check
 from synthrec.conformance.replay import replay
-from synthrec.conformance.sensitivity import ROUNDING, critic_checks, sensitivity
+from synthrec.conformance.sensitivity import ROUNDING, critic_checks, heavy_move, sensitivity
 from synthrec.conformance.statistics import correlation
 from synthrec.conformance.subject import Subject, simulated
 from synthrec.conformance.suite import game_checks
 from synthrec.model import measurements
 from synthrec.model import train as training
-from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
 from synthrec.pipeline import simulated_release
-from synthrec.privacy import mechanisms, noise, session
+from synthrec.privacy import mechanisms, session
 from synthrec.privacy.ledger import Entry, Ledger
-from synthrec.privacy.noise import SystemNoise, system_normal
-from synthrec.privacy.sampler import poisson_batches
+from synthrec.privacy.mechanisms import SystemNoise, poisson_batches, system_normal
 from synthrec.privacy.session import Session
 from synthrec.synthesizer import Synthesizer
 from tests.model import test_unpaid
@@ -71,7 +69,7 @@ def seeded(size: int) -> np.ndarray:
 ])
 def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
                                                                             subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(noise, "system_normal", lambda size, **_: saboteur(size))
+    monkeypatch.setattr(mechanisms, "system_normal", lambda size, **_: saboteur(size))
     assert named <= failed(game_checks(subject))
 
 
@@ -185,7 +183,7 @@ def without_empty_batches(users: int, **options: Any) -> Iterator[np.ndarray]:
     (off_by_a_tenth, {"sampling: sampler: rate", "sampling: training: rate"}),
     (without_empty_batches, {"sampling: empty batches count"})])
 def test_another_sampler_is_caught(saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(noise, "poisson_batches", saboteur)
+    monkeypatch.setattr(mechanisms, "poisson_batches", saboteur)
     assert named <= failed(game_checks(subject))
 
 
@@ -235,7 +233,7 @@ def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> Non
     def by_count(ids: Sequence[str], *, key: bytes, audit_share: float) -> np.ndarray:
         return (np.arange(len(ids)) >= round((1 - audit_share) * len(ids))).astype(np.int8) * 2
 
-    monkeypatch.setattr("synthrec.data.source.role_of", by_count)
+    monkeypatch.setattr("synthrec.data.reader.role_of", by_count)
     found = replay(subject, release=simulated_release, kinds=KINDS[:1])
     assert failed(found) and "roles of others" in found[0].asked
 

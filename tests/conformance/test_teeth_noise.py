@@ -15,20 +15,19 @@ import torch
 
 from synthrec.conformance.accounting import accountants
 from synthrec.conformance.answers import CHARGE
-from synthrec.conformance.noise import noise_of_sums, noise_of_tensors
+from synthrec.conformance.noise import noise_of_sources, noise_of_sums, noise_of_tensors
 from synthrec.conformance.record import Check
 from synthrec.conformance.sensitivity import raw_move, sum_of_parts, uncounted
-from synthrec.conformance.sources import noise_of_sources
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.suite import charged, game_checks
 from synthrec.data.eventlog import EventLog
 from synthrec.inspection.mechanism import _blanked, known_questions
-from synthrec.model.game import Fakes
-from synthrec.model.private_step import UserOptimizer
-from synthrec.privacy import accounting, noise, session
+from synthrec.model.adversarial import Fakes
+from synthrec.model.dp_sgd import UserOptimizer
+from synthrec.privacy import accounting, mechanisms, session
 from synthrec.privacy.event import Event, gaussian
 from synthrec.privacy.ledger import Entry
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import Training
 from synthrec.privacy.session import Session
 from tests.conformance.test_teeth import failed
@@ -210,10 +209,10 @@ def lattice_from(seed: Callable[[], int]) -> Any:
 
 
 @pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
-    (noise, "system_normal", lambda size, **_: np.random.default_rng(short(2)).standard_normal(size), "bytes behind noise of training"),
-    (noise, "system_normal", masked, "bytes behind noise of training"),
-    (noise, "system_generator", lambda random_bytes: np.random.default_rng(int.from_bytes(random_bytes(2), "big")), "bytes behind coins"),
-    (noise, "system_generator", lambda random_bytes: np.random.default_rng(time.time_ns()), "bytes behind coins"),
+    (mechanisms, "system_normal", lambda size, **_: np.random.default_rng(short(2)).standard_normal(size), "bytes behind noise of training"),
+    (mechanisms, "system_normal", masked, "bytes behind noise of training"),
+    (mechanisms, "system_generator", lambda random_bytes: np.random.default_rng(int.from_bytes(random_bytes(2), "big")), "bytes behind coins"),
+    (mechanisms, "system_generator", lambda random_bytes: np.random.default_rng(time.time_ns()), "bytes behind coins"),
     (SystemNoise, "lattice", lattice_from(partial(short, 2)), "noise of sums never meets")])
 def test_a_short_seed_or_the_clock_behind_noise_or_coins_is_caught(owner: Any, name: str, saboteur: Any, named: str,
                                                                    monkeypatch: Patch) -> None:

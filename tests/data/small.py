@@ -10,8 +10,8 @@ import pandas as pd
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import read_log
 from synthrec.progress import Progress
 
 CONFIG = """

@@ -13,8 +13,8 @@ import pytest
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.check import diagnose
+from synthrec.data.reader import columns_of, read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import columns_of, read_log
 from synthrec.errors import DataError, SchemaError, SynthrecError
 from tests.data import small
 from tests.data.small import CONFIG, START, config, events

@@ -12,8 +12,8 @@ import pytest
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.identifiers import canonical
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import read_log
 from synthrec.errors import DataError, ReleaseError
 from tests.data import small
 from tests.data.small import CONFIG, config, without_tables

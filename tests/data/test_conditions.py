@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.conditions import EVERYTHING, Scope
 from synthrec.data.domain import Numeric
-from synthrec.data.narrowed import Narrowed, bin_ends
+from synthrec.data.filters import EVERYTHING, Narrowed, Scope, bin_ends
 from synthrec.data.schema import Schema
 from synthrec.errors import ConditionError
 

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from synthrec.data.database import embedded, library_errors
+from synthrec.data.reader import embedded, library_errors
 from synthrec.errors import DataError
 from tests.conftest import REPOSITORY
 
@@ -80,7 +80,7 @@ def test_nothing_is_fetched_from_a_network_and_the_folder_is_private(tmp_path: P
 
 def test_the_database_draws_no_progress_bar_of_its_own_even_in_an_interactive_session(tmp_path: Path) -> None:
     """DuckDB takes a program without a file for somebody at a prompt, and turns its bar on."""
-    code = ("import sys; from pathlib import Path; from synthrec.data.database import embedded\n"
+    code = ("import sys; from pathlib import Path; from synthrec.data.reader import embedded\n"
             "with embedded(Path(sys.argv[1])) as con: print(con.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone())")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "(False,)\n"

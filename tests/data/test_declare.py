@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.declare import propose
-from synthrec.data.names import first_meaning, meaning
+from synthrec.data.propose import first_meaning, meaning, propose
 from synthrec.data.public_values import catalogue_type
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import read_log
 from synthrec.errors import DataError, SchemaError
 from tests.conftest import shared_data
 from tests.data import small

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthrec.data.eventlog import EventLog
-from synthrec.data.roles import Role
+from synthrec.data.splits import Role
 from synthrec.errors import DataError
 
 COUNTS = st.lists(st.integers(0, 5), max_size=8)

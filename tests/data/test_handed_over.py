@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from synthrec.data.source import columns_of, read_log
+from synthrec.data.reader import columns_of, read_log
 from synthrec.errors import DataError
 from tests.data import small
 

@@ -11,9 +11,9 @@ import pytest
 
 from synthrec.data.columns import EventCategory, EventNumber
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.sink import write_log
-from synthrec.data.source import read_log
+from synthrec.data.writer import write_log
 from synthrec.errors import SchemaError
 from tests.data.typed import CONFIG, K, config, prepared, shop
 

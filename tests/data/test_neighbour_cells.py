@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthrec.data import frames
+from synthrec.data import reader
 from tests.data import small
 
 ITEMS = ["é1", "b", "7", "日"]
@@ -137,7 +137,7 @@ def moved_by(cell: Any, form: str) -> bool:
     """Does a row that holds nothing but this cell change how any other one is read?"""
     rows = others(4)
     odd = dict.fromkeys(COLUMNS, cell)
-    alone, more = (frames.to_arrow(FORMS[form](each, Path()), list(COLUMNS)) for each in (rows, [*rows, odd]))
+    alone, more = (reader.to_arrow(FORMS[form](each, Path()), list(COLUMNS)) for each in (rows, [*rows, odd]))
     return bool(alone != more.slice(0, len(rows)))
 
 
@@ -151,9 +151,9 @@ def test_a_type_taken_from_all_cells_of_a_column_would_be_noticed(monkeypatch: p
         try:
             return pa.Array.from_pandas(series)
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-            return frames._cells(series)
+            return reader._cells(series)
 
-    monkeypatch.setattr(frames, "_from_pandas", inferred)
+    monkeypatch.setattr(reader, "_from_pandas", inferred)
     assert moved_by(b"odd", "pandas")
 
 

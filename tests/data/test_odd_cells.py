@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthrec.data import cleaned, source
-from synthrec.data.declare import propose
+from synthrec.data import cleaned, reader
 from synthrec.data.files import open_file
-from synthrec.data.source import public_column, share_users
+from synthrec.data.propose import propose
+from synthrec.data.reader import public_column, share_users
 from synthrec.errors import DataError
 from tests.data import small
 from tests.data.small import START, events, without_tables
@@ -62,7 +62,7 @@ def written(path: Path, log: list[dict[str, bytes]]) -> Path:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits divided by a hundred, so that cells beyond them are soon written."""
-    for module in (cleaned, source):
+    for module in (cleaned, reader):
         for name in ("READ_AS_IT_IS", "READ_FROM_A_COPY", "LONGEST_ROW", "LONGEST_CELL", "MOST_HELD"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, getattr(module, name) // 100)

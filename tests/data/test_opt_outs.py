@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthrec.data import source
+from synthrec.data import reader
 from synthrec.data.check import diagnose
-from synthrec.data.database import embedded
 from synthrec.data.identifiers import canonical
+from synthrec.data.reader import embedded
 from synthrec.errors import DataError
 from tests.data import small
 
@@ -96,7 +96,7 @@ def test_the_person_of_a_listed_account_goes_with_all_accounts_and_counts_as_fou
 
 def test_a_list_spelled_by_another_rule_than_the_log_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The saboteur: blanks cut by the engine, as they were."""
-    monkeypatch.setattr(source, "_canonical", lambda column: column.strip())
+    monkeypatch.setattr(reader, "_canonical", lambda column: column.strip())
     assert left(users(ODD), tmp_path, *PLAIN) > 3
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.files import find_files
-from synthrec.data.source import read_log
+from synthrec.data.reader import read_log
 from tests.data import small
 from tests.data.small import config, events
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.data.roles import KEY_BYTES, Role, load_or_create_key, role_of
+from synthrec.data.splits import KEY_BYTES, Role, load_or_create_key, role_of
 from synthrec.errors import DataError
 
 KEY = b"k" * KEY_BYTES

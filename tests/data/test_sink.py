@@ -18,11 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.eventlog import EventLog
+from synthrec.data.eventlog import EventLog, EventWriter
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.sink import spreadsheet_safe, write_log
-from synthrec.data.source import read_log
-from synthrec.data.store import EventWriter
+from synthrec.data.writer import spreadsheet_safe, write_log
 from synthrec.errors import DataError, ReleaseError
 from tests.data import small
 from tests.data.small import START, config

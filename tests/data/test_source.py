@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.roles import Role
+from synthrec.data.eventlog import EventWriter
+from synthrec.data.reader import columns_of, read_log
 from synthrec.data.schema import Schema
-from synthrec.data.source import columns_of, read_log
-from synthrec.data.store import EventWriter
+from synthrec.data.splits import Role
 from tests.conftest import shared_data
 from tests.data import small
 from tests.data.small import CONFIG, START, config, events, people, read, without_tables
@@ -123,7 +123,7 @@ def test_bounding_in_parts_is_bounding(tmp_path: Path, monkeypatch: pytest.Monke
     frame = pd.concat([events(), events(seed=1)])
     options = {"events_per_user": 5, "role_key": b"k" * 32}
     whole = read(frame, tmp_path, **options)
-    monkeypatch.setattr("synthrec.data.source.ROWS_AT_ONCE", 30)
+    monkeypatch.setattr("synthrec.data.reader.ROWS_AT_ONCE", 30)
     parts = read(frame, tmp_path, **options)
     assert np.diff(parts.offsets).tolist() == np.diff(whole.offsets).tolist() == [5] * 20
     assert all(len(set(parts.item[start:start + 5])) == 5 for start in parts.offsets[:-1])

@@ -25,7 +25,6 @@ from synthrec.data.files import open_file
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import SynthrecError
-from synthrec.folder import open_folder
 from synthrec.inspection.mechanism import SUBJECT, mechanism_of
 from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.record import excerpt_of
@@ -33,6 +32,7 @@ from synthrec.inspection.tables import tables_of
 from synthrec.model.artifact import Artifact, read_words
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Ledger
+from synthrec.release import open_folder
 from synthrec.report.manifest import verify_manifest, write_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer

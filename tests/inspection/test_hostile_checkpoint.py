@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from synthrec.conformance import answers
 from synthrec.errors import SynthrecError
-from synthrec.model import game, train
+from synthrec.model import adversarial, train
 from synthrec.model.checkpoint import BEGUN, GAME, START, Checkpoint
 from synthrec.privacy.ledger import Entry, Ledger
 from synthrec.privacy.plan import Plan
@@ -38,7 +38,7 @@ class Left:
     entries: tuple[Entry, ...]
     plan: Plan
     start: tuple[Any, Any]      # generator, tables
-    match: game.Match
+    match: adversarial.Match
 
     def read(self, _: Path) -> None:
         """As far as continuing goes before it trains on."""
@@ -57,7 +57,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("checkpoint")
     schema, catalogue = prepared(folder)
     plan, steps, held = make_plan(schema), iter(range(100)), dict[str, Any]()
-    honest, new, start = game.PrivateCritic.step, game.new_match, train.same_start
+    honest, new, start = adversarial.PrivateCritic.step, adversarial.new_match, train.same_start
 
     def step(self: Any, *batch: Any) -> None:
         if next(steps) == 12:
@@ -65,8 +65,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         honest(self, *batch)
 
     with pytest.MonkeyPatch.context() as patch, Ledger.open(schema.ledger_path) as ledger:
-        patch.setattr(game.PrivateCritic, "step", step)
-        patch.setattr(game, "new_match", lambda *words, **named: held.setdefault("match", new(*words, **named)))
+        patch.setattr(adversarial.PrivateCritic, "step", step)
+        patch.setattr(adversarial, "new_match", lambda *words, **named: held.setdefault("match", new(*words, **named)))
         patch.setattr(train, "same_start", lambda *pair, **named: start(*held.setdefault("start", pair), **named))
         checkpoint = Checkpoint.begin(folder / "checkpoint", release_id=CHARGE.release_id, settled=(), same={"plan": "a"})
         session = Session(plan, ledger=ledger, charge=CHARGE)

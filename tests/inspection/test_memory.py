@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthrec.data.parquet import bounded_batches
+from synthrec.data.files_io import bounded_batches
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.report.manifest import write_manifest
@@ -137,7 +137,7 @@ def test_pages_that_unpack_to_more_and_a_footer_without_end_are_refused(
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"text": ["a" * 3_000_000]}), path, compression="zstd", use_dictionary=False)
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr("synthrec.data.parquet.MOST_HELD", 2_000_000)
+    monkeypatch.setattr("synthrec.data.files_io.MOST_HELD", 2_000_000)
     with pytest.raises(ValueError, match="unpack to more"):
         list(bounded_batches(path))
     path.write_bytes(path.read_bytes()[:-8] + (1 << 30).to_bytes(4, "little") + b"PAR1")

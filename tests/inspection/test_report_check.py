@@ -11,9 +11,8 @@ import pytest
 from click.testing import CliRunner
 from markupsafe import Markup
 
-from synthrec.audit.policy import policy
 from synthrec.audit.record import AuditRecord
-from synthrec.audit.verdict import conclude
+from synthrec.audit.verdict import conclude, policy
 from synthrec.cli.main import cli
 from synthrec.data.simulator import simulate
 from synthrec.report.manifest import write_manifest
@@ -59,7 +58,7 @@ def test_a_fresh_report_follows_from_its_records_and_rendering_it_again_changes_
 
 
 def test_markup_that_the_records_themselves_render_to_is_seen(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthrec.report.plots.budget.svg", lambda *_, **__: Markup("<script>run()</script>"))
+    monkeypatch.setattr("synthrec.report.plots.privacy.svg", lambda *_, **__: Markup("<script>run()</script>"))
     assert call("report", release)[0] == 0
     code, said = call("report", release, "--check")
     assert code == 1 and sum("a tag that no report has" in line for line in said.splitlines()) == 2, said

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from synthrec.conformance.accounting import unpaid
-from synthrec.model import private_step
+from synthrec.model import dp_sgd
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Entry, Ledger, events_of
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import BLOCK, Plan
 from tests.model.small import STEPS, make_log, make_plan, prepared, quick, trained
 
@@ -58,13 +58,13 @@ def steps_are_paid_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> boo
     quick(monkeypatch)
     schema, _ = prepared(tmp_path)
     paid: list[int] = []
-    honest = private_step.PrivateCritic.step
+    honest = dp_sgd.PrivateCritic.step
 
     def watched(self: Any, *batch: Any) -> None:
         paid.append(sum(entry.event.count for entry in Ledger.read(schema.ledger_path).entries if entry.mechanism == "game"))
         honest(self, *batch)
 
-    monkeypatch.setattr(private_step.PrivateCritic, "step", watched)
+    monkeypatch.setattr(dp_sgd.PrivateCritic, "step", watched)
     trained(make_log(), tmp_path)
     return len(paid) == STEPS and all(step <= charged < step + BLOCK for step, charged in enumerate(paid, start=1))
 

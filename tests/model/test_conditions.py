@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.conditions import Scope
 from synthrec.data.eventlog import EventLog
+from synthrec.data.filters import Scope
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
-from synthrec.data.source import read_log
 from synthrec.errors import ConditionError
 from synthrec.model.artifact import Artifact, filterable
-from synthrec.model.generation import generate
 from synthrec.model.population import Shares
 from synthrec.model.recipe import plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.session import Session

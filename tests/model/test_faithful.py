@@ -10,8 +10,8 @@ import pytest
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.artifact import Artifact
-from synthrec.model.faithful import Tally
-from synthrec.model.generation import generate
+from synthrec.model.measured_fit import Tally
+from synthrec.model.sampling import generate
 from tests.model.small import make_log, quick, trained
 
 

@@ -12,11 +12,18 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import calibration
+from synthrec.model.attribute_effects import (
+    MOST_VALUES,
+    GroupDifferences,
+    Groups,
+    ShortFrame,
+    estimate_groups,
+    group_vectors,
+)
 from synthrec.model.calibration import calibrate, starting_tables
-from synthrec.model.estimates import Estimates
-from synthrec.model.generation import generate
-from synthrec.model.groups import MOST_VALUES, GroupDifferences, Groups, ShortFrame, estimate_groups, group_vectors
+from synthrec.model.postprocessing import Estimates
 from synthrec.model.recipe import plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import anchored
 from tests.model.small import CONFIG, ITEMS, K, make_log, make_plan, measured, one_user, prepared, trained
 

@@ -12,8 +12,8 @@ from synthrec.conformance.answers import QUICK
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.model.artifact import Artifact
-from synthrec.model.generation import generate
 from synthrec.model.recipe import plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.plan import Model

@@ -15,12 +15,12 @@ from synthrec.conformance.answers import QUICK
 from synthrec.conformance.noise import noise_of_sums
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
-from synthrec.model.estimates import project_to_moment, project_to_simplex, shrunken_counts
 from synthrec.model.measurements import measure
+from synthrec.model.postprocessing import project_to_moment, project_to_simplex, shrunken_counts
 from synthrec.model.recipe import activity_edges
 from synthrec.model.tastes import from_half_vector, half_vectors
 from synthrec.privacy.ledger import Ledger, events_of
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from tests.model.small import CHARGE, Replies, make_log, make_plan, measured, prepared, subject_of

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model import pairs
-from synthrec.model.pairs import chances, items_in_pairs, pair_axes, pair_frame, pair_vectors
+from synthrec.model import cooccurrence
+from synthrec.model.cooccurrence import chances, items_in_pairs, pair_axes, pair_frame, pair_vectors
 from synthrec.privacy.mechanisms import LATTICE, lattice_pairs
 
 ITEMS, USERS, PICKS = 60, 3000, 12
@@ -67,5 +67,5 @@ def test_chances_sum_to_the_number_of_picks() -> None:
 
 def test_more_users_or_less_noise_pair_more_items() -> None:
     sizes = [items_in_pairs(population, noise_multiplier=2.0) for population in (1000, 10_000, 100_000)]
-    assert sizes == sorted(sizes) and sizes[0] == pairs.FEWEST_ITEMS and sizes[-1] == pairs.MOST_ITEMS
-    assert items_in_pairs(10_000, noise_multiplier=0.0) == pairs.MOST_ITEMS
+    assert sizes == sorted(sizes) and sizes[0] == cooccurrence.FEWEST_ITEMS and sizes[-1] == cooccurrence.MOST_ITEMS
+    assert items_in_pairs(10_000, noise_multiplier=0.0) == cooccurrence.MOST_ITEMS

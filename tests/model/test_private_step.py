@@ -10,10 +10,11 @@ import pytest
 import torch
 from opacus.optimizers import DPOptimizer, optimizer
 
-from synthrec.conformance.critic_step import (
+from synthrec.conformance.sensitivity import (
     CPU,
     HIDDEN,
     INPUTS,
+    ROUNDING,
     CriticStep,
     constant_error,
     fake_error,
@@ -22,12 +23,10 @@ from synthrec.conformance.critic_step import (
     odd_batch,
     some_users,
 )
-from synthrec.conformance.sensitivity import ROUNDING
-from synthrec.model.critic import Critic
-from synthrec.model.pooling import pool_log
-from synthrec.model.private_step import PrivateCritic, UserOptimizer
+from synthrec.model.critic import Critic, pool_log
+from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
 from synthrec.model.tastes import TasteFrame
-from synthrec.privacy import noise
+from synthrec.privacy import mechanisms
 from synthrec.privacy.plan import Training
 from tests.model.small import ITEMS, make_log
 from tests.statistics_ import accepts_only_the_truth
@@ -161,7 +160,7 @@ def fixed_seed(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("saboteur", [none, half, fixed_seed])
 def test_noise_that_is_absent_halved_or_repeated_is_caught(saboteur: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "system_normal", lambda size, **_: saboteur(size))
+    monkeypatch.setattr(mechanisms, "system_normal", lambda size, **_: saboteur(size))
     assert not noise_is_as_planned(NOBODY)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.model import choice, race
-from synthrec.model.choice import Behaviour, ItemTables, pick
-from synthrec.model.race import Urn, full_race, partition, thinned_race
+from synthrec.model import item_choice
+from synthrec.model.item_choice import Behaviour, ItemTables, Urn, full_race, partition, pick, thinned_race
 from tests.statistics_ import FALSE_ALARM
 
 ITEMS, FEATURES, USERS = 300, 5, 10_000
@@ -30,7 +29,7 @@ def world() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells as wide, against the tilt, as they are in a catalogue of any size."""
-    monkeypatch.setattr(race, "CELLS", 32)
+    monkeypatch.setattr(item_choice, "CELLS", 32)
 
 
 def races(world: tuple[np.ndarray, np.ndarray, np.ndarray], *, seed: int) -> tuple[Race, Race]:
@@ -92,7 +91,7 @@ def test_both_races_hold_the_same_items_and_a_wrong_one_is_seen(world: tuple[np.
     urn.offset[:] = 0           # the saboteur: every item of a cell is taken at its cell's rate
     rng = np.random.default_rng(3)
     assert not alike(exact, thinned_race(tilts, events, features=features, log_weight=log_weight, urn=urn, rng=rng))
-    monkeypatch.setattr(race, "HEADROOM", 0.5)      # another: factors are cut where many are
+    monkeypatch.setattr(item_choice, "HEADROOM", 0.5)      # another: factors are cut where many are
     assert not alike(exact, races(world, seed=4)[1](tilts, events))
 
 
@@ -110,8 +109,8 @@ def test_picks_are_distinct_and_as_many_as_asked_for_up_to_the_whole_catalogue(
 @pytest.mark.usefixtures("coarse")
 def test_users_who_must_finish_with_a_full_race_follow_the_weights(world: tuple[np.ndarray, np.ndarray, np.ndarray],
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "ROUNDS", 1)
-    monkeypatch.setattr(race, "SPARE", 0.5)
+    monkeypatch.setattr(item_choice, "ROUNDS", 1)
+    monkeypatch.setattr(item_choice, "SPARE", 0.5)
     tilts, events = np.tile(world[2], (USERS, 1)), np.full(USERS, 40)
     full, thinned = races(world, seed=7)
     assert alike(full(tilts, events), thinned(tilts, events))
@@ -124,7 +123,7 @@ def test_equal_seeds_pick_equally_and_the_size_of_the_catalogue_chooses_the_way(
                         rating_noise=1.0)
     users = Behaviour(bias=np.zeros(9), slope=np.zeros((9, FEATURES)), tilt=np.tile(tilt, (9, 1)))
     for most in (ITEMS, ITEMS - 1):
-        monkeypatch.setattr(choice, "DENSE_ITEMS", most)
+        monkeypatch.setattr(item_choice, "DENSE_ITEMS", most)
         one, other = (pick(users, np.arange(9) + 1, tables=tables, rng=np.random.default_rng(8)) for _ in range(2))
         assert (one == other).all()
         assert ("urn" in tables.__dict__) is (most < ITEMS)
@@ -138,9 +137,9 @@ def test_stand_ins_average_as_all_items_do(world: tuple[np.ndarray, np.ndarray, 
     tables = ItemTables(features=features, item_mean=np.zeros(ITEMS), log_weight=log_weight, levels=np.arange(2.0), cuts=np.zeros(1),
                         rating_noise=1.0)
     exact = np.log(np.exp(log_weight + features @ tilt).sum() / np.exp(log_weight).sum())
-    monkeypatch.setattr(choice, "DENSE_ITEMS", ITEMS - 1)
+    monkeypatch.setattr(item_choice, "DENSE_ITEMS", ITEMS - 1)
     rows, weights = tables.stand_ins()
-    assert len(rows) == choice.STAND_INS
+    assert len(rows) == item_choice.STAND_INS
     assert np.log(np.exp(weights + rows @ tilt).sum()) == pytest.approx(exact, abs=0.01)
 
 

@@ -9,13 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthrec.audit.realism import total_variation
-from synthrec.data.columns import Datetime
+from synthrec.data.columns import HOURS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
-from synthrec.data.hours import HOURS, hour_of_week
-from synthrec.model.estimates import project_to_simplex
-from synthrec.model.rhythm import SESSION_EDGES, SHAPES, SIZE, TIME_NORM, TimeTables, time_tables, time_vectors
-from synthrec.model.smoothing import grid_kernels, smooth, smooth_week
-from synthrec.model.times import draw_times
+from synthrec.model.postprocessing import project_to_simplex
+from synthrec.model.time_sampling import draw_times
+from synthrec.model.time_stats import (
+    SESSION_EDGES,
+    SHAPES,
+    SIZE,
+    TIME_NORM,
+    TimeTables,
+    grid_kernels,
+    smooth,
+    smooth_week,
+    time_tables,
+    time_vectors,
+)
 
 K = 50
 COLUMN = Datetime(name="t", unit="s", zone="Europe/Berlin", min="2024-01-01", max="2024-12-31")

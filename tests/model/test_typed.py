@@ -16,19 +16,18 @@ from synthrec.audit.fidelity import measure_fidelity
 from synthrec.conformance.answers import QUICK, FrozenNoise
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
+from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
-from synthrec.data.sink import event_table
-from synthrec.data.source import read_log
-from synthrec.model import habits, marks, measurements
+from synthrec.data.writer import event_table
+from synthrec.model import event_sampling, event_types, measurements
 from synthrec.model.artifact import Artifact
-from synthrec.model.generation import generate
-from synthrec.model.habits import Rules, mark_vectors, visits
-from synthrec.model.marks import rising
+from synthrec.model.event_sampling import rising
+from synthrec.model.event_types import Rules, mark_vectors, visits
 from synthrec.model.recipe import Effort, plan_release
+from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
-from synthrec.privacy.mechanisms import LATTICE
-from synthrec.privacy.noise import Noise
+from synthrec.privacy.mechanisms import LATTICE, Noise
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
@@ -96,13 +95,13 @@ def test_marks_and_habits_are_within_their_norms_before_any_clipping(real: Shop)
     plan = planned(schema)
     for whole, _, user in neighbours(log):
         for part in (whole, user):
-            mark = mark_vectors(part, schema=schema, most=K / habits.WHOLE_PART).toarray()
-            habit = habits.habit_vectors(part, schema=schema, edges=(1, 4, 9, K + 1))
+            mark = mark_vectors(part, schema=schema, most=K / event_types.WHOLE_PART).toarray()
+            habit = event_types.habit_vectors(part, schema=schema, edges=(1, 4, 9, K + 1))
             for name, rows in (("marks", mark), ("habits", habit)):
                 assert (np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)).all(), name
 
 
-HONEST_HABITS, HONEST_MARKS = habits.habit_vectors, habits.mark_vectors
+HONEST_HABITS, HONEST_MARKS = event_types.habit_vectors, event_types.mark_vectors
 
 
 def centred(log: EventLog, **options: Any) -> np.ndarray:
@@ -155,7 +154,7 @@ def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(r
     assert differs(real, tmp_path) == set()
 
 
-HONEST_TABLES = habits.habit_tables
+HONEST_TABLES = event_types.habit_tables
 
 
 @pytest.mark.parametrize("part", ["items", "people"])
@@ -225,8 +224,8 @@ def test_without_repeats_another_type_still_follows_on_an_item(tmp_path: Path) -
 
 
 def test_a_draw_that_forgets_what_was_had_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks, "_allowed", lambda had, *, rules: np.ones(had.shape, dtype=bool))
-    monkeypatch.setattr(marks, "LARGEST_PACE", 1e6)
+    monkeypatch.setattr(event_sampling, "_allowed", lambda had, *, rules: np.ones(had.shape, dtype=bool))
+    monkeypatch.setattr(event_sampling, "LARGEST_PACE", 1e6)
     assert of_no_repeats(tmp_path, epsilon=np.inf).duplicated().any()
 
 

@@ -18,9 +18,9 @@ from synthrec.conformance.replay import differences, released
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model import game, private_step
+from synthrec.model import adversarial, dp_sgd
 from synthrec.model import train as training
-from synthrec.model.private_step import PrivateCritic
+from synthrec.model.dp_sgd import PrivateCritic
 from tests.model.small import STEPS, USERS, Replies, make_log, make_plan, prepared, quick, subject_of, trained, without
 
 Source = tuple[Schema, Catalogue]
@@ -38,7 +38,7 @@ def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(s
     assert differs(source) == []
 
 
-HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = training.measure, training.play, game.pool_log
+HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = training.measure, training.play, adversarial.pool_log
 
 
 def vocabulary_from_data(log: EventLog, **options: Any) -> Any:
@@ -75,11 +75,11 @@ def started_from_data(generator: Any, log: EventLog, **options: Any) -> Any:
 def scaled_by_data(log: EventLog, **options: Any) -> Any:
     """A saboteur: standardises the critic's inputs by the real users, and tells the fakes."""
     pooled = HONEST_POOL(log, **options)
-    game.FARTHEST = float(np.abs(pooled[:, 0]).mean())
+    adversarial.FARTHEST = float(np.abs(pooled[:, 0]).mean())
     return pooled
 
 
-HONEST_STEP, HONEST_GENERATOR_STEP, HONEST_AVERAGE = PrivateCritic.step, game._generator_step, game._average
+HONEST_STEP, HONEST_GENERATOR_STEP, HONEST_AVERAGE = PrivateCritic.step, adversarial._generator_step, adversarial._average
 LAST: dict[str, torch.Tensor] = {}
 
 
@@ -99,7 +99,7 @@ def matching(generator: Any, critic: Any, fakes: Any, optimizer: Any, *, trainin
 
 def matched_features(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PrivateCritic, "step", remembering)
-    patch.setattr(game, "_generator_step", matching)
+    patch.setattr(adversarial, "_generator_step", matching)
 
 
 def best_on_real_loss(patch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def best_on_real_loss(patch: pytest.MonkeyPatch) -> None:
             average.load_state_dict(generator.state_dict())
 
     patch.setattr(PrivateCritic, "step", judged)
-    patch.setattr(game, "_average", best)
+    patch.setattr(adversarial, "_average", best)
 
 
 @pytest.mark.parametrize("sabotage", [matched_features, best_on_real_loss])
@@ -127,23 +127,23 @@ def test_a_generator_that_sees_a_real_batch_is_caught(sabotage: Any, source: Sou
 @pytest.mark.parametrize(("module", "name", "saboteur"), [
     (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data),
     (training, "measure", groups_from_data), (training, "play", started_from_data),
-    (game, "pool_log", scaled_by_data)])
+    (adversarial, "pool_log", scaled_by_data)])
 def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(game, "FARTHEST", game.FARTHEST)
+    monkeypatch.setattr(adversarial, "FARTHEST", adversarial.FARTHEST)
     monkeypatch.setattr(module, name, saboteur)
     assert differs(source)
 
 
 def test_one_user_more_changes_no_constant_of_the_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, ...]] = []
-    honest = private_step.PrivateCritic.step
+    honest = dp_sgd.PrivateCritic.step
 
     def watched(self: Any, real: torch.Tensor, fake: torch.Tensor) -> None:
         seen.append((len(fake), self._optimizer.expected_batch_size, self._optimizer.max_grad_norm, self._optimizer.noise_multiplier,
                      self._optimizer.original_optimizer.param_groups[0]["lr"]))
         honest(self, real, fake)
 
-    monkeypatch.setattr(private_step.PrivateCritic, "step", watched)
+    monkeypatch.setattr(dp_sgd.PrivateCritic, "step", watched)
     quick(monkeypatch)
     runs = []
     for place, users in enumerate((USERS, USERS + 1, 1)):
@@ -164,7 +164,7 @@ def test_the_generators_step_sees_scores_of_fakes_only(tmp_path: Path, monkeypat
     quick(monkeypatch)
     pooled: list[np.ndarray] = []
     scored: list[torch.Tensor] = []
-    honest_score = private_step.PrivateCritic.score
+    honest_score = dp_sgd.PrivateCritic.score
 
     def pool(log: EventLog, **options: Any) -> np.ndarray:
         pooled.append(HONEST_POOL(log, **options))
@@ -175,8 +175,8 @@ def test_the_generators_step_sees_scores_of_fakes_only(tmp_path: Path, monkeypat
         scored.append(users.detach().clone())
         return honest_score(self, users)
 
-    monkeypatch.setattr(game, "pool_log", pool)
-    monkeypatch.setattr(private_step.PrivateCritic, "score", score)
+    monkeypatch.setattr(adversarial, "pool_log", pool)
+    monkeypatch.setattr(dp_sgd.PrivateCritic, "score", score)
     trained(make_log(), tmp_path)
     assert len(pooled) == 1 and len(scored) == STEPS // 2
     assert all(len(rows) == 16 and len(rows[:, 0].unique()) > 1 for rows in scored)

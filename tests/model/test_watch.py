@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from synthrec.model.artifact import Artifact
+from synthrec.model.collapse import trouble, watch
 from synthrec.model.generator import Generator
 from synthrec.model.train import anchored
-from synthrec.model.watch import trouble, watch
 from synthrec.progress import Progress
 from tests.model.small import make_log, make_plan, prepared, quick, trained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthrec.model.words import word_features
+from synthrec.model.item_features import word_features
 
 COLOURS, THINGS = ("red", "blue", "pink", "green"), ("mug", "bag", "lamp", "clock", "frame")
 

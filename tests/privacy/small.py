@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from synthrec.data.opening import KeySets
+from synthrec.data.open_domains import KeySets
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import GaussianSum, Measurement
-from synthrec.privacy.noise import Noise
-from synthrec.privacy.opening import Opening, Union
+from synthrec.privacy.mechanisms import GaussianSum, Measurement, Noise
+from synthrec.privacy.partition_selection import Opening, Union
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 

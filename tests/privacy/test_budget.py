@@ -13,11 +13,9 @@ import pytest
 
 from synthrec.errors import BudgetError, PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
-from synthrec.privacy.budget import accountants_agree, balance_of, left_under, require_budget
+from synthrec.privacy.budget import LedgerCheck, accountants_agree, balance_of, check_ledger, left_under, require_budget
 from synthrec.privacy.event import Event, gaussian
-from synthrec.privacy.head import head_path
-from synthrec.privacy.ledger import Charge, Kind, Ledger
-from synthrec.privacy.ledger_check import LedgerCheck, check_ledger
+from synthrec.privacy.ledger import Charge, Kind, Ledger, head_path
 from synthrec.privacy.plan import LARGEST_EPSILON
 from tests.conftest import REPOSITORY
 

@@ -16,8 +16,7 @@ from hypothesis.extra import numpy as hnp
 from synthrec.conformance.sensitivity import raw_move, raw_vectors, sum_of_parts
 from synthrec.privacy import mechanisms, session
 from synthrec.privacy.ledger import Charge, Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, lattice_pairs, lattice_sum
-from synthrec.privacy.noise import SystemNoise
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, SystemNoise, lattice_pairs, lattice_sum
 from tests.privacy.small import noisy_sum
 
 NORM = 2.5

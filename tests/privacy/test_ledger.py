@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 
 from synthrec.errors import BudgetError
 from synthrec.privacy import ledger as module
-from synthrec.privacy.chain import walk
 from synthrec.privacy.event import gaussian
-from synthrec.privacy.head import Head, head_path, remember, remembered
-from synthrec.privacy.ledger import Charge, Entry, Ledger, events_of, extra_delta_of
+from synthrec.privacy.ledger import Charge, Entry, Head, Ledger, events_of, extra_delta_of, head_path, remember, remembered, walk
 from synthrec.privacy.mechanisms import GaussianSum
 from tests.conftest import REPOSITORY
 from tests.privacy.small import noisy_sum

@@ -11,8 +11,7 @@ from scipy import stats
 
 from synthrec.errors import PlanError
 from synthrec.privacy.ledger import Ledger
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum
-from synthrec.privacy.noise import SystemNoise, system_normal
+from synthrec.privacy.mechanisms import LATTICE, GaussianSum, SystemNoise, system_normal
 from tests.privacy.small import noisy_sum
 from tests.statistics_ import FALSE_ALARM, accepts_only_the_truth, draws_for_scale, is_fresh
 
@@ -97,7 +96,7 @@ def test_system_noise_is_standard_normal_also_in_its_tails() -> None:
 
 def test_system_noise_is_finite_at_both_ends_of_the_random_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     for byte in (b"\x00", b"\xff"):
-        monkeypatch.setattr("synthrec.privacy.noise.os.urandom", lambda count, byte=byte: byte * count)
+        monkeypatch.setattr("synthrec.privacy.mechanisms.os.urandom", lambda count, byte=byte: byte * count)
         assert np.isfinite(system_normal(3)).all()
 
 
@@ -117,11 +116,11 @@ def test_no_seed_of_any_library_repeats_noise() -> None:
 
 def four_draws_of_their_own_bytes(monkeypatch: pytest.MonkeyPatch) -> bool:
     """Is every number half the sum of four quantiles, and are all bytes asked for anew and used for one number?"""
-    from synthrec.privacy import noise
+    from synthrec.privacy import mechanisms
 
     asked = []
-    monkeypatch.setattr(noise.os, "urandom", lambda count: asked.append(np.random.default_rng(len(asked)).bytes(count)) or asked[-1])
-    found = np.concatenate([noise.system_normal(3), noise.system_normal(4)])
+    monkeypatch.setattr(mechanisms.os, "urandom", lambda count: asked.append(np.random.default_rng(len(asked)).bytes(count)) or asked[-1])
+    found = np.concatenate([mechanisms.system_normal(3), mechanisms.system_normal(4)])
     if [len(each) for each in asked] != [8 * 4 * 3, 8 * 4 * 4]:
         return False
     bytes_of = [np.frombuffer(each, dtype=np.uint64).reshape(4, -1) for each in asked]
@@ -134,5 +133,5 @@ def test_each_number_of_system_noise_is_made_of_four_draws_of_its_own_bytes(monk
 
 
 def test_a_single_draw_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthrec.privacy.noise.DRAWS", 1)
+    monkeypatch.setattr("synthrec.privacy.mechanisms.DRAWS", 1)
     assert not four_draws_of_their_own_bytes(monkeypatch)

@@ -14,13 +14,12 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom, norm
 
-from synthrec.data.opening import KeySets
-from synthrec.privacy import opening
+from synthrec.data.open_domains import KeySets
+from synthrec.privacy import partition_selection
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
-from synthrec.privacy.mechanisms import LATTICE, lattice_sum
-from synthrec.privacy.noise import SystemNoise
-from synthrec.privacy.opening import Opening, Union, union_threshold, unit_weights
+from synthrec.privacy.mechanisms import LATTICE, SystemNoise, lattice_sum
+from synthrec.privacy.partition_selection import Opening, Union, union_threshold, unit_weights
 from tests.privacy.small import noisy_union
 
 KEYS, MOST = 12_000, 50
@@ -101,7 +100,7 @@ def test_the_mechanism_keeps_its_delta(alone: int, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Ledger, "charge", lambda self, entry: entry)
     limit = binom.isf(1e-6, runs, delta)
     assert named_alone(tmp_path, delta=delta, alone=alone, runs=runs) <= limit
-    monkeypatch.setattr(opening, "union_threshold", lambda **_: 0.5)
+    monkeypatch.setattr(partition_selection, "union_threshold", lambda **_: 0.5)
     assert named_alone(tmp_path, delta=delta, alone=alone, runs=runs) > limit
 
 

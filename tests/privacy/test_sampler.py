@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from synthrec.conformance.sampling import as_table, coins
+from synthrec.conformance.training import as_table, coins
 from synthrec.errors import PlanError
-from synthrec.privacy.sampler import poisson_batches, system_generator
+from synthrec.privacy.mechanisms import poisson_batches, system_generator
 from tests.statistics_ import FALSE_ALARM, are_binomial
 
 USERS, RATE, STEPS = 400, 0.1, 600

@@ -7,34 +7,32 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from synthrec.audit.figure import Figure
 from synthrec.audit.record import (
-    Attack,
-    AttackBound,
-    AuditRecord,
-    Controls,
-    Disclosure,
-    LeakProbe,
-    LowerBound,
-    Membership,
-    Replay,
-    Risk,
-    Split,
-    Verdict,
-)
-from synthrec.audit.utility_record import (
     Against,
     Agreement,
     Arm,
+    Attack,
+    AttackBound,
     AuditedUtility,
+    AuditRecord,
+    Controls,
     Curve,
     CurvePoint,
+    Disclosure,
     Fidelity,
+    Figure,
+    LeakProbe,
+    LowerBound,
+    Membership,
     Panel,
     PanelRow,
     RealismLimit,
+    Replay,
+    Risk,
+    Split,
     Stratum,
     Utility,
+    Verdict,
 )
 from synthrec.conformance.record import TOPICS, Conformance, judged
 from synthrec.report.record import DataColumn, InternalRuns, Mechanism, ReleaseRecord

@@ -12,7 +12,7 @@ from synthrec.conformance.record import Conformance
 from synthrec.report.edition import PUBLIC_OF_MECHANISM, PUBLIC_OF_RELEASE, Edition, seen
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import render
-from synthrec.report.shared import shared_texts
+from synthrec.report.texts import shared_texts
 from tests.report.records import audit, conformance, release, verdicts
 
 MARK, BASE = "QUAGGA", 7_331_000

@@ -14,12 +14,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from privacy_reports.index import index
-from synthrec.audit.record import AuditRecord
-from synthrec.audit.utility_record import AuditedUtility
+from synthrec.audit.record import AuditedUtility, AuditRecord
 from synthrec.conformance.record import Conformance
-from synthrec.report.pictures import NOT_DRAWN, pictures
 from synthrec.report.record import ReleaseRecord
-from synthrec.report.render import Edition, render
+from synthrec.report.render import NOT_DRAWN, Edition, pictures, render
 from synthrec.report.taste_axes import Axis, End, Name, TasteAxes, picture
 from tests.report.hostile import HOSTILE, places, schema_of, spoilt, texts_named, with_value
 from tests.report.records import audit, brief, conformance, release

@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from pydantic import ValidationError
 
-from synthrec.audit.record import AuditRecord, Verdict
-from synthrec.audit.utility_record import Arm, AuditedUtility
+from synthrec.audit.record import Arm, AuditedUtility, AuditRecord, Verdict
 from synthrec.conformance.record import Conformance, judged
-from synthrec.report import sentences, words
-from synthrec.report.plots.ladder import ladder
+from synthrec.report import sentences
+from synthrec.report.plots.utility import ladder
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
 from tests.report.records import attack, audit, bound, brief, conformance, release, utility, verdicts
@@ -246,7 +245,7 @@ def test_the_verdict_stands_in_word_and_shape_and_numbers_carry_interval_and_n(i
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 0.0, 5e-324])
 def test_every_number_of_somebody_elses_record_is_written_somehow(value: float) -> None:
-    for write in (words.number, words.short, words.rounded_up, words.delta, words.percent):
+    for write in (sentences.number, sentences.short, sentences.rounded_up, sentences.delta, sentences.percent):
         assert write(value)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from synthrec.report.schemas import RECORDS, schema_texts
-from synthrec.report.shared import CARD, DEPLOYMENT, STATEMENT, shared_texts
+from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
 from tests.report.records import audit, conformance, release
 
 

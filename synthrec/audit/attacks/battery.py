@@ -1,19 +1,110 @@
-"""Every attack against the same people, for any log that poses as synthetic: scores, then records with Holm's correction."""
+"""Every attack against the same people, for any log that poses as synthetic: scores, then records with Holm's correction.
+
+All attacks on one synthetic log: what the attacker sees, and a score for each target from each attack.
+
+Nothing here knows who trained: targets come in one log, and whatever is fitted is fitted on synthetic and reference users.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from synthrec.audit.attacks import blend, nearest_user
-from synthrec.audit.attacks.behaviour_space import BehaviourSpace
-from synthrec.audit.attacks.measure import EXPOSED_SHARE, attack_from_scores, averaged, holm
-from synthrec.audit.attacks.scoring import KNOWS, Searched, Sight, exposure, score_targets
-from synthrec.audit.people import People
+from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
+from synthrec.audit.attacks.learned import BehaviourSpace
+from synthrec.audit.attacks.metrics import EXPOSED_SHARE, attack_from_scores, averaged, holm
+from synthrec.audit.attacks.nearest_user import Nearest, Space, nearest
 from synthrec.audit.record import Attack
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
+
+KNOWS = {
+    nearest_user.NAME: nearest_user.KNOWS,
+    scoreboard.NAME: scoreboard.KNOWS,
+    learned.DENSITY_RATIO: learned.DENSITY_RATIO_KNOWS,
+    learned.CLASSIFIER: learned.CLASSIFIER_KNOWS,
+    marginals.NAME: marginals.KNOWS,
+}
+KNOWS[scoreboard.ECCENTRICITY] = scoreboard.KNOWS
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Sight:
+    """What an attacker sees: people to ask about, the synthetic log, and other real people who were in no training."""
+
+    targets: EventLog
+    synthetic: EventLog
+    reference: EventLog
+    items: int
+
+    def alike(self) -> Sight:
+        """The same with only those columns that all three logs have."""
+        logs = (self.targets, self.synthetic, self.reference)
+        missing = {name: None for name in ("rating", "time") if any(getattr(log, name) is None for log in logs)}
+        return Sight(*(replace(log, **missing) for log in logs), items=self.items)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Searched:
+    """One way of being near, and who was found: in it, a planted user costs one more row."""
+
+    space: Space
+    asked: object
+    near: Nearest
+    far: Nearest
+
+    @classmethod
+    def of(cls, space: Space, sight: Sight) -> Searched:
+        """Search synthetic and reference users for every target."""
+        asked = space.asked(sight.targets)
+        return cls(space=space, asked=asked, near=nearest(space, asked, space.given(sight.synthetic)),
+                   far=nearest(space, asked, space.given(sight.reference)))
+
+    def score(self) -> np.ndarray:
+        """Shapes: float64[T]."""
+        return self.space.score(self.near, self.far)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Scored:
+    """Scores by attack's name, and the searches behind some of them. Shapes: scores float64[T]."""
+
+    scores: Mapping[str, np.ndarray]
+    searches: Mapping[str, Searched]
+
+
+def score_targets(sight: Sight, *, rng: np.random.Generator) -> Scored:
+    """Every attack but the blend."""
+    sight = sight.alike()
+    synthetic, reference, items = sight.synthetic, sight.reference, sight.items
+    sets = nearest_user.ItemSets.fit(synthetic, reference=reference, items=items)
+    behaviour = BehaviourSpace.fit(synthetic, reference=reference, sets=sets, rng=rng)
+    spaces: dict[str, Space] = {
+        nearest_user.NAME: sets,
+        scoreboard.NAME: scoreboard.Scoreboard.fit(synthetic, reference=reference, items=items),
+        learned.DENSITY_RATIO: learned.Densities(behaviour),
+    }
+    searches = {name: Searched.of(space, sight) for name, space in spaces.items()}
+    scores = {name: searched.score() for name, searched in searches.items()}
+    scores[scoreboard.ECCENTRICITY] = scoreboard.eccentricity(searches[scoreboard.NAME].near)
+    scores[learned.CLASSIFIER] = learned.classifier_scores(behaviour(sight.targets), synthetic=behaviour(synthetic), reference=behaviour(reference),
+                                               rng=rng)
+    scores[marginals.NAME] = marginals.score(sight.targets, synthetic=synthetic, reference=reference, items=items)
+    return Scored(scores={name: scores[name] for name in KNOWS}, searches=searches)
+
+
+def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarray:
+    """How rare somebody's items are among reference users, on average: chosen beforehand, without a label or the synthetic log.
+
+    Shapes:
+        float64[T].
+    """
+    weights = nearest_user.inverse_document_frequency(reference, items=items)
+    counts = np.diff(targets.offsets)
+    total = np.bincount(targets.user_of_event(), weights=weights[targets.item], minlength=len(counts))
+    return np.asarray(total / np.maximum(counts, 1))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,7 +144,7 @@ class Battery:
         attacks = [self.measured(name, scores, reference=known, rng=rng) for name, scores in found.scores.items()]
         scores = dict(found.scores)
         if self._halvable:
-            scores[blend.NAME], attack = self._told(blend.NAME, np.stack(list(found.scores.values()), axis=1), reference=known, rng=rng)
+            scores[learned.BLEND], attack = self._told(learned.BLEND, np.stack(list(found.scores.values()), axis=1), reference=known, rng=rng)
             attacks.append(attack)
         return Result(attacks=holm(attacks), scores=scores, searches=found.searches)
 
@@ -66,21 +157,21 @@ class Battery:
             return ()
         sets = nearest_user.ItemSets.fit(reference, reference=reference, items=self.items)
         behaviour = BehaviourSpace.fit(reference, reference=reference, sets=sets, rng=rng)
-        return (self._told(blend.GROUPS, behaviour(self.targets), reference=len(reference.offsets) - 1, rng=rng)[1],)
+        return (self._told(learned.GROUPS, behaviour(self.targets), reference=len(reference.offsets) - 1, rng=rng)[1],)
 
     @property
     def _halvable(self) -> bool:
-        return bool(min(self.member.sum(), (~self.member).sum()) >= blend.LEAST_PER_CLASS)
+        return bool(min(self.member.sum(), (~self.member).sum()) >= learned.LEAST_PER_CLASS)
 
     def _told(self, name: str, columns: np.ndarray, *, reference: int, rng: np.random.Generator) -> tuple[np.ndarray, Attack]:
         """An attacker who was told who of one half trained, asked about the other; then the reverse. Shapes: columns float[T, F]."""
-        first = blend.halves(self.member, rng=rng)
-        scores = blend.score(columns, member=self.member, first=first)
+        first = learned.halves(self.member, rng=rng)
+        scores = learned.blend_scores(columns, member=self.member, first=first)
         return scores, averaged([self.measured(name, scores, reference=reference, rng=rng, among=half) for half in (first, ~first)])
 
     def measured(self, name: str, scores: np.ndarray, *, reference: int, rng: np.random.Generator,
                  among: np.ndarray | None = None) -> Attack:
         """One attack's record, before Holm's correction; `among` some of the people."""
         some = np.ones(len(scores), dtype=bool) if among is None else among
-        return attack_from_scores(name, knows=KNOWS.get(name, blend.KNOWS), scores=scores[some], member=self.member[some],
+        return attack_from_scores(name, knows=KNOWS.get(name, learned.BLEND_KNOWS), scores=scores[some], member=self.member[some],
                                   exposed=self.exposed[some], reference=reference, fpr=self.fpr, rng=rng, resamples=self.resamples)

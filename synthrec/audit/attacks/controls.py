@@ -6,25 +6,82 @@
   is found: power says something beside a pass only.
 - *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no such log at all: behaviour alone.
 - *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so they are not independent.
+
+How much work the controls get; records say how many draws were made.
+
+Training users planted in a synthetic log, slightly altered: a leak that an audit worth its name must find.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from synthrec.audit import intervals
-from synthrec.audit.attacks import marginals
+from synthrec.audit import intervals, profiles
+from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.battery import Battery, Result
-from synthrec.audit.attacks.effort import Effort
-from synthrec.audit.attacks.measure import holm
-from synthrec.audit.attacks.planting import Planting, plant
-from synthrec.audit.attacks.rule import Rule, flagged, strongest
-from synthrec.audit.attacks.search import nearest, replaced
-from synthrec.audit.figure import Figure
-from synthrec.audit.people import People
-from synthrec.audit.record import Attack, Controls, LeakProbe
+from synthrec.audit.attacks.metrics import Rule, flagged, holm, strongest
+from synthrec.audit.attacks.nearest_user import nearest, replaced
+from synthrec.audit.record import Attack, Controls, Figure, LeakProbe
+from synthrec.audit.splits import People
+from synthrec.data.eventlog import EventLog
+
+EffortName = Literal["quick", "full"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws of each planted share and of the bootstrap, and the attacks that look for planted users: the cheapest."""
+
+    draws: int
+    seekers: tuple[str, ...]
+    resamples: int              # of a bootstrapped interval
+
+
+EFFORTS: dict[EffortName, Effort] = {
+    "quick": Effort(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
+    "full": Effort(draws=20, seekers=(nearest_user.NAME, learned.DENSITY_RATIO, scoreboard.NAME, marginals.NAME), resamples=1_000),
+}
+
+
+SWAPPED_SHARE = 0.1         # of a planted user's events: their item is another one
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Planting:
+    """Which synthetic users stay, and who comes instead of the others. Shapes: kept bool[S]."""
+
+    kept: np.ndarray
+    copies: EventLog
+
+    def applied_to(self, synthetic: EventLog) -> EventLog:
+        """The leaky log; the planted users come last."""
+        return EventLog.concat([synthetic.select(np.flatnonzero(self.kept)), self.copies])
+
+
+def plant(trained: EventLog, *, synthetic_users: int, share: float, rng: np.random.Generator) -> Planting:
+    """`share` of the synthetic users are replaced by training users, a tenth of whose items are swapped for popular ones.
+
+    At least one user is planted. Training users are taken again only when all of them are in.
+    """
+    users = len(trained.offsets) - 1
+    planted = min(synthetic_users, max(1, int(np.rint(share * synthetic_users)))) if users else 0
+    kept = np.ones(synthetic_users, dtype=bool)
+    kept[rng.permutation(synthetic_users)[:planted]] = False
+    chosen = np.concatenate([rng.permutation(users) for _ in range(-(-planted // max(1, users)))] or [np.empty(0, dtype=np.int64)])
+    return Planting(kept=kept, copies=altered(trained.select(chosen[:planted]), rng=rng))
+
+
+def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
+    """A tenth of each user's events, at least one, get the item of a random event: popular items come often."""
+    swaps = np.ceil(SWAPPED_SHARE * profiles.activity(log)).astype(np.int64)
+    swapped = profiles.random_rank(log, rng=rng) < swaps[profiles.user_of_event(log)]
+    item = np.array(log.item, copy=True)
+    item[swapped] = rng.choice(item, int(swapped.sum())) if len(item) else item
+    return replace(log, item=item, role=None)
+
 
 SHARES = (1.0, 0.2, 0.05, 0.01)
 _NEIGHBOURS = 5             # the most that a score reads

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthrec.audit.attacks import blend, controls
+from synthrec.audit.attacks import controls, learned
 from synthrec.audit.attacks.battery import Battery
-from synthrec.audit.attacks.effort import EFFORTS, EffortName
-from synthrec.audit.attacks.rule import Rule, strongest
-from synthrec.audit.people import People
+from synthrec.audit.attacks.controls import EFFORTS, EffortName
+from synthrec.audit.attacks.metrics import Rule, strongest
 from synthrec.audit.record import AttackBound, Membership
+from synthrec.audit.splits import People
 from synthrec.progress import Progress
 
 
@@ -34,7 +34,7 @@ class Attacked:
     @property
     def label_free(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         """The scores that depend on no one's label."""
-        return {name: pair for name, pair in self.scores.items() if name != blend.NAME}
+        return {name: pair for name, pair in self.scores.items() if name != learned.BLEND}
 
 
 def run_attacks(people: People, *, bound: AttackBound | None, policy: Rule, effort: EffortName, rng: np.random.Generator,

@@ -17,8 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks.nearest_user import CALIBRATION_NEIGHBOURS, first
-from synthrec.audit.attacks.search import Nearest
+from synthrec.audit.attacks.nearest_user import CALIBRATION_NEIGHBOURS, Nearest, first
 from synthrec.data.eventlog import EventLog
 
 NAME, ECCENTRICITY = "scoreboard", "scoreboard, eccentricity"

@@ -14,13 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from synthrec.audit.disclosure.inference import attribute_inference
-from synthrec.audit.disclosure.linkability import linkability
+from synthrec.audit.disclosure.linking import Scoreboard, attribute_inference, linkability
 from synthrec.audit.disclosure.replay import replay
-from synthrec.audit.disclosure.scoreboard import Scoreboard
 from synthrec.audit.disclosure.singling_out import singling_out
-from synthrec.audit.people import People
 from synthrec.audit.record import Disclosure
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
 
 MOST_USERS = {"quick": 1_000, "full": 5_000}      # attacked, of each class

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy import sparse
 
-from synthrec.audit.disclosure.knowledge import DATE_ERROR_SECONDS
-from synthrec.audit.disclosure.risk import risk_of
+from synthrec.audit.disclosure.common import DATE_ERROR_SECONDS, risk_of
 from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 

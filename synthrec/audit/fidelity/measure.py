@@ -14,21 +14,9 @@ from typing import Any
 import numpy as np
 
 from synthrec.audit import profiles
-from synthrec.audit.fidelity import (
-    activity,
-    attributes,
-    cooccurrence,
-    events,
-    popularity,
-    ratings,
-    sessions,
-    spectrum,
-    time,
-    variety,
-    visits,
-)
+from synthrec.audit.fidelity import behaviour, marginals, structure
 from synthrec.audit.fidelity.question import Question, Sample
-from synthrec.audit.utility_record import Fidelity
+from synthrec.audit.record import Fidelity
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 
@@ -67,17 +55,17 @@ def questions_about(schema: Schema, *, real: EventLog, other: EventLog, items: i
     timed = schema.time is not None and all(log.time is not None for log in (real, other))
     marked = set(real.marks) & set(other.marks)
     return [
-        *popularity.questions(items),
-        *activity.questions(),
-        *(ratings.questions(items) if rated else ()),
-        *(time.questions(schema.time) if timed and schema.time is not None else ()),
-        *(sessions.questions() if timed else ()),
-        *(events.questions(schema) if set(schema.marks) <= marked else ()),
-        *(visits.questions(schema, timed=timed) if set(schema.marks) <= marked else ()),
-        *attributes.questions(real, other=other, schema=schema),
-        *cooccurrence.questions(real, items=items),
-        *spectrum.questions(items),
-        *variety.questions(items),
+        *marginals.popularity_questions(items),
+        *marginals.activity_questions(),
+        *(marginals.ratings_questions(items) if rated else ()),
+        *(behaviour.hour_questions(schema.time) if timed and schema.time is not None else ()),
+        *(behaviour.sessions_questions() if timed else ()),
+        *(behaviour.events_questions(schema) if set(schema.marks) <= marked else ()),
+        *(behaviour.visits_questions(schema, timed=timed) if set(schema.marks) <= marked else ()),
+        *marginals.attributes_questions(real, other=other, schema=schema),
+        *structure.cooccurrence_questions(real, items=items),
+        *structure.spectrum_questions(items),
+        *structure.variety_questions(items),
     ]
 
 

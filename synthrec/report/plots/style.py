@@ -2,6 +2,8 @@
 
 Text stays text (the page's own font, readable by search and by screen readers); no script, no date, nothing from outside the page.
 Colours are Okabe and Ito's, which colour-blind readers tell apart; no meaning hangs on colour alone.
+
+A tile's little axis.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from synthrec.audit.figure import Figure
+from synthrec.audit.record import Figure
 
 INK, MUTED, HAIR, WASH = "#1d2733", "#5a6675", "#d9dfe6", "#f1f4f7"
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"
@@ -86,3 +90,21 @@ def svg(canvas: Canvas, *, name: str, title: str) -> Markup:
         'role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     ).format(name=name, wide=box[1], tall=box[2], most=pixels, least=min(600.0, 0.75 * pixels), title=NO_XML.sub("\ufffd", title))
     return head + Markup(text[text.index(">") + 1 :].strip())
+
+
+def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], figure: Figure | None, name: str, title: str) -> str:
+    """A tile's little axis: marks with a word each, and one figure with its interval in blue; all of it within `low` and `high`."""
+    with rc_context(STYLE):
+        canvas = Canvas(figsize=(2.4, 0.7))
+        axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
+        axes.set_axis_off()
+        axes.set(xlim=(low, high), ylim=(-1, 1))
+        axes.plot((low, high), (0, 0), color=HAIR, linewidth=3, zorder=1, clip_on=False)
+        for x, word in marks:
+            side = "left" if x <= low + 0.15 * (high - low) else "right" if x >= high - 0.15 * (high - low) else "center"
+            axes.plot((x, x), (-0.3, 0.3), color=INK, linewidth=1.4, zorder=3, clip_on=False)
+            axes.text(x, -0.95, word, ha=side, va="bottom", fontsize=10.5, color=MUTED)
+        if figure is not None:
+            axes.plot((figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False)
+            axes.plot([figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False)
+        return svg(canvas, name=name, title=title)

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from synthrec.audit.record import AuditRecord
 from synthrec.conformance.record import Conformance
-from synthrec.report.deployment import Deployment
 from synthrec.report.manifest import Manifest
 from synthrec.report.record import ReleaseRecord
+from synthrec.report.texts import Deployment
 
 RECORDS: dict[str, type[BaseModel]] = {"release": ReleaseRecord, "audit": AuditRecord, "mechanism": Conformance, "manifest": Manifest,
                                        "deployment": Deployment}

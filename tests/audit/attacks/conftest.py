@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from synthrec.audit.people import People
-from synthrec.audit.policy import Policy, policy
+from synthrec.audit.splits import People
+from synthrec.audit.verdict import Policy, policy
 from synthrec.data.eventlog import EventLog
 
 ITEMS = 300

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit.attacks import blend, measure
-from synthrec.audit.attacks.measure import attack_from_scores, averaged, exceeds_one_half, holm
+from synthrec.audit.attacks import learned, metrics
+from synthrec.audit.attacks.metrics import attack_from_scores, averaged, exceeds_one_half, holm
 from synthrec.audit.record import Attack
 
 WORLDS = 400
@@ -23,7 +23,7 @@ def record_of(inside: np.ndarray, outside: np.ndarray, rng: np.random.Generator,
 
 def test_the_roc_is_that_of_the_definition_with_ties(rng: np.random.Generator) -> None:
     inside, outside = rng.integers(0, 5, 30), rng.integers(0, 4, 25)
-    false_rate, true_rate = measure.roc(inside, outside=outside)
+    false_rate, true_rate = metrics.roc(inside, outside=outside)
     cuts = sorted({*inside.tolist(), *outside.tolist()}, reverse=True)
     assert false_rate[1:] == pytest.approx([np.mean(outside >= cut) for cut in cuts])
     assert true_rate[1:] == pytest.approx([np.mean(inside >= cut) for cut in cuts])
@@ -44,9 +44,9 @@ def test_tpr_and_advantage_cover_the_truth(shift: float, rng: np.random.Generato
     covered_tpr = covered_advantage = 0
     for _ in range(WORLDS):
         inside, outside = rng.normal(shift, 1, 150), rng.normal(0, 1, 100)
-        found = measure.tpr_at(inside, outside=outside, fpr=0.1, rng=rng, resamples=200)
+        found = metrics.tpr_at(inside, outside=outside, fpr=0.1, rng=rng, resamples=200)
         covered_tpr += found.low <= true_tpr <= found.high
-        band = measure.advantage(inside, outside=outside)
+        band = metrics.advantage(inside, outside=outside)
         covered_advantage += band.low <= true_advantage <= band.high
     assert stats.binom.cdf(covered_tpr, WORLDS, 0.92) > 1e-6
     assert stats.binom.cdf(covered_advantage, WORLDS, 0.95) > 1e-6
@@ -87,8 +87,8 @@ def test_holm_is_the_brute_force_of_its_definition(rng: np.random.Generator) -> 
 
 
 def blended(scores: np.ndarray, member: np.ndarray, rng: np.random.Generator) -> Attack:
-    first = blend.halves(member, rng=rng)
-    found = blend.score(scores, member=member, first=first)
+    first = learned.halves(member, rng=rng)
+    found = learned.blend_scores(scores, member=member, first=first)
     nobody = np.zeros(int(member.sum() + (~member).sum()), dtype=bool)
     return averaged([attack_from_scores("blend", knows="", scores=found[half], member=member[half], exposed=nobody[half], reference=9,
                                         fpr=0.1, rng=rng, resamples=20) for half in (first, ~first)])
@@ -108,11 +108,11 @@ def test_a_blend_that_is_scored_on_the_half_it_was_fitted_on_is_caught_by_the_sa
     """Saboteur: the model for each half is fitted on that half."""
     alarms = 0
     for scores, member in null_worlds(rng, worlds=60):
-        first = blend.halves(member, rng=rng)
-        columns = blend.standardised(scores)
+        first = learned.halves(member, rng=rng)
+        columns = learned.standardised(scores)
         found = np.empty(len(member))
         for half in (first, ~first):
-            found[half] = blend.LogisticRegression(C=0.1).fit(columns[half], member[half]).decision_function(columns[half])
+            found[half] = learned.LogisticRegression(C=0.1).fit(columns[half], member[half]).decision_function(columns[half])
         alarms += averaged([record_of(found[half & member], found[half & ~member], rng) for half in (first, ~first)]).p_value <= 0.05
     assert stats.binom.sf(alarms - 1, 60, 0.05) < 1e-6
 
@@ -121,8 +121,8 @@ def test_the_halves_of_a_blend_depend_on_each_other_and_its_interval_knows(rng: 
     """What makes pooling dishonest: over null worlds the two halves' AUCs rise and fall together."""
     pairs = []
     for scores, member in null_worlds(rng, worlds=100):
-        first = blend.halves(member, rng=rng)
-        found = blend.score(scores[:, :1], member=member, first=first)
+        first = learned.halves(member, rng=rng)
+        found = learned.blend_scores(scores[:, :1], member=member, first=first)
         pairs.append([record_of(found[half & member], found[half & ~member], rng).auc.value for half in (first, ~first)])
     assert np.corrcoef(np.transpose(pairs))[0, 1] > 0.4
 

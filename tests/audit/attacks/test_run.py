@@ -10,16 +10,13 @@ import pytest
 from scipy import stats
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks import blend, controls, flagged, run_attacks
-from synthrec.audit.attacks.battery import Battery, Result
-from synthrec.audit.attacks.effort import Effort
-from synthrec.audit.attacks.planting import plant
-from synthrec.audit.attacks.scoring import KNOWS
-from synthrec.audit.claimed import bound_of_claim
-from synthrec.audit.people import People
-from synthrec.audit.policy import Policy
+from synthrec.audit.attacks import controls, flagged, learned, run_attacks
+from synthrec.audit.attacks.battery import KNOWS, Battery, Result
+from synthrec.audit.attacks.controls import Effort, plant
+from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import Membership, Verdict
-from synthrec.audit.verdict import conclude, groups_differ
+from synthrec.audit.splits import People
+from synthrec.audit.verdict import Policy, conclude, groups_differ
 from synthrec.data.eventlog import EventLog
 
 LEVEL = 0.05
@@ -33,7 +30,7 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(cast: C
     people = cast(np.random.default_rng(1))
     found = run_attacks(people, bound=None, policy=limits, effort="quick", rng=np.random.default_rng(2))
     membership = found.membership
-    assert [attack.name for attack in membership.attacks] == [*KNOWS, blend.NAME]
+    assert [attack.name for attack in membership.attacks] == [*KNOWS, learned.BLEND]
     assert not flagged(membership.attacks, limits)
     assert membership.strongest.auc.low == max(attack.auc.low for attack in membership.attacks) < 0.5
     assert [leak.share for leak in membership.controls.leaks] == [1.0, 0.2, 0.05, 0.01]
@@ -42,7 +39,7 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(cast: C
     assert not flagged(membership.controls.blind, limits)
     assert all(abs(attack.auc.value - 0.5) < 0.1 for attack in membership.controls.blind)       # 4 standard errors
     assert membership.controls.bootstrap_flagged is not None and membership.controls.bootstrap_flagged.value == 0.0
-    assert {name: tuple(map(len, pair)) for name, pair in found.scores.items()} == dict.fromkeys([*KNOWS, blend.NAME], (400, 200))
+    assert {name: tuple(map(len, pair)) for name, pair in found.scores.items()} == dict.fromkeys([*KNOWS, learned.BLEND], (400, 200))
     assert set(found.label_free) == set(KNOWS)
 
 
@@ -53,7 +50,7 @@ def test_copies_of_training_users_are_found_by_most_attacks(cast: Callable[..., 
     attacks = attacked(replace(people, synthetic=leak.applied_to(people.synthetic)), rng).attacks
     assert flagged(attacks, limits)
     lower = {attack.name: attack.auc.low for attack in attacks}
-    assert sum(low > 0.9 for low in lower.values()) >= 4 and lower[blend.NAME] > 0.9, lower
+    assert sum(low > 0.9 for low in lower.values()) >= 4 and lower[learned.BLEND] > 0.9, lower
 
 
 @pytest.mark.parametrize("lacking", [("rating",), ("rating", "time")])
@@ -70,7 +67,7 @@ def test_under_the_null_each_attack_and_all_together_keep_their_level(cast: Call
     """Strangers pose as synthetic in 30 small worlds. A true level of 5 % an attack is refused here with chance below 1e-6."""
     rng, worlds = np.random.default_rng(8), 30
     found = [attacked(cast(rng, trained=150, holdout=120, reference=60, strangers=150), rng).attacks for _ in range(worlds)]
-    for name in (*KNOWS, blend.NAME):
+    for name in (*KNOWS, learned.BLEND):
         alarms = sum(attack.p_value <= LEVEL for attacks in found for attack in attacks if attack.name == name)
         assert stats.binom.sf(alarms - 1, worlds, LEVEL) > 1e-6, name
         missed = sum(not attack.auc.low <= 0.5 <= attack.auc.high for attacks in found for attack in attacks if attack.name == name)

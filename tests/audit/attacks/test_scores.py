@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks import classifier, density_ratio, marginals, nearest_user, scoreboard, search
-from synthrec.audit.attacks.behaviour_space import BehaviourSpace
-from synthrec.audit.attacks.scoring import KNOWS, Sight, exposure, score_targets
-from synthrec.audit.people import People
+from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
+from synthrec.audit.attacks.battery import KNOWS, Sight, exposure, score_targets
+from synthrec.audit.attacks.learned import BehaviourSpace
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
 
 ITEMS = 300
@@ -35,7 +35,7 @@ def test_nearest_user_is_the_cosine_of_weighted_sets(people: People) -> None:
     dense = [profiles.pattern(log, items=ITEMS).toarray() for log in (targets, others)]
     assert sets.weights == pytest.approx(np.log(33 / (1 + dense[0].sum(axis=0) + dense[1].sum(axis=0))), abs=1e-5)
     one, two = (rows * sets.weights / np.linalg.norm(rows * sets.weights, axis=1, keepdims=True) for rows in dense)
-    found = search.nearest(sets, sets.asked(targets), sets.given(others))
+    found = nearest_user.nearest(sets, sets.asked(targets), sets.given(others))
     assert found.likeness == pytest.approx(-np.sort(-(one @ two.T), axis=1), abs=1e-5)
     assert found.spread == pytest.approx((one @ two.T).std(axis=1), abs=1e-5)
 
@@ -72,15 +72,15 @@ def test_the_scoreboard_is_its_definition_summed_slowly(people: People, lacking:
 
 
 def test_eccentricity_is_the_lead_in_standard_deviations(people: People) -> None:
-    found = search.Nearest(np.array([[9.0, 5.0], [3.0, 3.0]], np.float32), np.zeros((2, 2), np.int32), np.array([2.0, 0.0], np.float32))
+    found = nearest_user.Nearest(np.array([[9.0, 5.0], [3.0, 3.0]], np.float32), np.zeros((2, 2), np.int32), np.array([2.0, 0.0], np.float32))
     assert scoreboard.eccentricity(found).tolist() == [2.0, 0.0]
 
 
 def test_density_ratio_is_the_ratio_of_distances(people: People, rng: np.random.Generator) -> None:
     sets = nearest_user.ItemSets.fit(people.synthetic, reference=people.reference, items=ITEMS)
-    space = density_ratio.Densities(BehaviourSpace.fit(people.synthetic, reference=people.reference, sets=sets, rng=rng))
+    space = learned.Densities(BehaviourSpace.fit(people.synthetic, reference=people.reference, sets=sets, rng=rng))
     asked, near, far = (space.asked(log) for log in (people.holdout, people.synthetic, people.reference))
-    fast = space.score(search.nearest(space, asked, near), search.nearest(space, asked, far))
+    fast = space.score(nearest_user.nearest(space, asked, near), nearest_user.nearest(space, asked, far))
 
     def log_distance(others: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(asked[:, None].astype(float) - others[None], axis=2)
@@ -105,28 +105,28 @@ def test_marginals_give_the_likelihood_ratio_term_by_term(people: People) -> Non
 def test_replaced_users_give_what_a_new_search_finds(people: People, rng: np.random.Generator) -> None:
     sets = nearest_user.ItemSets.fit(people.synthetic, reference=people.reference, items=ITEMS)
     asked = sets.asked(people.holdout)
-    before = search.nearest(sets, asked, sets.given(people.synthetic))
+    before = nearest_user.nearest(sets, asked, sets.given(people.synthetic))
     kept = rng.random(480) < 0.8
-    fresh = search.nearest(sets, asked, sets.given(people.trained), count=5)
-    found = search.replaced(before, kept=kept, fresh=fresh, count=5)
+    fresh = nearest_user.nearest(sets, asked, sets.given(people.trained), count=5)
+    found = nearest_user.replaced(before, kept=kept, fresh=fresh, count=5)
     whole = EventLog.concat([people.synthetic.select(np.flatnonzero(kept)), people.trained])
-    assert found.likeness == pytest.approx(search.nearest(sets, asked, sets.given(whole), count=5).likeness, abs=1e-6)
+    assert found.likeness == pytest.approx(nearest_user.nearest(sets, asked, sets.given(whole), count=5).likeness, abs=1e-6)
     with pytest.raises(ValueError, match="search again"):
-        search.replaced(before, kept=np.arange(480) < 40, fresh=fresh, count=5)
+        nearest_user.replaced(before, kept=np.arange(480) < 40, fresh=fresh, count=5)
 
 
 def test_blocks_do_not_change_the_search(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = nearest_user.ItemSets.fit(people.synthetic, reference=people.reference, items=ITEMS)
     asked, given = sets.asked(people.holdout), sets.given(people.synthetic)
-    whole = search.nearest(sets, asked, given).likeness
-    monkeypatch.setattr(search, "_BLOCK_CELLS", 1_700)
-    assert (search.nearest(sets, asked, given).likeness == whole).all()
+    whole = nearest_user.nearest(sets, asked, given).likeness
+    monkeypatch.setattr(nearest_user, "_BLOCK_CELLS", 1_700)
+    assert (nearest_user.nearest(sets, asked, given).likeness == whole).all()
 
 
 def test_the_classifier_scores_along_what_tells_synthetic_from_reference(rng: np.random.Generator) -> None:
     noise = rng.normal(size=(300, 6))
     shifted = noise[20:200] + np.array([3.0, 0, 0, 0, 0, 0])
-    found = classifier.score(noise[:20], synthetic=shifted, reference=noise[200:], rng=rng)
+    found = learned.classifier_scores(noise[:20], synthetic=shifted, reference=noise[200:], rng=rng)
     assert np.corrcoef(found, noise[:20, 0])[0, 1] > 0.8
 
 

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from synthrec.audit import profiles
-from synthrec.audit.panel import factors, lists, neighbours, pairwise
-from synthrec.audit.panel.measure import kendall, measure_panel, summarised
-from synthrec.audit.panel.recommender import Fit
-from synthrec.audit.people import People
+from synthrec.audit import profiles, recommenders
+from synthrec.audit.panel import kendall, measure_panel, summarised
+from synthrec.audit.recommenders import Fit
 from synthrec.audit.scores import ranked_ndcg, split_test
+from synthrec.audit.splits import People
 from synthrec.data.eventlog import EventLog
 
 ITEMS = 300
-PERSONAL: dict[str, Fit] = {"neighbours": neighbours.item_neighbours, "als": factors.implicit_least_squares,
-                            "svd": factors.singular_vectors, "bpr": pairwise.pairwise}
+PERSONAL: dict[str, Fit] = {"neighbours": recommenders.item_neighbours, "als": recommenders.implicit_least_squares,
+                            "svd": recommenders.singular_vectors, "bpr": recommenders.pairwise}
 
 
 def camps(users: int, *, items: int = 60, rng: np.random.Generator) -> EventLog:
@@ -39,7 +38,7 @@ def test_a_personal_recommender_learns_who_likes_what_and_a_list_cannot(kind: st
     log, test = camps(300, rng=rng), camps(80, rng=rng)
     observed, heldout = split_test(test, rng)
     found, flat = (ranked_ndcg(fit(log, items=60, rng=rng), observed=observed, heldout=heldout, items=60).mean()
-                   for fit in (PERSONAL[kind], lists.popularity))
+                   for fit in (PERSONAL[kind], recommenders.popularity))
     assert found > 1.25 * flat, (found, flat)      # twice the chance at best: half of the catalogue is left out
 
 
@@ -48,10 +47,10 @@ def test_item_neighbours_are_the_brute_force_shrunk_cosines(rng: np.random.Gener
     have = profiles.pattern(log, items=60).toarray()
     together = have.T @ have
     size = np.sqrt(np.diag(together))
-    brute = together / (np.outer(size, size) + neighbours.SHRINKAGE)
+    brute = together / (np.outer(size, size) + recommenders.SHRINKAGE)
     np.fill_diagonal(brute, 0.0)
     asked = sparse.csr_array(have[:5])
-    assert np.allclose(neighbours.item_neighbours(log, items=60, rng=rng)(asked), have[:5] @ brute, atol=1e-5)
+    assert np.allclose(recommenders.item_neighbours(log, items=60, rng=rng)(asked), have[:5] @ brute, atol=1e-5)
 
 
 def test_kendall_over_all_pairs_is_scipys(rng: np.random.Generator) -> None:
