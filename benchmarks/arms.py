@@ -1,12 +1,17 @@
-"""The arms: private methods that see the same bounded log and spend the same total epsilon. One function makes any of them.
+"""The arms: private methods that see the same bounded log and spend the same total epsilon. One
+function makes any of them.
 
 - bias-only: noisy item counts and rating sums handed straight to a recommender; no synthetic log;
 - marginals, moments: the generator's own simpler models (`plan_release(model=...)`);
 - synthrec: the product, as `synthrec fit` trains it;
-- game-off: synthrec without what it learns by playing (neither pairs of items nor the game), its budget given to the other measurements;
-- pairs-only: synthrec without the critic that is trained by DP-SGD; its budget goes to the measurements and to pairs;
-- critic-without-data: synthrec whose critics meet nobody. Pairs and every step of the game get the noise that they would have got, and
-  an empty log; everything else is as planned and sees the log. What this arm gains, noise and prior gave.
+- game-off: synthrec without what it learns by playing (neither pairs of items nor the game), its
+  budget given to the other measurements;
+- pairs-only: synthrec without the critic that is trained by DP-SGD; its budget goes to the
+  measurements and to pairs;
+- critic-without-data: synthrec whose critics meet nobody. Pairs and every step of the game get the
+  noise that they would have got, and
+  an empty log; everything else is as planned and sees the log. What this arm gains, noise and prior
+  gave.
 
 The ablations are made here, of public functions; nothing inside `synthrec/` knows of them.
 """
@@ -40,9 +45,17 @@ from synthrec.privacy.plan import Model, Plan, solve_plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
-ARMS = ("bias-only", "marginals", "moments", "synthrec", "game-off", "pairs-only", "critic-without-data")
-PLAYED = ("pairs",)             # measurements that are a critic's step by another name: no part of "game off"
-SAMPLING_SEED = 1_000           # apart from the seed of training
+ARMS = (
+    "bias-only",
+    "marginals",
+    "moments",
+    "synthrec",
+    "game-off",
+    "pairs-only",
+    "critic-without-data",
+)
+PLAYED = ("pairs",)  # measurements that are a critic's step by another name: no part of "game off"
+SAMPLING_SEED = 1_000  # apart from the seed of training
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -59,7 +72,7 @@ class Made:
 
     found: EventLog | ItemBiases
     fit_seconds: float
-    fit_cpu_seconds: float      # what a fit takes on a machine that has nothing else to do
+    fit_cpu_seconds: float  # what a fit takes on a machine that has nothing else to do
     sample_seconds: float
     fit_peak_gib: float
 
@@ -71,18 +84,28 @@ def make_arm(name: str, *, split: Split, epsilon: float, seed: int, spill: Path)
     started, cpu_started = time.perf_counter(), time.process_time()
     with Ledger.open(spill / f"{name}.ledger.jsonl") as ledger:
         fitted = _fit(name, split=split, plan=plan, ledger=ledger, charge=charge, seed=seed)
-    cost = {"fit_seconds": time.perf_counter() - started, "fit_cpu_seconds": time.process_time() - cpu_started, "fit_peak_gib": peak_gib()}
+    cost = {
+        "fit_seconds": time.perf_counter() - started,
+        "fit_cpu_seconds": time.process_time() - cpu_started,
+        "fit_peak_gib": peak_gib(),
+    }
     if isinstance(fitted, ItemBiases):
         return Made(fitted, sample_seconds=0.0, **cost)
     started = time.perf_counter()
-    log = EventLog.concat(list(generate(fitted, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed))))
+    log = EventLog.concat(
+        list(
+            generate(
+                fitted, users=split.synthetic_users, rng=np.random.default_rng(SAMPLING_SEED + seed)
+            )
+        )
+    )
     return Made(log, sample_seconds=time.perf_counter() - started, **cost)
 
 
 def plan_arm(name: str, *, schema: Schema, epsilon: float, delta: float) -> Plan:
     """The arm's plan: its total is epsilon at delta, whatever it asks."""
     if name in get_args(Model):
-        return plan_release(schema, epsilon=epsilon, delta=delta, model=name)   # type: ignore[arg-type]
+        return plan_release(schema, epsilon=epsilon, delta=delta, model=name)  # type: ignore[arg-type]
     if name in ("synthrec", "critic-without-data"):
         return plan_release(schema, epsilon=epsilon, delta=delta, model="gan")
     asked = measures(schema, model="gan")
@@ -95,8 +118,15 @@ def plan_arm(name: str, *, schema: Schema, epsilon: float, delta: float) -> Plan
         kept = [measure for measure in asked if planned.has(measure.name)]
     else:
         raise ValueError(f"arm must be one of {', '.join(ARMS)}, found {name}")
-    return solve_plan(model="gan", epsilon=epsilon, delta=delta, population=schema.source.population,
-                      events_per_user=schema.privacy.events_per_user, measures=kept, game=None)
+    return solve_plan(
+        model="gan",
+        epsilon=epsilon,
+        delta=delta,
+        population=schema.source.population,
+        events_per_user=schema.privacy.events_per_user,
+        measures=kept,
+        game=None,
+    )
 
 
 def peak_gib() -> float:
@@ -104,12 +134,22 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _fit(name: str, *, split: Split, plan: Plan, ledger: Ledger, charge: Charge, seed: int) -> Artifact | ItemBiases:
-    session = (NobodyForTheCritics if name == "critic-without-data" else Session)(plan, ledger=ledger, charge=charge)
+def _fit(
+    name: str, *, split: Split, plan: Plan, ledger: Ledger, charge: Charge, seed: int
+) -> Artifact | ItemBiases:
+    session = (NobodyForTheCritics if name == "critic-without-data" else Session)(
+        plan, ledger=ledger, charge=charge
+    )
     if name == "bias-only":
         return _item_biases(split, session=session)
-    return train(split.bounded, catalogue=split.catalogue, schema=split.schema, session=session, means=Means(seed=seed),
-                 progress=Progress())
+    return train(
+        split.bounded,
+        catalogue=split.catalogue,
+        schema=split.schema,
+        session=session,
+        means=Means(seed=seed),
+        progress=Progress(),
+    )
 
 
 def _item_biases(split: Split, *, session: Session) -> ItemBiases:
@@ -117,22 +157,40 @@ def _item_biases(split: Split, *, session: Session) -> ItemBiases:
     rating, items, log = split.schema.rating, split.catalogue.size, split.bounded
     features = catalogue_features(split.catalogue, split.schema)
     if rating is None:
-        sums = session.noisy_sum("items", log, partial(item_vectors, items=items, centre=0.0, unit=1.0), size=items)
-        return ItemBiases(model=None, popularity=estimate_items(sums, features=features)[0].astype(np.float32))
-    shares = project_to_simplex(session.noisy_sum("ratings", log, partial(rating_vectors, levels=rating.levels), size=rating.size).values)
+        sums = session.noisy_sum(
+            "items", log, partial(item_vectors, items=items, centre=0.0, unit=1.0), size=items
+        )
+        return ItemBiases(
+            model=None, popularity=estimate_items(sums, features=features)[0].astype(np.float32)
+        )
+    shares = project_to_simplex(
+        session.noisy_sum(
+            "ratings", log, partial(rating_vectors, levels=rating.levels), size=rating.size
+        ).values
+    )
     mean, unit = float(shares @ rating.levels), float(rating.levels[-1] - rating.levels[0]) / 4
-    sums = session.noisy_sum("items", log, partial(item_vectors, items=items, centre=mean, unit=unit), size=2 * items)
+    sums = session.noisy_sum(
+        "items", log, partial(item_vectors, items=items, centre=mean, unit=unit), size=2 * items
+    )
     count, deviation = estimate_items(sums, features=features)
-    model = Factorisation(mean=mean, item_bias=unit * deviation, item_factors=np.zeros((items, FACTORS), dtype=np.float32))
+    model = Factorisation(
+        mean=mean,
+        item_bias=unit * deviation,
+        item_factors=np.zeros((items, FACTORS), dtype=np.float32),
+    )
     return ItemBiases(model=model, popularity=count.astype(np.float32))
 
 
 class NobodyForTheCritics(Session):
-    """Pairs and the game are asked of nobody, with their charges and their noise; all else of the log that is given."""
+    """Pairs and the game are asked of nobody, with their charges and their noise; all else of the
+    log that is given.
+    """
 
     def noisy_sum(self, name: str, users: Any, vectors: Any, **shape: Any) -> Measurement:
         """See `Session.noisy_sum`."""
-        return super().noisy_sum(name, _nobody(users) if name in PLAYED else users, vectors, **shape)
+        return super().noisy_sum(
+            name, _nobody(users) if name in PLAYED else users, vectors, **shape
+        )
 
     def critic_batches(self, users: Any, vectors: Any) -> Iterator[np.ndarray]:
         """See `Session.critic_batches`."""

@@ -1,8 +1,10 @@
-"""From figures per test user to figures of a table: means over seeds, each with a bootstrap over users and its spread over seeds.
+"""From figures per test user to figures of a table: means over seeds, each with a bootstrap over
+users and its spread over seeds.
 
-Within a seed every arm meets the same users and the same resamples, so a difference of two arms is paired. Over seeds, resample r of the
-mean is the mean of the seeds' own resamples r, drawn apart. The intervals speak of the test users drawn; how much training noise
-moves a figure is seen in the spread over seeds (highest minus lowest), each of which trained anew.
+Within a seed every arm meets the same users and the same resamples, so a difference of two arms is
+paired. Over seeds, resample r of the mean is the mean of the seeds' own resamples r, drawn apart.
+The intervals speak of the test users drawn; how much training noise moves a figure is seen in the
+spread over seeds (highest minus lowest), each of which trained anew.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ Statistic = Callable[[Mapping[str, ArmScores], np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """All arms of one split at one epsilon, and the resamples that pair them. Shapes: weights float32[R, U]."""
+    """All arms of one split at one epsilon, and the resamples that pair them. Shapes: weights
+    float32[R, U].
+    """
 
     arms: Mapping[str, ArmScores]
     weights: np.ndarray
@@ -43,8 +47,12 @@ class Mean:
 
     def rounded(self) -> dict[str, object]:
         """For JSON."""
-        return {"value": round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5),
-                "by_seed": [round(value, 5) for value in self.by_seed]}
+        return {
+            "value": round(self.value, 5),
+            "low": round(self.low, 5),
+            "high": round(self.high, 5),
+            "by_seed": [round(value, 5) for value in self.by_seed],
+        }
 
 
 def mean_over(seeds: Sequence[Seed], statistic: Statistic) -> Mean:
@@ -52,7 +60,9 @@ def mean_over(seeds: Sequence[Seed], statistic: Statistic) -> Mean:
     values = [float(statistic(seed.arms, np.ones((1, seed.weights.shape[1])))[0]) for seed in seeds]
     drawn = np.mean([statistic(seed.arms, seed.weights) for seed in seeds], axis=0)
     low, high = np.quantile(drawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    return Mean(value=float(np.mean(values)), low=float(low), high=float(high), by_seed=tuple(values))
+    return Mean(
+        value=float(np.mean(values)), low=float(low), high=float(high), by_seed=tuple(values)
+    )
 
 
 def rmse(arms: Mapping[str, ArmScores], weights: np.ndarray, *, arm: str) -> np.ndarray:
@@ -74,30 +84,49 @@ def statistics(arm: ArmScores) -> dict[str, Statistic]:
     found: dict[str, Statistic] = {}
     if arm.errors is not None:
         found["rmse"] = lambda arms, weights: rmse(arms, weights, arm=arm.name)
-        found["bias_rmse"] = lambda arms, weights: np.sqrt((weights @ _errors(arms[arm.name]).bias_squared)
-                                                           / (weights @ _errors(arms[arm.name]).events))
+        found["bias_rmse"] = lambda arms, weights: np.sqrt(
+            (weights @ _errors(arms[arm.name]).bias_squared)
+            / (weights @ _errors(arms[arm.name]).events)
+        )
     if arm.ndcg is not None:
         found["ndcg"] = lambda arms, weights: ndcg(arms, weights, arm=arm.name)
     if arm.name in (NOTHING, POPULARITY, REAL):
         return found
     if arm.errors is not None:
-        found["gap_closed"] = lambda arms, weights: _gap(rmse, arms, weights, arm=arm.name, floor=NOTHING)
+        found["gap_closed"] = lambda arms, weights: _gap(
+            rmse, arms, weights, arm=arm.name, floor=NOTHING
+        )
     if arm.ndcg is not None:
-        found["ranking_gap_closed"] = lambda arms, weights: _gap(ndcg, arms, weights, arm=arm.name, floor=POPULARITY)
+        found["ranking_gap_closed"] = lambda arms, weights: _gap(
+            ndcg, arms, weights, arm=arm.name, floor=POPULARITY
+        )
     return found
 
 
 def differences(one: ArmScores, two: ArmScores) -> dict[str, Statistic]:
-    """`one` minus `two`, of RMSE (below zero: `one` is better) and of NDCG@10 (above zero: `one` is better)."""
+    """`one` minus `two`, of RMSE (below zero: `one` is better) and of NDCG@10 (above zero: `one` is
+    better).
+    """
     found: dict[str, Statistic] = {}
     if one.errors is not None and two.errors is not None:
-        found["rmse"] = lambda arms, weights: rmse(arms, weights, arm=one.name) - rmse(arms, weights, arm=two.name)
+        found["rmse"] = lambda arms, weights: (
+            rmse(arms, weights, arm=one.name) - rmse(arms, weights, arm=two.name)
+        )
     if one.ndcg is not None and two.ndcg is not None:
-        found["ndcg"] = lambda arms, weights: ndcg(arms, weights, arm=one.name) - ndcg(arms, weights, arm=two.name)
+        found["ndcg"] = lambda arms, weights: (
+            ndcg(arms, weights, arm=one.name) - ndcg(arms, weights, arm=two.name)
+        )
     return found
 
 
-def _gap(figure: Callable[..., np.ndarray], arms: Mapping[str, ArmScores], weights: np.ndarray, *, arm: str, floor: str) -> np.ndarray:
+def _gap(
+    figure: Callable[..., np.ndarray],
+    arms: Mapping[str, ArmScores],
+    weights: np.ndarray,
+    *,
+    arm: str,
+    floor: str,
+) -> np.ndarray:
     bottom, top = (figure(arms, weights, arm=name) for name in (floor, REAL))
     return np.asarray((figure(arms, weights, arm=arm) - bottom) / (top - bottom))
 

@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 def code_hash(rooms: tuple[str, ...], *, ours: tuple[str, ...]) -> str:
     """Of the sources of rooms of synthrec/ and of files of benchmarks/."""
     package = HERE.parent / "synthrec"
-    files = [path for room in rooms for path in sorted((package / room).rglob("*.py"))] + [HERE / name for name in ours]
+    files = [path for room in rooms for path in sorted((package / room).rglob("*.py"))] + [
+        HERE / name for name in ours
+    ]
     return text_hash(*(bare(path.read_text(encoding="utf-8")) for path in files))
 
 
@@ -33,6 +35,9 @@ def bare(source: str) -> str:
     """A source without comments and docstrings: what it does, not what it says."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

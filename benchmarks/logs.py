@@ -1,8 +1,11 @@
-"""The logs of the benchmark, split by users: public ones from files, simulated ones from the simulator. None is private.
+"""The logs of the benchmark, split by users: public ones from files, simulated ones from the
+simulator. None is private.
 
-A split is made once and kept below `.cache/`, memory-mapped from there on, so that an arm's memory is its own. Public logs: 10 % of the
-users, drawn by seed, are test users, the others train. Simulated: exactly the named number of users train, and 2,000 further users of the
-same world are test users, so that intervals are as wide at 1,000 users as at 200,000. Worlds from `WORLD` on chose no constant.
+A split is made once and kept below `.cache/`, memory-mapped from there on, so that an arm's memory
+is its own. Public logs: 10 % of the users, drawn by seed, are test users, the others train.
+Simulated: exactly the named number of users train, and 2,000 further users of the same world are
+test users, so that intervals are as wide at 1,000 users as at 200,000. Worlds from `WORLD` on chose
+no constant.
 """
 
 from __future__ import annotations
@@ -33,12 +36,14 @@ DELTAS = {"ml-100k": 1e-4, "ml-1m": 1e-5, "onlineretail": 1e-4, "retailrocket": 
 SIMULATED = "simulated-"
 TEST_SHARE, TEST_USERS = 0.1, 2_000
 ITEMS, WORLD = 800, 500
-SCORED_POPULATION = 20_000      # synthetic users scored are twice the population, at most twice this
+SCORED_POPULATION = 20_000  # synthetic users scored are twice the population, at most twice this
 
 
 @dataclass(frozen=True)
 class Split:
-    """One log, its users split by one seed. `train` is unbounded, `bounded` has at most K events a user."""
+    """One log, its users split by one seed. `train` is unbounded, `bounded` has at most K events a
+    user.
+    """
 
     name: str
     schema: Schema
@@ -73,7 +78,13 @@ def load(name: str, *, seed: int, data: Path | None = None) -> Split:
     text = (folder / "synthrec.toml").read_text(encoding="utf-8")
     schema = Schema.parse(text, folder=_source(name, split=folder, data=data))
     logs = {part: EventLog.open(folder / part) for part in ("train", "test", "bounded")}
-    return Split(name=name, schema=schema, catalogue=Catalogue.read(schema), delta=delta_of(name, schema), **logs)
+    return Split(
+        name=name,
+        schema=schema,
+        catalogue=Catalogue.read(schema),
+        delta=delta_of(name, schema),
+        **logs,
+    )
 
 
 def simulated_size(name: str) -> tuple[int, int]:
@@ -83,9 +94,15 @@ def simulated_size(name: str) -> tuple[int, int]:
 
 
 def split_hash(name: str, *, data: Path | None = None) -> str:
-    """What a split depends on besides its seed: the code that reads, and the log's file and declarations."""
+    """What a split depends on besides its seed: the code that reads, and the log's file and
+    declarations.
+    """
     code = code_hash(("data",), ours=("logs.py",))
-    return text_hash(code) if is_simulated(name) else text_hash(code, config_of(name), file_hash(data_folder(data) / f"{name}.csv.gz"))
+    return (
+        text_hash(code)
+        if is_simulated(name)
+        else text_hash(code, config_of(name), file_hash(data_folder(data) / f"{name}.csv.gz"))
+    )
 
 
 def is_simulated(name: str) -> bool:
@@ -104,8 +121,12 @@ def delta_of(name: str, schema: Schema) -> float:
 
 
 def data_folder(asked: Path | None = None) -> Path:
-    """Where the public logs are: as asked, or as SYNTHREC_SHARED_DATA says, or beside the repository."""
-    return asked or Path(os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
+    """Where the public logs are: as asked, or as SYNTHREC_SHARED_DATA says, or beside the
+    repository.
+    """
+    return asked or Path(
+        os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data")
+    )
 
 
 def _source(name: str, *, split: Path, data: Path | None) -> Path:
@@ -125,22 +146,38 @@ def _made_whole(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _make(name: str, *, seed: int, data: Path | None, into: Path) -> None:
-    text, train, test = _simulated(name, seed=seed, into=into) if is_simulated(name) else _public(name, seed=seed, data=data)
+    text, train, test = (
+        _simulated(name, seed=seed, into=into)
+        if is_simulated(name)
+        else _public(name, seed=seed, data=data)
+    )
     (into / "synthrec.toml").write_text(text, encoding="utf-8")
     schema = Schema.parse(text, folder=_source(name, split=into, data=data))
     catalogue = Catalogue.read(schema)
     started = time.perf_counter()
-    for part, frame, most in (("bounded", train, schema.privacy.events_per_user), ("train", train, None), ("test", test, None)):
-        in_lasting_order(read_log(frame, schema, catalogue, spill=into / "spill", events_per_user=most)).save(into / part)
+    for part, frame, most in (
+        ("bounded", train, schema.privacy.events_per_user),
+        ("train", train, None),
+        ("test", test, None),
+    ):
+        in_lasting_order(
+            read_log(frame, schema, catalogue, spill=into / "spill", events_per_user=most)
+        ).save(into / part)
         if part == "bounded":
-            (into / "read_seconds.txt").write_text(f"{time.perf_counter() - started:.1f}", encoding="utf-8")
+            (into / "read_seconds.txt").write_text(
+                f"{time.perf_counter() - started:.1f}", encoding="utf-8"
+            )
 
 
 def in_lasting_order(log: EventLog) -> EventLog:
-    """The same users in an order that follows from what they did: reading shuffles them anew each time, and figures are paired by place."""
+    """The same users in an order that follows from what they did: reading shuffles them anew each
+    time, and figures are paired by place.
+    """
     columns = [column for column in (log.item, log.rating, log.time) if column is not None]
-    keys = [hashlib.sha256(b"".join(column[first:last].tobytes() for column in columns)).digest()
-            for first, last in pairwise(log.offsets)]
+    keys = [
+        hashlib.sha256(b"".join(column[first:last].tobytes() for column in columns)).digest()
+        for first, last in pairwise(log.offsets)
+    ]
     return log.select(np.array(sorted(range(len(keys)), key=keys.__getitem__)))
 
 
@@ -162,6 +199,12 @@ def _simulated(name: str, *, seed: int, into: Path) -> tuple[str, pd.DataFrame, 
     text = config.read_text(encoding="utf-8")
     declared = f"population = {users + TEST_USERS} "
     assert declared in text
-    test = world.users["user_id"].to_numpy()[np.random.default_rng(seed).permutation(users + TEST_USERS)[:TEST_USERS]]
+    test = world.users["user_id"].to_numpy()[
+        np.random.default_rng(seed).permutation(users + TEST_USERS)[:TEST_USERS]
+    ]
     is_test = world.events["user_id"].isin(test)
-    return text.replace(declared, f"population = {users} "), world.events[~is_test], world.events[is_test]
+    return (
+        text.replace(declared, f"population = {users} "),
+        world.events[~is_test],
+        world.events[is_test],
+    )

@@ -1,6 +1,8 @@
-"""Scoring by design section 6, one arm at a time: every arm of a split meets the same test users, held-out events and resamples.
+"""Scoring by design section 6, one arm at a time: every arm of a split meets the same test users,
+held-out events and resamples.
 
-What is random follows from the split's seed alone, so arms scored in different processes, on different days, can be paired.
+What is random follows from the split's seed alone, so arms scored in different processes, on
+different days, can be paired.
 """
 
 from __future__ import annotations
@@ -13,12 +15,22 @@ from benchmarks.arms import ItemBiases
 from benchmarks.logs import SCORED_POPULATION, Split
 from synthrec.audit import intervals, scores
 from synthrec.audit.realism import measure_realism
-from synthrec.audit.recommenders import EASE_ITEMS_MOST
-from synthrec.audit.utility import NOTHING, POPULARITY, REAL, ArmInput, ArmScores, score_arm, split_test
+from synthrec.audit.recommenders import MAX_EASE_ITEMS
+from synthrec.audit.utility import (
+    NOTHING,
+    POPULARITY,
+    REAL,
+    ArmInput,
+    ArmScores,
+    score_arm,
+    split_test,
+)
 from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
-POPULARITY_LIMIT_FROM = 8.0     # epsilon: the design sets the popularity limit "at eps 8"; below, the figure is shown and does not bind
+# epsilon: the design sets the popularity limit "at eps 8"; below, the figure is shown and does not
+# bind
+POPULARITY_LIMIT_FROM = 8.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -34,7 +46,9 @@ class Questions:
 
     @classmethod
     def of(cls, split: Split, *, seed: int) -> Questions:
-        """The questions of a split: the draws of `synthrec.audit.utility.score_ladder`, in its order."""
+        """The questions of a split: the draws of `synthrec.audit.utility.score_ladder`, in its
+        order.
+        """
         rng = np.random.default_rng(seed)
         observed, heldout = split_test(split.test, rng)
         weights = intervals.resamples(len(split.test.offsets) - 1, count=RESAMPLES, rng=rng)
@@ -42,32 +56,64 @@ class Questions:
         return cls(split, observed, heldout, weights, int(start), int(realism_seed))
 
     def ladder_ends(self) -> dict[str, ArmScores]:
-        """Nothing, popularity, and the ceiling: the real log, unbounded (of a simulated log at most as many users as are ever scored)."""
+        """Nothing, popularity, and the ceiling: the real log, unbounded (of a simulated log at most
+        as many users as are ever scored).
+        """
         split, items = self.split, self.split.catalogue.size
         train = first_users(split.train, most=2 * SCORED_POPULATION)
-        floor = scores.nothing_errors(observed=self.observed, heldout=self.heldout, scale=split.scale) if split.scale else None
+        floor = (
+            scores.nothing_errors(observed=self.observed, heldout=self.heldout, scale=split.scale)
+            if split.scale
+            else None
+        )
         popular = None
-        if items <= EASE_ITEMS_MOST:
-            popular = scores.popularity_ndcg(train, observed=self.observed, heldout=self.heldout, items=items)
-        return {NOTHING: ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
-                POPULARITY: ArmScores(name=POPULARITY, label="Popularity of the real log", ndcg=popular),
-                REAL: self._score(train, name=REAL)}
+        if items <= MAX_EASE_ITEMS:
+            popular = scores.popularity_ndcg(
+                train, observed=self.observed, heldout=self.heldout, items=items
+            )
+        return {
+            NOTHING: ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
+            POPULARITY: ArmScores(
+                name=POPULARITY, label="Popularity of the real log", ndcg=popular
+            ),
+            REAL: self._score(train, name=REAL),
+        }
 
     def score(self, made: EventLog | ItemBiases, *, name: str) -> ArmScores:
         """One arm: a synthetic log with its realism figures, or item biases, which have none."""
         if isinstance(made, ItemBiases):
             asked = {"observed": self.observed, "heldout": self.heldout}
-            errors = scores.model_errors(made.model, **asked, scale=self.split.scale) if made.model and self.split.scale else None
-            ranked = scores.list_ndcg(made.popularity, **asked) if len(made.popularity) <= EASE_ITEMS_MOST else None
+            errors = (
+                scores.model_errors(made.model, **asked, scale=self.split.scale)
+                if made.model and self.split.scale
+                else None
+            )
+            ranked = (
+                scores.list_ndcg(made.popularity, **asked)
+                if len(made.popularity) <= MAX_EASE_ITEMS
+                else None
+            )
             return ArmScores(name=name, label=name, errors=errors, ndcg=ranked)
-        realism = measure_realism(made, real=self.split.train, items=self.split.catalogue.size,
-                                  events_per_user=self.split.events_per_user, rng=np.random.default_rng(self.realism_seed))
+        realism = measure_realism(
+            made,
+            real=self.split.train,
+            items=self.split.catalogue.size,
+            events_per_user=self.split.events_per_user,
+            rng=np.random.default_rng(self.realism_seed),
+        )
         return self._score(made, name=name, realism=realism)
 
     def _score(self, log: EventLog, *, name: str, **more: object) -> ArmScores:
-        return score_arm(ArmInput(log=log, label=name, epsilon=None, ledger_kind=None), name=name, observed=self.observed,
-                         heldout=self.heldout, items=self.split.catalogue.size, scale=self.split.scale,
-                         rng=np.random.default_rng(self.start), **more)     # type: ignore[arg-type]
+        return score_arm(
+            ArmInput(log=log, label=name, epsilon=None, ledger_kind=None),
+            name=name,
+            observed=self.observed,
+            heldout=self.heldout,
+            items=self.split.catalogue.size,
+            scale=self.split.scale,
+            rng=np.random.default_rng(self.start),
+            **more,
+        )  # type: ignore[arg-type]
 
 
 def first_users(log: EventLog, *, most: int) -> EventLog:

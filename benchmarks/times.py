@@ -1,10 +1,12 @@
-"""How synthetic times compare with real ones, beside two halves of the real users and with less noise.
+"""How synthetic times compare with real ones, beside two halves of the real users and with less
+noise.
 
     python -m benchmarks.times ml-100k [--epsilons 8 3 1 inf] [--seeds 0 1 2]
 
-Only what times need is measured (activity and times, with the noise that a whole release's plan gives them), from all users of the
-public log; twice the population is drawn. Distances are total variations. Against the unbounded log, except that `bounded` says how
-far the log cut at K lies from it, which no synthetic log can undo. Prints Markdown, kept in benchmarks/times.md.
+Only what times need is measured (activity and times, with the noise that a whole release's plan
+gives them), from all users of the public log; twice the population is drawn. Distances are total
+variations. Against the unbounded log, except that `bounded` says how far the log cut at K lies from
+it, which no synthetic log can undo. Prints Markdown, kept in benchmarks/times.md.
 """
 
 from __future__ import annotations
@@ -64,23 +66,44 @@ def distances(one: EventLog, other: EventLog, *, column: Datetime) -> dict[str, 
     return {name: total_variation(mine[name], other=yours[name]) for name in mine}
 
 
-def synthetic(bounded: EventLog, *, schema: Schema, epsilon: float, delta: float, rng: np.random.Generator) -> EventLog:
+def synthetic(
+    bounded: EventLog, *, schema: Schema, epsilon: float, delta: float, rng: np.random.Generator
+) -> EventLog:
     """Times of twice the population, through the plan of a whole release."""
     plan, column = plan_release(schema, epsilon=epsilon, delta=delta), schema.time
     assert column is not None
     edges = activity_edges(plan.events_per_user)
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.jsonl") as ledger:
-        session = Session(plan, ledger=ledger, charge=Charge(source=schema.source.name, release_id="times", kind="release"))
-        counts = session.noisy_sum("activity", bounded, partial(activity_vectors, edges=edges), size=len(edges) - 1).values
-        vectors, activity = partial(time_vectors, column=column, events_per_user=plan.events_per_user), project_to_simplex(counts)
+        session = Session(
+            plan,
+            ledger=ledger,
+            charge=Charge(source=schema.source.name, release_id="times", kind="release"),
+        )
+        counts = session.noisy_sum(
+            "activity", bounded, partial(activity_vectors, edges=edges), size=len(edges) - 1
+        ).values
+        vectors, activity = (
+            partial(time_vectors, column=column, events_per_user=plan.events_per_user),
+            project_to_simplex(counts),
+        )
         asked = session.noisy_sum("times", bounded, vectors, size=SIZE)
     tables = time_tables(asked.values, noise_std=asked.noise_std)
     parts = []
     for done in range(0, 2 * plan.population, CHUNK_USERS):
-        events = draw_conditions(min(CHUNK_USERS, 2 * plan.population - done), shares=Shares(edges, activity, {}),
-                                 most=plan.events_per_user, rng=rng).events
+        events = draw_conditions(
+            min(CHUNK_USERS, 2 * plan.population - done),
+            shares=Shares(edges, activity, {}),
+            most=plan.events_per_user,
+            rng=rng,
+        ).events
         when = draw_times(events, tables=tables, column=column, rng=rng)
-        parts.append(EventLog(offsets=np.concatenate(([0], np.cumsum(events))), item=np.zeros(len(when), dtype=np.int32), time=when))
+        parts.append(
+            EventLog(
+                offsets=np.concatenate(([0], np.cumsum(events))),
+                item=np.zeros(len(when), dtype=np.int32),
+                time=when,
+            )
+        )
     return EventLog.concat(parts)
 
 
@@ -97,28 +120,63 @@ def mean(draw: Callable[[int], dict[str, float]], times: int) -> dict[str, float
 
 def main() -> None:
     """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("log", choices=sorted(DELTAS))
     parser.add_argument("--epsilons", nargs="+", type=float, default=[8.0, 3.0, 1.0, np.inf])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     asked = parser.parse_args()
     data = Path(os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
-    schema = Schema.parse((HERE / "configs" / f"{asked.log}.toml").read_text(encoding="utf-8"), folder=data)
+    schema = Schema.parse(
+        (HERE / "configs" / f"{asked.log}.toml").read_text(encoding="utf-8"), folder=data
+    )
     column, catalogue = schema.time, Catalogue.read(schema)
     assert column is not None
     with tempfile.TemporaryDirectory() as folder:
-        real = read_log(data / f"{asked.log}.csv.gz", schema, catalogue, spill=Path(folder) / "spill", events_per_user=None)
+        real = read_log(
+            data / f"{asked.log}.csv.gz",
+            schema,
+            catalogue,
+            spill=Path(folder) / "spill",
+            events_per_user=None,
+        )
         rng, most = np.random.default_rng(0), schema.privacy.events_per_user
-        rows = {"two halves of the real users": mean(lambda seed: halves(real, column=column, rng=rng), HALVES),
-                f"real cut at K = {most}": mean(lambda seed: distances(cut(real, events_per_user=most, rng=rng), real, column=column), 3)}
+        rows = {
+            "two halves of the real users": mean(
+                lambda seed: halves(real, column=column, rng=rng), HALVES
+            ),
+            f"real cut at K = {most}": mean(
+                lambda seed: distances(
+                    cut(real, events_per_user=most, rng=rng), real, column=column
+                ),
+                3,
+            ),
+        }
         for epsilon in asked.epsilons:
             started = time.perf_counter()
-            rows["synthetic, " + (f"epsilon {epsilon:g}" if np.isfinite(epsilon) else "no noise")] = mean(
-                lambda seed, epsilon=epsilon: distances(     # type: ignore[misc]
-                    synthetic(cut(real, events_per_user=most, rng=np.random.default_rng(asked.seeds[seed])), schema=schema,
-                              epsilon=epsilon, delta=DELTAS[asked.log], rng=np.random.default_rng(asked.seeds[seed])), real, column=column),
-                len(asked.seeds))
-            print(f"# {epsilon:g}: {(time.perf_counter() - started) / len(asked.seeds):.1f} s a seed", flush=True)
+            rows[
+                "synthetic, " + (f"epsilon {epsilon:g}" if np.isfinite(epsilon) else "no noise")
+            ] = mean(
+                lambda seed, epsilon=epsilon: distances(  # type: ignore[misc]
+                    synthetic(
+                        cut(
+                            real, events_per_user=most, rng=np.random.default_rng(asked.seeds[seed])
+                        ),
+                        schema=schema,
+                        epsilon=epsilon,
+                        delta=DELTAS[asked.log],
+                        rng=np.random.default_rng(asked.seeds[seed]),
+                    ),
+                    real,
+                    column=column,
+                ),
+                len(asked.seeds),
+            )
+            print(
+                f"# {epsilon:g}: {(time.perf_counter() - started) / len(asked.seeds):.1f} s a seed",
+                flush=True,
+            )
     names = list(next(iter(rows.values())))
     print(f"\n| {asked.log} | " + " | ".join(rows) + " |\n|---|" + "---:|" * len(rows))
     for name in names:

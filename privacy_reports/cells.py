@@ -1,7 +1,8 @@
-"""The reference releases: a log, an epsilon, and where its report stands. All logs are published or simulated.
+"""The reference releases: a log, an epsilon, and where its report stands. All logs are published or
+simulated.
 
-Guarantees: what is kept of a release is its records, pages and ledger excerpt; the synthetic log, the generator and everything below
-private/ but the audit's figures vanish with the scratch folder.
+Guarantees: what is kept of a release is its records, pages and ledger excerpt; the synthetic log,
+the generator and everything below private/ but the audit's figures vanish with the scratch folder.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ class Cell:
 
     def records(self) -> tuple[ReleaseRecord, AuditRecord, Conformance]:
         """What all of its pages follow from."""
-        return (read_record(self.folder / "release.json", kind=ReleaseRecord), read_record(self.folder / AUDIT, kind=AuditRecord),
-                read_record(self.folder / "mechanism.json", kind=Conformance))
+        return (
+            read_record(self.folder / "release.json", kind=ReleaseRecord),
+            read_record(self.folder / AUDIT, kind=AuditRecord),
+            read_record(self.folder / "mechanism.json", kind=Conformance),
+        )
 
 
 CELLS = (
@@ -67,13 +71,29 @@ CELLS = (
 
 
 def make(cell: Cell, *, data: Path | None, effort: Effort, progress: Progress) -> None:
-    """Fit, check, audit; then keep the records. Each cell has a ledger of its own, as if it were the only release of its source."""
+    """Fit, check, audit; then keep the records. Each cell has a ledger of its own, as if it were
+    the only release of its source.
+    """
     with tempfile.TemporaryDirectory(prefix="synthrec-report-") as scratch:
         folder = Path(scratch)
-        log, schema = _simulated(folder) if cell.log == "simulated" else _public(cell.log, data=data, folder=folder)
-        release = pipeline.fit(log, schema=schema, epsilon=cell.epsilon, delta=cell.delta, out=folder / "release", audit_share=AUDIT_SHARE,
-                               synthetic_users=pipeline.SYNTHETIC_USERS * schema.source.population, progress=progress)
-        pipeline.keep_mechanism(release, pipeline.verify_mechanism(release=release, progress=progress))
+        log, schema = (
+            _simulated(folder)
+            if cell.log == "simulated"
+            else _public(cell.log, data=data, folder=folder)
+        )
+        release = pipeline.fit(
+            log,
+            schema=schema,
+            epsilon=cell.epsilon,
+            delta=cell.delta,
+            out=folder / "release",
+            audit_share=AUDIT_SHARE,
+            synthetic_users=pipeline.SYNTHETIC_USERS * schema.source.population,
+            progress=progress,
+        )
+        pipeline.keep_mechanism(
+            release, pipeline.verify_mechanism(release=release, progress=progress)
+        )
         pipeline.audit(release, log=log, effort=effort, progress=progress)
         _keep(cell, release=release)
     write_pages(cell)
@@ -82,14 +102,21 @@ def make(cell: Cell, *, data: Path | None, effort: Effort, progress: Progress) -
 def write_pages(cell: Cell) -> None:
     """Page and texts from the records alone."""
     release, audit, mechanism = cell.records()
-    pages = {"report.html": render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC), **shared_texts(release, mechanism)}
+    pages = {
+        "report.html": render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC),
+        **shared_texts(release, mechanism),
+    }
     for name, text in pages.items():
         (cell.folder / name).write_text(text, encoding="utf-8")
 
 
 def data_folder(asked: Path | None) -> Path:
-    """Where the public logs are: as asked, or as SYNTHREC_SHARED_DATA says, or beside the repository."""
-    return asked or Path(os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
+    """Where the public logs are: as asked, or as SYNTHREC_SHARED_DATA says, or beside the
+    repository.
+    """
+    return asked or Path(
+        os.environ.get("SYNTHREC_SHARED_DATA", HERE.parent.parent / "shared" / "data")
+    )
 
 
 def _keep(cell: Cell, *, release: Path) -> None:

@@ -1,6 +1,8 @@
-"""Synthetic user-behaviour logs with user-level differential privacy: `Synthesizer(schema, plan).fit(log).sample(users=10_000)`.
+"""Synthetic user-behaviour logs with user-level differential privacy: `Synthesizer(schema,
+plan).fit(log).sample(users=10_000)`.
 
-Names load on first use, so that `import synthrec` costs nothing and `synthrec --help` answers at once.
+Names load on first use, so that `import synthrec` costs nothing and `synthrec --help` answers at
+once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The claim: what a release says about its own privacy, derived from plan and ledger alone.
 
-Guarantees: every field is public or paid for; epsilon is computed from the entries that were written, not from what was asked.
+Guarantees: every field is public or paid for; epsilon is computed from the entries that were
+written, not from what was asked.
 """
 
 from __future__ import annotations
@@ -25,16 +26,33 @@ from synthrec.report.record import DataColumn, InternalRuns, Mechanism, ReleaseR
 PROFILE_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 NEIGHBOURS = "add or remove one user"
 COVERED = "they cover about {share:.0%} of the events (give or take {margin:.1%}, by a paid sum)"
-COVERED_PATTERN = r"they cover about \d{1,3}% of the events \(give or take \d{1,3}\.\d%, by a paid sum\)"
+COVERED_PATTERN = (
+    r"they cover about \d{1,3}% of the events \(give or take \d{1,3}\.\d%, by a paid sum\)"
+)
 COVERED_UNKNOWN = "which part of the events they cover cannot be told from noise"
-LIBRARIES = ("torch", "opacus", "dp-accounting", "opendp", "duckdb", "ibis-framework", "numpy", "pyarrow")
-NOISE_SOURCE = ("measurements: OpenDP's discrete Gaussian on an integer lattice; training: normal draws; both from the "
-                "operating system's cryptographic randomness")
-FLOATING_POINT = ("measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
-                  "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
-                  "(Holohan and Braghin 2021); these are a grid of doubles, not an exact sampler as measurements have (Mironov 2012)")
-SIGHT = ("The tool chose nothing with sight of the log: every constant stands in the plan before the log is opened.",
-         "The owner has named no choice of theirs that was made with sight of it.")
+LIBRARIES = (
+    "torch",
+    "opacus",
+    "dp-accounting",
+    "opendp",
+    "duckdb",
+    "ibis-framework",
+    "numpy",
+    "pyarrow",
+)
+NOISE_SOURCE = (
+    "measurements: OpenDP's discrete Gaussian on an integer lattice; training: normal draws; both from the "
+    "operating system's cryptographic randomness"
+)
+FLOATING_POINT = (
+    "measurements are clipped, rounded and summed in integers; gradients are clipped, summed and noised in double "
+    "precision and then rounded once, the noise the sum of four draws, against attacks on the last bits "
+    "(Holohan and Braghin 2021); these are a grid of doubles, not an exact sampler as measurements have (Mironov 2012)"
+)
+SIGHT = (
+    "The tool chose nothing with sight of the log: every constant stands in the plan before the log is opened.",
+    "The owner has named no choice of theirs that was made with sight of it.",
+)
 SEEN_BY = ("Whoever ran synthrec held the log.", "The owner has named nobody else.")
 LIMITS = (
     "The claim protects each user as one unit. Two accounts of one person are two users unless the configuration names the person.",
@@ -46,43 +64,92 @@ LIMITS = (
 )
 
 
-def release_record(*, schema: Schema, plan: Plan, ledger: Ledger, release_id: str, audit_share: float, synthetic_users: int,
-                   seed: int | None, commands: tuple[str, ...], game: str | None = None, settled: tuple[str, ...] = ()) -> ReleaseRecord:
+def release_record(
+    *,
+    schema: Schema,
+    plan: Plan,
+    ledger: Ledger,
+    release_id: str,
+    audit_share: float,
+    synthetic_users: int,
+    seed: int | None,
+    commands: tuple[str, ...],
+    game: str | None = None,
+    settled: tuple[str, ...] = (),
+) -> ReleaseRecord:
     """The record of a training that has just been charged to `ledger`."""
     mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
     accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
     whole = Accountant(events_of(counted), extra_delta=extra_delta_of(counted))
     return ReleaseRecord(
         **public_part(schema=schema, plan=plan, game=game),
-        release_id=release_id, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), synthrec_version=__version__,
-        audit_share=audit_share, paid_declarations=settled, epsilon=accountant.epsilon(plan.delta),
-        epsilon_cross_check=cross_check(events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)),
+        release_id=release_id,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        synthrec_version=__version__,
+        audit_share=audit_share,
+        paid_declarations=settled,
+        epsilon=accountant.epsilon(plan.delta),
+        epsilon_cross_check=cross_check(
+            events_of(mine), delta=plan.delta, extra_delta=extra_delta_of(mine)
+        ),
         profile=accountant.profile(profile_deltas(plan.delta, extra_delta=plan.extra_delta)),
-        bound=AttackBound.model_validate(whole.bound().model_dump()), ledger_total=whole.epsilon(plan.delta),
-        releases_before=len({entry.release_id for entry in counted} - {release_id}), internal=_internal(internal, delta=plan.delta),
+        bound=AttackBound.model_validate(whole.bound().model_dump()),
+        ledger_total=whole.epsilon(plan.delta),
+        releases_before=len({entry.release_id for entry in counted} - {release_id}),
+        internal=_internal(internal, delta=plan.delta),
         trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}),
-        try_number=len({entry.release_id for entry in counted}), synthetic_users=synthetic_users, seed_of_sampling=seed, commands=commands,
-        versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}})
+        try_number=len({entry.release_id for entry in counted}),
+        synthetic_users=synthetic_users,
+        seed_of_sampling=seed,
+        commands=commands,
+        versions={
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        },
+    )
 
 
 def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, Any]:
-    """What a record says that follows from declaration and plan alone: whoever has those can check it word for word."""
+    """What a record says that follows from declaration and plan alone: whoever has those can check
+    it word for word.
+    """
     return {
-        "source_name": schema.source.name, "source_public": schema.source.public, "population": plan.population,
-        "unit": schema.privacy.unit, "neighbouring_relation": NEIGHBOURS, "events_per_user": plan.events_per_user,
-        "public_declarations": public_declarations(schema), "chosen_with_sight": chosen_with_sight(schema),
-        "raw_data_seen_by": raw_data_seen_by(schema), "columns": described_columns(schema), "sampler": sampler(plan),
-        "model": plan.model, "game": game, "training": _training(plan),
-        "budget_share": plan.budget_share, "mechanisms": _mechanisms(plan), "delta": plan.delta, "accountant": ACCOUNTANT,
-        "cross_check_accountant": CROSS_CHECK, "epsilon_cap": schema.source.epsilon_cap, "noise_source": NOISE_SOURCE,
-        "floating_point": FLOATING_POINT, "not_private": not plan.is_private, "limits": LIMITS,
+        "source_name": schema.source.name,
+        "source_public": schema.source.public,
+        "population": plan.population,
+        "unit": schema.privacy.unit,
+        "neighbouring_relation": NEIGHBOURS,
+        "events_per_user": plan.events_per_user,
+        "public_declarations": public_declarations(schema),
+        "chosen_with_sight": chosen_with_sight(schema),
+        "raw_data_seen_by": raw_data_seen_by(schema),
+        "columns": described_columns(schema),
+        "sampler": sampler(plan),
+        "model": plan.model,
+        "game": game,
+        "training": _training(plan),
+        "budget_share": plan.budget_share,
+        "mechanisms": _mechanisms(plan),
+        "delta": plan.delta,
+        "accountant": ACCOUNTANT,
+        "cross_check_accountant": CROSS_CHECK,
+        "epsilon_cap": schema.source.epsilon_cap,
+        "noise_source": NOISE_SOURCE,
+        "floating_point": FLOATING_POINT,
+        "not_private": not plan.is_private,
+        "limits": LIMITS,
     }
 
 
 def said_in_tables(record: ReleaseRecord) -> dict[str, str]:
     """What every synthetic table says of itself."""
-    return {"format_version": "1", "synthetic": "true", "release_id": record.release_id, "source": record.source_name,
-            "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}"}
+    return {
+        "format_version": "1",
+        "synthetic": "true",
+        "release_id": record.release_id,
+        "source": record.source_name,
+        "claim": f"epsilon {record.epsilon:.4g} at delta {record.delta:g} for each {record.unit}, {record.neighbouring_relation}",
+    }
 
 
 def with_internal_runs(record: ReleaseRecord, ledger: Ledger) -> ReleaseRecord:
@@ -94,19 +161,33 @@ def public_declarations(schema: Schema) -> tuple[str, ...]:
     """What the owner vouches for, a sentence each."""
     said = [
         f"The population is about {schema.source.population:,} users; at most {schema.privacy.events_per_user} events of each count.",
-        "The source itself is published." if schema.source.public else "The source is not published.",
+        "The source itself is published."
+        if schema.source.public
+        else "The source is not published.",
     ]
     if schema.item_column.catalogue is not None:
-        said.append(f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log.")
+        said.append(
+            f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log."
+        )
     elif not schema.item_column.paid:
         said.append("The list of item ids.")
     if schema.rating is not None:
-        said.append(f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}.")
+        said.append(
+            f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}."
+        )
     if schema.time is not None and not schema.time.paid:
-        said.append(f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}.")
-    said += [f"{name}: {attribute.size} declared values or bins." for name, attribute in schema.user_attributes.items()
-             if not getattr(attribute, "paid", False)]
-    said += [f"The values of {name}, filled in by `init` from the log on the owner's word." for name in schema.source.values_are_public]
+        said.append(
+            f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}."
+        )
+    said += [
+        f"{name}: {attribute.size} declared values or bins."
+        for name, attribute in schema.user_attributes.items()
+        if not getattr(attribute, "paid", False)
+    ]
+    said += [
+        f"The values of {name}, filled in by `init` from the log on the owner's word."
+        for name in schema.source.values_are_public
+    ]
     return tuple(said)
 
 
@@ -131,9 +212,23 @@ def sampler(plan: Plan) -> str:
 
 def described_columns(schema: Schema) -> tuple[DataColumn, ...]:
     """What the shared tables hold, in their order."""
-    events = [DataColumn(table="events", name=name, **_described(schema.columns[name])) for name in schema.kept_columns]
-    users = [DataColumn(table="users", name=name, **_described(each)) for name, each in schema.user_attributes.items()]
-    return (*events, *([DataColumn(table="users", name=schema.user, kind="user", says="as in the events")] if users else []), *users)
+    events = [
+        DataColumn(table="events", name=name, **_described(schema.columns[name]))
+        for name in schema.kept_columns
+    ]
+    users = [
+        DataColumn(table="users", name=name, **_described(each))
+        for name, each in schema.user_attributes.items()
+    ]
+    return (
+        *events,
+        *(
+            [DataColumn(table="users", name=schema.user, kind="user", says="as in the events")]
+            if users
+            else []
+        ),
+        *users,
+    )
 
 
 def _described(column: Any) -> dict[str, str]:
@@ -150,26 +245,47 @@ def _described(column: Any) -> dict[str, str]:
         return {"kind": "group of events", "says": "a synthetic id that events share"}
     paid = getattr(column, "paid", False)
     if isinstance(column, Categorical):
-        return {"kind": "category", "says": "values that were paid for" if paid else f"{column.size} declared values"}
-    return {"kind": "number", "says": "a range that was paid for" if paid else f"{column.min:g} to {column.max:g}"}
+        return {
+            "kind": "category",
+            "says": "values that were paid for" if paid else f"{column.size} declared values",
+        }
+    return {
+        "kind": "number",
+        "says": "a range that was paid for" if paid else f"{column.min:g} to {column.max:g}",
+    }
 
 
 def paid_declaration(column: PaidColumn, *, plan: Plan, covered: str) -> str:
-    """What a look has found, in words; `covered` is the paid figure that it says of items, "" of all else."""
+    """What a look has found, in words; `covered` is the paid figure that it says of items, "" of
+    all else.
+    """
     name, held = column.name, column.column
     if isinstance(held, (Datetime, Numeric)):
-        grid = "months" if isinstance(held, Datetime) else "numbers whose distance grows with their size"
+        grid = (
+            "months"
+            if isinstance(held, Datetime)
+            else "numbers whose distance grows with their size"
+        )
         return f"{name}: from {held.min} to {held.max}, found by a noisy histogram over {grid}."
-    said = (f"{name}: {len(held.values or ()):,} values, named because enough users hold them (each user's weight is spread over theirs; "
-            f"a noisy weight of {plan.opening(column.label).threshold:.1f} users or more)")
+    said = (
+        f"{name}: {len(held.values or ()):,} values, named because enough users hold them (each user's weight is spread over theirs; "
+        f"a noisy weight of {plan.opening(column.label).threshold:.1f} users or more)"
+    )
     return f"{said}; {covered}." if isinstance(held, Item) else f"{said}."
 
 
 def paid_patterns(*, schema: Schema, plan: Plan) -> tuple[str, ...]:
-    """What a record's `paid_declarations` match, one each: all of it follows from schema and plan but the paid figure."""
+    """What a record's `paid_declarations` match, one each: all of it follows from schema and plan
+    but the paid figure.
+    """
     figure = f"(?:{COVERED_PATTERN}|{re.escape(COVERED_UNKNOWN)})"
-    covered = {column.label: "\0" for column in paid_columns(schema) if isinstance(column.column, Item)}
-    said = (paid_declaration(column, plan=plan, covered=covered.get(column.label, "")) for column in paid_columns(schema))
+    covered = {
+        column.label: "\0" for column in paid_columns(schema) if isinstance(column.column, Item)
+    }
+    said = (
+        paid_declaration(column, plan=plan, covered=covered.get(column.label, ""))
+        for column in paid_columns(schema)
+    )
     return tuple(re.escape(line).replace("\0", figure) for line in said)
 
 
@@ -180,21 +296,48 @@ def profile_deltas(delta: float, *, extra_delta: float) -> tuple[float, ...]:
 
 def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
     found = [
-        Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian" + (" above a threshold" if each.most_keys else ""),
-                  sensitivity=each.sensitivity, noise_std=each.noise_std, unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier,
-                  sampling_rate=None, count=1, extra_delta=each.extra_delta)
+        Mechanism(
+            name=each.name,
+            purpose=each.purpose,
+            kind="discrete Gaussian" + (" above a threshold" if each.most_keys else ""),
+            sensitivity=each.sensitivity,
+            noise_std=each.noise_std,
+            unit_of_noise=each.unit,
+            noise_multiplier=each.noise_multiplier,
+            sampling_rate=None,
+            count=1,
+            extra_delta=each.extra_delta,
+        )
         for each in plan.openings
     ]
     found += [
-        Mechanism(name=each.name, purpose=each.purpose, kind="discrete Gaussian", sensitivity=each.sensitivity, noise_std=each.noise_std,
-                  unit_of_noise=each.unit, noise_multiplier=each.noise_multiplier, sampling_rate=None, count=1)
+        Mechanism(
+            name=each.name,
+            purpose=each.purpose,
+            kind="discrete Gaussian",
+            sensitivity=each.sensitivity,
+            noise_std=each.noise_std,
+            unit_of_noise=each.unit,
+            noise_multiplier=each.noise_multiplier,
+            sampling_rate=None,
+            count=1,
+        )
         for each in plan.measurements
     ]
     if (game := plan.training) is not None:
-        found.append(Mechanism(
-            name="game", purpose="the critic's training by DP-SGD", kind="Poisson-subsampled Gaussian", sensitivity=game.clip_norm,
-            noise_std=game.noise_multiplier * game.clip_norm, unit_of_noise="clip norms", noise_multiplier=game.noise_multiplier,
-            sampling_rate=game.sampling_rate, count=game.steps))
+        found.append(
+            Mechanism(
+                name="game",
+                purpose="the critic's training by DP-SGD",
+                kind="Poisson-subsampled Gaussian",
+                sensitivity=game.clip_norm,
+                noise_std=game.noise_multiplier * game.clip_norm,
+                unit_of_noise="clip norms",
+                noise_multiplier=game.noise_multiplier,
+                sampling_rate=game.sampling_rate,
+                count=game.steps,
+            )
+        )
     return tuple(found)
 
 
@@ -205,5 +348,9 @@ def _training(plan: Plan) -> dict[str, float | int | str]:
 
 
 def _internal(entries: tuple[Entry, ...], *, delta: float) -> InternalRuns:
-    epsilon = Accountant(events_of(entries), extra_delta=extra_delta_of(entries)).epsilon(delta) if entries else 0.0
+    epsilon = (
+        Accountant(events_of(entries), extra_delta=extra_delta_of(entries)).epsilon(delta)
+        if entries
+        else 0.0
+    )
     return InternalRuns(count=len({entry.release_id for entry in entries}), epsilon=epsilon)

@@ -1,7 +1,8 @@
 """Every error that synthrec raises on purpose: the rule, what was found, what to do.
 
-Guarantees: a message never holds a user id, a cell of the log or a private count; callers pass only public or paid values.
-Library exceptions that may quote cells are re-raised as one of these `from None`.
+Guarantees: a message never holds a user id, a cell of the log or a private count; callers pass only
+public or paid values. Library exceptions that may quote cells are re-raised as one of these `from
+None`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ LONGEST_NAME = 60
 
 
 def printable(name: object) -> str:
-    """A name that a file made elsewhere holds, fit for a terminal: no control characters, no more than a line of it."""
+    """A name that a file made elsewhere holds, fit for a terminal: no control characters, no more
+    than a line of it.
+    """
     text = str(name)
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_NAME])
     return shown + ("..." if len(text) > LONGEST_NAME else "")
 
 
 class Advice(str):
-    """What to do after an error of any kind: a note to it (`add_note`) in our words, which may be shown."""
+    """What to do after an error of any kind: a note to it (`add_note`) in our words, which may be
+    shown.
+    """
 
 
 class SynthrecError(Exception):

@@ -1,8 +1,10 @@
-"""What the users of a release differ in: principal axes of their tastes, in the names of item features. From `share/` alone.
+"""What the users of a release differ in: principal axes of their tastes, in the names of item
+features. From `share/` alone.
 
-A user's taste is a function of items: what it adds to the log odds of a pick, or to a rating. The axes are the principal components of
-these functions over the generator's users, items weighted by popularity, so that features that say the same thing do not count twice.
-An axis is named by the features that correlate with it over items. Post-processing: no log, no cost.
+A user's taste is a function of items: what it adds to the log odds of a pick, or to a rating. The
+axes are the principal components of these functions over the generator's users, items weighted by
+popularity, so that features that say the same thing do not count twice. An axis is named by the
+features that correlate with it over items. Post-processing: no log, no cost.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from synthrec.model.calibration import behave, draw
 from synthrec.release import open_folder
 from synthrec.report.taste_axes import Axis, End, Name, TasteAxes, picture
 
-USERS = 20_000          # synthetic ones, to know the generator's tastes by
-MOST_NAMES, MOST_ITEMS = 4, 3
-LEAST_STRENGTH = 0.15   # of a correlation that names an axis
-LEAST_PART = 0.3        # of the axis' strongest one
-KNOWN_SHARE = 0.05      # of the catalogue: examples are among so many most popular items, or LEAST_KNOWN
-LEAST_KNOWN = 100
+USERS = 20_000  # synthetic ones, to know the generator's tastes by
+MAX_NAMES, MAX_ITEMS = 4, 3
+MIN_STRENGTH = 0.15  # of a correlation that names an axis
+MIN_PART = 0.3  # of the axis' strongest one
+KNOWN_SHARE = (
+    0.05  # of the catalogue: examples are among so many most popular items, or LEAST_KNOWN
+)
+MIN_KNOWN = 100
 LEARNED_PREFIX = "pairs "
 LEARNED = re.compile(rf"{LEARNED_PREFIX}\d+")
 UNNAMED = re.compile(r"group \d+|.* axis \d+( \(.*\))?")
@@ -38,14 +42,19 @@ TITLE_NAMES = ("title", "name")
 
 
 def explain(release: Path, *, axes: int, catalogue: Path | None = None) -> TasteAxes:
-    """The widest `axes` axes of choosing and of rating; items are told by id, or by the title that `catalogue` gives them.
+    """The widest `axes` axes of choosing and of rating; items are told by id, or by the title that
+    `catalogue` gives them.
 
     Raises ReleaseError for a release without tastes, DataError for a catalogue without titles.
     """
     folder = open_folder(release).verified()
     artifact = Artifact.load(folder.share)
-    names = artifact.catalogue.keys.to_pylist() if catalogue is None else _titles(catalogue, artifact=artifact)
-    with np.errstate(all="ignore"):     # what overflows is refused where it ends
+    names = (
+        artifact.catalogue.keys.to_pylist()
+        if catalogue is None
+        else _titles(catalogue, artifact=artifact)
+    )
+    with np.errstate(all="ignore"):  # what overflows is refused where it ends
         return taste_axes(artifact, axes=axes, items=names, release_id=folder.record().release_id)
 
 
@@ -53,20 +62,41 @@ def taste_axes(artifact: Artifact, *, axes: int, items: list[str], release_id: s
     """The axes of a generator; `items` says what each item of the catalogue is called."""
     estimates, frame = artifact.estimates, artifact.estimates.frame
     if estimates.moment is None:
-        raise ReleaseError("explain needs a release that learned tastes", found="the model marginals, whose users have none",
-                           remedy="Fit with --model gan or --model moments.")
+        raise ReleaseError(
+            "explain needs a release that learned tastes",
+            found="the model marginals, whose users have none",
+            remedy="Fit with --model gan or --model moments.",
+        )
     rng = np.random.default_rng(0)
     latent = rng.standard_normal((USERS, len(artifact.generator.scale)))
-    behaviour = behave(artifact.generator, latent, conditions=draw(estimates, users=USERS, rng=rng), estimates=estimates)
-    plane = _Items(features=frame.features, share=frame.popularity, labels=_labels(estimates.feature_names, schema=artifact.schema),
-                   items=items)
+    behaviour = behave(
+        artifact.generator,
+        latent,
+        conditions=draw(estimates, users=USERS, rng=rng),
+        estimates=estimates,
+    )
+    plane = _Items(
+        features=frame.features,
+        share=frame.popularity,
+        labels=_labels(estimates.feature_names, schema=artifact.schema),
+        items=items,
+    )
     choosing, _ = _principal(behaviour.tilt, plane=plane, axes=axes, besides=0.0)
     bias = float(np.var(behaviour.bias + behaviour.slope @ plane.mean))
     rating, total = _principal(behaviour.slope, plane=plane, axes=axes, besides=bias)
-    learned = tuple(plane.axis(column, title=name, share=None, spread=None)
-                    for name, column in zip(estimates.feature_names, frame.features.T, strict=True) if LEARNED.fullmatch(name))
-    return TasteAxes(source=artifact.schema.source.name, release_id=release_id, choosing=choosing, rating=rating if total > 0 else (),
-                     bias_share=bias / total if total > 0 else None, learned=learned)
+    learned = tuple(
+        plane.axis(column, title=name, share=None, spread=None)
+        for name, column in zip(estimates.feature_names, frame.features.T, strict=True)
+        if LEARNED.fullmatch(name)
+    )
+    return TasteAxes(
+        source=artifact.schema.source.name,
+        release_id=release_id,
+        choosing=choosing,
+        rating=rating if total > 0 else (),
+        bias_share=bias / total if total > 0 else None,
+        learned=learned,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +104,8 @@ class _Items:
     """Where axes live.
 
     Shapes:
-        features float64[V, F]; share float64[V], sums to 1; labels: what a feature's low and its high end are called, "" for nothing.
+        features float64[V, F]; share float64[V], sums to 1; labels: what a feature's low and its
+        high end are called, "" for nothing.
     """
 
     features: np.ndarray
@@ -87,28 +118,50 @@ class _Items:
         """Shapes: float64[F]."""
         return np.asarray(self.share @ self.features)
 
-    def axis(self, score: np.ndarray, *, title: str, share: float | None, spread: float | None) -> Axis:
-        """The axis on which item v lies at score[v]: known items at either end, the right one that of larger scores.
+    def axis(
+        self, score: np.ndarray, *, title: str, share: float | None, spread: float | None
+    ) -> Axis:
+        """The axis on which item v lies at score[v]: known items at either end, the right one that
+        of larger scores.
 
         Shapes:
             score float64[V].
         """
         match = _correlations(score, self.features, share=self.share)
-        known = np.argsort(-self.share, kind="stable")[: max(LEAST_KNOWN, round(KNOWN_SHARE * len(score)))]
+        known = np.argsort(-self.share, kind="stable")[
+            : max(MIN_KNOWN, round(KNOWN_SHARE * len(score)))
+        ]
         ordered = known[np.argsort(score[known], kind="stable")]
-        return Axis(title=title, share=share, spread=spread,
-                    low=End(names=self._names(-match, own=title), items=tuple(self.items[v] for v in ordered[:MOST_ITEMS])),
-                    high=End(names=self._names(match, own=title), items=tuple(self.items[v] for v in ordered[::-1][:MOST_ITEMS])))
+        return Axis(
+            title=title,
+            share=share,
+            spread=spread,
+            low=End(
+                names=self._names(-match, own=title),
+                items=tuple(self.items[v] for v in ordered[:MAX_ITEMS]),
+            ),
+            high=End(
+                names=self._names(match, own=title),
+                items=tuple(self.items[v] for v in ordered[::-1][:MAX_ITEMS]),
+            ),
+        )
 
     def turned(self, score: np.ndarray) -> np.ndarray:
-        """The score or its negative, as both say the same: popular items to the right, if that matters, else the strongest feature.
+        """The score or its negative, as both say the same: popular items to the right, if that
+        matters, else the strongest feature.
 
         Shapes:
             float64[V] -> float64[V].
         """
         match = _correlations(score, self.features, share=self.share)
-        popular = [value for value, (_, high) in zip(match, self.labels, strict=True) if high == "popular"]
-        strongest = popular[0] if popular and abs(popular[0]) > LEAST_STRENGTH else match[np.abs(match).argmax()]
+        popular = [
+            value for value, (_, high) in zip(match, self.labels, strict=True) if high == "popular"
+        ]
+        strongest = (
+            popular[0]
+            if popular and abs(popular[0]) > MIN_STRENGTH
+            else match[np.abs(match).argmax()]
+        )
         return score if strongest >= 0 else -score
 
     def _names(self, match: np.ndarray, *, own: str) -> tuple[Name, ...]:
@@ -118,13 +171,20 @@ class _Items:
             label = high if value > 0 else low
             if label and not (LEARNED.fullmatch(own) and label.startswith(LEARNED_PREFIX)):
                 strengths[label] = max(strengths.get(label, 0.0), abs(float(value)))
-        least = max(LEAST_STRENGTH, LEAST_PART * max(strengths.values(), default=0.0))
+        least = max(MIN_STRENGTH, MIN_PART * max(strengths.values(), default=0.0))
         ordered = sorted(strengths.items(), key=lambda pair: (-pair[1], pair[0]))
-        return tuple(Name(label=label, strength=min(value, 1.0)) for label, value in ordered if value >= least)[:MOST_NAMES]
+        return tuple(
+            Name(label=label, strength=min(value, 1.0))
+            for label, value in ordered
+            if value >= least
+        )[:MAX_NAMES]
 
 
-def _principal(tastes: np.ndarray, *, plane: _Items, axes: int, besides: float) -> tuple[tuple[Axis, ...], float]:
-    """The widest axes of users' taste functions, and the variance of these functions plus `besides`, which shares are of.
+def _principal(
+    tastes: np.ndarray, *, plane: _Items, axes: int, besides: float
+) -> tuple[tuple[Axis, ...], float]:
+    """The widest axes of users' taste functions, and the variance of these functions plus
+    `besides`, which shares are of.
 
     Shapes:
         tastes float64[B, F].
@@ -137,8 +197,15 @@ def _principal(tastes: np.ndarray, *, plane: _Items, axes: int, besides: float) 
         return (), 0.0
     widest = np.argsort(-values)[:axes]
     scores = centred @ np.linalg.pinv(root, rcond=1e-6) @ vectors[:, widest]
-    return tuple(plane.axis(plane.turned(scores[:, place]), title=f"axis {place + 1}", share=float(values[each]) / total,
-                            spread=float(np.sqrt(max(values[each], 0.0)))) for place, each in enumerate(widest)), total
+    return tuple(
+        plane.axis(
+            plane.turned(scores[:, place]),
+            title=f"axis {place + 1}",
+            share=float(values[each]) / total,
+            spread=float(np.sqrt(max(values[each], 0.0))),
+        )
+        for place, each in enumerate(widest)
+    ), total
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
@@ -155,13 +222,18 @@ def _correlations(score: np.ndarray, features: np.ndarray, *, share: np.ndarray)
 
 def _finite(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise ReleaseError("explain needs tastes that can be computed with", found="numbers in generator.safetensors that overflow",
-                           remedy="Get the release again from where it was made.")
+        raise ReleaseError(
+            "explain needs tastes that can be computed with",
+            found="numbers in generator.safetensors that overflow",
+            remedy="Get the release again from where it was made.",
+        )
     return values
 
 
 def _labels(names: tuple[str, ...], *, schema: Schema) -> list[tuple[str, str]]:
-    """What a feature's low end and its high end are called; a word is named where it is, not where it is not."""
+    """What a feature's low end and its high end are called; a word is named where it is, not where
+    it is not.
+    """
     return [_label(name, schema=schema) for name in names]
 
 
@@ -189,11 +261,16 @@ def _titles(path: Path, *, artifact: Artifact) -> list[str]:
     file = open_file(path)
     file.require([schema.item])
     table = read_public_table(path)
-    texts = [name for name, declared in schema.item_attributes.items() if isinstance(declared, Text)]
+    texts = [
+        name for name, declared in schema.item_attributes.items() if isinstance(declared, Text)
+    ]
     column = next((name for name in (*texts, *TITLE_NAMES) if name in table.column_names), None)
     if column is None:
-        raise DataError("a catalogue with titles must have a text column that the schema declares, or title, or name",
-                        found="none of them", remedy="Leave --catalogue out to see item ids.")
+        raise DataError(
+            "a catalogue with titles must have a text column that the schema declares, or title, or name",
+            found="none of them",
+            remedy="Leave --catalogue out to see item ids.",
+        )
     keys = canonical(table[schema.item].combine_chunks()).to_pylist()
     known = dict(zip(keys, pc.cast(table[column], "string").to_pylist(), strict=True))
     return [known.get(key) or key for key in artifact.catalogue.keys.to_pylist()]
@@ -202,17 +279,30 @@ def _titles(path: Path, *, artifact: Artifact) -> list[str]:
 def draw_into(out: Path, axes: TasteAxes, *, release: Path) -> Path:
     """Write the picture to a new file outside share/, whose files are listed in a manifest."""
     if out.suffix != ".svg":
-        raise ReleaseError("the picture of taste axes is written as .svg", found=out.name, remedy="Choose such a name.")
+        raise ReleaseError(
+            "the picture of taste axes is written as .svg",
+            found=out.name,
+            remedy="Choose such a name.",
+        )
     if out.resolve().is_relative_to(open_folder(release).share.resolve()):
-        raise ReleaseError("share/ holds the files of its manifest only", found="a picture to be written there",
-                           remedy="Choose a place outside share/.")
+        raise ReleaseError(
+            "share/ holds the files of its manifest only",
+            found="a picture to be written there",
+            remedy="Choose a place outside share/.",
+        )
     try:
         with out.open("x", encoding="utf-8") as stream:
             stream.write(picture(axes))
     except FileExistsError:
-        raise ReleaseError("an output file must not exist yet", found=f"{out.name} already there",
-                           remedy="Choose another name, or remove that file first.") from None
+        raise ReleaseError(
+            "an output file must not exist yet",
+            found=f"{out.name} already there",
+            remedy="Choose another name, or remove that file first.",
+        ) from None
     except OSError as error:
-        raise DataError(f"{out.name} must be writable", found=f"{error.strerror or 'a failed write'}",
-                        remedy="Choose another folder.") from None
+        raise DataError(
+            f"{out.name} must be writable",
+            found=f"{error.strerror or 'a failed write'}",
+            remedy="Choose another folder.",
+        ) from None
     return out

@@ -16,7 +16,9 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, *, total: int | None = None) -> Iterator[Advance]:
-        """One named stage of `total` units; yields `advance(count=1, note="")`, `note` e.g. "epsilon charged 2.31"."""
+        """One named stage of `total` units; yields `advance(count=1, note="")`, `note` e.g.
+        "epsilon charged 2.31".
+        """
         yield lambda count=1, note="": None
 
     def say(self, line: str) -> None:

@@ -14,11 +14,19 @@ def write_new_text(path: Path, text: str) -> None:
     try:
         try:
             beside.write_text(text, encoding="utf-8")
-            os.link(beside, path)   # fails if the name is taken, unlike a rename
+            os.link(beside, path)  # fails if the name is taken, unlike a rename
         finally:
             beside.unlink(missing_ok=True)
     except FileExistsError:
-        raise ReleaseError(f"{path} must not exist yet", found="a file of that name", remedy="Choose another name with --out.") from None
+        raise ReleaseError(
+            f"{path} must not exist yet",
+            found="a file of that name",
+            remedy="Choose another name with --out.",
+        ) from None
     except OSError as error:
         found = error.strerror or type(error).__name__
-        raise ReleaseError(f"{path} must be writable", found=found, remedy="Free space or choose another folder with --out.") from None
+        raise ReleaseError(
+            f"{path} must be writable",
+            found=found,
+            remedy="Free space or choose another folder with --out.",
+        ) from None

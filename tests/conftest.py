@@ -11,7 +11,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def shared_data(name: str) -> Path:
-    """A real data set that lies beside the repository (never in it); the test is skipped where it is not at hand."""
+    """A real data set that lies beside the repository (never in it); the test is skipped where it
+    is not at hand.
+    """
     folder = Path(os.environ.get("SYNTHREC_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     path = folder / name
     if not path.exists():

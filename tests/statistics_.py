@@ -10,4 +10,12 @@ from synthrec.conformance.statistics import (
     is_fresh,
 )
 
-__all__ = ["FALSE_ALARM", "WRONG_SCALES", "accepts_only_the_truth", "are_binomial", "draws_for_scale", "has_scale", "is_fresh"]
+__all__ = [
+    "FALSE_ALARM",
+    "WRONG_SCALES",
+    "accepts_only_the_truth",
+    "are_binomial",
+    "draws_for_scale",
+    "has_scale",
+    "is_fresh",
+]

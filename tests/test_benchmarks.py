@@ -1,4 +1,6 @@
-"""The benchmark's harness runs end to end, pairs what belongs together, and the documents say what the results give."""
+"""The benchmark's harness runs end to end, pairs what belongs together, and the documents say what
+the results give.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_rewriting_the_documents_changes_their_blocks_only(tmp_path: Path) -> No
 
 
 def test_the_harness_runs_end_to_end_and_skips_what_it_has(small: Path) -> None:
-    asked = plan_cells([LOG], [0], [8.0], ["bias-only", "synthrec", "game-off", "critic-without-data"])
+    asked = plan_cells(
+        [LOG], [0], [8.0], ["bias-only", "synthrec", "game-off", "critic-without-data"]
+    )
     assert pending(asked, data=small) == asked
     for cell in asked:
         cells.run(cell)
@@ -65,17 +69,32 @@ def test_the_harness_runs_end_to_end_and_skips_what_it_has(small: Path) -> None:
     report([LOG], [8.0], [0], list(arms.ARMS), data=small, folder=small / "results")
     found = results.read(LOG, 8.0, folder=small / "results")
     assert found is not None
-    assert set(found["arms"]) == {"nothing", "popularity", "real", "bias-only", "synthrec", "game-off", "critic-without-data"}
+    assert set(found["arms"]) == {
+        "nothing",
+        "popularity",
+        "real",
+        "bias-only",
+        "synthrec",
+        "game-off",
+        "critic-without-data",
+    }
     assert set(found["differences"]) == {"bias-only", "game-off", "critic-without-data"}
     ours = found["arms"]["synthrec"]
     assert set(ours["runs"]["0"]) == set(results.ABOUT_A_RUN) and len(ours["realism"]["0"]) == 6
     for arm, pair in found["differences"].items():
         for name in ("rmse", "ndcg"):
-            assert pair[name]["value"] == pytest.approx(ours[name]["value"] - found["arms"][arm][name]["value"], abs=2e-5)
-    assert "per_user" not in json.dumps(found) and results.place(LOG, 8.0, folder=small / "results").stat().st_size < 20_000
+            assert pair[name]["value"] == pytest.approx(
+                ours[name]["value"] - found["arms"][arm][name]["value"], abs=2e-5
+            )
+    assert (
+        "per_user" not in json.dumps(found)
+        and results.place(LOG, 8.0, folder=small / "results").stat().st_size < 20_000
+    )
 
 
-def test_a_fresh_clone_does_not_run_what_the_results_hold(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_clone_does_not_run_what_the_results_hold(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(results, "recorded", lambda cell, **_: cell.arm == "moments")
     assert pending(plan_cells([LOG], [0], [8.0], ["moments"]), data=small) == []
     both = plan_cells([LOG], [0], [8.0], ["moments", "synthrec"])
@@ -99,27 +118,41 @@ def test_every_arm_spends_the_same_epsilon(split: logs.Split) -> None:
 
 
 def test_game_off_asks_all_but_what_is_played(split: logs.Split) -> None:
-    whole, off = (arms.plan_arm(name, schema=split.schema, epsilon=3.0, delta=split.delta) for name in ("synthrec", "game-off"))
+    whole, off = (
+        arms.plan_arm(name, schema=split.schema, epsilon=3.0, delta=split.delta)
+        for name in ("synthrec", "game-off")
+    )
     assert off.training is None and whole.training is not None
-    assert {plan.name for plan in whole.measurements} - {plan.name for plan in off.measurements} <= set(arms.PLAYED)
+    assert {plan.name for plan in whole.measurements} - {
+        plan.name for plan in off.measurements
+    } <= set(arms.PLAYED)
     assert off.measurement("items").noise_multiplier < whole.measurement("items").noise_multiplier
 
 
 def test_the_critics_of_the_ablation_meet_nobody_and_are_charged_and_noised_all_the_same(
-        split: logs.Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    split: logs.Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: dict[str, int] = {}
 
     def count(name: str, users: Any) -> None:
         asked[name] = sum(len(block.offsets) - 1 for block in users.blocks())
 
-    monkeypatch.setattr(Session, "noisy_sum", lambda self, name, users, vectors, **_: count(name, users))
-    monkeypatch.setattr(Session, "critic_batches", lambda self, users, vectors: count("game", users))
+    monkeypatch.setattr(
+        Session, "noisy_sum", lambda self, name, users, vectors, **_: count(name, users)
+    )
+    monkeypatch.setattr(
+        Session, "critic_batches", lambda self, users, vectors: count("game", users)
+    )
     plan = arms.plan_arm("synthrec", schema=split.schema, epsilon=3.0, delta=split.delta)
     session = arms.NobodyForTheCritics(plan, ledger=NullLedger(), charge=CHARGE)
     for name in ("items", *arms.PLAYED):
         session.noisy_sum(name, split.bounded, None, size=2)
     session.critic_batches(split.bounded, None)
-    assert asked == {"items": len(split.bounded.offsets) - 1, "game": 0, **dict.fromkeys(arms.PLAYED, 0)}
+    assert asked == {
+        "items": len(split.bounded.offsets) - 1,
+        "game": 0,
+        **dict.fromkeys(arms.PLAYED, 0),
+    }
 
 
 def test_users_come_in_an_order_that_no_shuffling_moves(split: logs.Split) -> None:
@@ -127,7 +160,9 @@ def test_users_come_in_an_order_that_no_shuffling_moves(split: logs.Split) -> No
     shuffled = split.test.select(np.random.default_rng(0).permutation(users))
     again = logs.in_lasting_order(shuffled)
     assert not np.array_equal(shuffled.item, split.test.item)
-    assert np.array_equal(again.item, split.test.item) and np.array_equal(again.rating, split.test.rating)  # type: ignore[arg-type]
+    assert np.array_equal(again.item, split.test.item) and np.array_equal(
+        again.rating, split.test.rating
+    )  # type: ignore[arg-type]
 
 
 def test_arms_scored_apart_agree_with_the_audits_ladder(split: logs.Split) -> None:
@@ -137,16 +172,28 @@ def test_arms_scored_apart_agree_with_the_audits_ladder(split: logs.Split) -> No
     from synthrec.audit.utility import ArmInput
 
     ladder: Ladder = score_ladder(
-        train=split.train, test=split.test, arms={"one": ArmInput(log=synthetic, label="", epsilon=None, ledger_kind=None)},
-        items=split.catalogue.size, scale=split.scale, events_per_user=split.events_per_user, rng=np.random.default_rng(4))
+        train=split.train,
+        test=split.test,
+        arms={"one": ArmInput(log=synthetic, label="", epsilon=None, ledger_kind=None)},
+        items=split.catalogue.size,
+        scale=split.scale,
+        events_per_user=split.events_per_user,
+        rng=np.random.default_rng(4),
+    )
     seed = figures.Seed(arms=apart, weights=questions.weights)
     for name, statistic in figures.statistics(apart["one"]).items():
         if name != "bias_rmse":
             mean, figure = figures.mean_over([seed], statistic), getattr(ladder, name)("one")
-            assert (mean.value, mean.low, mean.high) == pytest.approx((figure.value, figure.low, figure.high), rel=1e-5)
-    difference, expected = figures.mean_over([seed], figures.differences(apart["real"], apart["one"])["rmse"]), ladder.rmse_difference(
-        "real", other="one")
-    assert expected is not None and (difference.low, difference.high) == pytest.approx((expected.low, expected.high), rel=1e-4)
+            assert (mean.value, mean.low, mean.high) == pytest.approx(
+                (figure.value, figure.low, figure.high), rel=1e-5
+            )
+    difference, expected = (
+        figures.mean_over([seed], figures.differences(apart["real"], apart["one"])["rmse"]),
+        ladder.rmse_difference("real", other="one"),
+    )
+    assert expected is not None and (difference.low, difference.high) == pytest.approx(
+        (expected.low, expected.high), rel=1e-4
+    )
     assert apart["one"].realism == ladder.arms["one"].realism
 
 
@@ -155,11 +202,15 @@ def test_a_mean_over_seeds_has_the_spread_of_its_parts() -> None:
 
     def seed(shift: float) -> figures.Seed:
         squared = rng.chisquare(1, 400) + shift
-        errors = RatingErrors(events=np.ones(400), squared=squared, absolute=squared, bias_squared=squared)
+        errors = RatingErrors(
+            events=np.ones(400), squared=squared, absolute=squared, bias_squared=squared
+        )
         weights = rng.multinomial(400, np.full(400, 1 / 400), 500).astype(np.float32)
         from synthrec.audit.utility import ArmScores
 
-        return figures.Seed(arms={"one": ArmScores(name="one", label="", errors=errors)}, weights=weights)
+        return figures.Seed(
+            arms={"one": ArmScores(name="one", label="", errors=errors)}, weights=weights
+        )
 
     seeds = [seed(0.0), seed(1.0), seed(2.0)]
     statistic = figures.statistics(seeds[0].arms["one"])["rmse"]
@@ -170,7 +221,9 @@ def test_a_mean_over_seeds_has_the_spread_of_its_parts() -> None:
     assert all(one < two for one, two in pairwise(together.by_seed))
 
 
-def test_the_key_of_a_cell_moves_with_code_and_not_with_words(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_a_cell_moves_with_code_and_not_with_words(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert hashes.bare('"""One."""\nx = 1  # why') == hashes.bare('"""Two."""\nx = 1')
     assert hashes.bare("x = 1") != hashes.bare("x = 2")
     one, other = cells.Cell(LOG, 0, 8.0, "synthrec"), cells.Cell(LOG, 0, 3.0, "synthrec")
@@ -182,9 +235,14 @@ def test_the_key_of_a_cell_moves_with_code_and_not_with_words(small: Path, monke
 
 def test_a_row_with_one_broken_limit_is_struck_out() -> None:
     limits = {"activity": {"distance": 0.2, "limit": 0.1, "binding": True}}
-    figures_ = {"gap_closed": {"value": 0.5, "low": 0.4, "high": 0.6, "by_seed": [0.5, 0.5, 0.5]}, "realism": {"0": limits}}
+    figures_ = {
+        "gap_closed": {"value": 0.5, "low": 0.4, "high": 0.6, "by_seed": [0.5, 0.5, 0.5]},
+        "realism": {"0": limits},
+    }
     assert tables._gap(figures_, "gap_closed") == "~~50% ± 0~~"
     limits["activity"]["distance"] = 0.05
     assert tables._gap(figures_, "gap_closed") == "50% ± 0"
-    assert [protocol.binding("popularity (total variation)", epsilon=epsilon) for epsilon in (8.0, 3.0)] == [True, False]
+    assert [
+        protocol.binding("popularity (total variation)", epsilon=epsilon) for epsilon in (8.0, 3.0)
+    ] == [True, False]
     assert protocol.binding("activity (total variation)", epsilon=1.0)

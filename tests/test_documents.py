@@ -1,4 +1,6 @@
-"""What the documents promise is held to: commands that they show parse, doctests run, the version is one."""
+"""What the documents promise is held to: commands that they show parse, doctests run, the version
+is one.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,17 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
 
 
 def shown_commands(text: str) -> list[str]:
-    """`synthrec ...` lines in fenced blocks, continuation lines joined, comments and placeholders in [brackets] left out."""
+    """`synthrec ...` lines in fenced blocks, continuation lines joined, comments and placeholders
+    in [brackets] left out.
+    """
     blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     commands = (re.sub(r"^\$ ", "", line.strip()).split("  #")[0] for line in lines)
-    return [re.sub(r"\[[^\]]*\](\.\.\.)?", "", command).strip() for command in commands if re.match(r"synthrec [a-z]", command)]
+    return [
+        re.sub(r"\[[^\]]*\](\.\.\.)?", "", command).strip()
+        for command in commands
+        if re.match(r"synthrec [a-z]", command)
+    ]
 
 
 def parse(command: str) -> None:
@@ -47,7 +55,12 @@ def test_every_command_that_a_document_shows_parses(document: object) -> None:
 
 
 def test_a_command_that_does_not_exist_any_more_would_be_noticed() -> None:
-    assert shown_commands("```sh\n$ synthrec fit log.csv --config c.toml \\\n   --budget 3  # spends\n```") != []
+    assert (
+        shown_commands(
+            "```sh\n$ synthrec fit log.csv --config c.toml \\\n   --budget 3  # spends\n```"
+        )
+        != []
+    )
     with pytest.raises(click.UsageError):
         parse(shown_commands("```\nsynthrec fit log.csv --budget 3\n```")[0])
 
@@ -64,10 +77,16 @@ def test_citation_and_package_name_the_same_version() -> None:
     assert f"version: {__version__}" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
 
 
-def test_the_python_that_the_readme_shows_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_that_the_readme_shows_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     simulate(users=300, items=80, seed=5).write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```",
+        (REPOSITORY / "README.md").read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
     said: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), said)
@@ -80,33 +99,58 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "release").iterdir()] == ["share"]
 
 
-SAYS = {"share_with_partner": ("0 that are not public", "7 of 7 checks passed", "learned from the synthetic log"),
-        "augment_small_log": ("our 60 users, the synthetic ones where ours say little",),
-        "audit_other_tool": ("a tool that copies: LEAK DETECTED",)}
+SAYS = {
+    "share_with_partner": (
+        "0 that are not public",
+        "7 of 7 checks passed",
+        "learned from the synthetic log",
+    ),
+    "augment_small_log": ("our 60 users, the synthetic ones where ours say little",),
+    "audit_other_tool": ("a tool that copies: LEAK DETECTED",),
+}
 
 
 @pytest.mark.parametrize("example", sorted(SAYS))
-def test_an_example_runs_and_says_what_came_out(example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_runs_and_says_what_came_out(
+    example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runpy.run_path(str(REPOSITORY / "examples" / f"{example}.py"))["main"](tmp_path)
     said = capsys.readouterr().out
     assert all(words in said for words in SAYS[example]), said
 
 
-def test_the_audit_of_tables_that_the_page_shows_runs_on_300_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_audit_of_tables_that_the_page_shows_runs_on_300_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = simulate(users=300, items=80, seed=6)
     world.write(tmp_path)
     user = world.events["user_id"]
-    side = dict(zip(world.users["user_id"], np.random.default_rng(0).permutation(np.arange(300) % 3), strict=True))
+    side = dict(
+        zip(
+            world.users["user_id"],
+            np.random.default_rng(0).permutation(np.arange(300) % 3),
+            strict=True,
+        )
+    )
     for part, name in enumerate(("members", "holdout", "synthetic")):
         world.events[user.map(side) == part].to_csv(tmp_path / f"{name}.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    command, = [each for each in shown_commands((REPOSITORY / "docs" / "audit.md").read_text(encoding="utf-8")) if "--synthetic" in each]
+    (command,) = [
+        each
+        for each in shown_commands((REPOSITORY / "docs" / "audit.md").read_text(encoding="utf-8"))
+        if "--synthetic" in each
+    ]
     result = CliRunner().invoke(cli, [*shlex.split(command)[1:], "--synthetic-users", "users.csv"])
-    assert result.exit_code in (0, 1, 3) and "attributes: gender and region" in result.output, result.output
+    assert result.exit_code in (0, 1, 3) and "attributes: gender and region" in result.output, (
+        result.output
+    )
     assert (tmp_path / "audited" / "private" / "audit.json").exists()
 
 
 def test_every_example_runs_in_the_tests_and_stands_in_the_readme() -> None:
     names = {path.stem for path in (REPOSITORY / "examples").glob("*.py")}
     assert names == {*SAYS, "quickstart"}
-    assert all(f"examples/{name}.py" in (REPOSITORY / "README.md").read_text(encoding="utf-8") for name in names)
+    assert all(
+        f"examples/{name}.py" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+        for name in names
+    )

@@ -1,8 +1,8 @@
-"""A write, an fsync or a rename fails, or the process is killed: the ledger verifies and never understates, no half file passes for a
-whole one, and the rerun succeeds.
+"""A write, an fsync or a rename fails, or the process is killed: the ledger verifies and never
+understates, no half file passes for a whole one, and the rerun succeeds.
 
-Sites are counted once on an undisturbed run; then each in turn fails with an error of the operating system. The quick suite takes one
-site of each kind and a few kills, `-m slow` all of them.
+Sites are counted once on an undisturbed run; then each in turn fails with an error of the operating
+system. The quick suite takes one site of each kind and a few kills, `-m slow` all of them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,12 @@ def put(folder: Path) -> Path:
     write_tables(folder)
     frame = events(users=40).astype({"user_id": str})
     frame.assign(user_id=MARK + frame["user_id"]).to_csv(folder / "log.csv", index=False)
-    text = SMALL.replace("population = 50", "population = 900").replace("epsilon_cap = 10.0", "epsilon_cap = 1000.0")
-    (folder / "synthrec.toml").write_text(text.replace('{ role = "user" }', '{ role = "user", type = "text" }'), encoding="utf-8")
+    text = SMALL.replace("population = 50", "population = 900").replace(
+        "epsilon_cap = 10.0", "epsilon_cap = 1000.0"
+    )
+    (folder / "synthrec.toml").write_text(
+        text.replace('{ role = "user" }', '{ role = "user", type = "text" }'), encoding="utf-8"
+    )
     return folder
 
 
@@ -62,7 +66,17 @@ def call(*words: object) -> Result:
 
 
 def fit_words(folder: Path, out: str = "release") -> tuple[object, ...]:
-    return ("fit", folder / "log.csv", "--config", folder / "synthrec.toml", *BUDGET, "--device", "cpu", "--out", folder / out)
+    return (
+        "fit",
+        folder / "log.csv",
+        "--config",
+        folder / "synthrec.toml",
+        *BUDGET,
+        "--device",
+        "cpu",
+        "--out",
+        folder / out,
+    )
 
 
 def sample_words(folder: Path, out: str) -> tuple[object, ...]:
@@ -90,9 +104,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 class Draws:
     """How often each mechanism's noise was drawn: what the ledger may never be below."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, *, note: Callable[[str], None] = lambda kind: None) -> None:
+    def __init__(
+        self, patch: pytest.MonkeyPatch, *, note: Callable[[str], None] = lambda kind: None
+    ) -> None:
         self.drawn = {"measurement": 0, "step": 0}
-        for place, name, kind in ((SystemNoise, "lattice", "measurement"), (SystemNoise, "gradient", "step")):
+        for place, name, kind in (
+            (SystemNoise, "lattice", "measurement"),
+            (SystemNoise, "gradient", "step"),
+        ):
             patch.setattr(place, name, self._counting(getattr(place, name), kind, note))
 
     def _counting(self, honest: Any, kind: str, note: Callable[[str], None]) -> Any:
@@ -108,7 +127,10 @@ def charged(path: Path) -> dict[str, int]:
     """What a ledger says: verified by reading it."""
     entries = Ledger.read(path).entries if path.exists() else ()
     steps = sum(entry.event.count for entry in entries if entry.mechanism == "game")
-    return {"measurement": sum(entry.event.count for entry in entries if entry.mechanism != "game"), "step": steps}
+    return {
+        "measurement": sum(entry.event.count for entry in entries if entry.mechanism != "game"),
+        "step": steps,
+    }
 
 
 def never_understates(folder: Path, drawn: dict[str, int]) -> None:
@@ -119,26 +141,62 @@ def never_understates(folder: Path, drawn: dict[str, int]) -> None:
 class Sites:
     """Every write, fsync, rename, link and folder made below `folder`; the `failing`-th one fails."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, *, failing: int | None = None, code: int = errno.ENOSPC) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        patch: pytest.MonkeyPatch,
+        *,
+        failing: int | None = None,
+        code: int = errno.ENOSPC,
+    ) -> None:
         self.folder, self.failing, self.code = folder.resolve(), failing, code
         self.names: list[str] = []
         for name in ("fsync", "write", "posix_fallocate"):
-            patch.setattr(os, name, self._guarded(getattr(os, name), name, lambda words: Path(f"/proc/self/fd/{words[0]}").resolve()))
+            patch.setattr(
+                os,
+                name,
+                self._guarded(
+                    getattr(os, name),
+                    name,
+                    lambda words: Path(f"/proc/self/fd/{words[0]}").resolve(),
+                ),
+            )
         for name in ("replace", "rename", "link"):
-            patch.setattr(os, name, self._guarded(getattr(os, name), name, lambda words: Path(words[1])))
+            patch.setattr(
+                os, name, self._guarded(getattr(os, name), name, lambda words: Path(words[1]))
+            )
         for name in ("mkdir",):
-            patch.setattr(os, name, self._guarded(getattr(os, name), name, lambda words: Path(words[0])))
+            patch.setattr(
+                os, name, self._guarded(getattr(os, name), name, lambda words: Path(words[0]))
+            )
         opened = self._guarded(builtins.open, "open", self._written)
         patch.setattr(builtins, "open", opened)
         patch.setattr(io, "open", opened)
-        patch.setattr(artifact, "save_file", self._guarded(artifact.save_file, "save", lambda words: words[1], raised=SafetensorError))
+        patch.setattr(
+            artifact,
+            "save_file",
+            self._guarded(
+                artifact.save_file, "save", lambda words: words[1], raised=SafetensorError
+            ),
+        )
         patch.setattr(pq, "ParquetWriter", self._writer(pq.ParquetWriter))
 
     def _written(self, words: tuple[Any, ...]) -> Path | None:
         mode = words[1] if len(words) > 1 else "r"
-        return Path(os.fsdecode(words[0])) if not isinstance(words[0], int) and set(str(mode)) & set("wxa+") else None
+        return (
+            Path(os.fsdecode(words[0]))
+            if not isinstance(words[0], int) and set(str(mode)) & set("wxa+")
+            else None
+        )
 
-    def _guarded(self, honest: Any, name: str, place: Callable[[Any], Path | None], *, raised: type[Exception] = OSError) -> Any:
+    def _guarded(
+        self,
+        honest: Any,
+        name: str,
+        place: Callable[[Any], Path | None],
+        *,
+        raised: type[Exception] = OSError,
+    ) -> Any:
         def guarded(*words: Any, **named: Any) -> Any:
             if name == "open" and "mode" in named:
                 words = (words[0], named.pop("mode"))
@@ -150,7 +208,7 @@ class Sites:
     def _writer(self, honest: Any) -> Any:
         sites = self
 
-        class Writer(honest):   # type: ignore[misc]
+        class Writer(honest):  # type: ignore[misc]
             def write_table(self, *words: Any, **named: Any) -> None:
                 sites.reach("rows", sites.folder / "table")
                 super().write_table(*words, **named)
@@ -163,12 +221,21 @@ class Sites:
             return
         self.names.append(f"{name} {_kind(path)}")
         if len(self.names) - 1 == self.failing:
-            raise OSError(self.code, os.strerror(self.code), str(path)) if raised is OSError else raised(os.strerror(self.code))
+            raise (
+                OSError(self.code, os.strerror(self.code), str(path))
+                if raised is OSError
+                else raised(os.strerror(self.code))
+            )
 
 
 def _kind(path: Path) -> str:
     """A file's name without what differs between runs."""
-    return "".join("#" if letter.isdigit() else letter for letter in path.name).replace("##", "#").replace("##", "#").replace("##", "#")
+    return (
+        "".join("#" if letter.isdigit() else letter for letter in path.name)
+        .replace("##", "#")
+        .replace("##", "#")
+        .replace("##", "#")
+    )
 
 
 def one_of_each(names: list[str]) -> list[int]:
@@ -219,19 +286,34 @@ def copied(folder: Path, to: Path) -> Path:
 
 # in the process
 
+
 def fit_survives(folder: Path, at: int) -> None:
     result, drawn = failed(folder, fit_words(folder), at=at)
     never_understates(folder, drawn)
     if (folder / "release").exists():
         whole(folder / "release")
     else:
-        assert result.exit_code == 2 and all(Folder(left).is_resumable for left in folder.glob(".release*"))
+        assert result.exit_code == 2 and all(
+            Folder(left).is_resumable for left in folder.glob(".release*")
+        )
 
 
-def test_a_fault_at_a_write_of_each_kind_in_fit_leaves_a_true_ledger_and_no_half_release(tmp_path: Path) -> None:
+def test_a_fault_at_a_write_of_each_kind_in_fit_leaves_a_true_ledger_and_no_half_release(
+    tmp_path: Path,
+) -> None:
     names = counted(put(tmp_path / "count"), fit_words(tmp_path / "count"))
-    assert {name.split()[0] for name in names} >= {"fsync", "write", "rename", "replace", "open", "mkdir", "save", "link"}, names
-    # those before the noise are cheap; those of share/ come after a whole training, so of them a few
+    assert {name.split()[0] for name in names} >= {
+        "fsync",
+        "write",
+        "rename",
+        "replace",
+        "open",
+        "mkdir",
+        "save",
+        "link",
+    }, names
+    # those before the noise are cheap; those of share/ come after a whole training, so of them a
+    # few
     kinds = one_of_each(names)
     for at in (*kinds[:-1:9], kinds[-1]):
         fit_survives(put(tmp_path / str(at)), at)
@@ -240,7 +322,9 @@ def test_a_fault_at_a_write_of_each_kind_in_fit_leaves_a_true_ledger_and_no_half
 
 
 @pytest.mark.slow
-def test_a_fault_at_any_write_in_fit_leaves_a_true_ledger_and_the_rerun_succeeds(tmp_path: Path) -> None:
+def test_a_fault_at_any_write_in_fit_leaves_a_true_ledger_and_the_rerun_succeeds(
+    tmp_path: Path,
+) -> None:
     for at in range(len(counted(put(tmp_path / "count"), fit_words(tmp_path / "count")))):
         folder = put(tmp_path / str(at))
         fit_survives(folder, at)
@@ -255,30 +339,47 @@ def sample_survives(folder: Path, at: int, out: str) -> None:
     assert drawn == {"measurement": 0, "step": 0}
     if not (folder / out).exists():
         again = call(*sample_words(folder, out))
-        finished = "already there" in again.stderr and out.startswith("release")       # opening the release completed the first try
+        finished = "already there" in again.stderr and out.startswith(
+            "release"
+        )  # opening the release completed the first try
         assert result.exit_code == 2 and (again.exit_code == 0 or finished), "the rerun succeeds"
     assert len(set(pq.read_table(folder / out)["user_id"].to_pylist())) == 20
     assert not [path for path in folder.rglob("*") if "partial" in path.name]
-    Synthesizer.load(folder / "release")        # finishes what a fault left to be finished
+    Synthesizer.load(folder / "release")  # finishes what a fault left to be finished
     whole(folder / "release")
 
 
 @pytest.mark.parametrize("out", ["more.parquet", "release/share/events.parquet"])
-def test_a_fault_at_any_write_in_sample_leaves_all_or_nothing_and_the_rerun_succeeds(out: str, fitted: Path, tmp_path: Path) -> None:
-    for at in range(len(counted(copied(fitted, tmp_path / "count"), sample_words(tmp_path / "count", out)))):
+def test_a_fault_at_any_write_in_sample_leaves_all_or_nothing_and_the_rerun_succeeds(
+    out: str, fitted: Path, tmp_path: Path
+) -> None:
+    for at in range(
+        len(counted(copied(fitted, tmp_path / "count"), sample_words(tmp_path / "count", out)))
+    ):
         sample_survives(copied(fitted, tmp_path / str(at)), at, out)
 
 
-def test_a_fault_at_any_write_in_report_leaves_a_release_that_opens_and_the_rerun_succeeds(fitted: Path, tmp_path: Path) -> None:
-    for at in range(len(counted(copied(fitted, tmp_path / "count"), ("report", tmp_path / "count" / "release")))):
+def test_a_fault_at_any_write_in_report_leaves_a_release_that_opens_and_the_rerun_succeeds(
+    fitted: Path, tmp_path: Path
+) -> None:
+    for at in range(
+        len(counted(copied(fitted, tmp_path / "count"), ("report", tmp_path / "count" / "release")))
+    ):
         folder = copied(fitted, tmp_path / str(at))
         failed(folder, ("report", folder / "release"), at=at)
         assert call("report", folder / "release").exit_code == 0, at
         whole(folder / "release")
-        assert (folder / "release" / "share" / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+        assert (
+            (folder / "release" / "share" / "report.html")
+            .read_text(encoding="utf-8")
+            .rstrip()
+            .endswith("</html>")
+        )
 
 
-def test_a_fault_that_the_ledger_would_not_notice_is_noticed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_the_ledger_would_not_notice_is_noticed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Teeth: a ledger that draws before it writes."""
     monkeypatch.setattr(Ledger, "charge", lambda self, entry: entry)
     put(tmp_path)
@@ -288,13 +389,15 @@ def test_a_fault_that_the_ledger_would_not_notice_is_noticed_here(tmp_path: Path
         never_understates(tmp_path, draws.drawn)
 
 
-def test_a_clock_that_goes_backwards_breaks_no_chain(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_goes_backwards_breaks_no_chain(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = copied(fitted, tmp_path / "log")
     before = charged(folder / "small.ledger.jsonl")
 
     class Earlier(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:   # type: ignore[override]
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) - timedelta(days=4000)
 
     monkeypatch.setattr(ledger_module, "datetime", Earlier)
@@ -309,7 +412,10 @@ def test_a_second_process_cannot_spend_while_one_does(tmp_path: Path) -> None:
     with Ledger.open(folder / "small.ledger.jsonl"):
         result = call(*fit_words(folder))
     assert result.exit_code == 2 and "one process at a time" in result.stderr
-    assert not (folder / "release").exists() and charged(folder / "small.ledger.jsonl") == {"measurement": 0, "step": 0}
+    assert not (folder / "release").exists() and charged(folder / "small.ledger.jsonl") == {
+        "measurement": 0,
+        "step": 0,
+    }
     assert call(*fit_words(folder), "--model", "marginals").exit_code == 0
 
 
@@ -337,11 +443,20 @@ print(faults.call(*sys.argv[3:]).exit_code)
 """
 
 
-def killed(folder: Path, words: tuple[object, ...], *, after: int, pause_seconds: float) -> dict[str, int]:
-    """Run a command in a process of its own and kill it after so many signs of life; which noise it had drawn."""
+def killed(
+    folder: Path, words: tuple[object, ...], *, after: int, pause_seconds: float
+) -> dict[str, int]:
+    """Run a command in a process of its own and kill it after so many signs of life; which noise it
+    had drawn.
+    """
     trace = folder / "trace"
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(trace), str(folder), *(str(word) for word in words)], cwd=REPOSITORY,
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(trace), str(folder), *(str(word) for word in words)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
     assert child.stdout is not None
     signs = 0
     while signs < after and os.read(child.stdout.fileno(), 1) == b".":
@@ -361,7 +476,11 @@ def fit_survives_a_kill(folder: Path, *, after: int, pause_seconds: float) -> No
     never_understates(folder, drawn)
     if (folder / "release").exists():
         whole(folder / "release")
-    outside = [path for path in folder.rglob("*") if path.is_file() and "private" not in path.parts and path.name not in ("log.csv",)]
+    outside = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "private" not in path.parts and path.name not in ("log.csv",)
+    ]
     assert not [path for path in outside if MARK.encode() in path.read_bytes()]
     shutil.rmtree(folder / "release", ignore_errors=True)
     assert call(*fit_words(folder)).exit_code == 0, (after, pause_seconds)
@@ -375,21 +494,31 @@ def moments(count: int, *, seed: int) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize(("after", "pause_seconds"), moments(2, seed=1))
-def test_a_killed_fit_leaves_a_true_ledger_and_the_rerun_succeeds(after: int, pause_seconds: float, tmp_path: Path) -> None:
+def test_a_killed_fit_leaves_a_true_ledger_and_the_rerun_succeeds(
+    after: int, pause_seconds: float, tmp_path: Path
+) -> None:
     fit_survives_a_kill(put(tmp_path), after=after, pause_seconds=pause_seconds)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("after", "pause_seconds"), moments(10, seed=2))
-def test_a_killed_fit_leaves_a_true_ledger_at_ten_more_moments(after: int, pause_seconds: float, tmp_path: Path) -> None:
+def test_a_killed_fit_leaves_a_true_ledger_at_ten_more_moments(
+    after: int, pause_seconds: float, tmp_path: Path
+) -> None:
     fit_survives_a_kill(put(tmp_path), after=after, pause_seconds=pause_seconds)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", range(1, 24, 2))
-def test_a_killed_sample_or_report_leaves_a_release_that_the_next_command_opens(after: int, fitted: Path, tmp_path: Path) -> None:
-    for place, words in enumerate((lambda folder: ("report", folder / "release"),
-                                   lambda folder: sample_words(folder, "release/share/events.parquet"))):
+def test_a_killed_sample_or_report_leaves_a_release_that_the_next_command_opens(
+    after: int, fitted: Path, tmp_path: Path
+) -> None:
+    for place, words in enumerate(
+        (
+            lambda folder: ("report", folder / "release"),
+            lambda folder: sample_words(folder, "release/share/events.parquet"),
+        )
+    ):
         folder = copied(fitted, tmp_path / str(place))
         killed(folder, words(folder), after=after, pause_seconds=0)
         Synthesizer.load(folder / "release")

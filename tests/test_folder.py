@@ -12,7 +12,9 @@ from synthrec.report.record import write_record
 from tests.report.records import conformance
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one_whole_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_written_leaves_the_old_one_whole_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = write_page(tmp_path / "report.html", "old")
 
     def full(self: Path, target: Path) -> None:
@@ -35,4 +37,7 @@ def test_no_page_and_no_record_is_written_through_a_link_that_somebody_left(tmp_
     write_page(place / "report.html", "page")
     write_record(conformance(), path=place / "audit.json")
     assert victim.read_text(encoding="utf-8") == "mine"
-    assert sorted(path.name for path in place.iterdir() if not path.is_symlink()) == ["audit.json", "report.html"]
+    assert sorted(path.name for path in place.iterdir() if not path.is_symlink()) == [
+        "audit.json",
+        "report.html",
+    ]

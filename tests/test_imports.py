@@ -1,4 +1,6 @@
-"""Imports go one way: data, privacy <- model <- pipeline <- cli; audit and report serve any tool's output."""
+"""Imports go one way: data, privacy <- model <- pipeline <- cli; audit and report serve any tool's
+output.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,44 @@ from tests.conftest import REPOSITORY
 LEAVES = {"synthrec", "synthrec.errors", "synthrec.progress", "synthrec.storage"}
 ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "inspection", "cli")
 # the pipeline and its parts: one file each, above the rooms and below the command line
-PIPELINE = ("pipeline", "synthesizer", "domain_discovery", "release", "claim", "forecast", "auditing", "explain")
-BELOW_PIPELINE = ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.audit", "synthrec.report",
-                  "synthrec.conformance.record")
+PIPELINE = (
+    "pipeline",
+    "synthesizer",
+    "domain_discovery",
+    "release",
+    "claim",
+    "forecast",
+    "auditing",
+    "explain",
+)
+BELOW_PIPELINE = (
+    "synthrec.data",
+    "synthrec.privacy",
+    "synthrec.model",
+    "synthrec.audit",
+    "synthrec.report",
+    "synthrec.conformance.record",
+)
 # room -> prefixes of synthrec that it may import, besides itself and LEAVES
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (),
     "privacy": ("synthrec.data",),
     "model": ("synthrec.data", "synthrec.privacy"),
-    "conformance": ("synthrec.data", "synthrec.privacy", "synthrec.model", "synthrec.domain_discovery", "synthrec.audit.epsilon_bounds"),
+    "conformance": (
+        "synthrec.data",
+        "synthrec.privacy",
+        "synthrec.model",
+        "synthrec.domain_discovery",
+        "synthrec.audit.epsilon_bounds",
+    ),
     "audit": ("synthrec.data",),
     "report": ("synthrec.data", "synthrec.audit.record", "synthrec.conformance.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},
-    "pipeline": (*BELOW_PIPELINE, "synthrec.conformance", *(f"synthrec.{other}" for other in PIPELINE)),
+    "pipeline": (
+        *BELOW_PIPELINE,
+        "synthrec.conformance",
+        *(f"synthrec.{other}" for other in PIPELINE),
+    ),
     "inspection": (*BELOW_PIPELINE, "synthrec.claim", "synthrec.release"),
     "cli": ("synthrec",),
     "errors": (),
@@ -60,12 +87,18 @@ def imported_names(source: str, *, module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             package = module.split(".")[: -node.level] if node.level else []
             origin = ".".join([*package, *((node.module or "").split(".") if node.module else [])])
-            names |= {f"{origin}.{alias.name}" for alias in node.names} if origin.startswith("synthrec") else {origin}
+            names |= (
+                {f"{origin}.{alias.name}" for alias in node.names}
+                if origin.startswith("synthrec")
+                else {origin}
+            )
     return names
 
 
 def violations(files: Mapping[str, str]) -> list[str]:
-    """`files` maps a path below synthrec/ to its source; returns one line per import that goes the wrong way."""
+    """`files` maps a path below synthrec/ to its source; returns one line per import that goes the
+    wrong way.
+    """
     found = []
     for path, source in sorted(files.items()):
         module = "synthrec." + path.removesuffix(".py").replace("/", ".")
@@ -77,8 +110,14 @@ def violations(files: Mapping[str, str]) -> list[str]:
         for name in sorted(imported_names(source, module=module)):
             top = name.split(".")[0]
             if top == "synthrec":
-                leaf = name in LEAVES or name.rsplit(".", 1)[0] in LEAVES - {"synthrec"} or name == "synthrec.__version__"
-                if not leaf and not any(name == prefix or name.startswith(prefix + ".") for prefix in allowed):
+                leaf = (
+                    name in LEAVES
+                    or name.rsplit(".", 1)[0] in LEAVES - {"synthrec"}
+                    or name == "synthrec.__version__"
+                )
+                if not leaf and not any(
+                    name == prefix or name.startswith(prefix + ".") for prefix in allowed
+                ):
                     found.append(f"{path}: imports {name}")
             elif top in FORBIDDEN or (top in ONLY_IN and not path.startswith(ONLY_IN[top])):
                 found.append(f"{path}: imports {name}")
@@ -87,7 +126,10 @@ def violations(files: Mapping[str, str]) -> list[str]:
 
 def package_sources() -> dict[str, str]:
     root = REPOSITORY / "synthrec"
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
+    return {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for path in root.rglob("*.py")
+    }
 
 
 def test_imports_go_one_way() -> None:
@@ -131,7 +173,9 @@ def test_imports_in_the_right_direction_are_not_flagged() -> None:
 def test_start_up_does_not_load_the_heavy_libraries(statement: str) -> None:
     heavy = "{'torch', 'pandas', 'ibis', 'scipy', 'sklearn', 'matplotlib', 'opacus', 'pyarrow', 'duckdb', 'opendp', 'numpy', 'pydantic'}"
     code = f"import sys; {statement}; loaded = {heavy} & set(sys.modules); print(sorted(loaded)); sys.exit(bool(loaded))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -143,4 +187,6 @@ def test_every_file_of_the_package_has_a_first_line_that_says_its_idea() -> None
 
 def test_the_rooms_are_the_planned_ones() -> None:
     root = Path(REPOSITORY / "synthrec")
-    assert {path.name for path in root.iterdir() if path.is_dir() and path.name != "__pycache__"} <= set(ROOMS)
+    assert {
+        path.name for path in root.iterdir() if path.is_dir() and path.name != "__pycache__"
+    } <= set(ROOMS)

@@ -1,5 +1,7 @@
-"""Whatever ends a training: before its first charge nothing is left, after it what was paid for is kept and the operator told how to go
-on; no noise is drawn twice for one charge; and what lies below private/ is for its owner alone."""
+"""Whatever ends a training: before its first charge nothing is left, after it what was paid for is
+kept and the operator told how to go on; no noise is drawn twice for one charge; and what lies below
+private/ is for its owner alone.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,21 @@ from tests.model.small import make_log, make_plan, quick
 from tests.report.records import conformance
 from tests.test_guarantees import USERS, frame, put
 
-BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-4, "audit_share": 0.0, "device": "cpu", "model": "moments"}
+BUDGET: dict[str, Any] = {
+    "epsilon": 5.0,
+    "delta": 1e-4,
+    "audit_share": 0.0,
+    "device": "cpu",
+    "model": "moments",
+}
 
 
 @pytest.fixture
 def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Schema:
     quick(monkeypatch)
-    monkeypatch.setattr(pipeline, "plan_release", lambda schema, *, model, **_: make_plan(schema, model=model))
+    monkeypatch.setattr(
+        pipeline, "plan_release", lambda schema, *, model, **_: make_plan(schema, model=model)
+    )
     return put(make_log(users=USERS), tmp_path / "log", epsilon_cap="20.0")
 
 
@@ -52,7 +62,11 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def before_each_draw(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     honest = SystemNoise.lattice
-    patch.setattr(SystemNoise, "lattice", lambda self, name, total, *, scale: (act(), honest(self, name, total, scale=scale))[1])
+    patch.setattr(
+        SystemNoise,
+        "lattice",
+        lambda self, name, total, *, scale: (act(), honest(self, name, total, scale=scale))[1],
+    )
 
 
 def fitted(schema: Schema, out: Path) -> Path:
@@ -86,27 +100,35 @@ ENDS: dict[str, Callable[[], None]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_training_that_ends_between_first_charge_and_game_goes_on_and_costs_what_it_would_have_cost(
-        end: str, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end: str, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(measurements, "item_vectors", summing(ENDS[end]))
         with pytest.raises((KeyboardInterrupt, MemoryError, DataError)) as told:
             fitted(schema, tmp_path / "out")
-    left, = left_folders(tmp_path / "out")
-    note, = told.value.__notes__
+    (left,) = left_folders(tmp_path / "out")
+    (note,) = told.value.__notes__
     assert isinstance(note, Advice) and left.path.name in note and "--resume" in note
     before = Ledger.read(schema.ledger_path).entries
     assert before[-1].mechanism == "items" and len(draws) == len(before) - 1
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     entries = Ledger.read(schema.ledger_path).entries
     assert entries[: len(before)] == before
-    assert [entry.mechanism for entry in entries] == [each.name for each in make_plan(schema, model="moments").measurements]
+    assert [entry.mechanism for entry in entries] == [
+        each.name for each in make_plan(schema, model="moments").measurements
+    ]
     assert len(draws) == len(entries), "one draw for each charge"
     assert not left.path.exists() and not (tmp_path / "out" / "private" / "checkpoint").exists()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_to_end_waits_from_the_draw_of_noise_until_its_value_is_kept(
-        end: signal.Signals, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end: signal.Signals,
+    schema: Schema,
+    draws: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with monkeypatch.context() as patch:
@@ -115,8 +137,13 @@ def test_a_request_to_end_waits_from_the_draw_of_noise_until_its_value_is_kept(
                 fitted(schema, tmp_path / "out")
     finally:
         signal.signal(signal.SIGTERM, before)
-    left, = left_folders(tmp_path / "out")
-    assert len(list(left.checkpoint.glob("measured-*"))) == len(list(left.checkpoint.glob("*.safetensors"))) == 1 == len(draws)
+    (left,) = left_folders(tmp_path / "out")
+    assert (
+        len(list(left.checkpoint.glob("measured-*")))
+        == len(list(left.checkpoint.glob("*.safetensors")))
+        == 1
+        == len(draws)
+    )
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert len(draws) == len(Ledger.read(schema.ledger_path).entries)
 
@@ -139,8 +166,9 @@ def lost_after_its_draw(schema: Schema, out: Path, patch: pytest.MonkeyPatch) ->
         fitted(schema, out)
 
 
-def test_noise_that_may_have_been_drawn_is_not_drawn_again_for_its_charge(schema: Schema, draws: list[int], tmp_path: Path,
-                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_that_may_have_been_drawn_is_not_drawn_again_for_its_charge(
+    schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         lost_after_its_draw(schema, tmp_path / "out", patch)
     with pytest.raises(BudgetError, match="never drawn twice"):
@@ -148,8 +176,9 @@ def test_noise_that_may_have_been_drawn_is_not_drawn_again_for_its_charge(schema
     assert len(draws) == len(Ledger.read(schema.ledger_path).entries) == 1
 
 
-def test_a_checkpoint_that_does_not_mark_a_draw_is_told_by_the_number_of_draws(schema: Schema, draws: list[int], tmp_path: Path,
-                                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_does_not_mark_a_draw_is_told_by_the_number_of_draws(
+    schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The saboteur of the two tests before."""
     monkeypatch.setattr(Checkpoint, "drawing", lambda *_: nullcontext())
     with monkeypatch.context() as patch:
@@ -159,10 +188,17 @@ def test_a_checkpoint_that_does_not_mark_a_draw_is_told_by_the_number_of_draws(s
 
 
 def test_an_entry_of_another_noise_pays_for_nothing(schema: Schema) -> None:
-    plan, charge = make_plan(schema, model="moments"), Charge(source="s", release_id="r", kind="release")
+    plan, charge = (
+        make_plan(schema, model="moments"),
+        Charge(source="s", release_id="r", kind="release"),
+    )
     items = plan.measurement("items")
-    own, weak = (charge.entry(mechanism="items", event=gaussian(noise_multiplier=noise, sampling_rate=1.0, count=1)).sealed(
-        previous="0" * 64, charged_utc="2024-01-01") for noise in (items.noise_multiplier, 9 * items.noise_multiplier))
+    own, weak = (
+        charge.entry(
+            mechanism="items", event=gaussian(noise_multiplier=noise, sampling_rate=1.0, count=1)
+        ).sealed(previous="0" * 64, charged_utc="2024-01-01")
+        for noise in (items.noise_multiplier, 9 * items.noise_multiplier)
+    )
     with Ledger.open(schema.ledger_path) as ledger:
         assert Session(plan, ledger=ledger, charge=charge)._pay(items, before=own) == own
         with pytest.raises(BudgetError, match="must be paid for"):
@@ -171,8 +207,9 @@ def test_an_entry_of_another_noise_pays_for_nothing(schema: Schema) -> None:
 
 
 @pytest.mark.parametrize("place", ["make_room", "begin"])
-def test_before_the_first_charge_nothing_is_left(place: str, schema: Schema, draws: list[int], tmp_path: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_the_first_charge_nothing_is_left(
+    place: str, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     honest = getattr(Checkpoint, place)
 
@@ -187,12 +224,14 @@ def test_before_the_first_charge_nothing_is_left(place: str, schema: Schema, dra
     assert sorted(tmp_path.rglob("*")) == before and not draws
 
 
-def test_the_command_says_how_to_go_on_even_when_it_is_quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_says_how_to_go_on_even_when_it_is_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "out") as making:
         making.checkpoint.mkdir()
         (making.checkpoint / "begun.json").write_text("{}")
         raise KeyboardInterrupt
-    left, = left_folders(tmp_path / "out")
+    (left,) = left_folders(tmp_path / "out")
 
     def ended(*_: Any, **__: Any) -> None:
         with pipeline.resumed_folder(tmp_path / "out"):
@@ -200,12 +239,31 @@ def test_the_command_says_how_to_go_on_even_when_it_is_quiet(tmp_path: Path, mon
 
     monkeypatch.setattr(pipeline, "resume", ended)
     monkeypatch.setattr(Schema, "load", lambda _: None)
-    said = CliRunner().invoke(cli, ["fit", "LOG", "--config", "TOML", "--epsilon", "1", "--delta", "1e-5", "--out", str(tmp_path / "out"),
-                                    "--quiet", "--resume"])
-    assert said.exit_code == 130 and left.path.name in said.stderr and "--resume" in said.stderr, said.output
+    said = CliRunner().invoke(
+        cli,
+        [
+            "fit",
+            "LOG",
+            "--config",
+            "TOML",
+            "--epsilon",
+            "1",
+            "--delta",
+            "1e-5",
+            "--out",
+            str(tmp_path / "out"),
+            "--quiet",
+            "--resume",
+        ],
+    )
+    assert said.exit_code == 130 and left.path.name in said.stderr and "--resume" in said.stderr, (
+        said.output
+    )
 
 
-def test_what_is_left_is_removed_unless_somebody_holds_it_whatever_its_number(tmp_path: Path) -> None:
+def test_what_is_left_is_removed_unless_somebody_holds_it_whatever_its_number(
+    tmp_path: Path,
+) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     alive, held = f".out.partial-{os.getpid()}", ".out.partial-999999999"
     theirs = [elsewhere.name, ".out.partial-1.partial-2", ".out2.partial-3", ".out.partial-x"]
@@ -213,9 +271,13 @@ def test_what_is_left_is_removed_unless_somebody_holds_it_whatever_its_number(tm
         (tmp_path / name / "private").mkdir(parents=True)
     (tmp_path / ".out.partial-8").symlink_to(elsewhere)
     with _held(tmp_path / held):
-        assert [folder.path.name for folder in left_folders(out)] == sorted([".out.partial-7", alive, f"{alive}-2"])
+        assert [folder.path.name for folder in left_folders(out)] == sorted(
+            [".out.partial-7", alive, f"{alive}-2"]
+        )
         assert remove_left(out) == 3
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([held, ".out.partial-8", *theirs])
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            [held, ".out.partial-8", *theirs]
+        )
     assert remove_left(out) == 1 and (elsewhere / "private").is_dir()
 
 
@@ -229,7 +291,10 @@ def test_no_audit_of_another_folder_is_set_aside_or_written_through_a_link(tmp_p
     for act in (release.set_audit_aside, release.own_private):
         with pytest.raises(ReleaseError, match="found a link"):
             act()
-    assert {path.name: path.read_text() for path in other.iterdir()} == {"audit.json": "mine", "report.internal.html": "mine"}
+    assert {path.name: path.read_text() for path in other.iterdir()} == {
+        "audit.json": "mine",
+        "report.internal.html": "mine",
+    }
 
 
 @pytest.fixture
@@ -240,29 +305,56 @@ def permissive() -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    return {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(schema: Schema, tmp_path: Path, permissive: None,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(
+    schema: Schema, tmp_path: Path, permissive: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone = tmp_path / "gone.txt"
     gone.write_text("1\n")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.Synthesizer, "save_into", lambda *_, **__: raised(KeyboardInterrupt())())
+        patch.setattr(
+            pipeline.Synthesizer, "save_into", lambda *_, **__: raised(KeyboardInterrupt())()
+        )
         with pytest.raises(KeyboardInterrupt):
-            pipeline.fit(frame(make_log(users=USERS)), schema=schema, out=tmp_path / "out", exclude_users=gone, **BUDGET)
-    left, = left_folders(tmp_path / "out")
+            pipeline.fit(
+                frame(make_log(users=USERS)),
+                schema=schema,
+                out=tmp_path / "out",
+                exclude_users=gone,
+                **BUDGET,
+            )
+    (left,) = left_folders(tmp_path / "out")
     found = modes(left.private)
-    assert {"checkpoint/begun.json", "checkpoint/start.safetensors", "bounded/item.npy", "bounded/log.json", "roles.key", "excluded.txt",
-            "origin.json"} <= found.keys() and set(found.values()) == {0o600}, found
+    assert {
+        "checkpoint/begun.json",
+        "checkpoint/start.safetensors",
+        "bounded/item.npy",
+        "bounded/log.json",
+        "roles.key",
+        "excluded.txt",
+        "origin.json",
+    } <= found.keys() and set(found.values()) == {0o600}, found
     pipeline.resume(schema=schema, out=tmp_path / "out", exclude_users=gone, **BUDGET)
     release = Folder(tmp_path / "out")
-    release.private.chmod(0o755)        # as a copy may have it
+    release.private.chmod(0o755)  # as a copy may have it
     private = release.own_private()
     Kept.of(private / "audit-parts", key=("a",)).part("part", int, lambda: 1)
     write_record(conformance(), path=private / "audit.json")
     write_page(private / "report.internal.html", "page")
-    auditing._keep(SimpleNamespace(save=lambda folder: (folder / "generator").write_text("x")), place=private / "arm")   # type: ignore[arg-type]
+    auditing._keep(
+        SimpleNamespace(save=lambda folder: (folder / "generator").write_text("x")),
+        place=private / "arm",
+    )  # type: ignore[arg-type]
     found = modes(private)
-    assert {"audit.json", "report.internal.html", "arm/generator"} <= found.keys() and set(found.values()) == {0o600}, found
-    assert private.stat().st_mode & 0o777 == 0o700 and set(modes(release.share).values()) >= {0o666}, "the shared half is as the umask says"
+    assert {"audit.json", "report.internal.html", "arm/generator"} <= found.keys() and set(
+        found.values()
+    ) == {0o600}, found
+    assert private.stat().st_mode & 0o777 == 0o700 and set(modes(release.share).values()) >= {
+        0o666
+    }, "the shared half is as the umask says"

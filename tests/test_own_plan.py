@@ -11,7 +11,9 @@ from synthrec.model.recipe import plan_release
 from synthrec.synthesizer import Synthesizer
 
 
-def test_a_plan_for_few_users_which_asks_for_no_pairs_is_its_schemas_own_and_another_is_not(tmp_path: Path) -> None:
+def test_a_plan_for_few_users_which_asks_for_no_pairs_is_its_schemas_own_and_another_is_not(
+    tmp_path: Path,
+) -> None:
     simulate(users=200, items=40, seed=5).write(tmp_path, events_per_user=30)
     schema = Schema.load(tmp_path / "synthrec.toml")
     plan = plan_release(schema, epsilon=8, delta=1e-4, model="gan")

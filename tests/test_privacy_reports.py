@@ -1,4 +1,6 @@
-"""The published reports: figures of public logs only, and pages that follow from the records beside them."""
+"""The published reports: figures of public logs only, and pages that follow from the records beside
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ from tests.conftest import REPOSITORY
 from tests.report.records import audit, conformance, release
 
 FOLDER = REPOSITORY / "privacy_reports"
-CODE = {"__init__.py", "__main__.py", "cells.py", "index.py", "pictures.py", "index.html.j2", "index.html"}
+CODE = {
+    "__init__.py",
+    "__main__.py",
+    "cells.py",
+    "index.py",
+    "pictures.py",
+    "index.html.j2",
+    "index.html",
+}
 MADE = [cell for cell in CELLS if cell.is_made]
 
 
@@ -28,7 +38,9 @@ def test_nothing_is_published_but_records_pages_and_texts() -> None:
         if path.is_dir() or "__pycache__" in path.parts:
             continue
         inside = path.relative_to(FOLDER).parts
-        below = len(inside) == 2 and inside[0] in {cell.name for cell in CELLS} and inside[1] in texts
+        below = (
+            len(inside) == 2 and inside[0] in {cell.name for cell in CELLS} and inside[1] in texts
+        )
         assert below or (len(inside) == 1 and inside[0] in CODE), path.name
 
 
@@ -36,9 +48,14 @@ def test_nothing_is_published_but_records_pages_and_texts() -> None:
 def test_published_pages_follow_from_the_records_beside_them(cell: Cell) -> None:
     record, found, mechanism = cell.records()
     assert record.source_public and found.release_id == record.release_id and not record.not_private
-    pages = {"report.html": render(record, found, mechanism=mechanism, edition=Edition.PUBLIC), **shared_texts(record, mechanism)}
+    pages = {
+        "report.html": render(record, found, mechanism=mechanism, edition=Edition.PUBLIC),
+        **shared_texts(record, mechanism),
+    }
     for name, text in pages.items():
-        assert Path(cell.folder / name).read_text(encoding="utf-8") == text, f"run `make reports`: {cell.name}/{name}"
+        assert Path(cell.folder / name).read_text(encoding="utf-8") == text, (
+            f"run `make reports`: {cell.name}/{name}"
+        )
         assert len(text) < 1_500_000
 
 
@@ -56,8 +73,17 @@ def test_a_release_that_fails_a_limit_is_struck_out_in_the_index() -> None:
 
 
 @pytest.mark.parametrize("cell", MADE, ids=[cell.name for cell in MADE])
-def test_epsilon_and_verdict_of_a_published_report_can_be_drawn_anew_from_what_is_published(cell: Cell) -> None:
+def test_epsilon_and_verdict_of_a_published_report_can_be_drawn_anew_from_what_is_published(
+    cell: Cell,
+) -> None:
     record, found, _ = cell.records()
-    entries = tuple(Entry.model_validate_json(line) for line in (cell.folder / "ledger.jsonl").read_bytes().splitlines())
+    entries = tuple(
+        Entry.model_validate_json(line)
+        for line in (cell.folder / "ledger.jsonl").read_bytes().splitlines()
+    )
     assert all(entry.hash == entry.digest() for entry in entries)
-    assert [check.name for check in (*audit_checks(record, found), *claim_checks(record, entries)) if not check.passed] == []
+    assert [
+        check.name
+        for check in (*audit_checks(record, found), *claim_checks(record, entries))
+        if not check.passed
+    ] == []

@@ -1,4 +1,6 @@
-"""A training that died is continued: nothing is charged twice, nothing runs unpaid, and epsilon is what it would have been."""
+"""A training that died is continued: nothing is charged twice, nothing runs unpaid, and epsilon is
+what it would have been.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Schema:
     """A small log whose plan has few steps."""
     quick(monkeypatch)
     found = put(make_log(users=USERS), tmp_path / "log", epsilon_cap="20.0")
-    monkeypatch.setattr(pipeline, "plan_release", lambda schema, *, model, **_: make_plan(schema, model=model))
+    monkeypatch.setattr(
+        pipeline, "plan_release", lambda schema, *, model, **_: make_plan(schema, model=model)
+    )
     return found
 
 
@@ -71,7 +75,7 @@ def died(schema: Schema, out: Path, monkeypatch: pytest.MonkeyPatch, *, at_step:
         patch.setattr(adversarial.PrivateCritic, "step", step)
         with pytest.raises(Killed):
             fitted(schema, out)
-    left, = left_folders(out)
+    (left,) = left_folders(out)
     return left
 
 
@@ -84,58 +88,78 @@ def charged(schema: Schema) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("at_step", [0, 5, 10, 19, 22])
-def test_a_continued_training_charges_what_an_uninterrupted_one_does(at_step: int, schema: Schema, tmp_path: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_continued_training_charges_what_an_uninterrupted_one_does(
+    at_step: int, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     died(schema, tmp_path / "out", monkeypatch, at_step=at_step)
     ran: list[int] = []
     honest = adversarial.PrivateCritic.step
     with monkeypatch.context() as patch:
-        patch.setattr(SystemNoise, "lattice", lambda *_, **__: pytest.fail("a measurement was drawn twice"))
-        patch.setattr(adversarial.PrivateCritic, "step", lambda self, *batch: (ran.append(1), honest(self, *batch))[1])
+        patch.setattr(
+            SystemNoise, "lattice", lambda *_, **__: pytest.fail("a measurement was drawn twice")
+        )
+        patch.setattr(
+            adversarial.PrivateCritic,
+            "step",
+            lambda self, *batch: (ran.append(1), honest(self, *batch))[1],
+        )
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
-    assert len(ran) == STEPS - min(STEPS, 10 * (1 + at_step // 10))      # lost steps stay lost
+    assert len(ran) == STEPS - min(STEPS, 10 * (1 + at_step // 10))  # lost steps stay lost
     fitted(schema, tmp_path / "whole")
     first, second = charged(schema).values()
     assert first == second
     records = [Synthesizer.load(tmp_path / name).record for name in ("out", "whole")]
-    assert records[0].epsilon == records[1].epsilon and not (tmp_path / "out" / "private" / "checkpoint").exists()
+    assert (
+        records[0].epsilon == records[1].epsilon
+        and not (tmp_path / "out" / "private" / "checkpoint").exists()
+    )
     assert left_folders(tmp_path / "out") == ()
 
 
-def test_the_game_goes_on_from_the_last_kept_block(schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_game_goes_on_from_the_last_kept_block(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game()        # type: ignore[arg-type]
+    state = Checkpoint(left.checkpoint, None).game()  # type: ignore[arg-type]
     assert state is not None and state["done"] == [10]
     seen: list[Any] = []
-    honest = adversarial.Match.restore
+    honest = adversarial.GanState.restore
 
     def restore(self: Any, arrays: Any) -> None:
         honest(self, arrays)
-        seen.append({name: array.copy() for name, array in self.state().items()})       # they live on
+        seen.append({name: array.copy() for name, array in self.state().items()})  # they live on
 
-    monkeypatch.setattr(adversarial.Match, "restore", restore)
+    monkeypatch.setattr(adversarial.GanState, "restore", restore)
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert seen[0].keys() | {"done"} == state.keys()
     assert all(np.array_equal(seen[0][name], state[name]) for name in seen[0])
 
 
-def test_resume_without_charge_is_caught(schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_without_charge_is_caught(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
     whole, plan = schema.ledger_path.read_bytes().splitlines(keepends=True), make_plan(schema)
-    for lines in (len(whole) - 2, 3):       # of a block that is kept, and of a measurement
+    for lines in (len(whole) - 2, 3):  # of a block that is kept, and of a measurement
         schema.ledger_path.write_bytes(b"".join(whole[:lines]))
         head_path(schema.ledger_path).unlink(missing_ok=True)
         with pytest.raises(BudgetError, match="must be paid for"):
             pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     assert left.is_resumable and plan.training is not None
     schema.ledger_path.write_bytes(b"".join(whole))
-    monkeypatch.setattr(Checkpoint, "charged_steps", lambda self, *_, **__: STEPS)      # the saboteur: says that all is paid
+    monkeypatch.setattr(
+        Checkpoint, "charged_steps", lambda self, *_, **__: STEPS
+    )  # the saboteur: says that all is paid
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
-    assert sum(event.count for name, event in next(iter(charged(schema).values())) if name == "game") < STEPS
+    assert (
+        sum(event.count for name, event in next(iter(charged(schema).values())) if name == "game")
+        < STEPS
+    )
 
 
-def test_a_measurement_that_was_charged_and_lost_is_not_drawn_again(schema: Schema, tmp_path: Path,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measurement_that_was_charged_and_lost_is_not_drawn_again(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=3)
     next(left.checkpoint.glob("measured-*")).unlink()
     before = schema.ledger_path.read_bytes()
@@ -144,11 +168,22 @@ def test_a_measurement_that_was_charged_and_lost_is_not_drawn_again(schema: Sche
     assert schema.ledger_path.read_bytes() == before and left.path.exists()
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"epsilon": 4.0}, "plan"), ({"audit_share": 0.1}, "audit share"), ({"kind": "trial"}, "kind"),
-    ({"exclude_users": "file"}, "list of opt outs")])
-def test_another_plan_or_share_or_list_is_refused_and_charges_nothing(change: dict[str, Any], said: str, schema: Schema, tmp_path: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epsilon": 4.0}, "plan"),
+        ({"audit_share": 0.1}, "audit share"),
+        ({"kind": "trial"}, "kind"),
+        ({"exclude_users": "file"}, "list of opt outs"),
+    ],
+)
+def test_another_plan_or_share_or_list_is_refused_and_charges_nothing(
+    change: dict[str, Any],
+    said: str,
+    schema: Schema,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     died(schema, tmp_path / "out", monkeypatch, at_step=15)
     before = schema.ledger_path.read_bytes()
     if "exclude_users" in change:
@@ -162,8 +197,9 @@ def test_another_plan_or_share_or_list_is_refused_and_charges_nothing(change: di
     assert schema.ledger_path.read_bytes() == before
 
 
-def test_what_a_dead_run_left_is_said_and_where_nothing_is_left_resume_says_so(schema: Schema, tmp_path: Path,
-                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_dead_run_left_is_said_and_where_nothing_is_left_resume_says_so(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ReleaseError, match="found none"):
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
     left, listener = died(schema, tmp_path / "out", monkeypatch, at_step=15), Listener()
@@ -173,30 +209,56 @@ def test_what_a_dead_run_left_is_said_and_where_nothing_is_left_resume_says_so(s
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
 
 
-@pytest.mark.parametrize("name", ["begun.json", "start.safetensors", "game.safetensors", "measured-*"])
+@pytest.mark.parametrize(
+    "name", ["begun.json", "start.safetensors", "game.safetensors", "measured-*"]
+)
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 40])
-def test_a_damaged_checkpoint_is_one_message(name: str, content: bytes, schema: Schema, tmp_path: Path,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_checkpoint_is_one_message(
+    name: str, content: bytes, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
     next(left.checkpoint.glob(name)).write_bytes(content)
     with pytest.raises((ReleaseError, BudgetError)):
         pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)
 
 
-def test_a_checkpoint_holds_no_state_of_a_random_generator_and_no_user(schema: Schema, tmp_path: Path,
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_holds_no_state_of_a_random_generator_and_no_user(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game() or {}      # type: ignore[arg-type]
-    assert {name.split(".")[0] for name in state} == {"done", "mean", "deviation", "critic", "critic_moments", "moments", "generator",
-                                                      "average"}
+    state = Checkpoint(left.checkpoint, None).game() or {}  # type: ignore[arg-type]
+    assert {name.split(".")[0] for name in state} == {
+        "done",
+        "mean",
+        "deviation",
+        "critic",
+        "critic_moments",
+        "moments",
+        "generator",
+        "average",
+    }
     assert all(USERS not in array.shape for array in state.values())
     assert left.private.stat().st_mode & 0o777 == 0o700
-    assert {path.name.split("-")[0] for path in left.checkpoint.iterdir()} == {"begun.json", kept.START, kept.GAME, "measured"}
+    assert {path.name.split("-")[0] for path in left.checkpoint.iterdir()} == {
+        "begun.json",
+        kept.START,
+        kept.GAME,
+        "measured",
+    }
 
 
-def test_run_goes_on_from_where_the_training_of_a_run_died(schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_goes_on_from_where_the_training_of_a_run_died(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    pipeline.run(frame(make_log(users=USERS)), schema=schema, out=tmp_path / "out", mechanism=False, again=True, **BUDGET)
+    pipeline.run(
+        frame(make_log(users=USERS)),
+        schema=schema,
+        out=tmp_path / "out",
+        mechanism=False,
+        again=True,
+        **BUDGET,
+    )
     assert len(charged(schema)) == 1 and (tmp_path / "out" / "share" / "report.html").exists()
     assert Synthesizer.load(tmp_path / "out").record.synthetic_users > 0
 
@@ -225,11 +287,16 @@ pipeline.fit(frame(make_log(users=USERS)), schema=Schema.load(Path(sys.argv[1]))
 """
 
 
-def test_a_real_kill_in_the_middle_of_the_game_and_a_resume_charge_what_an_uninterrupted_run_does(schema: Schema, tmp_path: Path) -> None:
+def test_a_real_kill_in_the_middle_of_the_game_and_a_resume_charge_what_an_uninterrupted_run_does(
+    schema: Schema, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     plan = tmp_path / "plan.json"
     plan.write_text(make_plan(schema).model_dump_json(), encoding="utf-8")
-    process = subprocess.Popen([sys.executable, "-c", RUN, str(schema.folder / "synthrec.toml"), str(out), str(plan)], cwd=REPOSITORY)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(schema.folder / "synthrec.toml"), str(out), str(plan)],
+        cwd=REPOSITORY,
+    )
     for _ in until(120):
         place = next(tmp_path.glob(".out.partial-*/private/checkpoint/game.safetensors"), None)
         if place is not None:

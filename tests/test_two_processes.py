@@ -1,6 +1,8 @@
-"""Two real processes want the last of a source's budget: the ledger gives it to one of them, and stays whole.
+"""Two real processes want the last of a source's budget: the ledger gives it to one of them, and
+stays whole.
 
-Both have passed their imports before either begins, and whoever has been told that there is enough waits for the other to be told so too:
+Both have passed their imports before either begins, and whoever has been told that there is enough
+waits for the other to be told so too:
 without the lock both would be, which the saboteur shows.
 """
 
@@ -60,13 +62,50 @@ def raced(folder: Path, *, cap: float, held: bool = True) -> tuple[list[str], Sc
     simulate(users=200, items=20, seed=5).write(folder, events_per_user=20)
     config = folder / "synthrec.toml"
     text = config.read_text(encoding="utf-8")
-    lines = [f"epsilon_cap = {cap}" if line.startswith("epsilon_cap") else line for line in text.splitlines()]
+    lines = [
+        f"epsilon_cap = {cap}" if line.startswith("epsilon_cap") else line
+        for line in text.splitlines()
+    ]
     config.write_text("\n".join(lines), encoding="utf-8")
-    words = [("fit", folder / "events.csv", "--config", config, "--epsilon", EPSILON, "--delta", DELTA, "--model", "marginals", "--device",
-              "cpu", "--quiet", "--out", folder / f"release-{me}") for me in "ab"]
-    children = [subprocess.Popen([sys.executable, "-c", CHILD, str(folder), me, "locked" if held else "unlocked", *map(str, each)],
-                                 cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)}) for me, each in zip("ab", words, strict=True)]
+    words = [
+        (
+            "fit",
+            folder / "events.csv",
+            "--config",
+            config,
+            "--epsilon",
+            EPSILON,
+            "--delta",
+            DELTA,
+            "--model",
+            "marginals",
+            "--device",
+            "cpu",
+            "--quiet",
+            "--out",
+            folder / f"release-{me}",
+        )
+        for me in "ab"
+    ]
+    children = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                CHILD,
+                str(folder),
+                me,
+                "locked" if held else "unlocked",
+                *map(str, each),
+            ],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        for me, each in zip("ab", words, strict=True)
+    ]
     said = [child.communicate(timeout=120)[0] for child in children]
     return sorted(said), Schema.load(config)
 
@@ -85,7 +124,10 @@ def test_the_last_of_the_budget_goes_to_one_of_two_processes(tmp_path: Path) -> 
 def test_where_there_is_enough_for_two_both_are_charged_under_the_cap(tmp_path: Path) -> None:
     said, schema = raced(tmp_path, cap=8.0)
     assert [line[0] for line in said] == ["0", "0"], said
-    assert EPSILON < spent(schema) <= 8.0 and len({entry.release_id for entry in Ledger.read(schema.ledger_path).entries}) == 2
+    assert (
+        EPSILON < spent(schema) <= 8.0
+        and len({entry.release_id for entry in Ledger.read(schema.ledger_path).entries}) == 2
+    )
 
 
 def test_without_the_lock_both_would_spend_it(tmp_path: Path) -> None:

@@ -1,1 +1,3 @@
-"""The audit: utility by a fixed protocol, a membership attack beside its bound, a verdict by policy; takes tables, knows no model."""
+"""The audit: utility by a fixed protocol, a membership attack beside its bound, a verdict by
+policy; takes tables, knows no model.
+"""

@@ -1,7 +1,7 @@
 """Finished parts of an audit, kept so that a killed one goes on where it was.
 
-Guarantees: a part is taken up again only for the same release, log, policy, effort and version; parts are private and lie below
-`private/` (rule 14); what is there is whole.
+Guarantees: a part is taken up again only for the same release, log, policy, effort and version;
+parts are private and lie below `private/` (rule 14); what is there is whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from synthrec.audit.record import Record
-from synthrec.data.files_io import record_json, write_fresh
+from synthrec.data.files_io import record_json, write_no_follow
 from synthrec.errors import ReleaseError
 
 LARGEST = 1 << 26
@@ -36,10 +36,18 @@ class Kept:
 
     @classmethod
     def of(cls, place: Path, *, key: tuple[str, ...]) -> Kept:
-        """Below `place`; parts of any other audit that lie there are removed. Raises ReleaseError for a link."""
+        """Below `place`; parts of any other audit that lie there are removed. Raises ReleaseError
+        for a link.
+        """
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
-        if place.is_symlink():          # what it leads to is nobody's audit: nothing there is removed or written
-            raise ReleaseError(f"{place.name} must be a folder of the audit itself", found="a link", remedy="Remove it by hand.")
+        if (
+            place.is_symlink()
+        ):  # what it leads to is nobody's audit: nothing there is removed or written
+            raise ReleaseError(
+                f"{place.name} must be a folder of the audit itself",
+                found="a link",
+                remedy="Remove it by hand.",
+            )
         if place.is_dir():
             for other in place.iterdir():
                 if other.name != name:
@@ -47,23 +55,28 @@ class Kept:
         return cls(place / name)
 
     def part(self, name: str, kind: type[Part] | object, make: Callable[[], Part]) -> Part:
-        """What was kept by this name, or what `make` returns, which is then kept. Raises ReleaseError when it cannot be."""
-        held: Any = Held[kind]      # type: ignore[valid-type]
+        """What was kept by this name, or what `make` returns, which is then kept. Raises
+        ReleaseError when it cannot be.
+        """
+        held: Any = Held[kind]  # type: ignore[valid-type]
         path = self.folder / f"{name}.json"
         try:
             kept: Part = held.model_validate_json(record_json(path, most=LARGEST)).part
             return kept
         except (OSError, ValueError):
-            pass                    # not there, or altered: made anew
+            pass  # not there, or altered: made anew
         found = make()
         beside = path.with_suffix(".part")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_fresh(beside, held(part=found).model_dump_json())
+            write_no_follow(beside, held(part=found).model_dump_json())
             os.replace(beside, path)
         except OSError as error:
-            raise ReleaseError("the release's private/ must be writable", found=error.strerror or "a failed write",
-                               remedy="Free space and run the audit again: what is finished is kept.") from None
+            raise ReleaseError(
+                "the release's private/ must be writable",
+                found=error.strerror or "a failed write",
+                remedy="Free space and run the audit again: what is finished is kept.",
+            ) from None
         return found
 
     def forget(self) -> None:

@@ -1,15 +1,20 @@
-"""Augmentation: a partner with few users of their own adds the synthetic log of another organisation. Does it help them?
+"""Augmentation: a partner with few users of their own adds the synthetic log of another
+organisation. Does it help them?
 
-The partner's users are people in no training and not among those who are scored. Arms: the partner's log alone; with the synthetic log;
-with as many bootstrap copies of the partner's own users; with any other log that is handed in.
+The partner's users are people in no training and not among those who are scored. Arms: the
+partner's log alone; with the synthetic log; with as many bootstrap copies of the partner's own
+users; with any other log that is handed in.
 
-Cold start: how well are people served of whom only k events are known, by what was learned from which log?
+Cold start: how well are people served of whom only k events are known, by what was learned from
+which log?
 
-Cold start of items: how well are ratings of new items foretold from their attributes, and from k ratings by people of one's own?
+Cold start of items: how well are ratings of new items foretold from their attributes, and from k
+ratings by people of one's own?
 
-Every item is new once: in five folds all events of a fold's items are taken out of the log that is learned from and out of what test users
-have shown. What is learned: biases of the other items, and their ridge regression on attributes. A new item's bias is foretold from its
-attributes and, as an empirical-Bayes mean, moved by k ratings of it by users who are in no training and are not scored.
+Every item is new once: in five folds all events of a fold's items are taken out of the log that is
+learned from and out of what test users have shown. What is learned: biases of the other items, and
+their ridge regression on attributes. A new item's bias is foretold from its attributes and, as an
+empirical-Bayes mean, moved by k ratings of it by users who are in no training and are not scored.
 """
 
 from __future__ import annotations
@@ -20,22 +25,44 @@ from itertools import product
 import numpy as np
 
 from synthrec.audit import intervals, profiles, recommenders
-from synthrec.audit.recommenders import DAMPING, EASE_ITEMS_MOST, Factorisation, Predictions, Ranker, damped_means
+from synthrec.audit.recommenders import (
+    DAMPING,
+    MAX_EASE_ITEMS,
+    Factorisation,
+    Predictions,
+    Ranker,
+    damped_means,
+)
 from synthrec.audit.record import Curve, CurvePoint, Figure
-from synthrec.audit.scores import RatingErrors, ease_ndcg, errors_of, model_errors, nothing_errors, ranked_ndcg, rating_errors, split_test
-from synthrec.audit.splits import People
+from synthrec.audit.scores import (
+    RatingErrors,
+    ease_ndcg,
+    errors_of,
+    model_errors,
+    nothing_errors,
+    ranked_ndcg,
+    rating_errors,
+    split_test,
+)
+from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 SIZES = (25, 50, 100, 200, 400, 800)
-ADDED_MOST = 3_000      # users of a log that is added: more of them cost time and change little
+MAX_ADDED = 3_000  # users of a log that is added: more of them cost time and change little
 RESAMPLES = 1_000
 ALONE, SYNTHETIC, COPIES = "partner alone", "partner + synthetic", "partner + copies of its own"
 
 
-def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scale: tuple[float, float] | None, draws: int,
-                         rng: np.random.Generator) -> Curve | None:
-    """RMSE on real test users, or NDCG@10 without ratings, over the partner's size; None where nobody is left to be the partner, or
-    a catalogue is too large to be ranked.
+def measure_augmentation(
+    people: AuditSplits,
+    *,
+    others: Mapping[str, EventLog],
+    scale: tuple[float, float] | None,
+    draws: int,
+    rng: np.random.Generator,
+) -> Curve | None:
+    """RMSE on real test users, or NDCG@10 without ratings, over the partner's size; None where
+    nobody is left to be the partner, or a catalogue is too large to be ranked.
 
     Args:
         others: further logs to add, by the name of their arm.
@@ -44,10 +71,19 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
     partners = EventLog.concat([people.holdout, people.reference])
     most = len(partners.offsets) - 1
     observed, heldout = split_test(people.test, rng)
-    if most < SIZES[0] or not len(heldout.item) or (scale is None and people.items > EASE_ITEMS_MOST):
+    if (
+        most < SIZES[0]
+        or not len(heldout.item)
+        or (scale is None and people.items > MAX_EASE_ITEMS)
+    ):
         return None
-    added = {arm: _some(log, rng=rng) for arm, log in {SYNTHETIC: people.synthetic,
-                                                       **{f"partner + {name}": log for name, log in others.items()}}.items()}
+    added = {
+        arm: _some(log, rng=rng)
+        for arm, log in {
+            SYNTHETIC: people.synthetic,
+            **{f"partner + {name}": log for name, log in others.items()},
+        }.items()
+    }
     sizes = [size for size in SIZES if size <= most]
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
     points = []
@@ -59,37 +95,80 @@ def measure_augmentation(people: People, *, others: Mapping[str, EventLog], scal
             seed = int(rng.integers(2**63))
             for arm, more in ({ALONE: None, **added, COPIES: copies}).items():
                 log = own if more is None else EventLog.concat([own, more])
-                scored = _scored(log, observed=observed, heldout=heldout, items=people.items, scale=scale, seed=seed)
+                scored = _scored(
+                    log,
+                    observed=observed,
+                    heldout=heldout,
+                    items=people.items,
+                    scale=scale,
+                    seed=seed,
+                )
                 found.setdefault(arm, []).append(scored)
-        points += points_of({arm: np.mean(each, axis=0) for arm, each in found.items()}, size=size, rated=scale is not None,
-                            weights=weights)
+        points += points_of(
+            {arm: np.mean(each, axis=0) for arm, each in found.items()},
+            size=size,
+            rated=scale is not None,
+            weights=weights,
+        )
     return Curve(name="augmentation", size_means="users of the partner's own", points=tuple(points))
 
 
 def _some(log: EventLog, *, rng: np.random.Generator) -> EventLog:
     users = len(log.offsets) - 1
-    return log if users <= ADDED_MOST else log.select(rng.permutation(users)[:ADDED_MOST])
+    return log if users <= MAX_ADDED else log.select(rng.permutation(users)[:MAX_ADDED])
 
 
-def _scored(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float] | None,
-            seed: int) -> np.ndarray:
+def _scored(
+    log: EventLog,
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    items: int,
+    scale: tuple[float, float] | None,
+    seed: int,
+) -> np.ndarray:
     """Shapes: float64[2, U]: squared errors and events, or NDCG and ones, of each test user."""
     if scale is None:
         found = ease_ndcg(log, observed=observed, heldout=heldout, items=items)
         return np.stack((np.nan_to_num(found), np.isfinite(found).astype(np.float64)))
-    errors = rating_errors(log, observed=observed, heldout=heldout, items=items, scale=scale, rng=np.random.default_rng(seed))
+    errors = rating_errors(
+        log,
+        observed=observed,
+        heldout=heldout,
+        items=items,
+        scale=scale,
+        rng=np.random.default_rng(seed),
+    )
     return np.stack((errors.squared, errors.events))
 
 
-def points_of(scored: Mapping[str, np.ndarray], *, size: int, rated: bool, weights: np.ndarray) -> list[CurvePoint]:
-    """Every arm at one size, and how far it is from the first. Shapes: each float64[2, U] of sums and counts per test user."""
+def points_of(
+    scored: Mapping[str, np.ndarray], *, size: int, rated: bool, weights: np.ndarray
+) -> list[CurvePoint]:
+    """Every arm at one size, and how far it is from the first. Shapes: each float64[2, U] of sums
+    and counts per test user.
+    """
     first = next(iter(scored.values()))
-    return [CurvePoint(arm=arm, size=size, measure="RMSE" if rated else "NDCG@10",
-                       figure=_figure(lambda some, each=each: _mean(each, some, rated=rated), scored=each, weights=weights),
-                       difference=None if each is first else _figure(
-                           lambda some, each=each: _mean(each, some, rated=rated) - _mean(first, some, rated=rated),
-                           scored=each, weights=weights))
-            for arm, each in scored.items()]
+    return [
+        CurvePoint(
+            arm=arm,
+            size=size,
+            measure="RMSE" if rated else "NDCG@10",
+            figure=_figure(
+                lambda some, each=each: _mean(each, some, rated=rated), scored=each, weights=weights
+            ),
+            difference=None
+            if each is first
+            else _figure(
+                lambda some, each=each: (
+                    _mean(each, some, rated=rated) - _mean(first, some, rated=rated)
+                ),
+                scored=each,
+                weights=weights,
+            ),
+        )
+        for arm, each in scored.items()
+    ]
 
 
 def _mean(scored: np.ndarray, weights: np.ndarray, *, rated: bool) -> np.ndarray:
@@ -97,7 +176,9 @@ def _mean(scored: np.ndarray, weights: np.ndarray, *, rated: bool) -> np.ndarray
     return np.asarray(np.sqrt(mean) if rated else mean)
 
 
-def _figure(statistic: Callable[[np.ndarray], np.ndarray], *, scored: np.ndarray, weights: np.ndarray) -> Figure:
+def _figure(
+    statistic: Callable[[np.ndarray], np.ndarray], *, scored: np.ndarray, weights: np.ndarray
+) -> Figure:
     found = intervals.bootstrap(statistic, weights=weights, n=int((scored[1] > 0).sum()))
     assert found is not None, "somebody has something held out"
     return found
@@ -107,32 +188,56 @@ KNOWN = (0, 1, 2, 5, 10)
 COLD_NOTHING, COLD_REAL, COLD_SYNTHETIC = "nothing", "real log", "synthetic log"
 
 
-def measure_cold_start(people: People, *, others: Mapping[str, EventLog], scale: tuple[float, float] | None,
-                       rng: np.random.Generator) -> Curve | None:
-    """RMSE, or NDCG@10 without ratings, of real test users over k of their events at random; None without events to hold out.
+def measure_cold_start(
+    people: AuditSplits,
+    *,
+    others: Mapping[str, EventLog],
+    scale: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> Curve | None:
+    """RMSE, or NDCG@10 without ratings, of real test users over k of their events at random; None
+    without events to hold out.
 
-    `nothing` is the damped mean of the k known ratings around the mean of all ratings that test users have shown, or the most popular
-    items of the real log.
+    `nothing` is the damped mean of the k known ratings around the mean of all ratings that test
+    users have shown, or the most popular items of the real log.
     """
     observed, heldout = split_test(people.test, rng)
-    if not len(heldout.item) or (scale is None and people.items > recommenders.EASE_ITEMS_MOST):
+    if not len(heldout.item) or (scale is None and people.items > recommenders.MAX_EASE_ITEMS):
         return None
     order = profiles.random_rank(observed, rng=rng)
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
     logs = {COLD_REAL: people.train_whole, COLD_SYNTHETIC: people.synthetic, **others}
     seed = int(rng.integers(2**63))
-    scorers = {arm: _scorer(log, people=people, observed=observed, heldout=heldout, scale=scale, seed=seed)
-               for arm, log in ({COLD_NOTHING: None, **logs}).items()}
+    scorers = {
+        arm: _scorer(log, people=people, observed=observed, heldout=heldout, scale=scale, seed=seed)
+        for arm, log in ({COLD_NOTHING: None, **logs}).items()
+    }
     points = []
     for size in KNOWN:
         known = profiles.keep_events(observed, order < size)
-        points += points_of({arm: scorer(known) for arm, scorer in scorers.items()}, size=size, rated=scale is not None, weights=weights)
-    return Curve(name="cold start: users", size_means="known events of a new user", points=tuple(points))
+        points += points_of(
+            {arm: scorer(known) for arm, scorer in scorers.items()},
+            size=size,
+            rated=scale is not None,
+            weights=weights,
+        )
+    return Curve(
+        name="cold start: users", size_means="known events of a new user", points=tuple(points)
+    )
 
 
-def _scorer(log: EventLog | None, *, people: People, observed: EventLog, heldout: EventLog, scale: tuple[float, float] | None,
-            seed: int) -> Callable[[EventLog], np.ndarray]:
-    """From what is known of the test users to sums and counts per user; what is learned from `log` is learned once."""
+def _scorer(
+    log: EventLog | None,
+    *,
+    people: AuditSplits,
+    observed: EventLog,
+    heldout: EventLog,
+    scale: tuple[float, float] | None,
+    seed: int,
+) -> Callable[[EventLog], np.ndarray]:
+    """From what is known of the test users to sums and counts per user; what is learned from `log`
+    is learned once.
+    """
     if scale is None:
         ranker = _ranker(log, people=people)
 
@@ -141,35 +246,57 @@ def _scorer(log: EventLog | None, *, people: People, observed: EventLog, heldout
             return np.stack((np.nan_to_num(found), np.isfinite(found).astype(np.float64)))
 
         return ranked
-    model = None if log is None else recommenders.fit_factorisation(log, items=people.items, rng=np.random.default_rng(seed))
+    model = (
+        None
+        if log is None
+        else recommenders.fit_factorisation(
+            log, items=people.items, rng=np.random.default_rng(seed)
+        )
+    )
 
     pooled = float(np.asarray(observed.rating, dtype=np.float64).mean())
 
     def rated(known: EventLog) -> np.ndarray:
-        errors = (nothing_errors(observed=known, heldout=heldout, scale=scale, pooled=pooled) if model is None
-                  else model_errors(model, observed=known, heldout=heldout, scale=scale))
+        errors = (
+            nothing_errors(observed=known, heldout=heldout, scale=scale, pooled=pooled)
+            if model is None
+            else model_errors(model, observed=known, heldout=heldout, scale=scale)
+        )
         return np.stack((errors.squared, errors.events))
 
     return rated
 
 
-def _ranker(log: EventLog | None, *, people: People) -> Ranker:
-    popular = recommenders.item_users(people.train_whole if log is None else log, items=people.items)
+def _ranker(log: EventLog | None, *, people: AuditSplits) -> Ranker:
+    popular = recommenders.item_users(
+        people.train_whole if log is None else log, items=people.items
+    )
     if log is None:
         return lambda have: np.tile(popular, (have.shape[0], 1))
     weights = recommenders.fit_ease(log, items=people.items)
-    return lambda have: np.asarray(have @ weights) + 1e-6 * popular      # of somebody unknown: what is popular
+    return lambda have: (
+        np.asarray(have @ weights) + 1e-6 * popular
+    )  # of somebody unknown: what is popular
 
 
 FOLDS = 5
-RIDGE = 10.0            # items with as many events as the average one, added to what each attribute is learned from
+# items with as many events as the average one, added to what each attribute is learned from
+RIDGE = 10.0
 
 
-def measure_cold_items(people: People, *, features: np.ndarray, others: Mapping[str, EventLog], scale: tuple[float, float] | None,
-                       rng: np.random.Generator) -> Curve | None:
-    """RMSE on held-out events of new items, by which log taught what attributes mean; None without ratings, attributes or such events.
+def measure_cold_items(
+    people: AuditSplits,
+    *,
+    features: np.ndarray,
+    others: Mapping[str, EventLog],
+    scale: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> Curve | None:
+    """RMSE on held-out events of new items, by which log taught what attributes mean; None without
+    ratings, attributes or such events.
 
-    `nothing` knows no attribute: an item is average until it is rated. Shapes: features float64[V, F], from the catalogue.
+    `nothing` knows no attribute: an item is average until it is rated. Shapes: features float64[V,
+    F], from the catalogue.
     """
     observed, heldout = split_test(people.test, rng)
     if scale is None or features.shape[1] == 0 or not len(heldout.item):
@@ -178,49 +305,100 @@ def measure_cold_items(people: People, *, features: np.ndarray, others: Mapping[
     raters = EventLog.concat([people.holdout, people.reference])
     order = _random_rank_in_item(raters, rng=rng)
     weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
-    logs = {COLD_NOTHING: None, COLD_REAL: people.train_whole, COLD_SYNTHETIC: people.synthetic, **others}
+    logs = {
+        COLD_NOTHING: None,
+        COLD_REAL: people.train_whole,
+        COLD_SYNTHETIC: people.synthetic,
+        **others,
+    }
     sums = {size: {arm: np.zeros((2, len(heldout.offsets) - 1)) for arm in logs} for size in KNOWN}
     for part, (arm, log) in product(range(FOLDS), logs.items()):
         new = fold == part
-        model = _nothing(observed, new=new) if log is None else learned(log, features=features, new=new)
+        model = (
+            _nothing(observed, new=new) if log is None else learned(log, features=features, new=new)
+        )
         for size in KNOWN:
-            rated = rated_too(model, raters=profiles.keep_events(raters, ~new[raters.item] | (order < size)), new=new)
+            rated = rated_too(
+                model,
+                raters=profiles.keep_events(raters, ~new[raters.item] | (order < size)),
+                new=new,
+            )
             errors = _errors(rated, observed=observed, heldout=heldout, new=new, scale=scale)
             sums[size][arm] += np.stack((errors.squared, errors.events))
-    points = [point for size in KNOWN for point in points_of(sums[size], size=size, rated=True, weights=weights)]
-    return Curve(name="cold start: items", size_means="known ratings of a new item", points=tuple(points))
+    points = [
+        point
+        for size in KNOWN
+        for point in points_of(sums[size], size=size, rated=True, weights=weights)
+    ]
+    return Curve(
+        name="cold start: items", size_means="known ratings of a new item", points=tuple(points)
+    )
 
 
 def learned(log: EventLog, *, features: np.ndarray, new: np.ndarray) -> Factorisation:
-    """Biases of known items as the protocol damps them, those of new items foretold; no factors. Shapes: new bool[V]."""
+    """Biases of known items as the protocol damps them, those of new items foretold; no factors.
+    Shapes: new bool[V].
+    """
     log = profiles.keep_events(log, ~new[log.item])
     rating, items = np.asarray(log.rating, dtype=np.float64), len(new)
     mean = float(rating.mean()) if len(rating) else 0.0
-    bias, count = damped_means(rating - mean, group=log.item, groups=items), np.bincount(log.item, minlength=items)
+    bias, count = (
+        damped_means(rating - mean, group=log.item, groups=items),
+        np.bincount(log.item, minlength=items),
+    )
     standard = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-9)
     design = np.column_stack([np.ones(items), standard])
-    raw = bias * (count + DAMPING) / np.maximum(count, 1)           # an item counts by its events, as the figure does
+    raw = (
+        bias * (count + DAMPING) / np.maximum(count, 1)
+    )  # an item counts by its events, as the figure does
     held_back = RIDGE * max(1.0, count.mean()) * np.diag([1e-9, *np.ones(standard.shape[1])])
-    foretold = design @ np.linalg.solve((design * count[:, None]).T @ design + held_back, design.T @ (count * raw))
-    return Factorisation(mean=mean, item_bias=np.where(new, foretold, bias), item_factors=np.zeros((items, 1), dtype=np.float32))
+    foretold = design @ np.linalg.solve(
+        (design * count[:, None]).T @ design + held_back, design.T @ (count * raw)
+    )
+    return Factorisation(
+        mean=mean,
+        item_bias=np.where(new, foretold, bias),
+        item_factors=np.zeros((items, 1), dtype=np.float32),
+    )
 
 
 def rated_too(model: Factorisation, *, raters: EventLog, new: np.ndarray) -> Factorisation:
-    """The same after `raters` have rated some new items: each bias moves from what was foretold as far as its ratings carry."""
+    """The same after `raters` have rated some new items: each bias moves from what was foretold as
+    far as its ratings carry.
+    """
     user_bias = _user_bias(model, known=profiles.keep_events(raters, ~new[raters.item]))
     asked = profiles.keep_events(raters, new[raters.item])
-    deviation = np.asarray(asked.rating, dtype=np.float64) - model.mean - user_bias[profiles.user_of_event(asked)]
+    deviation = (
+        np.asarray(asked.rating, dtype=np.float64)
+        - model.mean
+        - user_bias[profiles.user_of_event(asked)]
+    )
     count, total = (np.bincount(asked.item, weight, len(new)) for weight in (None, deviation))
     moved = (DAMPING * model.item_bias + total) / (DAMPING + count)
-    return Factorisation(mean=model.mean, item_bias=np.where(new, moved, model.item_bias), item_factors=model.item_factors)
+    return Factorisation(
+        mean=model.mean,
+        item_bias=np.where(new, moved, model.item_bias),
+        item_factors=model.item_factors,
+    )
 
 
 def _nothing(observed: EventLog, *, new: np.ndarray) -> Factorisation:
     rating = np.asarray(observed.rating, dtype=np.float64)
-    return Factorisation(mean=float(rating.mean()), item_bias=np.zeros(len(new)), item_factors=np.zeros((len(new), 1), dtype=np.float32))
+    return Factorisation(
+        mean=float(rating.mean()),
+        item_bias=np.zeros(len(new)),
+        item_factors=np.zeros((len(new), 1), dtype=np.float32),
+    )
 
 
-def _errors(model: Factorisation, *, observed: EventLog, heldout: EventLog, new: np.ndarray, scale: tuple[float, float]) -> RatingErrors:
+def _errors(
+    model: Factorisation,
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    new: np.ndarray,
+    scale: tuple[float, float],
+) -> RatingErrors:
     user_bias = _user_bias(model, known=profiles.keep_events(observed, ~new[observed.item]))
     asked = profiles.keep_events(heldout, new[heldout.item])
     said = model.mean + model.item_bias[asked.item] + user_bias[profiles.user_of_event(asked)]
@@ -228,8 +406,12 @@ def _errors(model: Factorisation, *, observed: EventLog, heldout: EventLog, new:
 
 
 def _user_bias(model: Factorisation, *, known: EventLog) -> np.ndarray:
-    deviation = np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
-    return damped_means(deviation, group=profiles.user_of_event(known), groups=len(known.offsets) - 1)
+    deviation = (
+        np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
+    )
+    return damped_means(
+        deviation, group=profiles.user_of_event(known), groups=len(known.offsets) - 1
+    )
 
 
 def _random_rank_in_item(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:

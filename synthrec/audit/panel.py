@@ -1,6 +1,8 @@
-"""The panel's figures: every recommender trained on the real and on the synthetic log, scored on real users, and as a receiver would.
+"""The panel's figures: every recommender trained on the real and on the synthetic log, scored on
+real users, and as a receiver would.
 
-A receiver has the synthetic log alone: some of its users are kept from training there, and the recommenders scored on them.
+A receiver has the synthetic log alone: some of its users are kept from training there, and the
+recommenders scored on them.
 """
 
 from __future__ import annotations
@@ -15,21 +17,30 @@ from synthrec.audit import intervals, recommenders
 from synthrec.audit.recommenders import Ranker, Recommender
 from synthrec.audit.record import Agreement, Figure, Panel, PanelRow
 from synthrec.audit.scores import ranked_ndcg, split_test
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
-RECEIVER_SHARE, RECEIVER_MOST = 0.1, 1_000      # of synthetic users who are scored as a receiver would
-LARGEST = 8_000                                 # items, beyond which recommenders that hold items by items are left out
+RECEIVER_SHARE, MAX_RECEIVER = 0.1, 1_000  # of synthetic users who are scored as a receiver would
+LARGEST = 8_000  # items, beyond which recommenders that hold items by items are left out
 
 
-def measure_panel(people: People, *, rng: np.random.Generator, cuts: int = 1, on_each: Callable[[], None] = lambda: None) -> Panel | None:
-    """The order of recommenders on either log; None without test users who have something relevant to find.
+def measure_panel(
+    people: AuditSplits,
+    *,
+    rng: np.random.Generator,
+    cuts: int = 1,
+    on_each: Callable[[], None] = lambda: None,
+) -> Panel | None:
+    """The order of recommenders on either log; None without test users who have something relevant
+    to find.
 
     Args:
-        cuts: how often each user's events are cut into observed and held out; figures are means per user.
+        cuts: how often each user's events are cut into observed and held out; figures are means per
+        user.
 
-    Guarantees: reads private logs; the record's figures on a real log are not differentially private (rule 14).
+    Guarantees: reads private logs; the record's figures on a real log are not differentially
+    private (rule 14).
     """
     asked = [split_test(people.test, rng) for _ in range(cuts)]
     kept, scored = _receivers(people.synthetic, rng=rng)
@@ -45,40 +56,92 @@ def measure_panel(people: People, *, rng: np.random.Generator, cuts: int = 1, on
         on_each()
         if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
             return None
-    return summarised([recommender.name for recommender in panel], real=np.stack(real), synthetic=np.stack(synthetic),
-                      receiver=np.stack(receiver), left_out=left_out, rng=rng)
+    return summarised(
+        [recommender.name for recommender in panel],
+        real=np.stack(real),
+        synthetic=np.stack(synthetic),
+        receiver=np.stack(receiver),
+        left_out=left_out,
+        rng=rng,
+    )
 
 
-def _per_user(ranker: Ranker, *, asked: Sequence[tuple[EventLog, EventLog]], items: int) -> np.ndarray:
-    """Mean NDCG@10 over the cuts in which a user has something to find; NaN where that is none. Shapes: float64[U]."""
-    found = np.stack([ranked_ndcg(ranker, observed=observed, heldout=heldout, items=items) for observed, heldout in asked])
+def _per_user(
+    ranker: Ranker, *, asked: Sequence[tuple[EventLog, EventLog]], items: int
+) -> np.ndarray:
+    """Mean NDCG@10 over the cuts in which a user has something to find; NaN where that is none.
+    Shapes: float64[U].
+    """
+    found = np.stack(
+        [
+            ranked_ndcg(ranker, observed=observed, heldout=heldout, items=items)
+            for observed, heldout in asked
+        ]
+    )
     times = np.isfinite(found).sum(axis=0)
     return np.asarray(np.where(times > 0, np.nansum(found, axis=0) / np.maximum(times, 1), np.nan))
 
 
-def summarised(names: Sequence[str], *, real: np.ndarray, synthetic: np.ndarray, receiver: np.ndarray, left_out: tuple[str, ...] = (),
-               rng: np.random.Generator, resamples: int = RESAMPLES) -> Panel:
-    """The record. Shapes: real, synthetic float[R, U] of the same users, receiver float[R, S]; NaN where nothing was to be found."""
-    real, synthetic, receiver = (found[:, np.isfinite(found[0])] for found in (real, synthetic, receiver))
-    people, others = (intervals.resamples(found.shape[1], count=resamples, rng=rng) for found in (real, receiver))
-    rows = tuple(PanelRow(name=name, real=_mean(real[row], people), synthetic=_mean(synthetic[row], people),
-                          receiver=_mean(receiver[row], others)) for row, name in enumerate(names))
+def summarised(
+    names: Sequence[str],
+    *,
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    receiver: np.ndarray,
+    left_out: tuple[str, ...] = (),
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Panel:
+    """The record. Shapes: real, synthetic float[R, U] of the same users, receiver float[R, S]; NaN
+    where nothing was to be found.
+    """
+    real, synthetic, receiver = (
+        found[:, np.isfinite(found[0])] for found in (real, synthetic, receiver)
+    )
+    people, others = (
+        intervals.resamples(found.shape[1], count=resamples, rng=rng) for found in (real, receiver)
+    )
+    rows = tuple(
+        PanelRow(
+            name=name,
+            real=_mean(real[row], people),
+            synthetic=_mean(synthetic[row], people),
+            receiver=_mean(receiver[row], others),
+        )
+        for row, name in enumerate(names)
+    )
     pairs = np.array(list(combinations(range(len(names)), 2)))
     resolved = _resolved(real, weights=people, pairs=pairs)
-    agreements = tuple(_agreement(on, real=_means(real, people), other=_means(found, weights), pairs=pairs, resolved=resolved,
-                                  exact=(real.mean(axis=1), found.mean(axis=1)), n=found.shape[1])
-                       for on, found, weights in (("real users", synthetic, people), ("synthetic users", receiver, others)))
+    agreements = tuple(
+        _agreement(
+            on,
+            real=_means(real, people),
+            other=_means(found, weights),
+            pairs=pairs,
+            resolved=resolved,
+            exact=(real.mean(axis=1), found.mean(axis=1)),
+            n=found.shape[1],
+        )
+        for on, found, weights in (
+            ("real users", synthetic, people),
+            ("synthetic users", receiver, others),
+        )
+    )
     return Panel(rows=rows, agreements=agreements, left_out=left_out)
 
 
 def kendall(one: np.ndarray, other: np.ndarray, *, pairs: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b over some pairs of each row. Shapes: float[..., R] twice, pairs int[P, 2] -> float64[...]."""
-    up, right = (np.sign(found[..., pairs[:, 0]] - found[..., pairs[:, 1]]) for found in (one, other))
+    """Kendall's tau-b over some pairs of each row. Shapes: float[..., R] twice, pairs int[P, 2] ->
+    float64[...].
+    """
+    up, right = (
+        np.sign(found[..., pairs[:, 0]] - found[..., pairs[:, 1]]) for found in (one, other)
+    )
     size = np.sqrt((up**2).sum(axis=-1) * (right**2).sum(axis=-1))
     return np.asarray((up * right).sum(axis=-1) / np.where(size > 0, size, 1.0))
 
 
-def _panel(people: People) -> tuple[list[Recommender], tuple[str, ...]]:
+def _panel(people: AuditSplits) -> tuple[list[Recommender], tuple[str, ...]]:
     log, left_out = people.train_whole, []
     panel = [Recommender("popularity", recommenders.popularity)]
     if log.rating is not None and people.synthetic.rating is not None:
@@ -89,10 +152,16 @@ def _panel(people: People) -> tuple[list[Recommender], tuple[str, ...]]:
         panel.append(Recommender("recent popularity", recommenders.recent))
     else:
         left_out.append("recent popularity: the log has no times")
-    panel += [Recommender("singular vectors", recommenders.singular_vectors), Recommender("implicit ALS", recommenders.implicit_least_squares),
-              Recommender("BPR", recommenders.pairwise)]
+    panel += [
+        Recommender("singular vectors", recommenders.singular_vectors),
+        Recommender("implicit ALS", recommenders.implicit_least_squares),
+        Recommender("BPR", recommenders.pairwise),
+    ]
     if people.items <= LARGEST:
-        panel += [Recommender("item neighbours", recommenders.item_neighbours), Recommender("EASE", _ease)]
+        panel += [
+            Recommender("item neighbours", recommenders.item_neighbours),
+            Recommender("EASE", _ease),
+        ]
     else:
         left_out.append(f"item neighbours and EASE: more than {LARGEST:,} items")
     return panel, tuple(left_out)
@@ -110,7 +179,7 @@ def _ease(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
 def _receivers(synthetic: EventLog, *, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
     """Synthetic users to learn from, and those who are scored."""
     order = rng.permutation(len(synthetic.offsets) - 1)
-    count = min(RECEIVER_MOST, int(np.ceil(RECEIVER_SHARE * len(order))))
+    count = min(MAX_RECEIVER, int(np.ceil(RECEIVER_SHARE * len(order))))
     return synthetic.select(order[count:]), synthetic.select(order[:count])
 
 
@@ -120,7 +189,9 @@ def _means(found: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> Figure:
-    found = intervals.bootstrap(lambda w: (w @ values) / w.sum(axis=1), weights=weights, n=len(values))
+    found = intervals.bootstrap(
+        lambda w: (w @ values) / w.sum(axis=1), weights=weights, n=len(values)
+    )
     assert found is not None, "a mean of finite values is finite"
     return found
 
@@ -132,13 +203,32 @@ def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np
     return np.asarray((low > 0) | (high < 0))
 
 
-def _agreement(on: str, *, real: np.ndarray, other: np.ndarray, exact: tuple[np.ndarray, np.ndarray], pairs: np.ndarray,
-               resolved: np.ndarray, n: int) -> Agreement:
+def _agreement(
+    on: str,
+    *,
+    real: np.ndarray,
+    other: np.ndarray,
+    exact: tuple[np.ndarray, np.ndarray],
+    pairs: np.ndarray,
+    resolved: np.ndarray,
+    n: int,
+) -> Agreement:
     def figure(some: np.ndarray) -> Figure:
         low, high = np.quantile(kendall(real, other, pairs=some), (0.025, 0.975))
         value = float(kendall(*exact, pairs=some))
-        return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=n,
-                      method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, {len(real):,} resamples")
+        return Figure(
+            value=value,
+            low=float(min(low, value)),
+            high=float(max(high, value)),
+            n=n,
+            method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, {len(real):,} resamples",
+        )
 
-    return Agreement(scored_on=on, tau=figure(pairs), tau_resolved=figure(pairs[resolved]) if resolved.any() else None,     # type: ignore[arg-type]
-                     resolved_pairs=int(resolved.sum()), pairs=len(pairs), top_agrees=bool(exact[0].argmax() == exact[1].argmax()))
+    return Agreement(
+        scored_on=on,
+        tau=figure(pairs),
+        tau_resolved=figure(pairs[resolved]) if resolved.any() else None,  # type: ignore[arg-type]
+        resolved_pairs=int(resolved.sum()),
+        pairs=len(pairs),
+        top_agrees=bool(exact[0].argmax() == exact[1].argmax()),
+    )

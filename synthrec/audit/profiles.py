@@ -1,4 +1,5 @@
-"""A log as sparse matrices of users by items: the one way in which every audit figure looks at events.
+"""A log as sparse matrices of users by items: the one way in which every audit figure looks at
+events.
 
 Private arrays in, private arrays out; nothing here is printed or kept.
 """
@@ -22,7 +23,9 @@ def user_of_event(log: EventLog) -> np.ndarray:
 
 
 def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:
-    """The events where `kept` is true, with the same users in the same order, also those left with none. Shapes: bool[N]."""
+    """The events where `kept` is true, with the same users in the same order, also those left with
+    none. Shapes: bool[N].
+    """
     return log.keep(kept)
 
 
@@ -55,5 +58,8 @@ def events(log: EventLog, values: np.ndarray, *, items: int) -> sparse.csr_array
     """
     if len(log.item) and int(np.max(log.item)) >= items:
         raise ValueError("every item must be a row of the catalogue, found one past its end")
-    item, offsets = np.array(log.item, dtype=np.int32, copy=True), np.array(log.offsets, dtype=np.int32, copy=True)
+    item, offsets = (
+        np.array(log.item, dtype=np.int32, copy=True),
+        np.array(log.offsets, dtype=np.int32, copy=True),
+    )
     return sparse.csr_array((values, item, offsets), shape=(len(offsets) - 1, items))

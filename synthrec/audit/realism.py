@@ -1,13 +1,18 @@
-"""The protocol's realism limits: a synthetic log that buys its headline by looking wrong fails here (design section 6).
+"""The protocol's realism limits: a synthetic log that buys its headline by looking wrong fails here
+(design section 6).
 
 What is compared, and how far apart it may be:
 
 - rating: total variation of the shares of the rating levels, at most 0.06;
-- rating variance within users (pooled, each user's own mean taken out) and variance of the users' mean ratings: relative, at most 15 %;
-- popularity: total variation of the items' shares of all events, against the unbounded real log, at most 0.15;
-- activity: total variation of events per user, the real cut at K, over buckets that grow by the square root of two
+- rating variance within users (pooled, each user's own mean taken out) and variance of the users'
+  mean ratings: relative, at most 15 %;
+- popularity: total variation of the items' shares of all events, against the unbounded real log, at
+  most 0.15;
+- activity: total variation of events per user, the real cut at K, over buckets that grow by the
+  square root of two
   (1, 2, 3, 4-5, 6-7, 8-11, 12-15, 16-22, ...), at most 0.10;
-- similarity: mean cosine between the item sets of all pairs of different users, the real cut at K random events; relative, at most 25 %.
+- similarity: mean cosine between the item sets of all pairs of different users, the real cut at K
+  random events; relative, at most 25 %.
 """
 
 from __future__ import annotations
@@ -18,26 +23,59 @@ from synthrec.audit import profiles
 from synthrec.audit.record import RealismLimit
 from synthrec.data.eventlog import EventLog
 
-RATING_LIMIT, VARIANCE_LIMIT, POPULARITY_LIMIT, ACTIVITY_LIMIT, SIMILARITY_LIMIT = 0.06, 0.15, 0.15, 0.10, 0.25
+RATING_LIMIT, VARIANCE_LIMIT, POPULARITY_LIMIT, ACTIVITY_LIMIT, SIMILARITY_LIMIT = (
+    0.06,
+    0.15,
+    0.15,
+    0.10,
+    0.25,
+)
 
 
-def measure_realism(synthetic: EventLog, *, real: EventLog, items: int, events_per_user: int,
-                    rng: np.random.Generator) -> tuple[RealismLimit, ...]:
+def measure_realism(
+    synthetic: EventLog,
+    *,
+    real: EventLog,
+    items: int,
+    events_per_user: int,
+    rng: np.random.Generator,
+) -> tuple[RealismLimit, ...]:
     """Every limit for one synthetic log against the unbounded real train log."""
     bounded = profiles.cut(real, events_per_user=events_per_user, rng=rng)
     limits = [
-        _apart("popularity (total variation)", popularity_distance(synthetic, other=real, items=items), limit=POPULARITY_LIMIT),
-        _apart("activity (total variation)", activity_distance(synthetic, other=bounded), limit=ACTIVITY_LIMIT),
-        _relative("similarity of users (mean cosine)", real=mean_cosine(bounded, items=items),
-                  synthetic=mean_cosine(synthetic, items=items), limit=SIMILARITY_LIMIT),
+        _apart(
+            "popularity (total variation)",
+            popularity_distance(synthetic, other=real, items=items),
+            limit=POPULARITY_LIMIT,
+        ),
+        _apart(
+            "activity (total variation)",
+            activity_distance(synthetic, other=bounded),
+            limit=ACTIVITY_LIMIT,
+        ),
+        _relative(
+            "similarity of users (mean cosine)",
+            real=mean_cosine(bounded, items=items),
+            synthetic=mean_cosine(synthetic, items=items),
+            limit=SIMILARITY_LIMIT,
+        ),
     ]
     if real.rating is None or synthetic.rating is None:
         return tuple(limits)
     truth, found = rating_variances(real), rating_variances(synthetic)
     return (
-        _apart("rating (total variation)", rating_distance(synthetic, other=real), limit=RATING_LIMIT),
-        _relative("rating variance within users", real=truth[0], synthetic=found[0], limit=VARIANCE_LIMIT),
-        _relative("variance of users' mean ratings", real=truth[1], synthetic=found[1], limit=VARIANCE_LIMIT),
+        _apart(
+            "rating (total variation)", rating_distance(synthetic, other=real), limit=RATING_LIMIT
+        ),
+        _relative(
+            "rating variance within users", real=truth[0], synthetic=found[0], limit=VARIANCE_LIMIT
+        ),
+        _relative(
+            "variance of users' mean ratings",
+            real=truth[1],
+            synthetic=found[1],
+            limit=VARIANCE_LIMIT,
+        ),
         *limits,
     )
 
@@ -52,25 +90,34 @@ def total_variation(one: np.ndarray, *, other: np.ndarray) -> float:
 
 def rating_distance(log: EventLog, *, other: EventLog) -> float:
     """Total variation of the ratings."""
-    values, code = np.unique(np.concatenate((np.asarray(log.rating), np.asarray(other.rating))), return_inverse=True)
+    values, code = np.unique(
+        np.concatenate((np.asarray(log.rating), np.asarray(other.rating))), return_inverse=True
+    )
     first = len(log.item)
-    return total_variation(np.bincount(code[:first], minlength=len(values)), other=np.bincount(code[first:], minlength=len(values)))
+    return total_variation(
+        np.bincount(code[:first], minlength=len(values)),
+        other=np.bincount(code[first:], minlength=len(values)),
+    )
 
 
 def popularity_distance(log: EventLog, *, other: EventLog, items: int) -> float:
     """Total variation of the items' shares of events."""
-    return total_variation(np.bincount(log.item, minlength=items), other=np.bincount(other.item, minlength=items))
+    return total_variation(
+        np.bincount(log.item, minlength=items), other=np.bincount(other.item, minlength=items)
+    )
 
 
 def activity_distance(log: EventLog, *, other: EventLog) -> float:
-    """Total variation of events per user over half-octave buckets; users without events have their own."""
+    """Total variation of events per user over half-octave buckets; users without events have their
+    own.
+    """
     one, two = (_bucket(profiles.activity(each)) for each in (log, other))
     size = int(max(one.max(initial=0), two.max(initial=0))) + 1
     return total_variation(np.bincount(one, minlength=size), other=np.bincount(two, minlength=size))
 
 
 def _bucket(activity: np.ndarray) -> np.ndarray:
-    edges = np.unique(np.ceil(2.0 ** (np.arange(64) / 2)))      # 1, 2, 3, 4, 6, 8, 12, 16, 23, ...
+    edges = np.unique(np.ceil(2.0 ** (np.arange(64) / 2)))  # 1, 2, 3, 4, 6, 8, 12, 16, 23, ...
     return np.searchsorted(edges, activity, side="right")
 
 
@@ -85,7 +132,9 @@ def rating_variances(log: EventLog) -> tuple[float, float]:
 
 
 def mean_cosine(log: EventLog, *, items: int) -> float:
-    """Mean cosine of the item sets over all pairs of different users: exact, from the sum of the unit profiles."""
+    """Mean cosine of the item sets over all pairs of different users: exact, from the sum of the
+    unit profiles.
+    """
     matrix = profiles.pattern(log, items=items)
     size = np.diff(matrix.indptr)
     users = int((size > 0).sum())
@@ -96,9 +145,23 @@ def mean_cosine(log: EventLog, *, items: int) -> float:
 
 
 def _apart(name: str, distance: float, *, limit: float) -> RealismLimit:
-    return RealismLimit(name=name, real=None, synthetic=None, distance=distance, limit=limit, passed=distance <= limit)
+    return RealismLimit(
+        name=name,
+        real=None,
+        synthetic=None,
+        distance=distance,
+        limit=limit,
+        passed=distance <= limit,
+    )
 
 
 def _relative(name: str, *, real: float, synthetic: float, limit: float) -> RealismLimit:
     distance = abs(synthetic - real) / real if real > 0 else float(synthetic > 0)
-    return RealismLimit(name=name, real=real, synthetic=synthetic, distance=distance, limit=limit, passed=distance <= limit)
+    return RealismLimit(
+        name=name,
+        real=real,
+        synthetic=synthetic,
+        distance=distance,
+        limit=limit,
+        passed=distance <= limit,
+    )

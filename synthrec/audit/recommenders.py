@@ -1,20 +1,26 @@
-"""The protocol's recommenders: item biases with ALS factors and ridge fold-in, EASE^R, popularity (design section 6).
+"""The protocol's recommenders: item biases with ALS factors and ridge fold-in, EASE^R, popularity
+(design section 6).
 
-A recommender is learned from one log (usually synthetic) and then asked about users it has never seen, through their observed events.
-Fitted models are plain arrays. Sources: Koren, Bell, Volinsky 2009 (biases and ALS); Steck 2019 (EASE^R).
+A recommender is learned from one log (usually synthetic) and then asked about users it has never
+seen, through their observed events. Fitted models are plain arrays. Sources: Koren, Bell, Volinsky
+2009 (biases and ALS); Steck 2019 (EASE^R).
 
-The shape of a recommender: learned from a log, then asked about users it has never seen, by what they have.
+The shape of a recommender: learned from a log, then asked about users it has never seen, by what
+they have.
 
-Factors of users and items: weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008), and plain singular vectors.
+Factors of users and items: weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008),
+and plain singular vectors.
 
 Recommenders that give everybody the same list.
 
-Items like those a user has: item-based nearest neighbours (Sarwar, Karypis, Konstan, Riedl 2001) by shrunk cosine.
+Items like those a user has: item-based nearest neighbours (Sarwar, Karypis, Konstan, Riedl 2001) by
+shrunk cosine.
 
-Learning to rank: an item had above one not had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009).
+Learning to rank: an item had above one not had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme
+2009).
 
-A user is what they have: the scaled sum of vectors of their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013). So a new
-user needs no training.
+A user is what they have: the scaled sum of vectors of their items, the asked item left out (FISM;
+Kabbur, Ning, Karypis 2013). So a new user needs no training.
 """
 
 from __future__ import annotations
@@ -31,12 +37,12 @@ from sklearn.utils.extmath import randomized_svd
 from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
 
-DAMPING = 5.0               # of every bias: events of zero deviation added to a mean
+DAMPING = 5.0  # of every bias: events of zero deviation added to a mean
 FACTORS = 16
-RIDGE = 12.0                # of every factor vector, whatever its number of events
+RIDGE = 12.0  # of every factor vector, whatever its number of events
 ROUNDS = 12
 EASE_RIDGE_PER_USER = 200.0 / 5_000
-EASE_ITEMS_MOST = 20_000    # EASE^R holds a dense matrix of items by items
+MAX_EASE_ITEMS = 20_000  # EASE^R holds a dense matrix of items by items
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +55,30 @@ class Factorisation:
 
 
 def damped_means(values: np.ndarray, *, group: np.ndarray, groups: int) -> np.ndarray:
-    """Sum of a group's values over its count plus DAMPING. Shapes: float[N], int[N] -> float64[groups]."""
-    return np.asarray(np.bincount(group, values, groups) / (np.bincount(group, minlength=groups) + DAMPING))
+    """Sum of a group's values over its count plus DAMPING. Shapes: float[N], int[N] ->
+    float64[groups].
+    """
+    return np.asarray(
+        np.bincount(group, values, groups) / (np.bincount(group, minlength=groups) + DAMPING)
+    )
 
 
 def fit_factorisation(log: EventLog, *, items: int, rng: np.random.Generator) -> Factorisation:
-    """Mean, item biases, then factors by ALS on what biases of items and users leave. An empty log predicts 3 zeros: mean 0 and no bias."""
+    """Mean, item biases, then factors by ALS on what biases of items and users leave. An empty log
+    predicts 3 zeros: mean 0 and no bias.
+    """
     user, item = profiles.user_of_event(log), np.asarray(log.item)
     factors = rng.normal(0.0, 0.1, (items, FACTORS)).astype(np.float32)
     if len(item) == 0:
-        return Factorisation(mean=0.0, item_bias=np.zeros(items), item_factors=np.zeros_like(factors))
+        return Factorisation(
+            mean=0.0, item_bias=np.zeros(items), item_factors=np.zeros_like(factors)
+        )
     rating = np.asarray(log.rating, dtype=np.float64)
     mean = float(rating.mean())
     item_bias = damped_means(rating - mean, group=item, groups=items)
-    user_bias = damped_means(rating - mean - item_bias[item], group=user, groups=len(log.offsets) - 1)
+    user_bias = damped_means(
+        rating - mean - item_bias[item], group=user, groups=len(log.offsets) - 1
+    )
     residual = (rating - mean - item_bias[item] - user_bias[user]).astype(np.float32)
     by_user = profiles.events(log, residual, items=items)
     by_item = by_user.T.tocsr()
@@ -79,7 +95,9 @@ def ridge(residuals: sparse.csr_array, features: np.ndarray) -> np.ndarray:
     """
     k = features.shape[1]
     left, right = np.triu_indices(k)
-    seen = sparse.csr_array((np.ones_like(residuals.data), residuals.indices, residuals.indptr), shape=residuals.shape)
+    seen = sparse.csr_array(
+        (np.ones_like(residuals.data), residuals.indices, residuals.indptr), shape=residuals.shape
+    )
     half = seen @ (features[:, left] * features[:, right])
     gram = np.empty((residuals.shape[0], k, k), dtype=np.float32)
     gram[:, left, right] = gram[:, right, left] = half
@@ -89,10 +107,12 @@ def ridge(residuals: sparse.csr_array, features: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the model says about events of users folded in, before clipping to the scale. Shapes: float64[N] each."""
+    """What the model says about events of users folded in, before clipping to the scale. Shapes:
+    float64[N] each.
+    """
 
-    bias: np.ndarray        # item and user biases only
-    factors: np.ndarray     # with factors
+    bias: np.ndarray  # item and user biases only
+    factors: np.ndarray  # with factors
 
 
 def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Predictions:
@@ -101,24 +121,32 @@ def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Pre
     user, item = profiles.user_of_event(observed), np.asarray(observed.item)
     deviation = np.asarray(observed.rating, dtype=np.float64) - model.mean - model.item_bias[item]
     user_bias = damped_means(deviation, group=user, groups=len(observed.offsets) - 1)
-    residuals = profiles.events(observed, (deviation - user_bias[user]).astype(np.float32), items=items)
+    residuals = profiles.events(
+        observed, (deviation - user_bias[user]).astype(np.float32), items=items
+    )
     taste = ridge(residuals, model.item_factors)
     user, item = profiles.user_of_event(asked), np.asarray(asked.item)
     bias = model.mean + model.item_bias[item] + user_bias[user]
-    return Predictions(bias=bias, factors=bias + np.einsum("nk,nk->n", taste[user], model.item_factors[item]))
+    return Predictions(
+        bias=bias, factors=bias + np.einsum("nk,nk->n", taste[user], model.item_factors[item])
+    )
 
 
 def fit_ease(log: EventLog, *, items: int) -> np.ndarray:
-    """EASE^R weights between items, on which items users have. Shapes: float32[V, V], zero diagonal."""
-    if items > EASE_ITEMS_MOST:
-        raise ValueError(f"EASE^R needs at most {EASE_ITEMS_MOST} items, found {items}")
+    """EASE^R weights between items, on which items users have. Shapes: float32[V, V], zero
+    diagonal.
+    """
+    if items > MAX_EASE_ITEMS:
+        raise ValueError(f"EASE^R needs at most {MAX_EASE_ITEMS} items, found {items}")
     have = profiles.pattern(log, items=items)
     gram = np.zeros((items, items), dtype=np.float32, order="F")
     block = max(1, 50_000_000 // items)
     for first in range(0, have.shape[0], block):
-        dense = have[first:first + block].toarray()
+        dense = have[first : first + block].toarray()
         gram = linalg.blas.ssyrk(1.0, dense.T, beta=1.0, c=gram, trans=0, overwrite_c=True)
-    gram[np.arange(items), np.arange(items)] += np.float32(max(1.0, EASE_RIDGE_PER_USER * have.shape[0]))
+    gram[np.arange(items), np.arange(items)] += np.float32(
+        max(1.0, EASE_RIDGE_PER_USER * have.shape[0])
+    )
     inverse = _inverse(gram)
     diagonal = np.diagonal(inverse).copy()
     weights = inverse / -diagonal[None, :]
@@ -141,7 +169,8 @@ def item_users(log: EventLog, *, items: int) -> np.ndarray:
     return np.asarray(profiles.pattern(log, items=items).sum(axis=0), dtype=np.float32)
 
 
-# which items users have, as ones -> a score of every item. Shapes: [b, V] -> float32[b, V], writable
+# which items users have, as ones -> a score of every item. Shapes: [b, V] -> float32[b, V],
+# writable
 Ranker = Callable[[sparse.csr_array], np.ndarray]
 
 
@@ -166,7 +195,7 @@ def same_for_all(score: np.ndarray) -> Ranker:
 
 
 IMPLICIT_FACTORS = 24
-WEIGHT = 10.0           # of an item had, beyond that of one not had
+WEIGHT = 10.0  # of an item had, beyond that of one not had
 IMPLICIT_RIDGE_PER_USER = 4.0 / 1_000
 IMPLICIT_ROUNDS = 6
 DIRECTIONS = 32
@@ -180,29 +209,40 @@ def implicit_least_squares(log: EventLog, *, items: int, rng: np.random.Generato
     factors = rng.normal(0.0, 0.1, (items, IMPLICIT_FACTORS)).astype(np.float32)
     for _ in range(IMPLICIT_ROUNDS):
         factors = _solved(by_item, _solved(have, factors, ridge=ridge), ridge=ridge)
-    return lambda asked: np.asarray(_solved(asked, factors, ridge=ridge) @ factors.T, dtype=np.float32)
+    return lambda asked: np.asarray(
+        _solved(asked, factors, ridge=ridge) @ factors.T, dtype=np.float32
+    )
 
 
 def singular_vectors(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
-    """What a user has, projected on the leading directions of all users (PureSVD; Cremonesi, Koren, Turrin 2010)."""
+    """What a user has, projected on the leading directions of all users (PureSVD; Cremonesi, Koren,
+    Turrin 2010).
+    """
     have = profiles.pattern(log, items=items)
     count = max(1, min(DIRECTIONS, min(have.shape) - 1))
-    _, _, directions = randomized_svd(sparse.csr_matrix(have), n_components=count, n_iter=4, random_state=int(rng.integers(2**31)))
+    _, _, directions = randomized_svd(
+        sparse.csr_matrix(have), n_components=count, n_iter=4, random_state=int(rng.integers(2**31))
+    )
     return lambda asked: np.asarray((asked @ directions.T) @ directions, dtype=np.float32)
 
 
 def _solved(have: sparse.csr_array, other: np.ndarray, *, ridge: float) -> np.ndarray:
-    """Factors of the rows, given those of the columns. Shapes: have [R, C], other float32[C, k] -> float32[R, k]."""
+    """Factors of the rows, given those of the columns. Shapes: have [R, C], other float32[C, k] ->
+    float32[R, k].
+    """
     k = other.shape[1]
     left, right = np.triu_indices(k)
     half = WEIGHT * (have @ (other[:, left] * other[:, right])) + (other.T @ other)[left, right]
     gram = np.empty((have.shape[0], k, k), dtype=np.float32)
     gram[:, left, right] = gram[:, right, left] = half
     gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
-    return np.asarray(np.linalg.solve(gram, ((1 + WEIGHT) * (have @ other))[:, :, None])[:, :, 0], dtype=np.float32)
+    return np.asarray(
+        np.linalg.solve(gram, ((1 + WEIGHT) * (have @ other))[:, :, None])[:, :, 0],
+        dtype=np.float32,
+    )
 
 
-RECENT = 0.25       # latest share of events
+RECENT = 0.25  # latest share of events
 
 
 def popularity(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
@@ -225,8 +265,8 @@ def recent(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
 
 
 NEIGHBOURS = 100
-SHRINKAGE = 20.0        # users without either item, added below
-_BLOCK = 2_000          # items at once
+SHRINKAGE = 20.0  # users without either item, added below
+_BLOCK = 2_000  # items at once
 
 
 def item_neighbours(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
@@ -234,16 +274,21 @@ def item_neighbours(log: EventLog, *, items: int, rng: np.random.Generator) -> R
     have = profiles.pattern(log, items=items)
     size = np.sqrt(np.asarray(have.sum(axis=0), dtype=np.float64))
     by_item = have.T.tocsr()
-    parts = [_nearest((by_item[first:first + _BLOCK] @ have).toarray(), first=first, size=size) for first in range(0, items, _BLOCK)]
+    parts = [
+        _nearest((by_item[first : first + _BLOCK] @ have).toarray(), first=first, size=size)
+        for first in range(0, items, _BLOCK)
+    ]
     similarity = sparse.vstack(parts).tocsr().T.tocsr()
     return lambda asked: np.asarray((asked @ similarity).toarray(), dtype=np.float32)
 
 
 def _nearest(together: np.ndarray, *, first: int, size: np.ndarray) -> sparse.csr_array:
-    """Rows of the similarity matrix with all but the largest entries left out. Shapes: together float32[b, V]."""
+    """Rows of the similarity matrix with all but the largest entries left out. Shapes: together
+    float32[b, V].
+    """
     rows = np.arange(len(together))
     together[rows, first + rows] = 0.0
-    similar = together / (size[first:first + len(together), None] * size[None, :] + SHRINKAGE)
+    similar = together / (size[first : first + len(together), None] * size[None, :] + SHRINKAGE)
     if similar.shape[1] > NEIGHBOURS:
         cut = np.partition(similar, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS, None]
         similar[similar < cut] = 0.0
@@ -253,26 +298,34 @@ def _nearest(together: np.ndarray, *, first: int, size: np.ndarray) -> sparse.cs
 PAIRWISE_FACTORS = 24
 EPOCHS = 12
 USERS_PER_STEP = 256
-PAIRS_PER_USER = 24     # of a step
+PAIRS_PER_USER = 24  # of a step
 PAIRWISE_RATE, PAIRWISE_RIDGE = 0.05, 1e-4
 
 
 def pairwise(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
-    """Adaptive gradient steps (AdaGrad; Duchi, Hazan, Singer 2011) over users in random order; pairs drawn anew each time."""
+    """Adaptive gradient steps (AdaGrad; Duchi, Hazan, Singer 2011) over users in random order;
+    pairs drawn anew each time.
+    """
     have = profiles.pattern(log, items=items)
     have = have[np.flatnonzero(np.diff(have.indptr) > 1)]
-    weights = [rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)), rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)), np.zeros((items, 1))]
+    weights = [
+        rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)),
+        rng.normal(0, 0.05, (items, PAIRWISE_FACTORS)),
+        np.zeros((items, 1)),
+    ]
     squares = [np.full_like(weight, 1e-3) for weight in weights]
     for _ in range(EPOCHS):
         order = rng.permutation(have.shape[0])
         for first in range(0, len(order), USERS_PER_STEP):
-            gradients = _gradients(have[order[first:first + USERS_PER_STEP]], weights, rng=rng)
+            gradients = _gradients(have[order[first : first + USERS_PER_STEP]], weights, rng=rng)
             for weight, square, gradient in zip(weights, squares, gradients, strict=True):
                 gradient -= PAIRWISE_RIDGE * weight
                 square += gradient**2
                 weight += PAIRWISE_RATE * gradient / np.sqrt(square)
     given, asked_for, bias = weights
-    return lambda asked: np.asarray(_pooled(asked, given) @ asked_for.T + bias[:, 0], dtype=np.float32)
+    return lambda asked: np.asarray(
+        _pooled(asked, given) @ asked_for.T + bias[:, 0], dtype=np.float32
+    )
 
 
 def _pooled(have: sparse.csr_array, given: np.ndarray) -> np.ndarray:
@@ -280,25 +333,42 @@ def _pooled(have: sparse.csr_array, given: np.ndarray) -> np.ndarray:
     return np.asarray((have @ given) / np.sqrt(np.maximum(np.diff(have.indptr), 1))[:, None])
 
 
-def _gradients(have: sparse.csr_array, weights: list[np.ndarray], *, rng: np.random.Generator) -> list[np.ndarray]:
+def _gradients(
+    have: sparse.csr_array, weights: list[np.ndarray], *, rng: np.random.Generator
+) -> list[np.ndarray]:
     """Of the mean log likelihood that the item had is above the one not had, uphill."""
     given, asked_for, bias = weights
     users, items = have.shape
     counts = np.diff(have.indptr)
     owner = np.repeat(np.arange(users), PAIRS_PER_USER)
-    liked = have.indices[have.indptr[owner] + (rng.random(len(owner)) * counts[owner]).astype(np.int64)]
+    liked = have.indices[
+        have.indptr[owner] + (rng.random(len(owner)) * counts[owner]).astype(np.int64)
+    ]
     other = rng.integers(0, items, len(owner))
-    known = np.asarray(have[owner, other]).ravel() == 0         # one that the user has, too, teaches nothing
+    known = (
+        np.asarray(have[owner, other]).ravel() == 0
+    )  # one that the user has, too, teaches nothing
     rest = np.sqrt(counts[owner] - 1.0)[:, None]
     person = ((have @ given)[owner] - given[liked]) / rest
-    margin = ((asked_for[liked] - asked_for[other]) * person).sum(axis=1) + (bias[liked] - bias[other])[:, 0]
+    margin = ((asked_for[liked] - asked_for[other]) * person).sum(axis=1) + (
+        bias[liked] - bias[other]
+    )[:, 0]
     pull = (known * expit(-margin))[:, None] / PAIRS_PER_USER
     toward = pull * (asked_for[liked] - asked_for[other]) / rest
     to_given = have.T @ _added(owner, toward, size=users) - _added(liked, toward, size=items)
     to_asked = _added(liked, pull * person, size=items) - _added(other, pull * person, size=items)
-    return [np.asarray(to_given), to_asked, _added(liked, pull, size=items) - _added(other, pull, size=items)]
+    return [
+        np.asarray(to_given),
+        to_asked,
+        _added(liked, pull, size=items) - _added(other, pull, size=items),
+    ]
 
 
 def _added(place: np.ndarray, values: np.ndarray, *, size: int) -> np.ndarray:
     """Sum of rows by place. Shapes: int[n], float[n, k] -> float[size, k]."""
-    return np.asarray(sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))), shape=(size, len(place))) @ values)
+    return np.asarray(
+        sparse.csr_array(
+            (np.ones(len(place)), (place, np.arange(len(place)))), shape=(size, len(place))
+        )
+        @ values
+    )

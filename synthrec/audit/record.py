@@ -1,11 +1,12 @@
 """What an audit writes down: typed figures, each with its interval, n and method.
 
-Audit figures computed on a real log are not differentially private: the record lives below `private/` (rule 14). Figures of utility and
-fidelity have a file of their own, `utility_record.py`.
+Audit figures computed on a real log are not differentially private: the record lives below
+`private/` (rule 14). Figures of utility and fidelity have a file of their own, `utility_record.py`.
 
 The base of all records, and the one shape of a statistic: value, interval, n, method.
 
-What an audit writes down of use and likeness: recommenders on real people, augmentation, cold start, fidelity.
+What an audit writes down of use and likeness: recommenders on real people, augmentation, cold
+start, fidelity.
 
 Figures computed on a real log: private, as the audit record that holds them.
 """
@@ -18,17 +19,22 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-MOST = 2**53        # beyond, floats do not hold every whole number, and libraries refuse them
+MOST = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
 
 
 class Record(BaseModel):
     """Frozen, strict about unknown fields, quiet about inputs in its errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings"
+    )
 
     @model_validator(mode="after")
     def _numbers(self) -> Self:
-        if any(isinstance(each, int | float) and MOST < abs(each) < math.inf for each in vars(self).values()):
+        if any(
+            isinstance(each, int | float) and MOST < abs(each) < math.inf
+            for each in vars(self).values()
+        ):
             raise ValueError("a number must be one that something has")
         return self
 
@@ -45,7 +51,9 @@ class Figure(Record):
 
 
 class RealismLimit(Record):
-    """One realism limit of the protocol on one synthetic log: distance from real, and the most that is allowed."""
+    """One realism limit of the protocol on one synthetic log: distance from real, and the most that
+    is allowed.
+    """
 
     name: str
     real: float | None
@@ -59,7 +67,7 @@ class Stratum(Record):
     """RMSE on a part of the held-out events: items by popularity, or users by activity."""
 
     by: Literal["item popularity", "user activity"]
-    name: str                       # head | middle | tail, or "decile 1" ... "decile 10"
+    name: str  # head | middle | tail, or "decile 1" ... "decile 10"
     rmse: Figure | None
     gap_closed: Figure | None
 
@@ -67,27 +75,35 @@ class Stratum(Record):
 class Arm(Record):
     """One row of the utility ladder, `nothing` at the bottom, `real` at the top."""
 
-    name: str                       # nothing | popularity | marginals | moments | synthrec | real
-    label: str                      # for people
-    epsilon: float | None           # total epsilon of the arm's training; None for nothing, popularity and real
-    ledger_kind: str | None         # release | internal | None
-    rmse: Figure | None             # matrix factorisation learned from the arm's log, real test users; None for popularity, or no ratings
+    name: str  # nothing | popularity | marginals | moments | synthrec | real
+    label: str  # for people
+    epsilon: (
+        float | None
+    )  # total epsilon of the arm's training; None for nothing, popularity and real
+    ledger_kind: str | None  # release | internal | None
+    rmse: (
+        Figure | None
+        # matrix factorisation learned from the arm's log, real test users; None for popularity, or no
+        # ratings
+    )
     mae: Figure | None
-    bias_rmse: float | None         # item biases only
-    gap_closed: Figure | None       # of RMSE, from nothing to real
-    ndcg: Figure | None             # NDCG@10 of EASE^R
-    ranking_gap_closed: Figure | None   # from popularity to real
+    bias_rmse: float | None  # item biases only
+    gap_closed: Figure | None  # of RMSE, from nothing to real
+    ndcg: Figure | None  # NDCG@10 of EASE^R
+    ranking_gap_closed: Figure | None  # from popularity to real
     realism: tuple[RealismLimit, ...] = ()
     strata: tuple[Stratum, ...] = ()
 
 
 class Against(Record):
-    """The release against the best simpler DP method at equal epsilon; below zero in RMSE, above zero in NDCG is better."""
+    """The release against the best simpler DP method at equal epsilon; below zero in RMSE, above
+    zero in NDCG is better.
+    """
 
     rival: str
     measure: Literal["RMSE", "NDCG@10"]
-    difference: Figure              # release less rival, paired over test users
-    beats: bool                     # the interval excludes zero on the good side
+    difference: Figure  # release less rival, paired over test users
+    beats: bool  # the interval excludes zero on the good side
 
 
 class Utility(Record):
@@ -103,17 +119,21 @@ class PanelRow(Record):
     """One recommender of the panel, trained on the real and on the synthetic log."""
 
     name: str
-    real: Figure                    # NDCG@10, trained on real, scored on real test users
-    synthetic: Figure               # trained on synthetic, scored on the same real test users
-    receiver: Figure                # trained on synthetic, scored on synthetic users, as somebody without the log would
+    real: Figure  # NDCG@10, trained on real, scored on real test users
+    synthetic: Figure  # trained on synthetic, scored on the same real test users
+    receiver: (
+        Figure  # trained on synthetic, scored on synthetic users, as somebody without the log would
+    )
 
 
 class Agreement(Record):
     """Does the synthetic log rank recommenders as the real one does?"""
 
     scored_on: Literal["real users", "synthetic users"]
-    tau: Figure                     # Kendall's, over all pairs
-    tau_resolved: Figure | None     # over pairs whose real difference has an interval that excludes zero
+    tau: Figure  # Kendall's, over all pairs
+    tau_resolved: (
+        Figure | None
+    )  # over pairs whose real difference has an interval that excludes zero
     resolved_pairs: int
     pairs: int
     top_agrees: bool
@@ -131,10 +151,14 @@ class CurvePoint(Record):
     """One arm at one size."""
 
     arm: str
-    size: int                       # of the partner's log in users, or known events of a new user
-    measure: str                    # RMSE, or NDCG@10
+    size: int  # of the partner's log in users, or known events of a new user
+    measure: str  # RMSE, or NDCG@10
     figure: Figure
-    difference: Figure | None = None    # less the first arm's at the same size, paired over test users; None for the first arm itself
+    difference: Figure | None = (
+        # less the first arm's at the same size, paired over test users; None for the first arm
+        # itself
+        None
+    )
 
 
 class Curve(Record):
@@ -154,27 +178,39 @@ class Compared(Record):
 
 
 class Fidelity(Record):
-    """How far the synthetic log is from the real one in one respect, between the distance of two halves of the real users and a floor.
+    """How far the synthetic log is from the real one in one respect, between the distance of two
+    halves of the real users and a floor.
 
-    All distances are between equally many users, `users` on either side, and means over `draws` random halves.
+    All distances are between equally many users, `users` on either side, and means over `draws`
+    random halves.
     """
 
-    topic: str                      # a file of audit/fidelity: popularity, activity, ratings, time, sessions, events, attributes ...
+    # a file of audit/fidelity: popularity, activity, ratings, time, sessions, events, attributes
+    # ...
+    topic: str
     name: str
     real: float | None
     synthetic: float | None
     distance: float
-    halves: float | None            # ceiling: two random halves of the real users; at or below it is as good as other real users
-    floor: float | None             # the DP marginals log, or items dealt anew where there is none
-    method: str                     # "total variation over events", "Jensen-Shannon divergence (bits)", "difference" ...
+    halves: (
+        float | None
+    )  # ceiling: two random halves of the real users; at or below it is as good as other real users
+    floor: float | None  # the DP marginals log, or items dealt anew where there is none
+    method: (
+        str  # "total variation over events", "Jensen-Shannon divergence (bits)", "difference" ...
+    )
     users: int | None = None
     draws: int | None = None
-    distance_range: tuple[float, float] | None = None   # lowest and highest of all draws
-    halves_highest: float | None = None     # of all draws: a distance above it tells the log from other real users
+    distance_range: tuple[float, float] | None = None  # lowest and highest of all draws
+    halves_highest: float | None = (
+        None  # of all draws: a distance above it tells the log from other real users
+    )
 
 
 class AuditedUtility(Record):
-    """All that was measured of use and likeness; None or empty for what the effort or the log did not allow."""
+    """All that was measured of use and likeness; None or empty for what the effort or the log did
+    not allow.
+    """
 
     protocol: Utility | None
     panel: Panel | None = None
@@ -186,38 +222,46 @@ class Attack(Record):
     """One membership attack: users who trained against holdout users, one score per user."""
 
     name: str
-    knows: str                      # what the attacker has, for people
+    knows: str  # what the attacker has, for people
     auc: Figure
-    advantage: Figure               # largest TPR - FPR
-    tpr: Figure                     # at `fpr`
+    advantage: Figure  # largest TPR - FPR
+    tpr: Figure  # at `fpr`
     fpr: float
-    tpr_at_1_percent: Figure | None     # only with >= 1,000 users a class
+    tpr_at_1_percent: Figure | None  # only with >= 1,000 users a class
     members: int
     holdout: int
     reference: int
-    detectable_auc: float           # smallest AUC found with 80 % power at this n, one-sided 5 %
-    p_value: float                  # one-sided, AUC above one half
-    p_holm: float                   # the same, corrected for all attacks that were run
-    most_exposed: Figure | None     # AUC among the tenth chosen beforehand as most exposed; only with >= 50 a class
-    roc: tuple[tuple[float, float], ...]    # (fpr, tpr), at most 101 points
+    detectable_auc: float  # smallest AUC found with 80 % power at this n, one-sided 5 %
+    p_value: float  # one-sided, AUC above one half
+    p_holm: float  # the same, corrected for all attacks that were run
+    most_exposed: (
+        Figure | None
+    )  # AUC among the tenth chosen beforehand as most exposed; only with >= 50 a class
+    roc: tuple[tuple[float, float], ...]  # (fpr, tpr), at most 101 points
 
 
 class LeakProbe(Record):
-    """A leak planted on purpose: `share` of synthetic users replaced by training users, a tenth of whose items are swapped."""
+    """A leak planted on purpose: `share` of synthetic users replaced by training users, a tenth of
+    whose items are swapped.
+    """
 
     share: float
     draws: int
-    found: Figure                   # share of draws that the policy's rule flags
-    auc: float                      # of the headline rule, mean over draws
+    found: Figure  # share of draws that the policy's rule flags
+    auc: float  # of the headline rule, mean over draws
 
 
 class Controls(Record):
     """What makes a pass mean something."""
 
-    leaks: tuple[LeakProbe, ...]    # share falling
-    power: float | None             # smallest planted share found in at least 80 % of draws; None: not even all of it
-    blind: tuple[Attack, ...]       # the same attacks on a second reference set in place of the synthetic log: nothing to find
-    bootstrap_flagged: Figure | None    # share of bootstraps of reference users that the rule flags
+    leaks: tuple[LeakProbe, ...]  # share falling
+    power: (
+        float | None
+    )  # smallest planted share found in at least 80 % of draws; None: not even all of it
+    blind: tuple[
+        Attack, ...
+    ]  # the same attacks on a second reference set in place of the synthetic log: nothing to find
+    bootstrap_flagged: Figure | None  # share of bootstraps of reference users that the rule flags
 
 
 class AttackBound(Record):
@@ -234,9 +278,9 @@ class Membership(Record):
     """All attacks, their controls, and the proved bound."""
 
     attacks: tuple[Attack, ...]
-    headline: str                   # name of the attack with the largest lower limit of AUC
+    headline: str  # name of the attack with the largest lower limit of AUC
     controls: Controls
-    bound: AttackBound | None       # None: nobody proved one
+    bound: AttackBound | None  # None: nobody proved one
 
     @model_validator(mode="after")
     def _has_its_headline(self) -> Membership:
@@ -251,36 +295,38 @@ class Membership(Record):
 
 
 class LowerBound(Record):
-    """Epsilon is at least this, or the claim at its delta is false with the stated confidence: one-run audit of the coined users."""
+    """Epsilon is at least this, or the claim at its delta is false with the stated confidence:
+    one-run audit of the coined users.
+    """
 
-    epsilon: float                  # 0 when nothing was shown
+    epsilon: float  # 0 when nothing was shown
     delta: float
     confidence: float
-    coined: int                     # users who entered training, or not, by a fair coin
+    coined: int  # users who entered training, or not, by a fair coin
     guesses: int
     correct: int
-    choices: int                    # of attack and threshold, paid for by Bonferroni
-    ceiling: float                  # the most that so many guesses, all correct, could have shown
+    choices: int  # of attack and threshold, paid for by Bonferroni
+    ceiling: float  # the most that so many guesses, all correct, could have shown
     attack: str
     method: str
-    claimed: float | None = None    # epsilon that is claimed at this very delta
+    claimed: float | None = None  # epsilon that is claimed at this very delta
 
 
 class Risk(Record):
     """One of the three GDPR risks (WP29 05/2014), per user: main, control and random attack."""
 
     name: Literal["singling out", "linkability", "attribute inference"]
-    setting: str                    # for example "4 known events", "gender"
-    attack: Figure                  # success on users who trained
-    control: Figure                 # the same on as many holdout users
-    random: Figure                  # an attacker who guesses
-    risk: Figure                    # (attack - control) / (1 - control), with its interval
+    setting: str  # for example "4 known events", "gender"
+    attack: Figure  # success on users who trained
+    control: Figure  # the same on as many holdout users
+    random: Figure  # an attacker who guesses
+    risk: Figure  # (attack - control) / (1 - control), with its interval
 
 
 class Replay(Record):
     """Verbatim replay: longest run of items, in order, that a user shares with some synthetic user."""
 
-    members: Figure                 # mean over users who trained
+    members: Figure  # mean over users who trained
     holdout: Figure
     longest_member: int
     longest_holdout: int
@@ -322,14 +368,16 @@ class AuditRecord(Record):
     """audit.json."""
 
     format_version: Literal[2] = 2
-    subject: Literal["release", "second run", "tables"]     # a release, a second run of its plan (sacrificial), another tool's log
+    subject: Literal[
+        "release", "second run", "tables"
+    ]  # a release, a second run of its plan (sacrificial), another tool's log
     release_id: str | None
     source_name: str
     synthrec_version: str
     effort: Literal["quick", "full"]
-    policy: dict[str, float]        # thresholds, fixed before scoring
+    policy: dict[str, float]  # thresholds, fixed before scoring
     policy_sha256: str
-    epsilon: float | None           # the claim that was audited; None: none was made
+    epsilon: float | None  # the claim that was audited; None: none was made
     delta: float | None
     split: Split
     utility: AuditedUtility | None

@@ -1,6 +1,8 @@
-"""One arm of the utility ladder, scored per real test user: errors of rating predictions and NDCG@10 of rankings.
+"""One arm of the utility ladder, scored per real test user: errors of rating predictions and
+NDCG@10 of rankings.
 
-Private: figures per user stay in memory so that intervals can be paired over users; only their summaries become records.
+Private: figures per user stay in memory so that intervals can be paired over users; only their
+summaries become records.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from synthrec.audit import profiles, recommenders
 from synthrec.data.eventlog import EventLog
 
 TOP = 10
-LIKED = 4.0         # a held-out event with at least this rating is relevant; every one when there are no ratings
+# a held-out event with at least this rating is relevant; every one when there are no ratings
+LIKED = 4.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -29,63 +32,127 @@ class RatingErrors:
 
 
 def split_test(test: EventLog, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
-    """Each test user's events at random: about 80 % observed, 20 % held out; both logs keep all the users, in order."""
+    """Each test user's events at random: about 80 % observed, 20 % held out; both logs keep all the
+    users, in order.
+    """
     held_out = np.rint(0.2 * profiles.activity(test)).astype(np.int64)
     held = profiles.random_rank(test, rng=rng) < held_out[profiles.user_of_event(test)]
     return profiles.keep_events(test, ~held), profiles.keep_events(test, held)
 
 
-def nothing_errors(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float], pooled: float | None = None) -> RatingErrors:
-    """The floor: each user's damped mean of their observed events around the pooled mean; knows no item and no other log."""
+def nothing_errors(
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    scale: tuple[float, float],
+    pooled: float | None = None,
+) -> RatingErrors:
+    """The floor: each user's damped mean of their observed events around the pooled mean; knows no
+    item and no other log.
+    """
     said = nothing_predictions(observed=observed, heldout=heldout, scale=scale, pooled=pooled)
     return errors_of(heldout, said=said, scale=scale)
 
 
-def nothing_predictions(*, observed: EventLog, heldout: EventLog, scale: tuple[float, float],
-                        pooled: float | None = None) -> recommenders.Predictions:
-    """What the floor says of every held-out event. `pooled` is the mean of the observed events unless it is given."""
+def nothing_predictions(
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    scale: tuple[float, float],
+    pooled: float | None = None,
+) -> recommenders.Predictions:
+    """What the floor says of every held-out event. `pooled` is the mean of the observed events
+    unless it is given.
+    """
     rating = np.asarray(observed.rating, dtype=np.float64)
     if pooled is None:
         pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
     user = profiles.user_of_event(observed)
-    mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=len(observed.offsets) - 1)
+    mean = pooled + recommenders.damped_means(
+        rating - pooled, group=user, groups=len(observed.offsets) - 1
+    )
     predicted = mean[profiles.user_of_event(heldout)]
     return recommenders.Predictions(bias=predicted, factors=predicted)
 
 
-def rating_errors(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int, scale: tuple[float, float],
-                  rng: np.random.Generator) -> RatingErrors:
+def rating_errors(
+    log: EventLog,
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    items: int,
+    scale: tuple[float, float],
+    rng: np.random.Generator,
+) -> RatingErrors:
     """Learn the factorisation from `log` alone, fold the test users in, predict what they held out."""
-    return model_errors(recommenders.fit_factorisation(log, items=items, rng=rng), observed=observed, heldout=heldout, scale=scale)
+    return model_errors(
+        recommenders.fit_factorisation(log, items=items, rng=rng),
+        observed=observed,
+        heldout=heldout,
+        scale=scale,
+    )
 
 
-def model_errors(model: recommenders.Factorisation, *, observed: EventLog, heldout: EventLog, scale: tuple[float, float]) -> RatingErrors:
-    """Fold the test users into a rating model, whatever it was learned from, and predict what they held out."""
-    return errors_of(heldout, said=recommenders.fold_in(model, observed=observed, asked=heldout), scale=scale)
+def model_errors(
+    model: recommenders.Factorisation,
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    scale: tuple[float, float],
+) -> RatingErrors:
+    """Fold the test users into a rating model, whatever it was learned from, and predict what they
+    held out.
+    """
+    return errors_of(
+        heldout, said=recommenders.fold_in(model, observed=observed, asked=heldout), scale=scale
+    )
 
 
-def errors_of(heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]) -> RatingErrors:
+def errors_of(
+    heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]
+) -> RatingErrors:
     """Predictions of held-out events, clipped to the scale, against what users said."""
     user, users = profiles.user_of_event(heldout), len(heldout.offsets) - 1
     rating = np.asarray(heldout.rating, dtype=np.float64)
     error, bias_error = np.clip(said.factors, *scale) - rating, np.clip(said.bias, *scale) - rating
-    return RatingErrors(events=np.bincount(user, minlength=users).astype(np.float64), squared=np.bincount(user, error**2, users),
-                        absolute=np.bincount(user, np.abs(error), users), bias_squared=np.bincount(user, bias_error**2, users))
+    return RatingErrors(
+        events=np.bincount(user, minlength=users).astype(np.float64),
+        squared=np.bincount(user, error**2, users),
+        absolute=np.bincount(user, np.abs(error), users),
+        bias_squared=np.bincount(user, bias_error**2, users),
+    )
 
 
 def ease_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
-    """NDCG@10 over the full catalogue of EASE^R learned from `log`; NaN for users with nothing relevant. Shapes: float64[U]."""
+    """NDCG@10 over the full catalogue of EASE^R learned from `log`; NaN for users with nothing
+    relevant. Shapes: float64[U].
+    """
     weights = recommenders.fit_ease(log, items=items)
     return ranked_ndcg(lambda have: have @ weights, observed=observed, heldout=heldout, items=items)
 
 
-def ranked_ndcg(ranker: Callable[[sparse.csr_array], np.ndarray], *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
-    """NDCG@10 over the full catalogue; NaN for users with nothing relevant. Shapes: ranker [b, V] -> float32[b, V]; -> float64[U]."""
+def ranked_ndcg(
+    ranker: Callable[[sparse.csr_array], np.ndarray],
+    *,
+    observed: EventLog,
+    heldout: EventLog,
+    items: int,
+) -> np.ndarray:
+    """NDCG@10 over the full catalogue; NaN for users with nothing relevant. Shapes: ranker [b, V]
+    -> float32[b, V]; -> float64[U].
+    """
     have = profiles.pattern(observed, items=items)
-    return _ndcg((ranker(have[first:last]) for first, last in _blocks(have.shape[0])), observed=observed, heldout=heldout, items=items)
+    return _ndcg(
+        (ranker(have[first:last]) for first, last in _blocks(have.shape[0])),
+        observed=observed,
+        heldout=heldout,
+        items=items,
+    )
 
 
-def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+def popularity_ndcg(
+    log: EventLog, *, observed: EventLog, heldout: EventLog, items: int
+) -> np.ndarray:
     """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
     return list_ndcg(recommenders.item_users(log, items=items), observed=observed, heldout=heldout)
 
@@ -93,31 +160,48 @@ def popularity_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, ite
 def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
     """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
     blocks = _blocks(len(observed.offsets) - 1)
-    return _ndcg((np.tile(score, (last - first, 1)) for first, last in blocks), observed=observed, heldout=heldout, items=len(score))
+    return _ndcg(
+        (np.tile(score, (last - first, 1)) for first, last in blocks),
+        observed=observed,
+        heldout=heldout,
+        items=len(score),
+    )
 
 
 def _blocks(users: int, *, size: int = 512) -> Iterator[tuple[int, int]]:
     return ((first, min(first + size, users)) for first in range(0, users, size))
 
 
-def _ndcg(scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog, items: int) -> np.ndarray:
+def _ndcg(
+    scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog, items: int
+) -> np.ndarray:
     """Shapes: blocks of float32[b, V] that cover the users in order -> float64[U]."""
     if heldout.rating is not None:
         heldout = profiles.keep_events(heldout, np.asarray(heldout.rating) >= LIKED)
     have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
-    relevant = (relevant - relevant.multiply(have)).tocsr()      # what a user has had already is not recommended, so not missed either
+    relevant = (
+        relevant - relevant.multiply(have)
+    ).tocsr()  # what a user has had already is not recommended, so not missed either
     relevant.eliminate_zeros()
     discount = 1 / np.log2(np.arange(2, TOP + 2))
-    ideal = np.concatenate(([np.nan], np.cumsum(discount)))[np.minimum(np.diff(relevant.indptr), TOP)]
+    ideal = np.concatenate(([np.nan], np.cumsum(discount)))[
+        np.minimum(np.diff(relevant.indptr), TOP)
+    ]
     gained = []
     first = 0
     for block in scores:
         last = first + len(block)
         rows, columns = have[first:last].nonzero()
         block[rows, columns] = -np.inf
-        top = np.argpartition(-block, TOP, axis=1)[:, :TOP] if items > TOP else np.tile(np.arange(items), (len(block), 1))
-        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1)
+        top = (
+            np.argpartition(-block, TOP, axis=1)[:, :TOP]
+            if items > TOP
+            else np.tile(np.arange(items), (len(block), 1))
+        )
+        top = np.take_along_axis(
+            top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1
+        )
         hit = np.take_along_axis(relevant[first:last].toarray(), top, axis=1)
-        gained.append(hit @ discount[:top.shape[1]])
+        gained.append(hit @ discount[: top.shape[1]])
         first = last
     return np.concatenate(gained) / ideal if gained else np.empty(0)

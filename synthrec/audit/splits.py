@@ -1,4 +1,6 @@
-"""Everybody whom an audit looks at, by the part they play: the one shape in which real people reach the attacks and the figures of use."""
+"""Everybody whom an audit looks at, by the part they play: the one shape in which real people reach
+the attacks and the figures of use.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,24 @@ from synthrec.data.eventlog import EventLog
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class People:
-    """Private logs, all read alike; `trained`, `holdout` and `reference` are bounded at K by the same rule.
+class AuditSplits:
+    """Private logs, all read alike; `trained`, `holdout` and `reference` are bounded at K by the
+    same rule.
 
-    Coined users entered training, or stayed out, by an independent fair coin each: those of `trained` marked in `coined` came in, all of
-    `holdout` stayed out. Nothing but the coin tells the two apart.
+    Coined users entered training, or stayed out, by an independent fair coin each: those of
+    `trained` marked in `coined` came in, all of `holdout` stayed out. Nothing but the coin tells
+    the two apart.
 
     Shapes:
         coined bool[B], B the users of `trained`.
     """
 
-    trained: EventLog       # the very events that training used
+    trained: EventLog  # the very events that training used
     coined: np.ndarray
-    holdout: EventLog       # in no training
-    reference: EventLog     # in no training, known to the attacker
-    test: EventLog          # in no training, unbounded: scores use
-    train_whole: EventLog   # the users of `trained`, unbounded: the ceiling of use
+    holdout: EventLog  # in no training
+    reference: EventLog  # in no training, known to the attacker
+    test: EventLog  # in no training, unbounded: scores use
+    train_whole: EventLog  # the users of `trained`, unbounded: the ceiling of use
     synthetic: EventLog
-    items: int              # rows of the catalogue
-    events_per_user: int    # K
+    items: int  # rows of the catalogue
+    events_per_user: int  # K

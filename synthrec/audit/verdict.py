@@ -4,7 +4,8 @@ A verdict says what was found and what could have been found; similarity is neve
 without a planted leak that was found is none. The blind attacker is judged first: where it tells
 members from holdout users, nothing that tells them apart accuses. Then the worst finding counts.
 
-The thresholds of an audit: a versioned file of the package, read before anything is scored and hashed into the record.
+The thresholds of an audit: a versioned file of the package, read before anything is scored and
+hashed into the record.
 """
 
 from __future__ import annotations
@@ -24,19 +25,35 @@ from synthrec.audit import intervals
 from synthrec.audit.attacks import learned
 from synthrec.audit.attacks.metrics import flagged, strongest
 from synthrec.audit.disclosure.common import excess
-from synthrec.audit.record import Attack, AttackBound, Disclosure, Figure, LowerBound, Membership, Record, Risk, Verdict
+from synthrec.audit.record import (
+    Attack,
+    AttackBound,
+    Disclosure,
+    Figure,
+    LowerBound,
+    Membership,
+    Record,
+    Risk,
+    Verdict,
+)
 
 
 class Policy(Record):
     """What is called a leak, and what is too little to say anything."""
 
     version: int
-    confidence: float = Field(gt=0, lt=1)   # of every interval; 1 less this is how often all attacks together may raise a false alarm
-    leak_auc: float                 # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
-    least_users_per_class: int      # trained and holdout users each, and reference users for a pass; fewer say nothing
-    power: float                    # a planted leak counts as found when this share of its draws was flagged
-    leak_risk: float                # a leak: the lower limit of a risk beyond control lies above this
-    leak_replay_items: float        # a leak: trained users' longest shared run is longer than holdout users' by more than this
+    confidence: float = Field(
+        gt=0, lt=1
+    )  # of every interval; 1 less this is how often all attacks together may raise a false alarm
+    # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
+    leak_auc: float
+    least_users_per_class: (
+        int  # trained and holdout users each, and reference users for a pass; fewer say nothing
+    )
+    power: float  # a planted leak counts as found when this share of its draws was flagged
+    leak_risk: float  # a leak: the lower limit of a risk beyond control lies above this
+    # a leak: trained users' longest shared run is longer than holdout users' by more than this
+    leak_replay_items: float
 
     def numbers(self) -> dict[str, float]:
         """As a record keeps it."""
@@ -66,25 +83,45 @@ class Conclusion(NamedTuple):
     reason: str
 
 
-def conclude(membership: Membership | None, *, lower_bound: LowerBound | None, disclosure: Disclosure | None,
-             policy: Policy) -> Conclusion:
-    """The worst of what the figures allow to be said; `None` for what was not run, not proved or not claimed.
+def conclude(
+    membership: Membership | None,
+    *,
+    lower_bound: LowerBound | None,
+    disclosure: Disclosure | None,
+    policy: Policy,
+) -> Conclusion:
+    """The worst of what the figures allow to be said; `None` for what was not run, not proved or
+    not claimed.
 
     Figures that are no numbers find nothing and clear nobody: inconclusive.
     """
     if not all(map(_is_told, (membership, lower_bound, disclosure))):
-        return Conclusion(Verdict.INCONCLUSIVE, "A figure of the audit is no number, so the audit says nothing.")
+        return Conclusion(
+            Verdict.INCONCLUSIVE, "A figure of the audit is no number, so the audit says nothing."
+        )
     if membership is not None and groups_differ(membership, policy=policy):
-        return Conclusion(Verdict.INCONCLUSIVE, (
-            "The groups differ: members are told from holdout users without the synthetic log, by something "
-            "else than membership. So nothing is found and nothing cleared: draw both groups by chance."))
-    refuted = [Conclusion(Verdict.CLAIM_REFUTED, text) for text in _refutations(membership, lower_bound=lower_bound, policy=policy)]
-    leaks = [Conclusion(Verdict.LEAK_DETECTED, text) for text in _leaks(membership, disclosure=disclosure, policy=policy)]
+        return Conclusion(
+            Verdict.INCONCLUSIVE,
+            (
+                "The groups differ: members are told from holdout users without the synthetic log, by something "
+                "else than membership. So nothing is found and nothing cleared: draw both groups by chance."
+            ),
+        )
+    refuted = [
+        Conclusion(Verdict.CLAIM_REFUTED, text)
+        for text in _refutations(membership, lower_bound=lower_bound, policy=policy)
+    ]
+    leaks = [
+        Conclusion(Verdict.LEAK_DETECTED, text)
+        for text in _leaks(membership, disclosure=disclosure, policy=policy)
+    ]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
 
 
 def groups_differ(membership: Membership, *, policy: Policy) -> bool:
-    """Does an attacker without the synthetic log tell members from holdout users, or pass the bound?"""
+    """Does an attacker without the synthetic log tell members from holdout users, or pass the
+    bound?
+    """
     blind = membership.controls.blind
     return flagged(blind, policy) or any(_beyond(blind, bound=membership.bound, policy=policy))
 
@@ -100,52 +137,82 @@ def _is_told(part: Any) -> bool:
 
 def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusion:
     if membership is None:
-        return Conclusion(Verdict.NOT_RUN, (
-            "There were no holdout users to compare with: run with --audit-share above 0, or audit with --sacrifice."))
+        return Conclusion(
+            Verdict.NOT_RUN,
+            (
+                "There were no holdout users to compare with: run with --audit-share above 0, or audit with --sacrifice."
+            ),
+        )
     if doubt := _doubt(membership, policy=policy):
         return Conclusion(Verdict.INCONCLUSIVE, doubt)
     attack, power = membership.strongest, membership.controls.power
-    findable = intervals.detectable_auc(attack.members, n=attack.holdout, level=(1 - policy.confidence) / 2, above=policy.leak_auc)
+    findable = intervals.detectable_auc(
+        attack.members, n=attack.holdout, level=(1 - policy.confidence) / 2, above=policy.leak_auc
+    )
     assert power is not None
-    return Conclusion(Verdict.NO_LEAK_FOUND, (
-        f"The strongest of {len(membership.attacks)} attacks has AUC {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to "
-        f"{attack.auc.high:.3f}). With {attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more "
-        f"would be called a leak four times in five, and so would training users planted in place of {power:.0%} of the synthetic ones."))
+    return Conclusion(
+        Verdict.NO_LEAK_FOUND,
+        (
+            f"The strongest of {len(membership.attacks)} attacks has AUC {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to "
+            f"{attack.auc.high:.3f}). With {attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more "
+            f"would be called a leak four times in five, and so would training users planted in place of {power:.0%} of the synthetic ones."
+        ),
+    )
 
 
-def _refutations(membership: Membership | None, *, lower_bound: LowerBound | None, policy: Policy) -> Iterator[str]:
-    if lower_bound is not None and lower_bound.claimed is not None and lower_bound.epsilon > lower_bound.claimed:
-        yield (f"Epsilon at delta {lower_bound.delta:g} is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence "
-               f"({lower_bound.correct:,} of {lower_bound.guesses:,} guesses were right); {lower_bound.claimed:.2f} was claimed.")
+def _refutations(
+    membership: Membership | None, *, lower_bound: LowerBound | None, policy: Policy
+) -> Iterator[str]:
+    if (
+        lower_bound is not None
+        and lower_bound.claimed is not None
+        and lower_bound.epsilon > lower_bound.claimed
+    ):
+        yield (
+            f"Epsilon at delta {lower_bound.delta:g} is at least {lower_bound.epsilon:.2f} with {lower_bound.confidence:.0%} confidence "
+            f"({lower_bound.correct:,} of {lower_bound.guesses:,} guesses were right); {lower_bound.claimed:.2f} was claimed."
+        )
     if membership is not None:
         yield from _beyond(membership.attacks, bound=membership.bound, policy=policy)
 
 
-def _beyond(attacks: Sequence[Attack], *, bound: AttackBound | None, policy: Policy) -> Iterator[str]:
-    """A sentence for each attack beyond the proved bound: any is wrong with chance 1 - confidence at most."""
+def _beyond(
+    attacks: Sequence[Attack], *, bound: AttackBound | None, policy: Policy
+) -> Iterator[str]:
+    """A sentence for each attack beyond the proved bound: any is wrong with chance 1 - confidence
+    at most.
+    """
     for attack in attacks:
         if bound is None or attack.name in (learned.BLEND, learned.GROUPS):
-            continue        # halves depend on each other, so their pooled rates have no exact limits
+            continue  # halves depend on each other, so their pooled rates have no exact limits
         if broken := _passes(attack, bound=bound, error=(1 - policy.confidence) / len(attacks)):
             yield f"{broken} (attack: {attack.name})."
 
 
 def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
-    """The sentence that says how the proved bound was passed, or None: wrong with chance `error` at most, both tests together.
+    """The sentence that says how the proved bound was passed, or None: wrong with chance `error` at
+    most, both tests together.
 
-    The TPR's threshold was chosen on the holdout users, so its true false positive rate is only known up to an exact upper limit; the
-    bound is read there, and the member's rate is compared by its own exact lower limit.
+    The TPR's threshold was chosen on the holdout users, so its true false positive rate is only
+    known up to an exact upper limit; the bound is read there, and the member's rate is compared by
+    its own exact lower limit.
     """
     if _at_least(attack.auc, error=error) > bound.auc:
         return f"The attack's AUC is {attack.auc.value:.3f}, beyond chance; it is proved that no attack passes {bound.auc:.3f}"
     split = 1 - error / 2
-    allowed_fpr = intervals.clopper_pearson(int(np.ceil(attack.fpr * attack.holdout)), n=attack.holdout, confidence=split).high
-    least_tpr = intervals.clopper_pearson(int(np.floor(attack.tpr.value * attack.members)), n=attack.members, confidence=split).low
+    allowed_fpr = intervals.clopper_pearson(
+        int(np.ceil(attack.fpr * attack.holdout)), n=attack.holdout, confidence=split
+    ).high
+    least_tpr = intervals.clopper_pearson(
+        int(np.floor(attack.tpr.value * attack.members)), n=attack.members, confidence=split
+    ).low
     rates = np.asarray(bound.roc)
     most_tpr = max(bound.tpr, float(np.interp(allowed_fpr, rates[:, 0], rates[:, 1])))
     if least_tpr > most_tpr:
-        return (f"At {attack.fpr:.0%} false alarms the attack finds at least {least_tpr:.1%} of members; it is proved that no attack finds "
-                f"more than {most_tpr:.1%}")
+        return (
+            f"At {attack.fpr:.0%} false alarms the attack finds at least {least_tpr:.1%} of members; it is proved that no attack finds "
+            f"more than {most_tpr:.1%}"
+        )
     return None
 
 
@@ -163,45 +230,75 @@ def _wider(figure: Figure, *, error: float) -> float:
 
 
 def _least(risk: Risk, *, error: float) -> float:
-    """The risk's lower limit at a stricter error (Bonferroni over all risks): one of ten would pass its own limit by chance too often."""
+    """The risk's lower limit at a stricter error (Bonferroni over all risks): one of ten would pass
+    its own limit by chance too often.
+    """
     attack, control = (int(np.rint(rate.value * rate.n)) for rate in (risk.attack, risk.control))
-    return excess(attack, of=risk.attack.n, control=control, among=risk.control.n, confidence=1 - error).low
+    return excess(
+        attack, of=risk.attack.n, control=control, among=risk.control.n, confidence=1 - error
+    ).low
 
 
-def _leaks(membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy) -> Iterator[str]:
-    if membership is not None and not _too_few(membership.attacks, policy=policy, known=False) and flagged(membership.attacks, policy):
+def _leaks(
+    membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy
+) -> Iterator[str]:
+    if (
+        membership is not None
+        and not _too_few(membership.attacks, policy=policy, known=False)
+        and flagged(membership.attacks, policy)
+    ):
         worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
-        yield (f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
-               f"the policy's limit is {policy.leak_auc:.2f}.")
+        yield (
+            f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
+            f"the policy's limit is {policy.leak_auc:.2f}."
+        )
     if disclosure is None:
         return
-    error = (1 - policy.confidence) / (len(disclosure.risks) + 1)       # shared by all risks and the replay
+    error = (1 - policy.confidence) / (
+        len(disclosure.risks) + 1
+    )  # shared by all risks and the replay
     least = [_least(risk, error=error) for risk in disclosure.risks]
     if least and max(least) > policy.leak_risk:
         worst_risk = disclosure.risks[int(np.argmax(least))]
-        yield (f"{worst_risk.name.capitalize()} ({worst_risk.setting}) succeeds on {worst_risk.attack.value:.1%} of members and "
-               f"{worst_risk.control.value:.1%} of people outside: a risk of at least {max(least):.1%}; the policy's limit is "
-               f"{policy.leak_risk:.0%}.")
+        yield (
+            f"{worst_risk.name.capitalize()} ({worst_risk.setting}) succeeds on {worst_risk.attack.value:.1%} of members and "
+            f"{worst_risk.control.value:.1%} of people outside: a risk of at least {max(least):.1%}; the policy's limit is "
+            f"{policy.leak_risk:.0%}."
+        )
     replay = disclosure.replay
-    if _at_least(replay.members, error=error) - _at_most(replay.holdout, error=error) > policy.leak_replay_items:
-        yield (f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people "
-               f"outside for {replay.holdout.value:.1f}.")
+    if (
+        _at_least(replay.members, error=error) - _at_most(replay.holdout, error=error)
+        > policy.leak_replay_items
+    ):
+        yield (
+            f"Synthetic users repeat members' items in order for {replay.members.value:.1f} items on average, and those of people "
+            f"outside for {replay.holdout.value:.1f}."
+        )
 
 
 def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     if _too_few(membership.attacks, policy=policy, known=True):
-        return (f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger "
-                "log or a larger --audit-share.")
+        return (
+            f"An attack needs at least {policy.least_users_per_class} members, holdout users and reference users each: use a larger "
+            "log or a larger --audit-share."
+        )
     controls = membership.controls
     if not controls.leaks:
         return "No leak was planted to see whether the attacks would find one."
     if controls.power is None:
-        return ("Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release "
-                "says nothing.")
+        return (
+            "Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release "
+            "says nothing."
+        )
     return None
 
 
 def _too_few(attacks: Iterable[Attack], *, policy: Policy, known: bool) -> bool:
-    """Of users in and out of training; of those `known` to the attacker few make an attack weak, but no leak that it finds less of one."""
-    return any(min(attack.members, attack.holdout, *([attack.reference] if known else [])) < policy.least_users_per_class
-               for attack in attacks)
+    """Of users in and out of training; of those `known` to the attacker few make an attack weak,
+    but no leak that it finds less of one.
+    """
+    return any(
+        min(attack.members, attack.holdout, *([attack.reference] if known else []))
+        < policy.least_users_per_class
+        for attack in attacks
+    )

@@ -1,4 +1,6 @@
-"""`synthrec audit`: attack a synthetic log and measure its use, on the real one; a release of ours, or any tool's tables."""
+"""`synthrec audit`: attack a synthetic log and measure its use, on the real one; a release of ours,
+or any tool's tables.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +25,56 @@ def table_option(name: str, help_text: str) -> Any:
 )
 @click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
 @click.option("--log", metavar="LOG", help="With RELEASE: the log that it was made from.")
-@click.option("--sacrifice", is_flag=True, help="With RELEASE, if it trained on everybody: attack a second run of its plan on a "
-              "part of the users. Charged to the ledger as internal.")
-@click.option("--config", metavar="TOML", type=click.Path(path_type=Path), help="Without RELEASE: what the columns of the tables mean.")
+@click.option(
+    "--sacrifice",
+    is_flag=True,
+    help="With RELEASE, if it trained on everybody: attack a second run of its plan on a "
+    "part of the users. Charged to the ledger as internal.",
+)
+@click.option(
+    "--config",
+    metavar="TOML",
+    type=click.Path(path_type=Path),
+    help="Without RELEASE: what the columns of the tables mean.",
+)
 @table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
-@click.option("--synthetic-users", metavar="TABLE", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="Without RELEASE: the synthetic log's user table, to compare attributes.")
+@click.option(
+    "--synthetic-users",
+    metavar="TABLE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Without RELEASE: the synthetic log's user table, to compare attributes.",
+)
 @table_option("members", "Without RELEASE: the users whom that tool was trained on.")
 @table_option("holdout", "Without RELEASE: users like them whom it was not trained on.")
-@table_option("reference", "Without RELEASE: further such users, known to the attacker.  [default: some of the holdout users]")
-@click.option("--fair-coins", is_flag=True, help="Without RELEASE: each user became a member, or a holdout user, by a fair coin.")
+@table_option(
+    "reference",
+    "Without RELEASE: further such users, known to the attacker.  [default: some of the holdout users]",
+)
+@click.option(
+    "--fair-coins",
+    is_flag=True,
+    help="Without RELEASE: each user became a member, or a holdout user, by a fair coin.",
+)
 @click.option("--epsilon", type=float, help="Without RELEASE: the tool's claim, per user.")
 @click.option("--delta", type=float, help="Without RELEASE: the tool's claim.")
-@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Without RELEASE: audit.json goes to FOLDER/private.")
-@click.option("--quick/--full", "quick", default=True, help="A few minutes, or everything with more draws.  [default: quick]")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Without RELEASE: audit.json goes to FOLDER/private.",
+)
+@click.option(
+    "--quick/--full",
+    "quick",
+    default=True,
+    help="A few minutes, or everything with more draws.  [default: quick]",
+)
 @quiet_option
-def audit(release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any) -> None:
-    """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit code 1 if a leak is detected.
+def audit(
+    release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any
+) -> None:
+    """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit
+    code 1 if a leak is detected.
 
     \b
     synthrec audit RELEASE --log LOG
@@ -57,16 +92,39 @@ def audit(release: Path | None, log: str | None, sacrifice: bool, quick: bool, q
     progress, effort = progress_for(quiet=quiet), "quick" if quick else "full"
     if release is not None:
         if log is None or given:
-            raise click.UsageError("a release is audited with its log: synthrec audit RELEASE --log LOG")
-        record = pipeline.audit(release, log=log, effort=effort, sacrifice=sacrifice, progress=progress)
+            raise click.UsageError(
+                "a release is audited with its log: synthrec audit RELEASE --log LOG"
+            )
+        record = pipeline.audit(
+            release, log=log, effort=effort, sacrifice=sacrifice, progress=progress
+        )
     else:
         if log is not None or sacrifice:
             raise click.UsageError("--log and --sacrifice go with a RELEASE")
         if missing := [f"--{name}" for name in TABLES if not tables[name]]:
-            raise click.UsageError(f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing")
+            raise click.UsageError(
+                f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing"
+            )
         record = pipeline.audit_tables(
-            Tables(**{name: tables[name] for name in ("synthetic", "synthetic_users", "members", "holdout", "reference", "fair_coins")}),
-            schema=Schema.load(tables["config"]), out=tables["out"], epsilon=tables["epsilon"], delta=tables["delta"], effort=effort,
-            progress=progress)
+            Tables(
+                **{
+                    name: tables[name]
+                    for name in (
+                        "synthetic",
+                        "synthetic_users",
+                        "members",
+                        "holdout",
+                        "reference",
+                        "fair_coins",
+                    )
+                }
+            ),
+            schema=Schema.load(tables["config"]),
+            out=tables["out"],
+            epsilon=tables["epsilon"],
+            delta=tables["delta"],
+            effort=effort,
+            progress=progress,
+        )
     echo_audit(record)
     click.get_current_context().exit(record.verdict.exit_code)

@@ -1,10 +1,12 @@
 """Where errors become exit codes: one message for the operator, and never a value of the log.
 
-Guarantees: of an exception that is not ours only its type and the places in our own files are shown, no message and no variable
-(rule 10); warnings and log lines of libraries, which may quote cells, are not shown at all.
+Guarantees: of an exception that is not ours only its type and the places in our own files are
+shown, no message and no variable (rule 10); warnings and log lines of libraries, which may quote
+cells, are not shown at all.
 
-Exit codes besides those of the commands: 2 what the machine refuses (a full disk, a name too long), 70 our bug, 130 interrupted, 141 the
-reader of our output has gone, as the shell says it of a program that a broken pipe ended. Never 1: that is a leak.
+Exit codes besides those of the commands: 2 what the machine refuses (a full disk, a name too long),
+70 our bug, 130 interrupted, 141 the reader of our output has gone, as the shell says it of a
+program that a broken pipe ended. Never 1: that is a leak.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Boundary:
     """Context in which a command runs; leaves by an exit code."""
 
     def __init__(self) -> None:
-        self._in_charge = threading.current_thread() is threading.main_thread()     # nobody else may listen to signals
+        self._in_charge = (
+            threading.current_thread() is threading.main_thread()
+        )  # nobody else may listen to signals
 
     def __enter__(self) -> Boundary:
         self._warnings = warnings.catch_warnings()
@@ -43,26 +47,40 @@ class Boundary:
         warnings.simplefilter("ignore")
         self._disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
-        self._heard = [each for each in REQUESTS_TO_END if self._in_charge and signal.getsignal(each) is signal.SIG_DFL]
-        for each in self._heard:
-            signal.signal(each, signal.default_int_handler)     # cleaned up after, like Ctrl-C
+        self._above_noise = [
+            each
+            for each in REQUESTS_TO_END
+            if self._in_charge and signal.getsignal(each) is signal.SIG_DFL
+        ]
+        for each in self._above_noise:
+            signal.signal(each, signal.default_int_handler)  # cleaned up after, like Ctrl-C
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._warnings.__exit__(None, None, None)
         logging.disable(self._disabled)
-        for each in self._heard:
+        for each in self._above_noise:
             signal.signal(each, signal.SIG_DFL)
-        if error is None or isinstance(error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit):
+        if error is None or isinstance(
+            error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit
+        ):
             return
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            for stream in (sys.stdout, sys.stderr):     # or Python complains of what is left in them
+            for stream in (sys.stdout, sys.stderr):  # or Python complains of what is left in them
                 with suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             sys.exit(READER_GONE)
         message, code = describe(error)
         with suppress(OSError):
-            for line in (f"synthrec: {message}", *(note for note in getattr(error, "__notes__", ()) if isinstance(note, Advice))):
+            for line in (
+                f"synthrec: {message}",
+                *(note for note in getattr(error, "__notes__", ()) if isinstance(note, Advice)),
+            ):
                 show(line, err=True)
         sys.exit(code)
 
@@ -72,12 +90,19 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SynthrecError):
         return str(error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted. No half-written file passes for a whole one; what the ledger was charged stays charged.", INTERRUPTED
-    places = [f"{Path(path).relative_to(_PACKAGE.parent)}:{line}" for path, line in _our_frames(error)]
+        return (
+            "interrupted. No half-written file passes for a whole one; what the ledger was charged stays charged.",
+            INTERRUPTED,
+        )
+    places = [
+        f"{Path(path).relative_to(_PACKAGE.parent)}:{line}" for path, line in _our_frames(error)
+    ]
     where = " < ".join(reversed(places)) or "no file of synthrec"
     if isinstance(error, OSError) and error.errno:
-        return (f"files and terminal must be usable; found {os.strerror(error.errno)} in {where}. "
-                "Free space, or correct the path or its permissions."), 2
+        return (
+            f"files and terminal must be usable; found {os.strerror(error.errno)} in {where}. "
+            "Free space, or correct the path or its permissions."
+        ), 2
     return (
         f"this is a bug of synthrec, not of your log or your configuration: {type(error).__name__} in {where}. "
         "No value of the log is in this line; please report it with the version that `synthrec --version` prints."

@@ -17,10 +17,12 @@ from synthrec.cli.terminal import show
 @exclude_option
 @quiet_option
 def check(log: str, config: Path, exclude_users: Path | None, quiet: bool) -> None:
-    """Count, exactly, what the configuration does to LOG. Every line is PRIVATE: for you, not for a report.
+    """Count, exactly, what the configuration does to LOG. Every line is PRIVATE: for you, not for a
+    report.
 
-    It feeds nothing else: a figure that you carry from here into the configuration was chosen with sight of the log, and no budget pays
-    for that. Nothing is written but scratch files below private/ beside the configuration, which are removed again.
+    It feeds nothing else: a figure that you carry from here into the configuration was chosen with
+    sight of the log, and no budget pays for that. Nothing is written but scratch files below
+    private/ beside the configuration, which are removed again.
     """
     from synthrec.cli.progress import progress_for
     from synthrec.data.catalogue import Catalogue
@@ -31,7 +33,12 @@ def check(log: str, config: Path, exclude_users: Path | None, quiet: bool) -> No
     catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     with _scratch(config.parent / "private") as spill:
         diagnostics = diagnose(
-            log, schema, catalogue, spill=Path(spill), exclude_users=exclude_users, progress=progress_for(quiet=quiet)
+            log,
+            schema,
+            catalogue,
+            spill=Path(spill),
+            exclude_users=exclude_users,
+            progress=progress_for(quiet=quiet),
         )
     for line in diagnostics.lines():
         show(line)

@@ -15,12 +15,24 @@ DEFAULT = Path("synthrec-demo")
 
 
 @click.command(short_help="See the whole chain run on a simulated log.")
-@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to make.  [default: synthrec-demo, or a free name]")
-@click.option("--users", type=click.IntRange(min=200), default=USERS, show_default=True, help="How many people the simulated log has.")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder to make.  [default: synthrec-demo, or a free name]",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(min=200),
+    default=USERS,
+    show_default=True,
+    help="How many people the simulated log has.",
+)
 @mechanism_option
 @quiet_option
 def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
-    """Run the whole chain on a simulated movie-rating log: synthetic log, audit and report, in about four minutes.
+    """Run the whole chain on a simulated movie-rating log: synthetic log, audit and report, in
+    about four minutes.
 
     Nobody is in that log, so you may look at every file.
     """
@@ -33,8 +45,14 @@ def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
     config = _simulate(folder, users=users)
     release = folder / "release"
     record = pipeline.run(
-        folder / "events.csv", schema=Schema.load(config), epsilon=EPSILON, delta=DELTA, out=release, audit_share=AUDIT_SHARE,
-        mechanism=mechanism, progress=progress_for(quiet=quiet),
+        folder / "events.csv",
+        schema=Schema.load(config),
+        epsilon=EPSILON,
+        delta=DELTA,
+        out=release,
+        audit_share=AUDIT_SHARE,
+        mechanism=mechanism,
+        progress=progress_for(quiet=quiet),
     )
     code = echo_outcome(release, record)
     show("\nNow with a log of your own:")
@@ -45,7 +63,11 @@ def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
 def _new_folder(out: Path | None) -> Path:
     from synthrec.errors import ReleaseError
 
-    candidates = [out] if out is not None else [DEFAULT, *(DEFAULT.with_name(f"{DEFAULT.name}-{number}") for number in range(2, 100))]
+    candidates = (
+        [out]
+        if out is not None
+        else [DEFAULT, *(DEFAULT.with_name(f"{DEFAULT.name}-{number}") for number in range(2, 100))]
+    )
     for folder in candidates:
         try:
             folder.mkdir(parents=True)
@@ -53,9 +75,17 @@ def _new_folder(out: Path | None) -> Path:
             continue
         except OSError as error:
             found = error.strerror or type(error).__name__
-            raise ReleaseError(f"{folder} must be writable", found=found, remedy="Choose another folder with --out.") from None
+            raise ReleaseError(
+                f"{folder} must be writable",
+                found=found,
+                remedy="Choose another folder with --out.",
+            ) from None
         return folder
-    raise ReleaseError(f"{candidates[0]} must not exist yet", found="a folder of that name", remedy="Choose another with --out.")
+    raise ReleaseError(
+        f"{candidates[0]} must not exist yet",
+        found="a folder of that name",
+        remedy="Choose another with --out.",
+    )
 
 
 def _simulate(folder: Path, *, users: int) -> Path:

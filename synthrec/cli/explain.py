@@ -1,4 +1,6 @@
-"""`synthrec explain`: the taste axes of a release, in the names of item features; needs `share/` alone."""
+"""`synthrec explain`: the taste axes of a release, in the names of item features; needs `share/`
+alone.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,28 @@ from synthrec.cli.terminal import show
 
 @click.command(short_help="What people in a release differ in, in words.")
 @release_argument
-@click.option("--axes", type=click.IntRange(1, 12), default=4, show_default=True, help="How many axes of choosing and of rating.")
-@click.option("--catalogue", metavar="FILE", type=click.Path(path_type=Path), help="Show titles from this file instead of item ids.")
-@click.option("--out", metavar="SVG", type=click.Path(path_type=Path), help="Draw the axes into a new file that ends in .svg.")
+@click.option(
+    "--axes",
+    type=click.IntRange(1, 12),
+    default=4,
+    show_default=True,
+    help="How many axes of choosing and of rating.",
+)
+@click.option(
+    "--catalogue",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Show titles from this file instead of item ids.",
+)
+@click.option(
+    "--out",
+    metavar="SVG",
+    type=click.Path(path_type=Path),
+    help="Draw the axes into a new file that ends in .svg.",
+)
 def explain(release: Path, axes: int, catalogue: Path | None, out: Path | None) -> None:
-    """Say what the people of RELEASE differ in: the widest axes of what they pick and of how they rate, in the names of item features.
+    """Say what the people of RELEASE differ in: the widest axes of what they pick and of how they
+    rate, in the names of item features.
 
     It reads share/ alone and costs no privacy budget.
     """

@@ -36,19 +36,34 @@ from synthrec.cli.terminal import show
 @model_option
 @device_option
 @exclude_option
-@click.option("--kind", type=click.Choice(["release", "trial"]), default="release", show_default=True,
-              help="A trial is for you alone; it is charged and counts against the cap like a release, and `inspect` lets nobody take it "
-              "for one.")
+@click.option(
+    "--kind",
+    type=click.Choice(["release", "trial"]),
+    default="release",
+    show_default=True,
+    help="A trial is for you alone; it is charged and counts against the cap like a release, and `inspect` lets nobody take it "
+    "for one.",
+)
 @resume_option
 @quiet_option
 def fit(
-    log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, kind: str, again: bool, quiet: bool,
+    log: str,
+    config: Path,
+    epsilon: float,
+    delta: float,
+    out: Path,
+    audit_share: float,
+    model: str,
+    device: str,
+    exclude_users: Path | None,
+    kind: str,
+    again: bool,
+    quiet: bool,
 ) -> None:
     """Train a private generator on LOG and put it into a new release folder.
 
-    The budget is written to the source's ledger before it is spent: a run that is interrupted has spent what it was charged. It is
-    continued with --resume.
+    The budget is written to the source's ledger before it is spent: a run that is interrupted has
+    spent what it was charged. It is continued with --resume.
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
@@ -56,8 +71,16 @@ def fit(
 
     start = pipeline.resume if again else partial(pipeline.fit, log)
     release = start(
-        schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-        exclude_users=exclude_users, device=device, kind=kind, progress=progress_for(quiet=quiet),
+        schema=Schema.load(config),
+        epsilon=epsilon,
+        delta=delta,
+        out=out,
+        model=model,
+        audit_share=audit_share,
+        exclude_users=exclude_users,
+        device=device,
+        kind=kind,
+        progress=progress_for(quiet=quiet),
     )
     show(f"generator  {release / 'share' / 'generator.safetensors'}")
     show(f"Next: synthrec sample {release} --users 10000 --out events.parquet")

@@ -1,4 +1,6 @@
-"""`synthrec ledger show` and `verify`: what was ever spent on a source, what is left, and whether its ledger is whole."""
+"""`synthrec ledger show` and `verify`: what was ever spent on a source, what is left, and whether
+its ledger is whole.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,17 @@ if TYPE_CHECKING:
     from synthrec.privacy.budget import Account, Balance
 
 ledger_argument = click.argument("path", metavar="LEDGER", type=click.Path(path_type=Path))
-cap_option = click.option("--config", metavar="TOML", type=click.Path(path_type=Path),
-                          help="The source's configuration, whose epsilon_cap says what is left.")
-at_option = click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-                         help="Compute epsilon at this delta, instead of the smallest that a release was planned for.")
+cap_option = click.option(
+    "--config",
+    metavar="TOML",
+    type=click.Path(path_type=Path),
+    help="The source's configuration, whose epsilon_cap says what is left.",
+)
+at_option = click.option(
+    "--delta",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Compute epsilon at this delta, instead of the smallest that a release was planned for.",
+)
 
 
 @click.group(short_help="What was ever spent on a source, and what is left.")
@@ -29,7 +38,9 @@ def ledger() -> None:
 @cap_option
 @at_option
 def show(path: Path, config: Path | None, delta: float | None) -> None:
-    """Print what LEDGER holds, what it adds up to, and what is left. It is a public record: it has no value of the log."""
+    """Print what LEDGER holds, what it adds up to, and what is left. It is a public record: it has
+    no value of the log.
+    """
     from synthrec.errors import PlanError
     from synthrec.privacy.budget import balance_of
     from synthrec.privacy.ledger import Ledger
@@ -50,13 +61,22 @@ def show(path: Path, config: Path | None, delta: float | None) -> None:
 @ledger_argument
 @cap_option
 @at_option
-@click.option("--release", "releases", metavar="RELEASE", multiple=True, type=click.Path(path_type=Path),
-              help="A release of this source, whose entries must all be in LEDGER: it finds a ledger restored from an old backup. Repeats.")
-def verify(path: Path, config: Path | None, delta: float | None, releases: tuple[Path, ...]) -> None:
+@click.option(
+    "--release",
+    "releases",
+    metavar="RELEASE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A release of this source, whose entries must all be in LEDGER: it finds a ledger restored from an old backup. Repeats.",
+)
+def verify(
+    path: Path, config: Path | None, delta: float | None, releases: tuple[Path, ...]
+) -> None:
     """Check that LEDGER is whole, and compute its epsilon anew with two accountants.
 
-    Exit code 1 if a line was altered or lost, is of an unknown version or kind, a release's entries are missing, the accountants
-    disagree, or more is spent than the cap allows; each finding says where. Needs no log.
+    Exit code 1 if a line was altered or lost, is of an unknown version or kind, a release's entries
+    are missing, the accountants disagree, or more is spent than the cap allows; each finding says
+    where. Needs no log.
     """
     from synthrec.privacy.budget import check_ledger
     from synthrec.release import open_folder
@@ -69,7 +89,9 @@ def verify(path: Path, config: Path | None, delta: float | None, releases: tuple
         terminal.show(f"note  {note}")
     for fault in found.faults:
         terminal.show(f"FAULT  {fault}")
-    terminal.show(f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}")
+    terminal.show(
+        f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}"
+    )
     click.get_current_context().exit(1 if found.faults else 0)
 
 
@@ -86,18 +108,32 @@ def _declared(config: Path | None) -> dict[str, Any]:
 def _echo_balance(balance: Balance) -> None:
     for account in balance.accounts:
         terminal.show(_account(account))
-    terminal.show(f"all {balance.counted} releases and trials, for a user who is in every one: epsilon {balance.epsilon:.3f} "
-               f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}")
+    terminal.show(
+        f"all {balance.counted} releases and trials, for a user who is in every one: epsilon {balance.epsilon:.3f} "
+        f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}"
+    )
     if balance.internal_epsilon:
-        terminal.show(f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}")
+        terminal.show(
+            f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}"
+        )
     if balance.spent is None:
-        terminal.show("the cap is in the source's configuration: name it with --config to see what is left")
+        terminal.show(
+            "the cap is in the source's configuration: name it with --config to see what is left"
+        )
     else:
-        terminal.show(f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
-                   f"{balance.spent.delta:g}, the smallest of all plans")
+        terminal.show(
+            f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
+            f"{balance.spent.delta:g}, the smallest of all plans"
+        )
 
 
 def _account(account: Account) -> str:
-    state = f"  CHARGED {account.charged} OF {account.planned}: it died, or still runs; what was charged is spent" if account.died else ""
-    return (f"{account.release_id}  {account.kind:8}  {account.first_day}  epsilon {account.epsilon:.3f} "
-            f"(second accountant {account.cross_check:.3f}) at delta {account.delta:g}{state}")
+    state = (
+        f"  CHARGED {account.charged} OF {account.planned}: it died, or still runs; what was charged is spent"
+        if account.died
+        else ""
+    )
+    return (
+        f"{account.release_id}  {account.kind:8}  {account.first_day}  epsilon {account.epsilon:.3f} "
+        f"(second accountant {account.cross_check:.3f}) at delta {account.delta:g}{state}"
+    )

@@ -1,4 +1,5 @@
-"""`synthrec`: the command line. Each command has its own file; this one gathers them and knows the order a newcomer needs.
+"""`synthrec`: the command line. Each command has its own file; this one gathers them and knows the
+order a newcomer needs.
 
 Nothing heavy is imported before a command runs, so that `synthrec --help` answers at once.
 """
@@ -28,7 +29,9 @@ from synthrec.cli.verify import verify
 
 
 class Commands(click.Group):
-    """Commands in the order in which they are needed; every error becomes one message and an exit code."""
+    """Commands in the order in which they are needed; every error becomes one message and an exit
+    code.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """As added, not by the alphabet."""
@@ -58,7 +61,8 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="synthrec")
 def cli() -> None:
-    """Make a synthetic copy of a user-behaviour log that is differentially private for each user, audit it, and report on it.
+    """Make a synthetic copy of a user-behaviour log that is differentially private for each user,
+    audit it, and report on it.
 
     \b
     Never tried it?     synthrec demo
@@ -66,5 +70,20 @@ def cli() -> None:
     """
 
 
-for _command in (demo, init, plan, check, run, fit, sample, explain, audit, report, inspect, verify, purge, ledger):
+for _command in (
+    demo,
+    init,
+    plan,
+    check,
+    run,
+    fit,
+    sample,
+    explain,
+    audit,
+    report,
+    inspect,
+    verify,
+    purge,
+    ledger,
+):
     cli.add_command(_command)

@@ -32,7 +32,11 @@ delta_option = click.option(
     help="Must be below 1 / population; a tenth of that or less is usual, for example 1e-5.",
 )
 out_option = click.option(
-    "--out", metavar="FOLDER", required=True, type=click.Path(path_type=Path), help="Folder of the release. It must not exist yet."
+    "--out",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the release. It must not exist yet.",
 )
 model_option = click.option(
     "--model",
@@ -42,7 +46,11 @@ model_option = click.option(
     help="`moments` and `marginals` are simpler private methods without a GAN: the baselines of the audit.",
 )
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where the GAN is trained."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the GAN is trained.",
 )
 exclude_option = click.option(
     "--exclude-users",

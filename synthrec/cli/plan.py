@@ -19,11 +19,13 @@ from synthrec.cli.terminal import show
 @delta_option
 @model_option
 def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
-    """Say what a budget buys. Reads the public catalogue and the source's ledger but no log, and spends nothing.
+    """Say what a budget buys. Reads the public catalogue and the source's ledger but no log, and
+    spends nothing.
 
-    Prints the noise of each measurement in your users' own units, how the budget is split, what an attacker can reach at most, the time
-    and memory to expect, whether the plan is feasible for the declared population, and what of epsilon_cap all releases will have spent;
-    exit code 2 if that is more than the cap.
+    Prints the noise of each measurement in your users' own units, how the budget is split, what an
+    attacker can reach at most, the time and memory to expect, whether the plan is feasible for the
+    declared population, and what of epsilon_cap all releases will have spent; exit code 2 if that
+    is more than the cap.
     """
     from synthrec.data.catalogue import Catalogue
     from synthrec.data.schema import Schema
@@ -36,9 +38,13 @@ def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
     planned = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
     path = schema.ledger_path
     spent = require_budget(
-        Ledger.read(path) if path.exists() else Ledger(path, entries=()), source=schema.source.name,
-        events=planned.events(), extra_delta=planned.extra_delta, delta=delta,
-        cap=cap_of(schema.source, planned))
+        Ledger.read(path) if path.exists() else Ledger(path, entries=()),
+        source=schema.source.name,
+        events=planned.events(),
+        extra_delta=planned.extra_delta,
+        delta=delta,
+        cap=cap_of(schema.source, planned),
+    )
     catalogue = None if schema.item_column.is_open else Catalogue.read(schema)
     for heading, lines in forecast(planned, catalogue=catalogue):
         show(heading)

@@ -1,4 +1,5 @@
-"""Progress as people see it: a bar on a terminal, plain lines in a file or a pipe, nothing with `--quiet`.
+"""Progress as people see it: a bar on a terminal, plain lines in a file or a pipe, nothing with
+`--quiet`.
 
 It is drawn on standard error, so that standard output holds results alone.
 """
@@ -43,7 +44,9 @@ class LineProgress(Progress):
             if now - last >= SECONDS_BETWEEN_LINES and total:
                 last = now
                 left = (now - begun) * (total - done) / max(done, 1)
-                self.say(f"{name}: {done:,} of {total:,}{f', {note}' if note else ''}, about {_duration(left)} left")
+                self.say(
+                    f"{name}: {done:,} of {total:,}{f', {note}' if note else ''}, about {_duration(left)} left"
+                )
 
         yield advance
         self.say(f"{name}: done in {_duration(self._clock() - begun)}")
@@ -58,7 +61,13 @@ class BarProgress(Progress):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            SpinnerColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Bars
 
         self._bars = Bars(

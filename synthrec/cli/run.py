@@ -36,12 +36,23 @@ from synthrec.cli.options import (
 @resume_option
 @quiet_option
 def run(
-    log: str, config: Path, epsilon: float, delta: float, out: Path, audit_share: float, model: str, device: str,
-    exclude_users: Path | None, mechanism: bool, again: bool, quiet: bool,
+    log: str,
+    config: Path,
+    epsilon: float,
+    delta: float,
+    out: Path,
+    audit_share: float,
+    model: str,
+    device: str,
+    exclude_users: Path | None,
+    mechanism: bool,
+    again: bool,
+    quiet: bool,
 ) -> None:
     """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
 
-    share/ in that folder is what may leave. private/ stays with you: it holds the audit and the internal report.
+    share/ in that folder is what may leave. private/ stays with you: it holds the audit and the
+    internal report.
     """
     from synthrec import pipeline
     from synthrec.cli.outcome import echo_outcome
@@ -49,7 +60,17 @@ def run(
     from synthrec.data.schema import Schema
 
     record = pipeline.run(
-        log, schema=Schema.load(config), epsilon=epsilon, delta=delta, out=out, model=model, audit_share=audit_share,
-        exclude_users=exclude_users, device=device, mechanism=mechanism, again=again, progress=progress_for(quiet=quiet),
+        log,
+        schema=Schema.load(config),
+        epsilon=epsilon,
+        delta=delta,
+        out=out,
+        model=model,
+        audit_share=audit_share,
+        exclude_users=exclude_users,
+        device=device,
+        mechanism=mechanism,
+        again=again,
+        progress=progress_for(quiet=quiet),
     )
     click.get_current_context().exit(echo_outcome(out, record))

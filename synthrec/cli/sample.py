@@ -12,11 +12,22 @@ from synthrec.cli.terminal import show
 
 @click.command(short_help="Draw synthetic users from a release, at no cost.")
 @release_argument
-@click.option("--users", type=click.IntRange(min=1), required=True, help="How many synthetic users to draw.")
 @click.option(
-    "--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="A new file that ends in .parquet, .csv or .csv.gz."
+    "--users", type=click.IntRange(min=1), required=True, help="How many synthetic users to draw."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=None, help="Equal seeds draw equal users. It touches no privacy noise.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A new file that ends in .parquet, .csv or .csv.gz.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Equal seeds draw equal users. It touches no privacy noise.",
+)
 @click.option(
     "--where",
     metavar="NAME=VALUES",
@@ -29,35 +40,64 @@ from synthrec.cli.terminal import show
     multiple=True,
     help="Which items: a set, category or number of the catalogue. Repeat it for several; all must hold.",
 )
-@click.option("--from", "start", metavar="DATE", default=None, help="First day or moment, within the declared window.")
-@click.option("--to", "end", metavar="DATE", default=None, help="Last day or moment; a day counts whole.")
-@click.option("--spreadsheet-safe", is_flag=True, help="For a .csv that somebody will open in a spreadsheet: an apostrophe before each "
-              "text cell that would be computed as a formula (it begins with =, +, -, @ or a control character).")
+@click.option(
+    "--from",
+    "start",
+    metavar="DATE",
+    default=None,
+    help="First day or moment, within the declared window.",
+)
+@click.option(
+    "--to", "end", metavar="DATE", default=None, help="Last day or moment; a day counts whole."
+)
+@click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="For a .csv that somebody will open in a spreadsheet: an apostrophe before each "
+    "text cell that would be computed as a formula (it begins with =, +, -, @ or a control character).",
+)
 @quiet_option
 def sample(
-    release: Path, users: int, out: Path, seed: int | None, where: tuple[str, ...], items: tuple[str, ...], start: str | None,
-    end: str | None, spreadsheet_safe: bool, quiet: bool,
+    release: Path,
+    users: int,
+    out: Path,
+    seed: int | None,
+    where: tuple[str, ...],
+    items: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    spreadsheet_safe: bool,
+    quiet: bool,
 ) -> None:
-    """Draw synthetic users from RELEASE. As many and as often as you like: it costs no privacy budget.
+    """Draw synthetic users from RELEASE. As many and as often as you like: it costs no privacy
+    budget.
 
-    VALUES are `a,b`, or a range `1..5` with both ends in it, of which one may be left out (`18..`). For example, a month of
-    comedies for young women who rate often:
+    VALUES are `a,b`, or a range `1..5` with both ends in it, of which one may be left out (`18..`).
+    For example, a month of comedies for young women who rate often:
 
     \b
         synthrec sample release --users 500 --out part.parquet \\
             --where gender=F --where age=18..35 --where events=20..100 \\
             --items genres=Comedy --from 1998-01-01 --to 1998-01-31
 
-    Users outside a condition are not drawn, and nobody picks an item outside it: somebody with more events than items match
-    has one event with each. The file's metadata says the conditions.
+    Users outside a condition are not drawn, and nobody picks an item outside it: somebody with more
+    events than items match has one event with each. The file's metadata says the conditions.
     """
     from synthrec import pipeline
     from synthrec.cli.progress import progress_for
     from synthrec.data.writer import SAFE_TEXT
 
     written = pipeline.sample(
-        release, users=users, out=out, seed=seed, where=where, items=items, start=start, end=end,
-        safe_for_spreadsheets=spreadsheet_safe, progress=progress_for(quiet=quiet),
+        release,
+        users=users,
+        out=out,
+        seed=seed,
+        where=where,
+        items=items,
+        start=start,
+        end=end,
+        safe_for_spreadsheets=spreadsheet_safe,
+        progress=progress_for(quiet=quiet),
     )
     show(f"synthetic log  {written}")
     if spreadsheet_safe:

@@ -1,7 +1,8 @@
 """The terminal: the one place where synthrec prints.
 
-Guarantees: no text can steer the terminal or pass for a line of ours, whatever file it was read from: of what is printed, control
-characters, line ends and marks that turn the direction of writing are shown as escapes (`\\x1b`, `\\n`, `\\u202e`).
+Guarantees: no text can steer the terminal or pass for a line of ours, whatever file it was read
+from: of what is printed, control characters, line ends and marks that turn the direction of writing
+are shown as escapes (`\\x1b`, `\\n`, `\\u202e`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,14 @@ import unicodedata
 
 import click
 
-STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}       # Unicode's categories of control, format and half characters, and of line ends
-JOINERS = "\u200c\u200d"                        # of scripts and of emoji
+STEERING = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Zl",
+    "Zp",
+}  # Unicode's categories of control, format and half characters, and of line ends
+JOINERS = "\u200c\u200d"  # of scripts and of emoji
 
 
 def show(text: str = "", *, err: bool = False) -> None:
@@ -31,5 +38,11 @@ def plain(text: str) -> str:
     """A line that only prints."""
     if text.isprintable():
         return text
-    steers = {letter for letter in text if unicodedata.category(letter) in STEERING and letter not in JOINERS}
-    return "".join(letter.encode("unicode_escape").decode() if letter in steers else letter for letter in text)
+    steers = {
+        letter
+        for letter in text
+        if unicodedata.category(letter) in STEERING and letter not in JOINERS
+    }
+    return "".join(
+        letter.encode("unicode_escape").decode() if letter in steers else letter for letter in text
+    )

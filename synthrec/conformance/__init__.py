@@ -1,1 +1,3 @@
-"""In which known ways would the installed code not do what the ledger says? Replay, sensitivity, noise, sampling, canaries, accounting."""
+"""In which known ways would the installed code not do what the ledger says? Replay, sensitivity,
+noise, sampling, canaries, accounting.
+"""

@@ -1,8 +1,10 @@
-"""Accounting: the ledger of a whole training holds what the plan lists, ahead of use, and its epsilon is no less than it must be.
+"""Accounting: the ledger of a whole training holds what the plan lists, ahead of use, and its
+epsilon is no less than it must be.
 
-The claim is by privacy loss distributions; the second opinion (PRV) differs by at most both stated errors, and Renyi accounting bounds it
-from above. All three are fed by one list of events and one grouping of them, so what that leaves out none of them sees: a lower bound is
-worked out from the ledger's lines by `closed_form`, which shares no code with them. Deltas of thresholds count.
+The claim is by privacy loss distributions; the second opinion (PRV) differs by at most both stated
+errors, and Renyi accounting bounds it from above. All three are fed by one list of events and one
+grouping of them, so what that leaves out none of them sees: a lower bound is worked out from the
+ledger's lines by `closed_form`, which shares no code with them. Deltas of thresholds count.
 """
 
 from __future__ import annotations
@@ -19,88 +21,197 @@ from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.privacy.mechanisms import LATTICE
 from synthrec.privacy.plan import BLOCK, Plan
 
-AGREEMENT = 0.02        # absolute, plus AGREEMENT_PART of epsilon: discretisations of both, pessimistic
+AGREEMENT = 0.02  # absolute, plus AGREEMENT_PART of epsilon: discretisations of both, pessimistic
 AGREEMENT_PART = 0.01
-SUMS_AGREE = 1e-3       # the claim is rounded up
+SUMS_AGREE = 1e-3  # the claim is rounded up
 
 
 def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
     """The ledger of each watched training, and the accountants on the first of them."""
     checks = []
     for name, found in zip(("many users", "three users"), watched, strict=True):
-        checks.append(judged("accounting", f"ledger is whole, {name}", statistic=unpaid(plan, found.entries), low=0, high=0,
-                             asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise"))
-        checks.append(judged("accounting", f"paid ahead, {name}", statistic=late(found), low=0, high=0,
-                             asked="steps that ran before the ledger on disk was charged, or more than a block ahead"))
+        checks.append(
+            judged(
+                "accounting",
+                f"ledger is whole, {name}",
+                statistic=unpaid(plan, found.entries),
+                low=0,
+                high=0,
+                asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise",
+            )
+        )
+        checks.append(
+            judged(
+                "accounting",
+                f"paid ahead, {name}",
+                statistic=late(found),
+                low=0,
+                high=0,
+                asked="steps that ran before the ledger on disk was charged, or more than a block ahead",
+            )
+        )
         checks += as_charged(plan, found, name=name)
     return checks + accountants(watched[0].entries, delta=plan.delta, asked_for=plan.epsilon)
 
 
 def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
-    """What the source of noise and the optimizer were given, against the ledger on disk and the plan."""
+    """What the source of noise and the optimizer were given, against the ledger on disk and the
+    plan.
+    """
     training = plan.training
     assert training is not None
     clips, given = {clip for clip, *_ in found.constants}, found.given
-    units = {each.name: float(LATTICE) for each in plan.measurements} | {"game": max(clips, default=math.nan)}
-    wrong = [abs(scale / units[entry.mechanism] / entry.event.noise_multiplier - 1)
-             for entry in found.entries if entry.mechanism in units for scale in given.scales.get(entry.mechanism, [math.inf])]
+    units = {each.name: float(LATTICE) for each in plan.measurements} | {
+        "game": max(clips, default=math.nan)
+    }
+    wrong = [
+        abs(scale / units[entry.mechanism] / entry.event.noise_multiplier - 1)
+        for entry in found.entries
+        if entry.mechanism in units
+        for scale in given.scales.get(entry.mechanism, [math.inf])
+    ]
     users = found.users + int(found.included.sum())
     rates = [abs(rate / found.steps_charged.sampling_rate - 1) for _, rate in given.sampled]
     planned = (training.clip_norm, training.expected_batch_size, training.fakes_per_step)
     return [
-        judged("accounting", f"noise as charged, {name}", statistic=max(wrong, default=math.inf), low=0, high=1e-9,
-               asked="largest part by which the noise that a mechanism asked for differs from its entry in the ledger"),
-        judged("accounting", f"rate as charged, {name}", statistic=max(rates, default=math.inf), low=0, high=1e-9,
-               asked="part by which the rate of the coins differs from the ledger's"),
-        judged("accounting", f"constants as planned, {name}", statistic=sum(each != planned for each in found.constants), low=0, high=0,
-               power=len(found.constants) == training.steps,
-               asked="steps whose clip norm, denominator or number of fakes is not the plan's"),
-        judged("accounting", f"coins for everybody, {name}", statistic=sum(asked != users for asked, _ in given.sampled), low=0, high=0,
-               power=bool(given.sampled), asked="times that coins were asked for another number of users than the log has"),
+        judged(
+            "accounting",
+            f"noise as charged, {name}",
+            statistic=max(wrong, default=math.inf),
+            low=0,
+            high=1e-9,
+            asked="largest part by which the noise that a mechanism asked for differs from its entry in the ledger",
+        ),
+        judged(
+            "accounting",
+            f"rate as charged, {name}",
+            statistic=max(rates, default=math.inf),
+            low=0,
+            high=1e-9,
+            asked="part by which the rate of the coins differs from the ledger's",
+        ),
+        judged(
+            "accounting",
+            f"constants as planned, {name}",
+            statistic=sum(each != planned for each in found.constants),
+            low=0,
+            high=0,
+            power=len(found.constants) == training.steps,
+            asked="steps whose clip norm, denominator or number of fakes is not the plan's",
+        ),
+        judged(
+            "accounting",
+            f"coins for everybody, {name}",
+            statistic=sum(asked != users for asked, _ in given.sampled),
+            low=0,
+            high=0,
+            power=bool(given.sampled),
+            asked="times that coins were asked for another number of users than the log has",
+        ),
     ]
 
 
 def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> list[Check]:
-    """Three opinions on some entries, what they must say at least, and what a threshold's delta costs beside them."""
-    events, extra_delta, claim = events_of(tuple(entries)), extra_delta_of(tuple(entries)), claimed(entries, delta=delta)
+    """Three opinions on some entries, what they must say at least, and what a threshold's delta
+    costs beside them.
+    """
+    events, extra_delta, claim = (
+        events_of(tuple(entries)),
+        extra_delta_of(tuple(entries)),
+        claimed(entries, delta=delta),
+    )
     second = cross_check(events, delta=delta, extra_delta=extra_delta)
     renyi = renyi_bound(events, delta=delta, extra_delta=extra_delta)
     sums = [entry for entry in entries if entry.event.sampling_rate == 1.0]
     least, of_sums = (least_epsilon(some, delta=delta) for some in (entries, sums))
     *others, last = entries
     third = (delta - sum(entry.extra_delta for entry in entries)) / 3
-    with_threshold = claimed([*others, last.model_copy(update={"extra_delta": last.extra_delta + third})], delta=delta) - claim
+    with_threshold = (
+        claimed(
+            [*others, last.model_copy(update={"extra_delta": last.extra_delta + third})],
+            delta=delta,
+        )
+        - claim
+    )
     return [
-        judged("accounting", "within what was asked for", statistic=claim, low=0.9 * asked_for, high=asked_for,
-               asked="epsilon of the recorded ledger"),
-        judged("accounting", "claim is no less than it must be", statistic=claim - least, low=0.0, power=math.isfinite(claim),
-               asked=f"epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, {least:.4f}"),
-        judged("accounting", "sums compose in closed form", statistic=claimed(sums, delta=delta) - of_sums, low=-1e-6, high=SUMS_AGREE,
-               asked=f"epsilon of the sums over everybody, less that of one Gaussian as precise as all, {of_sums:.4f}"),
-        judged("accounting", "second accountant agrees", statistic=claim - second, low=-2 * CROSS_CHECK_ERROR,
-               high=AGREEMENT + AGREEMENT_PART * claim, asked=f"epsilon by PLD, {claim:.4f}, less by PRV, {second:.4f}"),
-        judged("accounting", "Renyi accounting is above", statistic=renyi - claim, low=0.0,
-               asked=f"epsilon by RDP, {renyi:.4f}, less the claim"),
-        judged("accounting", "a threshold's delta counts", statistic=with_threshold, low=1e-3,
-               asked="what epsilon grows by when an entry holds a third of delta besides"),
+        judged(
+            "accounting",
+            "within what was asked for",
+            statistic=claim,
+            low=0.9 * asked_for,
+            high=asked_for,
+            asked="epsilon of the recorded ledger",
+        ),
+        judged(
+            "accounting",
+            "claim is no less than it must be",
+            statistic=claim - least,
+            low=0.0,
+            power=math.isfinite(claim),
+            asked=f"epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, {least:.4f}",
+        ),
+        judged(
+            "accounting",
+            "sums compose in closed form",
+            statistic=claimed(sums, delta=delta) - of_sums,
+            low=-1e-6,
+            high=SUMS_AGREE,
+            asked=f"epsilon of the sums over everybody, less that of one Gaussian as precise as all, {of_sums:.4f}",
+        ),
+        judged(
+            "accounting",
+            "second accountant agrees",
+            statistic=claim - second,
+            low=-2 * CROSS_CHECK_ERROR,
+            high=AGREEMENT + AGREEMENT_PART * claim,
+            asked=f"epsilon by PLD, {claim:.4f}, less by PRV, {second:.4f}",
+        ),
+        judged(
+            "accounting",
+            "Renyi accounting is above",
+            statistic=renyi - claim,
+            low=0.0,
+            asked=f"epsilon by RDP, {renyi:.4f}, less the claim",
+        ),
+        judged(
+            "accounting",
+            "a threshold's delta counts",
+            statistic=with_threshold,
+            low=1e-3,
+            asked="what epsilon grows by when an entry holds a third of delta besides",
+        ),
     ]
 
 
 def claimed(entries: Sequence[Entry], *, delta: float) -> float:
     """Epsilon of some entries, as a release states it."""
-    return Accountant(events_of(tuple(entries)), extra_delta=extra_delta_of(tuple(entries))).epsilon(delta)
+    return Accountant(
+        events_of(tuple(entries)), extra_delta=extra_delta_of(tuple(entries))
+    ).epsilon(delta)
 
 
 def unpaid(plan: Plan, entries: Sequence[Entry]) -> int:
-    """How many of the plan's looks, measurements and steps the entries lack, plus how many they hold that no plan lists."""
-    wanted = [(each.name, gaussian(noise_multiplier=each.noise_multiplier, sampling_rate=1.0, count=1), getattr(each, "extra_delta", 0.0))
-              for each in (*plan.openings, *plan.measurements)]
+    """How many of the plan's looks, measurements and steps the entries lack, plus how many they
+    hold that no plan lists.
+    """
+    wanted = [
+        (
+            each.name,
+            gaussian(noise_multiplier=each.noise_multiplier, sampling_rate=1.0, count=1),
+            getattr(each, "extra_delta", 0.0),
+        )
+        for each in (*plan.openings, *plan.measurements)
+    ]
     found = [(entry.mechanism, entry.event, entry.extra_delta) for entry in entries]
     sums = [each for each in found if each[0] != "game"]
     wrong = sum(each not in sums for each in wanted) + max(0, len(sums) - len(wanted))
     steps = plan.training.steps if plan.training else 0
     blocks = [event for name, event, _ in found if name == "game"]
-    right = [event for event in blocks if plan.training and event == plan.training.event(event.count) and event.count <= BLOCK]
+    right = [
+        event
+        for event in blocks
+        if plan.training and event == plan.training.event(event.count) and event.count <= BLOCK
+    ]
     return wrong + abs(steps - sum(event.count for event in right)) + len(blocks) - len(right)
 
 

@@ -1,7 +1,9 @@
-"""Frozen answers: every mechanism replies what it replied to the first log that asked, and shows what it was about to add noise to.
+"""Frozen answers: every mechanism replies what it replied to the first log that asked, and shows
+what it was about to add noise to.
 
-Everything runs as installed, with its charge, its clipping, its adding up and its coins; only the source of noise is exchanged, as an
-argument of the session. For simulated logs inside a check: nothing made this way can be written as a release.
+Everything runs as installed, with its charge, its clipping, its adding up and its coins; only the
+source of noise is exchanged, as an argument of the session. For simulated logs inside a check:
+nothing made this way can be written as a release.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from synthrec.progress import Progress
 
 Replies = dict[str, np.ndarray]
 CHARGE = Charge(source="simulated", release_id="conformance", kind="trial")
-QUICK = Effort(calibration_users=150, standard_users=256, watch_users=256, fitting_users=100, fitting_rounds=2)
+QUICK = Effort(
+    calibration_users=150, standard_users=256, watch_users=256, fitting_users=100, fitting_rounds=2
+)
 
 
 class NullLedger(Ledger):
@@ -43,8 +47,10 @@ class NullLedger(Ledger):
 
 @dataclass
 class RecordingNoise(SystemNoise):
-    """The installed noise and coins; `draws` counts them by mechanism, `totals` holds what noise was last added to, `batches_drawn` all
-    batches; `scales` what each mechanism asked for at each draw, `sampled` the users and the rate that coins were asked for."""
+    """The installed noise and coins; `draws` counts them by mechanism, `totals` holds what noise
+    was last added to, `batches_drawn` all batches; `scales` what each mechanism asked for at each
+    draw, `sampled` the users and the rate that coins were asked for.
+    """
 
     draws: Counter[str] = field(default_factory=Counter)
     totals: Replies = field(default_factory=dict)
@@ -83,14 +89,18 @@ class RecordingNoise(SystemNoise):
 
 @dataclass
 class FrozenNoise(RecordingNoise):
-    """Replies what it replied before, by mechanism and step; `replies` gets what was asked for the first time."""
+    """Replies what it replied before, by mechanism and step; `replies` gets what was asked for the
+    first time.
+    """
 
     replies: Replies = field(default_factory=dict)
 
     def sum_reply(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
         """The answer to the first log that asks."""
-        if len(self.replies.get(name, ())) != len(total):       # of a union, only as many as are held
-            self.replies[name] = total + np.random.default_rng(len(name)).normal(0, scale, len(total))
+        if len(self.replies.get(name, ())) != len(total):  # of a union, only as many as are held
+            self.replies[name] = total + np.random.default_rng(len(name)).normal(
+                0, scale, len(total)
+            )
         return self.replies[name]
 
     def gradient_reply(self, summed: np.ndarray, *, scale: float) -> np.ndarray:
@@ -102,9 +112,17 @@ class FrozenNoise(RecordingNoise):
         return self.replies[name]
 
 
-def clipped_sums(log: EventLog, *, schema: Schema, catalogue: Catalogue, plan: Plan, replies: Replies) -> Replies:
+def clipped_sums(
+    log: EventLog, *, schema: Schema, catalogue: Catalogue, plan: Plan, replies: Replies
+) -> Replies:
     """The clipped lattice sum of each measurement of a log, when all released values are `replies`."""
     noise = FrozenNoise(replies=replies)
-    measure(log, catalogue=catalogue, schema=schema, session=Session(plan, ledger=NullLedger(), charge=CHARGE, noise=noise),
-            progress=Progress(), effort=QUICK)
+    measure(
+        log,
+        catalogue=catalogue,
+        schema=schema,
+        session=Session(plan, ledger=NullLedger(), charge=CHARGE, noise=noise),
+        progress=Progress(),
+        effort=QUICK,
+    )
     return noise.totals

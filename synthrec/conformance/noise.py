@@ -1,14 +1,16 @@
 """Noise: of the planned scale on every coordinate, new at each draw, from no seed.
 
-The scale is the one that the ledger names. A chi-square range that an honest noise leaves with chance 1e-7, and that the same noise times
-0.95 or 1.05 would leave; without enough draws to tell these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are
-seen: the smallest has one number.
+The scale is the one that the ledger names. A chi-square range that an honest noise leaves with
+chance 1e-7, and that the same noise times 0.95 or 1.05 would leave; without enough draws to tell
+these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are seen: the smallest
+has one number.
 
 Sources of randomness: enough bytes of the operating system, nothing beside them, and no short seed.
 
-Noise of training and coins are made of `SystemNoise.random_bytes` alone: given the same bytes again they must be the same (no clock, no
-generator of a library), and one byte changed at a time says how many of them matter (a seed of 16 bits keeps two). OpenDP's source cannot
-be given: of its noise only that thousands of draws never meet is seen, as those from fewer than about 17 bits would.
+Noise of training and coins are made of `SystemNoise.random_bytes` alone: given the same bytes again
+they must be the same (no clock, no generator of a library), and one byte changed at a time says how
+many of them matter (a seed of 16 bits keeps two). OpenDP's source cannot be given: of its noise
+only that thousands of draws never meet is seen, as those from fewer than about 17 bits would.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ import scipy.sparse as sp
 from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.sensitivity import CriticStep, some_users
-from synthrec.conformance.statistics import correlation, draws_for_scale, largest_correlation, scale_of, scale_range, tells_scales_apart
+from synthrec.conformance.statistics import (
+    correlation,
+    draws_for_scale,
+    largest_correlation,
+    scale_of,
+    scale_range,
+    tells_scales_apart,
+)
 from synthrec.conformance.subject import Subject
 from synthrec.conformance.training import Watched
 from synthrec.data.eventlog import EventLog
@@ -37,10 +46,10 @@ from synthrec.privacy.plan import Plan, Training
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
-MOST_PAIRS = 2_000      # of steps whose noise is compared
-REPEATS = 12            # of each sum
+MAX_PAIRS = 2_000  # of steps whose noise is compared
+REPEATS = 12  # of each sum
 COARSELY = (0.7, 1.3)
-STEPS = 900             # on nobody: enough to see that of one number
+STEPS = 900  # on nobody: enough to see that of one number
 ELSEWHERE = """
 import json, numpy
 from synthrec.privacy.mechanisms import SystemNoise
@@ -63,28 +72,42 @@ class _Rows:
 
 
 class _Repeated(Session):
-    """Asks each planned sum again and again, each time in a session of its own; `checks` gets what its noise is like."""
+    """Asks each planned sum again and again, each time in a session of its own; `checks` gets what
+    its noise is like.
+    """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan, ledger=NullLedger(), charge=CHARGE)
         self.checks: list[Check] = []
 
-    def noisy_sum(self, name: str, users: Any, vectors: Any, *, size: int, add_up: Any = None) -> Measurement:
+    def noisy_sum(
+        self, name: str, users: Any, vectors: Any, *, size: int, add_up: Any = None
+    ) -> Measurement:
         """An answer as asked. Small sums are drawn side by side, on columns that are repeated."""
         plan, kept = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
         times = -(-draws_for_scale() // ((REPEATS - 1) * size))
         rows = [_tiled(block, times=times) for block in kept]
-        exact = np.sum([(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0)
+        exact = np.sum(
+            [(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0
+        )
         draws = np.zeros((REPEATS, len(exact)))
         for row in draws:
-            again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(name, _Rows(rows), _same, size=len(row), add_up=add_up)
+            again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(
+                name, _Rows(rows), _same, size=len(row), add_up=add_up
+            )
             row[:] = again.values - exact * (plan.sensitivity / LATTICE)
-        self.checks += sum_checks(draws, name=name, std=plan.sensitivity * again.entry.event.noise_multiplier)
+        self.checks += sum_checks(
+            draws, name=name, std=plan.sensitivity * again.entry.event.noise_multiplier
+        )
         return super().noisy_sum(name, _Rows(kept), _same, size=size, add_up=add_up)
 
 
 def _tiled(block: Any, *, times: int) -> Any:
-    return sp.hstack([block] * times, format="csr") if sp.issparse(block) else np.tile(block, (1, times))
+    return (
+        sp.hstack([block] * times, format="csr")
+        if sp.issparse(block)
+        else np.tile(block, (1, times))
+    )
 
 
 def _same(rows: Any) -> Any:
@@ -92,34 +115,71 @@ def _same(rows: Any) -> Any:
 
 
 def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
-    """Each planned sum, asked again and again through `measure` itself, less what it would be without noise."""
+    """Each planned sum, asked again and again through `measure` itself, less what it would be
+    without noise.
+    """
     session = _Repeated(subject.plan)
-    measure(log, catalogue=subject.catalogue, schema=subject.schema, session=session, progress=Progress(), effort=QUICK)
+    measure(
+        log,
+        catalogue=subject.catalogue,
+        schema=subject.schema,
+        session=session,
+        progress=Progress(),
+        effort=QUICK,
+    )
     return session.checks
 
 
 def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
-    """The spare weights of a training with many users, of one with batches that are mostly empty, and of the two side by side."""
+    """The spare weights of a training with many users, of one with batches that are mostly empty,
+    and of the two side by side.
+    """
     checks = noise_of_tensors(training)
     for name, found in (("critic step", crowd), ("critic step, mostly empty batches", few)):
         low, high = scale_range(max(found.noise.size, 2))
-        checks.append(judged("noise", name, low=low, high=high, statistic=scale_of(found.noise, found.steps_charged.noise_multiplier),
-                             power=tells_scales_apart(max(found.noise.size, 2)) and len(found.noise) == training.steps,
-                             asked="scale of what collects on weights that no loss touches, in noise as charged; every step counts"))
-    steps = min(len(crowd.noise), 1 + int((2 * MOST_PAIRS) ** 0.5))
+        checks.append(
+            judged(
+                "noise",
+                name,
+                low=low,
+                high=high,
+                statistic=scale_of(found.noise, found.steps_charged.noise_multiplier),
+                power=tells_scales_apart(max(found.noise.size, 2))
+                and len(found.noise) == training.steps,
+                asked="scale of what collects on weights that no loss touches, in noise as charged; every step counts",
+            )
+        )
+    steps = min(len(crowd.noise), 1 + int((2 * MAX_PAIRS) ** 0.5))
     pairs = list(combinations(range(steps), 2))
-    worst = max((abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0)
+    worst = max(
+        (abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0
+    )
     bound = largest_correlation(crowd.noise.shape[1], pairs=max(1, len(pairs)))
-    checks.append(judged("noise", "critic steps are fresh", statistic=worst, high=bound,
-                         asked="largest correlation of the noise of two steps"))
-    checks.append(judged("noise", "seeds repeat nothing", high=largest_correlation(max(1, crowd.noise[:1].size)),
-                         statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
-                         asked="correlation of the first noise of two trainings for which every library was seeded alike"))
+    checks.append(
+        judged(
+            "noise",
+            "critic steps are fresh",
+            statistic=worst,
+            high=bound,
+            asked="largest correlation of the noise of two steps",
+        )
+    )
+    checks.append(
+        judged(
+            "noise",
+            "seeds repeat nothing",
+            high=largest_correlation(max(1, crowd.noise[:1].size)),
+            statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
+            asked="correlation of the first noise of two trainings for which every library was seeded alike",
+        )
+    )
     return checks
 
 
 def noise_of_tensors(training: Training) -> list[Check]:
-    """Each tensor of the critic by itself, in steps on nobody, and whether any two share their noise."""
+    """Each tensor of the critic by itself, in steps on nobody, and whether any two share their
+    noise.
+    """
     step, nobody = CriticStep(training, noise=training.noise_multiplier, fakes=False), some_users(0)
     draws = np.array([step(nobody, nobody) for _ in range(STEPS)])
     tensors = dict(step.critic._hooked._module.named_parameters())
@@ -127,25 +187,63 @@ def noise_of_tensors(training: Training) -> list[Check]:
     checks = []
     for name, part in zip(tensors, parts, strict=True):
         low, high = scale_range(part.size)
-        checks.append(judged("noise", f"critic step, {name}", low=low, high=high, statistic=scale_of(part, training.noise_multiplier),
-                             power=tells_scales_apart(part.size, wrong=COARSELY), asked="scale on one tensor, in planned noise"))
-    pairs = [(one[:, :width], two[:, :width]) for one, two in combinations(parts, 2) for width in [min(one.shape[1], two.shape[1])]]
-    worst = max(abs(correlation(one, two)) / largest_correlation(one.size, pairs=len(pairs)) for one, two in pairs)
-    checks.append(judged("noise", "critic step, tensors are apart", statistic=worst, low=0, high=1.0,
-                         asked="largest correlation of the noise of two tensors, over the largest that chance allows"))
+        checks.append(
+            judged(
+                "noise",
+                f"critic step, {name}",
+                low=low,
+                high=high,
+                statistic=scale_of(part, training.noise_multiplier),
+                power=tells_scales_apart(part.size, wrong=COARSELY),
+                asked="scale on one tensor, in planned noise",
+            )
+        )
+    pairs = [
+        (one[:, :width], two[:, :width])
+        for one, two in combinations(parts, 2)
+        for width in [min(one.shape[1], two.shape[1])]
+    ]
+    worst = max(
+        abs(correlation(one, two)) / largest_correlation(one.size, pairs=len(pairs))
+        for one, two in pairs
+    )
+    checks.append(
+        judged(
+            "noise",
+            "critic step, tensors are apart",
+            statistic=worst,
+            low=0,
+            high=1.0,
+            asked="largest correlation of the noise of two tensors, over the largest that chance allows",
+        )
+    )
     return checks
 
 
 def noise_of_processes(*, prelude: str = "") -> list[Check]:
-    """Two processes that start alike draw other noise and other coins: no seed is built in. `prelude` runs first in each."""
+    """Two processes that start alike draw other noise and other coins: no seed is built in.
+    `prelude` runs first in each.
+    """
     one, two = (_drawn_elsewhere(prelude) for _ in range(2))
-    return [judged("noise", f"{name} of another process", statistic=abs(correlation(one[name], two[name])),
-                   high=largest_correlation(len(one[name])), asked="correlation with what a second process draws that starts alike")
-            for name in one]
+    return [
+        judged(
+            "noise",
+            f"{name} of another process",
+            statistic=abs(correlation(one[name], two[name])),
+            high=largest_correlation(len(one[name])),
+            asked="correlation with what a second process draws that starts alike",
+        )
+        for name in one
+    ]
 
 
 def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
-    done = subprocess.run([sys.executable, "-c", f"{prelude}\n{ELSEWHERE}"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{prelude}\n{ELSEWHERE}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {name: np.asarray(values) for name, values in json.loads(done.stdout).items()}
 
 
@@ -158,16 +256,28 @@ def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:
     low, high = scale_range(draws.size)
     one, two = draws[:-1].ravel(), draws[1:].ravel()
     return [
-        judged("noise", name, statistic=scale_of(draws, std), low=low, high=high, power=tells_scales_apart(draws.size),
-               asked=f"scale of {draws.size:,} draws, in noise as charged"),
-        judged("noise", f"{name} is fresh", statistic=abs(correlation(one, two)), high=largest_correlation(len(one)),
-               asked="correlation of each draw of its noise with the next"),
+        judged(
+            "noise",
+            name,
+            statistic=scale_of(draws, std),
+            low=low,
+            high=high,
+            power=tells_scales_apart(draws.size),
+            asked=f"scale of {draws.size:,} draws, in noise as charged",
+        ),
+        judged(
+            "noise",
+            f"{name} is fresh",
+            statistic=abs(correlation(one, two)),
+            high=largest_correlation(len(one)),
+            asked="correlation of each draw of its noise with the next",
+        ),
     ]
 
 
-LEAST_BYTES = 16        # 128 bits
+MIN_BYTES = 16  # 128 bits
 NUMBERS, USERS = 4, 400
-DRAWS = 2_000           # of 16-bit seeds so many would meet but for a chance of 1e-13
+DRAWS = 2_000  # of 16-bit seeds so many would meet but for a chance of 1e-13
 
 
 class _Given(SystemNoise):
@@ -187,25 +297,49 @@ class _Given(SystemNoise):
 
 def noise_of_sources() -> list[Check]:
     """Noise of training, coins and noise of sums."""
-    sums = {SystemNoise().lattice("any", np.zeros(2, dtype=np.int64), scale=2.0**36).tobytes() for _ in range(DRAWS)}
+    sums = {
+        SystemNoise().lattice("any", np.zeros(2, dtype=np.int64), scale=2.0**36).tobytes()
+        for _ in range(DRAWS)
+    }
     return [
-        judged("noise", "bytes behind noise of training", statistic=bytes_that_matter(_numbers) / NUMBERS, low=LEAST_BYTES,
-               asked="bytes of the operating system that a number depends on; 0 if it depends on anything else"),
-        judged("noise", "bytes behind coins", statistic=bytes_that_matter(_coins), low=LEAST_BYTES,
-               asked="bytes of the operating system that the coins of a training depend on; 0 if they depend on anything else"),
-        judged("noise", "noise of sums never meets", statistic=DRAWS - len(sums), low=0, high=0,
-               asked=f"of {DRAWS:,} draws of noise, those that were there before; seeds of up to 16 bits would meet"),
+        judged(
+            "noise",
+            "bytes behind noise of training",
+            statistic=bytes_that_matter(_numbers) / NUMBERS,
+            low=MIN_BYTES,
+            asked="bytes of the operating system that a number depends on; 0 if it depends on anything else",
+        ),
+        judged(
+            "noise",
+            "bytes behind coins",
+            statistic=bytes_that_matter(_coins),
+            low=MIN_BYTES,
+            asked="bytes of the operating system that the coins of a training depend on; 0 if they depend on anything else",
+        ),
+        judged(
+            "noise",
+            "noise of sums never meets",
+            statistic=DRAWS - len(sums),
+            low=0,
+            high=0,
+            asked=f"of {DRAWS:,} draws of noise, those that were there before; seeds of up to 16 bits would meet",
+        ),
     ]
 
 
 def bytes_that_matter(draw: Callable[[SystemNoise], bytes]) -> int:
-    """How many of the bytes that are read change what is drawn; 0 if the same bytes do not give the same."""
+    """How many of the bytes that are read change what is drawn; 0 if the same bytes do not give the
+    same.
+    """
     first = _Given()
     drawn = draw(first)
     read = np.frombuffer(first.read, dtype=np.uint8)
     if draw(_Given(first.read)) != drawn:
         return 0
-    flipped = (read ^ (np.uint8(255) * (np.arange(len(read)) == place)).astype(np.uint8) for place in range(len(read)))
+    flipped = (
+        read ^ (np.uint8(255) * (np.arange(len(read)) == place)).astype(np.uint8)
+        for place in range(len(read))
+    )
     return sum(draw(_Given(each.tobytes())) != drawn for each in flipped)
 
 

@@ -1,7 +1,9 @@
-"""What a check of the mechanism found: frozen, JSON-able, public, since all of it comes from a simulated log.
+"""What a check of the mechanism found: frozen, JSON-able, public, since all of it comes from a
+simulated log.
 
-A check is one number and the range in which an honest mechanism keeps it. What the number must have been able to show (half the noise,
-a rate off by a tenth) is part of the check: one without power fails.
+A check is one number and the range in which an honest mechanism keeps it. What the number must have
+been able to show (half the noise, a rate off by a tenth) is part of the check: one without power
+fails.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ class Check(PublicRecord):
             return _number(self.low)
         if math.isinf(self.low):
             return f"at most {_number(self.high)}"
-        return f"at least {_number(self.low)}" if math.isinf(self.high) else f"{_number(self.low)} to {_number(self.high)}"
+        return (
+            f"at least {_number(self.low)}"
+            if math.isinf(self.high)
+            else f"{_number(self.low)} to {_number(self.high)}"
+        )
 
 
 class Conformance(PublicRecord):
@@ -64,11 +70,28 @@ class Conformance(PublicRecord):
         return tuple(check for check in self.checks if not check.passed)
 
 
-def judged(topic: Topic, name: str, *, asked: str, statistic: float, low: float = -math.inf, high: float = math.inf,
-           power: bool = True) -> Check:
-    """A check with its answer; not a number is no answer, and `power` says whether a fault would have been seen."""
-    return Check(topic=topic, name=name, asked=asked, statistic=float(statistic), low=float(low), high=float(high),
-                 passed=bool(power and low <= statistic <= high))
+def judged(
+    topic: Topic,
+    name: str,
+    *,
+    asked: str,
+    statistic: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    power: bool = True,
+) -> Check:
+    """A check with its answer; not a number is no answer, and `power` says whether a fault would
+    have been seen.
+    """
+    return Check(
+        topic=topic,
+        name=name,
+        asked=asked,
+        statistic=float(statistic),
+        low=float(low),
+        high=float(high),
+        passed=bool(power and low <= statistic <= high),
+    )
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,11 @@
-"""Replay: with every answer frozen, a release made of a log and one made without some user are the same to the last bit.
+"""Replay: with every answer frozen, a release made of a log and one made without some user are the
+same to the last bit.
 
-Frozen is what mechanisms release and nothing else: sums, looks and critic steps reply what they replied before, whatever their real
-batches are. What then still differs (vocabulary, encoders, denominators, a generator that saw a batch, schedule, a figure of the record,
-synthetic events, a page, the ledger, a printed line) has come from the log unpaid. Each whole release is made: from a table to its pages.
+Frozen is what mechanisms release and nothing else: sums, looks and critic steps reply what they
+replied before, whatever their real batches are. What then still differs (vocabulary, encoders,
+denominators, a generator that saw a batch, schedule, a figure of the record, synthetic events, a
+page, the ledger, a printed line) has come from the log unpaid. Each whole release is made: from a
+table to its pages.
 
 What no difference shows is how often noise was drawn for one charge; that is counted.
 """
@@ -37,7 +40,9 @@ from synthrec.progress import Advance, Progress
 
 AUDIT_SHARE = 0.3
 SYNTHETIC_USERS = 300
-MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?")      # when the release was made: public
+MOMENT = re.compile(
+    rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?"
+)  # when the release was made: public
 Released = dict[str, bytes]
 
 
@@ -49,7 +54,7 @@ class Release(Protocol):
         ...
 
 
-class Heard(Progress):
+class RecordingProgress(Progress):
     """Keeps every line that a person would see."""
 
     def __init__(self) -> None:
@@ -68,26 +73,58 @@ class Heard(Progress):
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a release let out, by name, and by mechanism how often its noise was drawn, over what was charged for it."""
+    """What a release let out, by name, and by mechanism how often its noise was drawn, over what
+    was charged for it.
+    """
 
     found: Released
     overdrawn: Counter[str]
 
 
-def replay(subject: Subject, *, release: Release, kinds: Iterable[str] | None = None) -> list[Check]:
-    """Per kind of neighbour how many released things differ (none may), and whether others keep their roles; then draws over charges."""
+def replay(
+    subject: Subject, *, release: Release, kinds: Iterable[str] | None = None
+) -> list[Check]:
+    """Per kind of neighbour how many released things differ (none may), and whether others keep
+    their roles; then draws over charges.
+    """
     replies = Replies()
-    whole, roles = whole_release(subject, subject.events, replies=replies, release=release), _roles(subject, subject.events)
+    whole, roles = (
+        whole_release(subject, subject.events, replies=replies, release=release),
+        _roles(subject, subject.events),
+    )
     checks, overdrawn = [], whole.overdrawn
-    for kind in subject.awkward if kinds is None else kinds:
+    for kind in subject.edge_case_users if kinds is None else kinds:
         rest = subject.without(kind)
         other = whole_release(subject, rest, replies=replies, release=release)
         differing, overdrawn = differences(whole.found, other.found), overdrawn + other.overdrawn
-        differing += ["roles of others"] if any(roles.get(person, role) != role for person, role in _roles(subject, rest).items()) else []
-        checks.append(judged("replay", f"without {kind}", statistic=len(differing), low=0, high=0,
-                             asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}"))
-    return [*checks, judged("accounting", "one draw for each charge", statistic=sum(overdrawn.values()), low=0, high=0,
-                            asked="draws of noise that were not charged, or charges whose noise was not drawn, in all releases above")]
+        differing += (
+            ["roles of others"]
+            if any(
+                roles.get(person, role) != role for person, role in _roles(subject, rest).items()
+            )
+            else []
+        )
+        checks.append(
+            judged(
+                "replay",
+                f"without {kind}",
+                statistic=len(differing),
+                low=0,
+                high=0,
+                asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}",
+            )
+        )
+    return [
+        *checks,
+        judged(
+            "accounting",
+            "one draw for each charge",
+            statistic=sum(overdrawn.values()),
+            low=0,
+            high=0,
+            asked="draws of noise that were not charged, or charges whose noise was not drawn, in all releases above",
+        ),
+    ]
 
 
 def differences(one: Released, other: Released) -> list[str]:
@@ -95,28 +132,56 @@ def differences(one: Released, other: Released) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def whole_release(subject: Subject, events: pd.DataFrame, *, replies: Replies, release: Release) -> Replayed:
-    """A release of these events with all answers frozen: files, the source's ledger, printed lines, constants of critic steps."""
-    heard, constants, noise = Heard(), list[Any](), FrozenNoise(replies=replies)
+def whole_release(
+    subject: Subject, events: pd.DataFrame, *, replies: Replies, release: Release
+) -> Replayed:
+    """A release of these events with all answers frozen: files, the source's ledger, printed lines,
+    constants of critic steps.
+    """
+    heard, constants, noise = RecordingProgress(), list[Any](), FrozenNoise(replies=replies)
     schema = reopened(subject.schema) if subject.plan.openings else subject.schema
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         source, out = Path(scratch) / "source.jsonl", Path(scratch) / "release"
         source.with_name(f"{source.name}.roles.key").write_bytes(KEY)
         account = {"ledger": str(source), "epsilon_cap": 2 * subject.plan.epsilon}
         schema = schema.model_copy(update={"source": schema.source.model_copy(update=account)})
-        release(events, schema=schema, catalogue=subject.catalogue, plan=subject.plan, out=out, audit_share=AUDIT_SHARE,
-                synthetic_users=SYNTHETIC_USERS, progress=heard, means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
-                open_session=partial(_opened, subject=subject, noise=noise))
-        files = {path.name: MOMENT.sub(b"", path.read_bytes().replace(scratch.encode(), b""))
-                 for path in (out / "share").iterdir() if path.name != "manifest.json"}      # which is made of the others
+        release(
+            events,
+            schema=schema,
+            catalogue=subject.catalogue,
+            plan=subject.plan,
+            out=out,
+            audit_share=AUDIT_SHARE,
+            synthetic_users=SYNTHETIC_USERS,
+            progress=heard,
+            means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
+            open_session=partial(_opened, subject=subject, noise=noise),
+        )
+        files = {
+            path.name: MOMENT.sub(b"", path.read_bytes().replace(scratch.encode(), b""))
+            for path in (out / "share").iterdir()
+            if path.name != "manifest.json"
+        }  # which is made of the others
         entries = Ledger.read(source).entries
     charged = Counter[str]()
     for entry in entries:
         charged[entry.mechanism] += entry.event.count
-    apart = Counter({name: abs(noise.draws[name] - charged[name]) for name in noise.draws.keys() | charged.keys()})
+    apart = Counter(
+        {
+            name: abs(noise.draws[name] - charged[name])
+            for name in noise.draws.keys() | charged.keys()
+        }
+    )
     lines = "\n".join(heard.lines).replace(scratch, "")
-    return Replayed(found=files | {"ledger": str(entries).encode(), "lines": lines.encode(), "constants": str(constants).encode()},
-                    overdrawn=apart)
+    return Replayed(
+        found=files
+        | {
+            "ledger": str(entries).encode(),
+            "lines": lines.encode(),
+            "constants": str(constants).encode(),
+        },
+        overdrawn=apart,
+    )
 
 
 @contextmanager
@@ -127,19 +192,31 @@ def _opened(path: Path, *, subject: Subject, noise: FrozenNoise, **words: Any) -
 
 
 def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
-    """Every byte, name, constant and line that a training on this bounded log would let out, all answers frozen."""
-    heard, constants = Heard(), list[Any]()
+    """Every byte, name, constant and line that a training on this bounded log would let out, all
+    answers frozen.
+    """
+    heard, constants = RecordingProgress(), list[Any]()
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"
         folder.mkdir()
         with Ledger.open(path) as ledger:
-            artifact = train(log, catalogue=subject.catalogue, schema=subject.schema, progress=heard,
-                             session=Session(subject.plan, ledger=ledger, charge=CHARGE, noise=FrozenNoise(replies=replies)),
-                             means=Means(effort=QUICK, critic=_instrumented(constants), seed=0))
+            artifact = train(
+                log,
+                catalogue=subject.catalogue,
+                schema=subject.schema,
+                progress=heard,
+                session=Session(
+                    subject.plan, ledger=ledger, charge=CHARGE, noise=FrozenNoise(replies=replies)
+                ),
+                means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
+            )
         artifact.save(folder)
         files = {file.name: file.read_bytes() for file in sorted(folder.rglob("*"))}
-        return files | {"ledger": str(ledger.entries).encode(), "lines": "\n".join(heard.lines).encode(),
-                        "constants": str(constants).encode()}
+        return files | {
+            "ledger": str(ledger.entries).encode(),
+            "lines": "\n".join(heard.lines).encode(),
+            "constants": str(constants).encode(),
+        }
 
 
 def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
@@ -148,15 +225,24 @@ def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
     class Instrumented(PrivateCritic):
         def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
             optimizer = self._optimizer
-            constants.append((len(fake), optimizer.expected_batch_size, optimizer.max_grad_norm, optimizer.noise_multiplier,
-                              optimizer.original_optimizer.param_groups[0]["lr"]))
+            constants.append(
+                (
+                    len(fake),
+                    optimizer.expected_batch_size,
+                    optimizer.max_grad_norm,
+                    optimizer.noise_multiplier,
+                    optimizer.original_optimizer.param_groups[0]["lr"],
+                )
+            )
             super().step(real, fake)
 
     return Instrumented
 
 
 def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:
-    """Role of each user, who is known by what they did; not of those at the bound, whose events are drawn, or who did the same."""
+    """Role of each user, who is known by what they did; not of those at the bound, whose events are
+    drawn, or who did the same.
+    """
     log: EventLog = subject.read(events, audit_share=AUDIT_SHARE)
     short = np.flatnonzero(np.diff(log.offsets) < subject.schema.privacy.events_per_user)
     assert log.role is not None
@@ -164,7 +250,9 @@ def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:
     twice = set[bytes]()
     for user in short:
         start, end = log.offsets[user], log.offsets[user + 1]
-        person = np.sort(log.item[start:end]).tobytes() + (b"" if log.time is None else np.sort(log.time[start:end]).tobytes())
+        person = np.sort(log.item[start:end]).tobytes() + (
+            b"" if log.time is None else np.sort(log.time[start:end]).tobytes()
+        )
         twice |= {person} & found.keys()
         found[person] = int(log.role[user])
     return {person: role for person, role in found.items() if person not in twice}

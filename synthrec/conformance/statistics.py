@@ -1,6 +1,8 @@
-"""The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power against x0.95 and x1.05.
+"""The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power
+against x0.95 and x1.05.
 
-Privacy noise has no seed (rule 7), so what is tested here is fresh at each run; the false-alarm rate says how seldom a right tool fails.
+Privacy noise has no seed (rule 7), so what is tested here is fresh at each run; the false-alarm
+rate says how seldom a right tool fails.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ WRONG_SCALES = (0.95, 1.05)
 
 @lru_cache(maxsize=1)
 def draws_for_scale() -> int:
-    """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.95 and x1.05, each at FALSE_ALARM."""
+    """Fewest draws with which a chi-square test of a scale fails neither the truth nor to see x0.95
+    and x1.05, each at FALSE_ALARM.
+    """
     draws = 10
     while not tells_scales_apart(draws):
         draws += max(10, draws // 100)
@@ -26,7 +30,9 @@ def draws_for_scale() -> int:
 
 
 def scale_range(draws: int) -> tuple[float, float]:
-    """Where the root mean square of so many standard normal numbers lies, but for FALSE_ALARM: a chi-square test."""
+    """Where the root mean square of so many standard normal numbers lies, but for FALSE_ALARM: a
+    chi-square test.
+    """
     low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws)
     return math.sqrt(low / draws), math.sqrt(high / draws)
 
@@ -58,12 +64,16 @@ def correlation(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def largest_correlation(draws: int, *, pairs: int = 1) -> float:
-    """How far the largest of so many correlations of independent series goes, but for FALSE_ALARM; never as far as 1."""
+    """How far the largest of so many correlations of independent series goes, but for FALSE_ALARM;
+    never as far as 1.
+    """
     return min(1 - 1e-9, float(stats.norm.isf(FALSE_ALARM / 2 / pairs) / math.sqrt(draws)))
 
 
 def is_fresh(draw: Callable[[], np.ndarray]) -> bool:
-    """Are two calls independent? Their correlation, at FALSE_ALARM; noise that is not there is not fresh."""
+    """Are two calls independent? Their correlation, at FALSE_ALARM; noise that is not there is not
+    fresh.
+    """
     one, two = (np.asarray(draw(), dtype=np.float64).ravel() for _ in range(2))
     return abs(correlation(one, two)) <= largest_correlation(len(one))
 
@@ -73,12 +83,20 @@ def accepts_only_the_truth(draw: Callable[[], np.ndarray], std: float) -> bool:
     noise = np.asarray(draw(), dtype=np.float64)
     while noise.size < draws_for_scale():
         noise = np.concatenate((noise.ravel(), np.asarray(draw(), dtype=np.float64).ravel()))
-    return has_scale(noise, std) and not any(has_scale(noise * wrong, std) for wrong in WRONG_SCALES) and is_fresh(draw)
+    return (
+        has_scale(noise, std)
+        and not any(has_scale(noise * wrong, std) for wrong in WRONG_SCALES)
+        and is_fresh(draw)
+    )
 
 
 def are_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
-    """Are all these counts plausible draws of Binomial(trials, chance), and as spread as such draws are?"""
-    return within_binomial(counts, trials=trials, chance=chance) and is_binomial_spread(counts, trials=trials, chance=chance)
+    """Are all these counts plausible draws of Binomial(trials, chance), and as spread as such draws
+    are?
+    """
+    return within_binomial(counts, trials=trials, chance=chance) and is_binomial_spread(
+        counts, trials=trials, chance=chance
+    )
 
 
 def within_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
@@ -91,11 +109,15 @@ def within_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
 
 def binomial_spread(counts: np.ndarray, *, trials: int, chance: float) -> float:
     """Mean squared distance from the expectation, in variances."""
-    return float(((np.asarray(counts) - trials * chance) ** 2).mean() / (trials * chance * (1 - chance)))
+    return float(
+        ((np.asarray(counts) - trials * chance) ** 2).mean() / (trials * chance * (1 - chance))
+    )
 
 
 def spread_range(draws: int) -> tuple[float, float]:
-    """Where that mean lies, but for FALSE_ALARM; a little wider, since a binomial is not quite normal."""
+    """Where that mean lies, but for FALSE_ALARM; a little wider, since a binomial is not quite
+    normal.
+    """
     low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws) / draws
     return 0.9 * float(low), 1.1 * float(high)
 

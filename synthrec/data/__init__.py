@@ -1,1 +1,3 @@
-"""What is public about a log (schema, catalogue) and what is private (the log itself): reading, bounding, writing."""
+"""What is public about a log (schema, catalogue) and what is private (the log itself): reading,
+bounding, writing.
+"""

@@ -1,7 +1,9 @@
-"""The public list of items: their ids in the order in which the model knows them, and what describes them.
+"""The public list of items: their ids in the order in which the model knows them, and what
+describes them.
 
-Public and frozen: it is a file that the owner would publish, so it may be printed, embedded in a release and joined by a
-partner. It is complete before the log is opened; no item enters it because somebody used it (rule 4).
+Public and frozen: it is a file that the owner would publish, so it may be printed, embedded in a
+release and joined by a partner. It is complete before the log is opened; no item enters it because
+somebody used it (rule 4).
 """
 
 from __future__ import annotations
@@ -50,17 +52,25 @@ class Catalogue:
         """Read the file, or take the list, that the item column names. Raises DataError."""
         if (values := schema.item_column.values) is not None:
             whole = all(isinstance(value, int) for value in values)
-            return _checked(cls(pa.array(values if whole else [str(value) for value in values])), where="values of the item column")
+            return _checked(
+                cls(pa.array(values if whole else [str(value) for value in values])),
+                where="values of the item column",
+            )
         path = schema.catalogue_path
         if path is None:
-            raise DataError("items must be listed by a catalogue or by values", found='vocabulary = "dp"',
-                            remedy="Fit it, which pays for the list, or name a catalogue file.")
+            raise DataError(
+                "items must be listed by a catalogue or by values",
+                found='vocabulary = "dp"',
+                remedy="Fit it, which pays for the list, or name a catalogue file.",
+            )
         file = open_file(path)
         file.require([schema.item, *schema.item_attributes])
         table = read_public_table(path)
         ids = table[schema.item].combine_chunks()
-        columns = {name: _typed(table[name].combine_chunks(), attribute, path=path)
-                   for name, attribute in schema.item_attributes.items()}
+        columns = {
+            name: _typed(table[name].combine_chunks(), attribute, path=path)
+            for name, attribute in schema.item_attributes.items()
+        }
         return _checked(cls(_ids(ids), pa.table(columns)), where=path.name)
 
     @property
@@ -75,22 +85,43 @@ class Catalogue:
 
     def to_table(self) -> pa.Table:
         """One table, ids first."""
-        return pa.table({"id": self.ids, **{f"attribute:{name}": self.attributes[name] for name in self.attributes.column_names}})
+        return pa.table(
+            {
+                "id": self.ids,
+                **{
+                    f"attribute:{name}": self.attributes[name]
+                    for name in self.attributes.column_names
+                },
+            }
+        )
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Catalogue:
         """The reverse of `to_table`."""
         names = [name for name in table.column_names if name.startswith("attribute:")]
-        return cls(table["id"].combine_chunks(), pa.table({name.removeprefix("attribute:"): table[name] for name in names}))
+        return cls(
+            table["id"].combine_chunks(),
+            pa.table({name.removeprefix("attribute:"): table[name] for name in names}),
+        )
 
     def to_json(self) -> str:
         """Text that a release can carry."""
-        return json.dumps({
-            "format_version": FORMAT_VERSION,
-            "ids": self.ids.to_pylist(),
-            "attributes": {name: _finite(self.attributes[name].to_pylist()) for name in self.attributes.column_names},
-            "types": {name: _type_word(self.attributes[name].type) for name in self.attributes.column_names},
-        }, ensure_ascii=False, allow_nan=False)
+        return json.dumps(
+            {
+                "format_version": FORMAT_VERSION,
+                "ids": self.ids.to_pylist(),
+                "attributes": {
+                    name: _finite(self.attributes[name].to_pylist())
+                    for name in self.attributes.column_names
+                },
+                "types": {
+                    name: _type_word(self.attributes[name].type)
+                    for name in self.attributes.column_names
+                },
+            },
+            ensure_ascii=False,
+            allow_nan=False,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Catalogue:
@@ -99,15 +130,34 @@ class Catalogue:
             said = plain_json(text.encode())
             if said["format_version"] != FORMAT_VERSION:
                 raise ValueError
-            types = {"text": pa.string(), "number": pa.float64(), "embedding": pa.list_(pa.float64())}
+            types = {
+                "text": pa.string(),
+                "number": pa.float64(),
+                "embedding": pa.list_(pa.float64()),
+            }
             ids = pa.array(said["ids"])
-            columns = {str(name): pa.array(values, types[said["types"][name]]) for name, values in said["attributes"].items()}
+            columns = {
+                str(name): pa.array(values, types[said["types"][name]])
+                for name, values in said["attributes"].items()
+            }
             if any(len(column) != len(ids) for column in columns.values()):
                 raise ValueError
             return _checked(cls(ids, pa.table(columns)), where="the release's catalogue")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, pa.ArrowException, DataError):
-            raise ReleaseError("a release must hold the catalogue that it was made with", found="one that cannot be read",
-                               remedy="Copy the release again from its owner.") from None
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+            pa.ArrowException,
+            DataError,
+        ):
+            raise ReleaseError(
+                "a release must hold the catalogue that it was made with",
+                found="one that cannot be read",
+                remedy="Copy the release again from its owner.",
+            ) from None
 
 
 def read_public_table(path: Path) -> pa.Table:
@@ -121,8 +171,11 @@ def read_public_table(path: Path) -> pa.Table:
         return pacsv.read_csv(
             file.path,
             parse_options=pacsv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(file.columns, pa.string()), strings_can_be_null=True,
-                                                 null_values=[""]),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(file.columns, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
         )
 
 
@@ -137,31 +190,53 @@ def _ids(column: pa.Array) -> pa.Array:
 
 def _checked(catalogue: Catalogue, *, where: str) -> Catalogue:
     if catalogue.size < 2:
-        raise DataError(f"{where} must list at least two items, or there is nothing to choose",
-                        found="one" if catalogue.size else "none", remedy="Give the catalogue's rows.")
+        raise DataError(
+            f"{where} must list at least two items, or there is nothing to choose",
+            found="one" if catalogue.size else "none",
+            remedy="Give the catalogue's rows.",
+        )
     if catalogue.keys.null_count:
-        raise DataError(f"{where} must give every item an id", found="an item without one", remedy="Remove or complete it.")
+        raise DataError(
+            f"{where} must give every item an id",
+            found="an item without one",
+            remedy="Remove or complete it.",
+        )
     if len(pc.unique(catalogue.keys)) < catalogue.size:
-        raise DataError(f"{where} must list every item once", found="duplicate ids", remedy="Remove the duplicates.")
+        raise DataError(
+            f"{where} must list every item once",
+            found="duplicate ids",
+            remedy="Remove the duplicates.",
+        )
     return catalogue
 
 
 def _typed(column: pa.Array, attribute: Any, *, path: Path) -> pa.Array:
     if isinstance(attribute, ItemNumber):
-        numbers = [_number(value, low=attribute.min, high=attribute.max) for value in column.to_pylist()]
+        numbers = [
+            _number(value, low=attribute.min, high=attribute.max) for value in column.to_pylist()
+        ]
         if numbers and not any(number is not None for number in numbers):
-            raise DataError(f"[items] {attribute.name} must hold numbers", found=f"none in {path.name}",
-                            remedy="Declare another type, or correct the column.")
+            raise DataError(
+                f"[items] {attribute.name} must hold numbers",
+                found=f"none in {path.name}",
+                remedy="Declare another type, or correct the column.",
+            )
         return pa.array(numbers, pa.float64())
     if isinstance(attribute, Embedding):
         vectors = [_vector(value) for value in column.to_pylist()]
         if len({len(vector) for vector in vectors if vector is not None}) != 1:
-            raise DataError(f"[items] {attribute.name} must hold vectors of one length", found=f"none, or several lengths, in {path.name}",
-                            remedy="Write each vector as numbers between brackets, or as a Parquet list.")
+            raise DataError(
+                f"[items] {attribute.name} must hold vectors of one length",
+                found=f"none, or several lengths, in {path.name}",
+                remedy="Write each vector as numbers between brackets, or as a Parquet list.",
+            )
         return pa.array(vectors, pa.list_(pa.float64()))
     if pa.types.is_nested(column.type):
-        raise DataError(f"[items] {attribute.name} must hold one value a cell", found=f"lists in {path.name}",
-                        remedy="Join them with a separator, or declare an embedding.")
+        raise DataError(
+            f"[items] {attribute.name} must hold one value a cell",
+            found=f"lists in {path.name}",
+            remedy="Join them with a separator, or declare an embedding.",
+        )
     return column.cast(pa.string())
 
 
@@ -170,21 +245,39 @@ def _number(value: Any, *, low: float | None, high: float | None) -> float | Non
         number = float(value)
     except (TypeError, ValueError):
         return None
-    inside = math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
+    inside = (
+        math.isfinite(number)
+        and (low is None or number >= low)
+        and (high is None or number <= high)
+    )
     return number if inside else None
 
 
 def _vector(value: Any) -> list[float] | None:
     if value is None:
         return None
-    parts: Iterable[Any] = value if isinstance(value, list) else str(value).strip("[]() ").replace(",", " ").split()
+    parts: Iterable[Any] = (
+        value if isinstance(value, list) else str(value).strip("[]() ").replace(",", " ").split()
+    )
     numbers = [_number(part, low=None, high=None) for part in parts]
-    return None if any(number is None for number in numbers) else [number for number in numbers if number is not None]
+    return (
+        None
+        if any(number is None for number in numbers)
+        else [number for number in numbers if number is not None]
+    )
 
 
 def _finite(values: list[Any]) -> list[Any]:
-    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+    return [
+        None if isinstance(value, float) and not math.isfinite(value) else value for value in values
+    ]
 
 
 def _type_word(kind: pa.DataType) -> str:
-    return "number" if pa.types.is_floating(kind) else "embedding" if pa.types.is_list(kind) else "text"
+    return (
+        "number"
+        if pa.types.is_floating(kind)
+        else "embedding"
+        if pa.types.is_list(kind)
+        else "text"
+    )

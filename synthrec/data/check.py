@@ -1,7 +1,9 @@
-"""What the operator may know about their own log: exact counts per rule, to correct a configuration. PRIVATE.
+"""What the operator may know about their own log: exact counts per rule, to correct a
+configuration. PRIVATE.
 
-Guarantees: used by `synthrec check` alone; it feeds nothing, writes nothing but temporary files below `spill`, and every line
-it renders says that it is private (rule 10). The figures are exact, so they must not leave with a release.
+Guarantees: used by `synthrec check` alone; it feeds nothing, writes nothing but temporary files
+below `spill`, and every line it renders says that it is private (rule 10). The figures are exact,
+so they must not leave with a release.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from synthrec.progress import Progress
 
 MARK = "PRIVATE"
 BOUNDS = (10, 20, 50, 100, 150, 200, 300, 500)
-SHARE_TO_KEEP = 0.8         # K is suggested as the least of BOUNDS that keeps this share of events
+SHARE_TO_KEEP = 0.8  # K is suggested as the least of BOUNDS that keeps this share of events
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 
@@ -58,43 +60,88 @@ class Diagnostics:
 
     def lines(self) -> list[str]:
         """For the operator's screen; each line carries the mark."""
-        said = [f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})"]
+        said = [
+            f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})"
+        ]
         if self.opted_out is not None:
             listed, found = self.opted_out
-            said.append(f"opted out: {found:,} of {listed:,} listed ids stand in the log; "
-                        "no other line counts these people")
-        said += [f"dropped, {reason}: {_part(count, self.rows)}" for reason, count in self.dropped.items()]
-        said.append(f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}")
-        said.append(f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users")
+            said.append(
+                f"opted out: {found:,} of {listed:,} listed ids stand in the log; "
+                "no other line counts these people"
+            )
+        said += [
+            f"dropped, {reason}: {_part(count, self.rows)}"
+            for reason, count in self.dropped.items()
+        ]
+        said.append(
+            f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}"
+        )
+        said.append(
+            f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users"
+        )
         said.append(f"items used: {_part(self.items_used, self.catalogue_items)} of the catalogue")
-        said.append("events of a user: " + ", ".join(f"{quantile:.0%} have up to {events:,}" for quantile, events in self.activity.items()))
-        said += [f"events_per_user = {bound}: keeps {share:.1%} of the events{' (as configured)' if bound == self.events_per_user else ''}"
-                 for bound, share in sorted(self.kept_at.items())]
-        said.append(f"events_per_user = {self.suggested_events_per_user} would be the least of these that keeps {SHARE_TO_KEEP:.0%}; "
-                    "a K chosen from this figure was chosen with sight of the log, and its choice is not covered by epsilon")
-        said += [f"rating {level}: {_part(count, self.usable_events)}" for level, count in self.ratings.items()]
-        said += [f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}" for name, count in self.other.items()]
+        said.append(
+            "events of a user: "
+            + ", ".join(
+                f"{quantile:.0%} have up to {events:,}"
+                for quantile, events in self.activity.items()
+            )
+        )
+        said += [
+            f"events_per_user = {bound}: keeps {share:.1%} of the events{' (as configured)' if bound == self.events_per_user else ''}"
+            for bound, share in sorted(self.kept_at.items())
+        ]
+        said.append(
+            f"events_per_user = {self.suggested_events_per_user} would be the least of these that keeps {SHARE_TO_KEEP:.0%}; "
+            "a K chosen from this figure was chosen with sight of the log, and its choice is not covered by epsilon"
+        )
+        said += [
+            f"rating {level}: {_part(count, self.usable_events)}"
+            for level, count in self.ratings.items()
+        ]
+        said += [
+            f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}"
+            for name, count in self.other.items()
+        ]
         return [f"{MARK}  {line}" for line in said]
 
 
-def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Path, exclude_users: Path | None = None,
-             progress: Progress = Progress()) -> Diagnostics:    # noqa: B008  (it holds nothing)
-    """Count, exactly, what each rule does to a log; open columns ("dp") as if everything were inside.
+def diagnose(
+    log: Any,
+    schema: Schema,
+    catalogue: Catalogue | None,
+    *,
+    spill: Path,
+    exclude_users: Path | None = None,
+    progress: Progress = Progress(),
+) -> Diagnostics:
+    """Count, exactly, what each rule does to a log; open columns ("dp") as if everything were
+    inside.
 
     Raises:
         DataError: as `source.read_log` does.
     """
     schema = widened(schema)
-    with reader.judged_rows(log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress) as con:
+    with reader.judged_rows(
+        log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress
+    ) as con:
         require_usable(con, schema)
         reader.bound_rows(con, schema, events_per_user=None)
         dropped = _dropped(con, schema)
         rows, users = _one(con, "SELECT count(*), count(DISTINCT unit) FROM judged")
         events, items = _one(con, "SELECT count(*), count(DISTINCT item) FROM bounded")
         bounds = sorted({*BOUNDS, schema.privacy.events_per_user})
-        kept = _one(con, f"SELECT {', '.join(f'coalesce(sum(least(events, {bound})), 0)' for bound in bounds)} FROM units")
-        kept_at = {bound: float(part) / max(events, 1) for bound, part in zip(bounds, kept, strict=True)}
-        quantiles = _one(con, f"SELECT {', '.join(f'quantile_disc(events, {quantile})' for quantile in QUANTILES)} FROM units")
+        kept = _one(
+            con,
+            f"SELECT {', '.join(f'coalesce(sum(least(events, {bound})), 0)' for bound in bounds)} FROM units",
+        )
+        kept_at = {
+            bound: float(part) / max(events, 1) for bound, part in zip(bounds, kept, strict=True)
+        }
+        quantiles = _one(
+            con,
+            f"SELECT {', '.join(f'quantile_disc(events, {quantile})' for quantile in QUANTILES)} FROM units",
+        )
         codes = reader.attribute_codes(con, schema) if events else {}
         return Diagnostics(
             rows=rows,
@@ -108,11 +155,19 @@ def diagnose(log: Any, schema: Schema, catalogue: Catalogue | None, *, spill: Pa
             catalogue_items=_one(con, "SELECT count(*) FROM items")[0],
             kept_at=kept_at,
             events_per_user=schema.privacy.events_per_user,
-            suggested_events_per_user=next((bound for bound in BOUNDS if kept_at[bound] >= SHARE_TO_KEEP), BOUNDS[-1]),
-            activity={quantile: int(value or 0) for quantile, value in zip(QUANTILES, quantiles, strict=True)},
+            suggested_events_per_user=next(
+                (bound for bound in BOUNDS if kept_at[bound] >= SHARE_TO_KEEP), BOUNDS[-1]
+            ),
+            activity={
+                quantile: int(value or 0)
+                for quantile, value in zip(QUANTILES, quantiles, strict=True)
+            },
             ratings=_ratings(con, schema),
-            other={name: int((codes[name] == attribute.size).sum()) for name, attribute in schema.user_attributes.items()
-                   if name in codes and attribute.size},
+            other={
+                name: int((codes[name] == attribute.size).sum())
+                for name, attribute in schema.user_attributes.items()
+                if name in codes and attribute.size
+            },
             population=schema.source.population,
             opted_out=None if exclude_users is None else _opted_out(con),
         )
@@ -126,7 +181,9 @@ def _opted_out(con: Any) -> tuple[int, int]:
 def _dropped(con: Any, schema: Schema) -> dict[str, int]:
     counted, before = {}, "true"
     for reason, condition in bounding.reasons(schema).items():
-        counted[reason] = int(_one(con, f"SELECT count(*) FROM judged WHERE {before} AND ({condition})")[0])
+        counted[reason] = int(
+            _one(con, f"SELECT count(*) FROM judged WHERE {before} AND ({condition})")[0]
+        )
         before += f" AND NOT ({condition})"
     return counted
 
@@ -134,9 +191,16 @@ def _dropped(con: Any, schema: Schema) -> dict[str, int]:
 def _ratings(con: Any, schema: Schema) -> dict[str, int]:
     if schema.rating is None:
         return {}
-    counts = dict(con.con.sql("SELECT round(rating, 4), count(*) FROM bounded GROUP BY 1").fetchall())
+    counts = dict(
+        con.con.sql("SELECT round(rating, 4), count(*) FROM bounded GROUP BY 1").fetchall()
+    )
     levels = zip(schema.rating.labels, schema.rating.levels, strict=True)
-    return {label: sum(count for value, count in counts.items() if abs(value - level) < schema.rating.step / 4) for label, level in levels}
+    return {
+        label: sum(
+            count for value, count in counts.items() if abs(value - level) < schema.rating.step / 4
+        )
+        for label, level in levels
+    }
 
 
 def _one(con: Any, query: str) -> tuple[Any, ...]:

@@ -1,8 +1,10 @@
-"""Copies of files without the cells that DuckDB refuses, so that one person's cell stops nobody's reading: text that is not UTF-8
-becomes no value, and so do the long cells of a row of several MB; what is longer still goes as a row.
+"""Copies of files without the cells that DuckDB refuses, so that one person's cell stops nobody's
+reading: text that is not UTF-8 becomes no value, and so do the long cells of a row of several MB;
+what is longer still goes as a row.
 
-Guarantees: each row is judged by itself, and what DuckDB would read is copied byte for byte, so that a copy gives every other row as
-its original does. Copies lie in the folder of the one reading, which is private and emptied.
+Guarantees: each row is judged by itself, and what DuckDB would read is copied byte for byte, so
+that a copy gives every other row as its original does. Copies lie in the folder of the one reading,
+which is private and emptied.
 """
 
 from __future__ import annotations
@@ -21,28 +23,46 @@ import pyarrow.parquet as pq
 
 from synthrec.data.files import TableFile, file_errors
 
-READ_AS_IT_IS = 2_000_000       # DuckDB's limit for one row of a file; its JSON reader may let pass up to twice as much
-LONGEST_ROW = 5_000_000         # above both, so that no row's fate hangs on whether other rows asked for a copy
+# DuckDB's limit for one row of a file; its JSON reader may let pass up to twice as much
+READ_AS_IT_IS = 2_000_000
+LONGEST_ROW = (
+    5_000_000  # above both, so that no row's fate hangs on whether other rows asked for a copy
+)
 READ_FROM_A_COPY = 6_000_000
-LONGEST_CELL = 1 << 16          # of a longer row
-MOST_HELD = 1 << 26             # of a row, in memory
-_QUOTED = r' ?"(?:[^"]++|" *")*+'      # as DuckDB reads it, without its last quote
+LONGEST_CELL = 1 << 16  # of a longer row
+MAX_HELD = 1 << 26  # of a row, in memory
+_QUOTED = r' ?"(?:[^"]++|" *")*+'  # as DuckDB reads it, without its last quote
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def cleaned(file: TableFile, wanted: list[str], folder: Path) -> TableFile:
-    """A copy in `folder` that DuckDB can read wherever single cells were what it could not. Raises DataError as `open_file` does."""
+    """A copy in `folder` that DuckDB can read wherever single cells were what it could not. Raises
+    DataError as `open_file` does.
+    """
     copy = folder / f"copy-{len(list(folder.glob('copy-*')))}.{file.format}"
     with file_errors(file.path):
         if file.format == "parquet":
             with pq.ParquetFile(file.path) as source:
-                batches = (valid_text(pa.Table.from_batches([batch])) for batch in source.iter_batches(columns=wanted))
+                batches = (
+                    valid_text(pa.Table.from_batches([batch]))
+                    for batch in source.iter_batches(columns=wanted)
+                )
                 _write_parquet(copy, batches)
         else:
-            stream = gzip.open(file.path) if file.path.suffix.lower() == ".gz" else file.path.open("rb")
-            text = {"encoding": "latin-1", "newline": "" if file.format == "csv" else "\n"}     # Latin-1 holds any byte as one character
-            with io.TextIOWrapper(stream, **text) as source, copy.open("w", encoding="latin-1", newline="") as target:
-                target.writelines(_csv(source, file.delimiter) if file.format == "csv" else _json(source))
+            stream = (
+                gzip.open(file.path) if file.path.suffix.lower() == ".gz" else file.path.open("rb")
+            )
+            text = {
+                "encoding": "latin-1",
+                "newline": "" if file.format == "csv" else "\n",
+            }  # Latin-1 holds any byte as one character
+            with (
+                io.TextIOWrapper(stream, **text) as source,
+                copy.open("w", encoding="latin-1", newline="") as target,
+            ):
+                target.writelines(
+                    _csv(source, file.delimiter) if file.format == "csv" else _json(source)
+                )
     return replace(file, path=copy)
 
 
@@ -50,12 +70,19 @@ def valid_text(table: pa.Table) -> pa.Table:
     """The table, with null for cells of text that are not UTF-8."""
     for place, field in enumerate(table.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        if (
+            pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+            or pa.types.is_string_view(kind)
+        ):
             raw = table.column(place).cast(kind).cast(pa.large_binary())
             try:
                 raw.cast(pa.large_string())
             except pa.ArrowInvalid:
-                cells = [cell.decode() if cell is not None and _is_utf8(cell) else None for cell in raw.to_pylist()]
+                cells = [
+                    cell.decode() if cell is not None and _is_utf8(cell) else None
+                    for cell in raw.to_pylist()
+                ]
                 table = table.set_column(place, field.name, pa.array(cells, pa.string()))
     return table
 
@@ -71,8 +98,10 @@ def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> None:
 
 def _csv(source: TextIO, delimiter: str) -> Iterator[str]:
     cell = re.compile(rf'{_QUOTED}" *|(?! ?")[^{re.escape(delimiter)}\r\n]*+')
-    rows = _csv_rows(source, re.compile(rf'(?:(?:{cell.pattern}){re.escape(delimiter)})*+{_QUOTED}'), delimiter)
-    yield next(rows)        # names, which `open_file` has read
+    rows = _csv_rows(
+        source, re.compile(rf"(?:(?:{cell.pattern}){re.escape(delimiter)})*+{_QUOTED}"), delimiter
+    )
+    yield next(rows)  # names, which `open_file` has read
     for row in rows:
         if len(row) > LONGEST_ROW or not _is_utf8(row.encode("latin-1")):
             row = cell.sub(_kept, row)
@@ -85,17 +114,21 @@ def _kept(cell: re.Match[str]) -> str:
 
 
 def _csv_rows(source: TextIO, ends_open: re.Pattern[str], delimiter: str) -> Iterator[str]:
-    """Rows, with the line ends that stand between their quotes, except those that memory should not hold. ValueError: an open quote."""
+    """Rows, with the line ends that stand between their quotes, except those that memory should not
+    hold. ValueError: an open quote.
+    """
     held, size, inside, last = list[str](), 0, False, "\n"
     while piece := source.readline(LONGEST_ROW):
-        while piece[-1] in '" ' and (more := source.read(1)):      # a quote is understood with what follows it
+        while piece[-1] in '" ' and (
+            more := source.read(1)
+        ):  # a quote is understood with what follows it
             piece += more
         if '"' in piece:
             before = '"' if inside else "" if last in f"\r\n{delimiter}" else "."
             inside = ends_open.fullmatch(before + piece) is not None
         size, last = size + len(piece), piece[-1]
         held.append(piece)
-        if size > MOST_HELD:
+        if size > MAX_HELD:
             held = []
         if not inside and last in "\r\n":
             yield "".join(held)
@@ -112,11 +145,17 @@ def _json(source: TextIO) -> Iterator[str]:
         begins = piece[-1] == "\n"
         if whole:
             data = piece.encode("latin-1")
-            yield piece if _is_utf8(data) and not _LONE_SURROGATE.search(piece) else _writable(data).decode("latin-1")
+            yield (
+                piece
+                if _is_utf8(data) and not _LONE_SURROGATE.search(piece)
+                else _writable(data).decode("latin-1")
+            )
 
 
 def _writable(line: bytes) -> bytes:
-    """The line with those of its fields that UTF-8 can write; as it is if it is no object, nothing if it is too deep."""
+    """The line with those of its fields that UTF-8 can write; as it is if it is no object, nothing
+    if it is too deep.
+    """
     try:
         row = json.loads(line.decode("utf-8", "surrogateescape"), parse_int=str, parse_float=str)
         fields = {name: cell for name, cell in row.items() if _is_utf8(_dumped({name: cell}))}

@@ -4,7 +4,8 @@ All of this is public: the owner's words, read before the log is.
 
 Hours of the local week, and the pause that ends a session.
 
-The zone's offset is looked up once for each UTC hour of the declared window, so daylight saving is honoured to the hour.
+The zone's offset is looked up once for each UTC hour of the declared window, so daylight saving is
+honoured to the hour.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    StrictInt,
+    StrictStr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from synthrec.data.domain import Categorical, Declared, Number, Numeric, Ordinal
 
@@ -40,7 +49,9 @@ class Unit(Declared):
 
 
 class Item(Declared):
-    """To what: an item of a public catalogue file, of a list, or of a vocabulary that is paid for: then `values` are what it bought."""
+    """To what: an item of a public catalogue file, of a list, or of a vocabulary that is paid for:
+    then `values` are what it bought.
+    """
 
     name: StrictStr
     role: Literal["item"] = "item"
@@ -51,7 +62,9 @@ class Item(Declared):
     @model_validator(mode="after")
     def _one_source(self) -> Item:
         if (self.catalogue is not None) + (self.values is not None or self.paid) != 1:
-            raise ValueError('exactly one of catalogue = "FILE", values = [...] and vocabulary = "dp" is needed')
+            raise ValueError(
+                'exactly one of catalogue = "FILE", values = [...] and vocabulary = "dp" is needed'
+            )
         if self.values is not None and not self.values:
             raise ValueError("values must not be empty")
         return self
@@ -68,7 +81,9 @@ class Item(Declared):
 
 
 class Datetime(Declared):
-    """When, within a declared window. `unit = "iso"` is a native timestamp or ISO 8601 text; the others count from 1970."""
+    """When, within a declared window. `unit = "iso"` is a native timestamp or ISO 8601 text; the
+    others count from 1970.
+    """
 
     name: StrictStr
     type: Literal["datetime"] = "datetime"
@@ -121,22 +136,31 @@ class Datetime(Declared):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError('min and max must be dates such as "1997-09-01" or "1997-09-01T12:00:00"') from None
+            raise ValueError(
+                'min and max must be dates such as "1997-09-01" or "1997-09-01T12:00:00"'
+            ) from None
         if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            raise ValueError(f"min and max must lie between the years {FIRST_YEAR} and {LAST_YEAR}, which nanoseconds since 1970 can tell")
+            raise ValueError(
+                f"min and max must lie between the years {FIRST_YEAR} and {LAST_YEAR}, which nanoseconds since 1970 can tell"
+            )
         day = len(text) == len("1997-09-01")
         zone = moment.tzinfo or ZoneInfo(self.zone)
         first = moment.replace(tzinfo=zone)
-        past = (moment + timedelta(days=1)).replace(tzinfo=zone) if day else first + timedelta(seconds=1)
+        past = (
+            (moment + timedelta(days=1)).replace(tzinfo=zone)
+            if day
+            else first + timedelta(seconds=1)
+        )
         start = datetime(1970, 1, 1, tzinfo=UTC)
         return (first - start) // timedelta(seconds=1), (past - start) // timedelta(seconds=1) - 1
 
 
 class EventCategory(Categorical):
-    """One of several values of an event; the first such column that belongs to nothing else is the event's type.
+    """One of several values of an event; the first such column that belongs to nothing else is the
+    event's type.
 
-    `of = "user"`: all events of a user have the same. `follows = { cancel = "purchase" }`: an event with the first value comes only after
-    one with the second, by the same user on the same item.
+    `of = "user"`: all events of a user have the same. `follows = { cancel = "purchase" }`: an event
+    with the first value comes only after one with the second, by the same user on the same item.
     """
 
     of: Literal["user"] | None = None
@@ -144,15 +168,22 @@ class EventCategory(Categorical):
 
     @model_validator(mode="after")
     def _known(self) -> EventCategory:
-        if set(self.follows) & set(self.follows.values()) or not {*self.follows, *self.follows.values()} <= set(self.labels):
-            raise ValueError("follows names values of the column, and no value that itself follows another")
+        if set(self.follows) & set(self.follows.values()) or not {
+            *self.follows,
+            *self.follows.values(),
+        } <= set(self.labels):
+            raise ValueError(
+                "follows names values of the column, and no value that itself follows another"
+            )
         return self
 
 
 class EventNumber(Numeric):
-    """A number of an event, such as a quantity. `of = "item"`: all events of an item have the same (a price); `of = "user"`: of a user.
+    """A number of an event, such as a quantity. `of = "item"`: all events of an item have the same
+    (a price); `of = "user"`: of a user.
 
-    `negative = ["cancel"]`: events of these types hold minus the number, and `min` and `max` speak of the number.
+    `negative = ["cancel"]`: events of these types hold minus the number, and `min` and `max` speak
+    of the number.
     """
 
     of: Literal["item", "user"] | None = None
@@ -161,7 +192,9 @@ class EventNumber(Numeric):
 
 
 class Identifier(Declared):
-    """A basket, session or invoice: the events of one user that share an id share their time. Synthetic ids are of their own space."""
+    """A basket, session or invoice: the events of one user that share an id share their time.
+    Synthetic ids are of their own space.
+    """
 
     name: StrictStr
     type: Literal["id"] = "id"
@@ -217,40 +250,57 @@ class Embedding(Declared):
 
 def _kind(column: Any) -> str | None:
     """Which record describes a column, from the words its declaration uses."""
+
     def said(word: str) -> Any:
         return column.get(word) if isinstance(column, dict) else getattr(column, word, None)
+
     if said("drop"):
         return "drop"
     if (role := said("role")) in ("user", "unit", "item"):
         return str(role)
     kind = said("type") if role is None else None
-    return str(kind) if kind in ("ordinal", "datetime", "categorical", "numeric", "id", "text") else None
+    return (
+        str(kind)
+        if kind in ("ordinal", "datetime", "categorical", "numeric", "id", "text")
+        else None
+    )
 
 
 Column = Annotated[
-    Annotated[User, Tag("user")] | Annotated[Unit, Tag("unit")] | Annotated[Item, Tag("item")]
-    | Annotated[Ordinal, Tag("ordinal")] | Annotated[Datetime, Tag("datetime")] | Annotated[EventCategory, Tag("categorical")]
-    | Annotated[EventNumber, Tag("numeric")] | Annotated[Identifier, Tag("id")] | Annotated[Text, Tag("text")]
+    Annotated[User, Tag("user")]
+    | Annotated[Unit, Tag("unit")]
+    | Annotated[Item, Tag("item")]
+    | Annotated[Ordinal, Tag("ordinal")]
+    | Annotated[Datetime, Tag("datetime")]
+    | Annotated[EventCategory, Tag("categorical")]
+    | Annotated[EventNumber, Tag("numeric")]
+    | Annotated[Identifier, Tag("id")]
+    | Annotated[Text, Tag("text")]
     | Annotated[Dropped, Tag("drop")],
     Discriminator(
         _kind,
         custom_error_type="column_kind",
         custom_error_message='a column needs role = "user", "item" or "unit", or type = "ordinal", "datetime", "categorical", '
-                             '"numeric", "id" or "text", or drop = true',
+        '"numeric", "id" or "text", or drop = true',
     ),
 ]
-Coded = EventCategory | EventNumber | Ordinal        # what an event says besides who, what, when and how liked: a code each
+Coded = (
+    EventCategory | EventNumber | Ordinal
+)  # what an event says besides who, what, when and how liked: a code each
 Mark = EventCategory | EventNumber | Ordinal | Identifier
-ItemAttribute = Annotated[ItemSet | ItemNumber | ItemCategory | Text | Embedding, Field(discriminator="type")]
+ItemAttribute = Annotated[
+    ItemSet | ItemNumber | ItemCategory | Text | Embedding, Field(discriminator="type")
+]
 
 
 HOURS = 168
 HOUR, DAY = 3_600, 86_400
-SESSION_GAP_SECONDS = 1800     # a session ends where nothing happens for longer
+SESSION_GAP_SECONDS = 1800  # a session ends where nothing happens for longer
 
 
 def hour_of_week(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
-    """Hour from Monday 0:00 in the column's zone; a second outside the window takes the offset at its nearer end.
+    """Hour from Monday 0:00 in the column's zone; a second outside the window takes the offset at
+    its nearer end.
 
     Shapes:
         int64[...] -> int64[...] in 0..167.
@@ -259,16 +309,20 @@ def hour_of_week(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
     first, last = column.min_seconds // DAY, column.max_seconds // DAY
     offsets = _hourly_offsets(column.zone, first, last)
     local = seconds + offsets[np.clip(seconds // HOUR - first * 24, 0, len(offsets) - 1)]
-    return np.asarray((local // HOUR + 3 * 24) % HOURS)      # 1970-01-01 was a Thursday
+    return np.asarray((local // HOUR + 3 * 24) % HOURS)  # 1970-01-01 was a Thursday
 
 
 @lru_cache(maxsize=8)
 def _hourly_offsets(zone: str, first_day: int, last_day: int) -> np.ndarray:
     """Seconds that the zone is ahead of UTC, for each UTC hour of the days."""
-    days = np.array([_offset(day * DAY, zone) for day in range(first_day, last_day + 2)], dtype=np.int64)
+    days = np.array(
+        [_offset(day * DAY, zone) for day in range(first_day, last_day + 2)], dtype=np.int64
+    )
     hours = np.repeat(days[:-1], 24)
     for changes in np.flatnonzero(days[1:] != days[:-1]):
-        hours[changes * 24 : changes * 24 + 24] = [_offset((first_day + int(changes)) * DAY + hour * HOUR, zone) for hour in range(24)]
+        hours[changes * 24 : changes * 24 + 24] = [
+            _offset((first_day + int(changes)) * DAY + hour * HOUR, zone) for hour in range(24)
+        ]
     return hours
 
 

@@ -1,9 +1,10 @@
 """Finite public domains: which values a column may take, as declared, and the code of each.
 
-A domain is written by the owner before anybody looks at the log, so its size, labels and bins are public (rule 4).
+A domain is written by the owner before anybody looks at the log, so its size, labels and bins are
+public (rule 4).
 
-Guarantees: `encode` treats each value by itself: what one user holds changes nobody else's code, and whatever is not in the
-declared domain gets the code `size` ("other or missing").
+Guarantees: `encode` treats each value by itself: what one user holds changes nobody else's code,
+and whatever is not in the declared domain gets the code `size` ("other or missing").
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
-MOST_VALUES = 10_000
-MOST_LEVELS = 1_000
-LOG_RANGE = 10_000          # the largest number over the smallest that a log scale without a grid tells from zero
-LEVEL_TOLERANCE = 1e-6      # of a step: how far a number may lie from its level and still be it
+MAX_VALUES = 10_000
+MAX_LEVELS = 1_000
+LOG_RANGE = (
+    10_000  # the largest number over the smallest that a log scale without a grid tells from zero
+)
+LEVEL_TOLERANCE = 1e-6  # of a step: how far a number may lie from its level and still be it
 
-LARGEST_NUMBER = 2**53      # beyond, floats do not hold every whole number
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+LARGEST_NUMBER = 2**53  # beyond, floats do not hold every whole number
+Finite = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)
+]
 Whole = Annotated[StrictInt, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 Number = Annotated[Whole | Finite, Field(union_mode="left_to_right")]
 
@@ -33,18 +38,22 @@ class Declared(BaseModel):
 
 
 class Categorical(Declared):
-    """One of a declared list of values, or (`vocabulary = "dp"`) of those that were paid for, once they are."""
+    """One of a declared list of values, or (`vocabulary = "dp"`) of those that were paid for, once
+    they are.
+    """
 
     name: StrictStr
     type: Literal["categorical"] = "categorical"
-    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(max_length=MOST_VALUES)] = ()
+    values: Annotated[tuple[StrictStr | StrictInt, ...], Field(max_length=MAX_VALUES)] = ()
     vocabulary: Literal["dp"] | None = None
     outside: Literal["drop", "other"] = "other"
 
     @model_validator(mode="after")
     def _distinct(self) -> Categorical:
         if not self.values and not self.paid:
-            raise ValueError('values must list at least 1 value, or be left out for vocabulary = "dp"')
+            raise ValueError(
+                'values must list at least 1 value, or be left out for vocabulary = "dp"'
+            )
         if len(set(self.labels)) < len(self.values):
             raise ValueError("values must be distinct")
         return self
@@ -96,8 +105,8 @@ class Ordinal(Declared):
         if not (self.step > 0 and self.max > self.min):
             raise ValueError("step must be above 0 and max above min")
         steps = (self.max - self.min) / self.step
-        if not steps < MOST_LEVELS:
-            raise ValueError(f"an ordinal column may have at most {MOST_LEVELS} levels")
+        if not steps < MAX_LEVELS:
+            raise ValueError(f"an ordinal column may have at most {MAX_LEVELS} levels")
         if abs(steps - round(steps)) > LEVEL_TOLERANCE:
             raise ValueError("max must be min plus a whole number of steps")
         return self
@@ -110,7 +119,9 @@ class Ordinal(Declared):
     @property
     def levels(self) -> np.ndarray:
         """float64[size], ascending."""
-        return self.min + self.step * np.arange(round((self.max - self.min) / self.step) + 1, dtype=np.float64)
+        return self.min + self.step * np.arange(
+            round((self.max - self.min) / self.step) + 1, dtype=np.float64
+        )
 
     @property
     def size(self) -> int:
@@ -138,16 +149,18 @@ class Ordinal(Declared):
 
 
 class Numeric(Declared):
-    """A number in [min, max], known only as one of `bins` bins: equal, or (`scale = "log"`) growing with the distance from zero.
+    """A number in [min, max], known only as one of `bins` bins: equal, or (`scale = "log"`) growing
+    with the distance from zero.
 
-    Whole numbers, and numbers with `decimals` places, keep to their grid; where bins are narrower than it there are fewer of them.
+    Whole numbers, and numbers with `decimals` places, keep to their grid; where bins are narrower
+    than it there are fewer of them.
     """
 
     name: StrictStr
     type: Literal["numeric"] = "numeric"
     min: Number | None = None
     max: Number | None = None
-    bins: Annotated[StrictInt, Field(ge=1, le=MOST_LEVELS)] = 10
+    bins: Annotated[StrictInt, Field(ge=1, le=MAX_LEVELS)] = 10
     scale: Literal["linear", "log"] = "linear"
     decimals: Annotated[StrictInt, Field(ge=0, le=9)] | None = None
     bounds: Literal["dp"] | None = None
@@ -161,7 +174,9 @@ class Numeric(Declared):
         if not self.max > self.min:
             raise ValueError("max must be above min")
         if self.whole and self.scale == "linear" and self.bins > self.max - self.min:
-            raise ValueError("bins must be at most max - min for whole numbers, or some bin would hold none")
+            raise ValueError(
+                "bins must be at most max - min for whole numbers, or some bin would hold none"
+            )
         return self
 
     @property
@@ -185,10 +200,16 @@ class Numeric(Declared):
         low, high = self._bounds()
         if self.scale == "linear" and self.decimals is None:
             return np.linspace(low, high, self.bins + 1)
-        edges = np.linspace(low, high, self.bins + 1) if self.scale == "linear" else _log_edges(low, high, self.bins, grid=self.grid)
+        edges = (
+            np.linspace(low, high, self.bins + 1)
+            if self.scale == "linear"
+            else _log_edges(low, high, self.bins, grid=self.grid)
+        )
         if self.grid is None:
             return edges
-        on_grid = np.unique(np.round(np.rint(edges[1:-1] / self.grid) * self.grid, self.decimals or 0))
+        on_grid = np.unique(
+            np.round(np.rint(edges[1:-1] / self.grid) * self.grid, self.decimals or 0)
+        )
         return np.concatenate(([low], on_grid[(on_grid > low) & (on_grid < high)], [high]))
 
     @property
@@ -199,14 +220,21 @@ class Numeric(Declared):
     @property
     def size(self) -> int:
         """Number of bins; while bounds are open, the most there can be."""
-        return self.bins if self.is_open or (self.scale == "linear" and self.decimals is None) else len(self.edges) - 1
+        return (
+            self.bins
+            if self.is_open or (self.scale == "linear" and self.decimals is None)
+            else len(self.edges) - 1
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Each bin as text, the last one closed."""
         edges = self.edges
         ends = [")"] * (self.size - 1) + ["]"]
-        return tuple(f"[{low:g}, {high:g}{end}" for low, high, end in zip(edges[:-1], edges[1:], ends, strict=True))
+        return tuple(
+            f"[{low:g}, {high:g}{end}"
+            for low, high, end in zip(edges[:-1], edges[1:], ends, strict=True)
+        )
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Bins of numbers; null, not finite and out of range become `size`."""
@@ -232,10 +260,15 @@ class Numeric(Declared):
         if (grid := self.grid) is None:
             drawn = low[at] + position * (high[at] - low[at])
             return pa.array(np.clip(drawn, low[at], np.nextafter(high[at], -np.inf)), mask=missing)
-        first, last = np.ceil(low / grid - LEVEL_TOLERANCE).astype(np.int64), np.ceil(high / grid - LEVEL_TOLERANCE).astype(np.int64) - 1
+        first, last = (
+            np.ceil(low / grid - LEVEL_TOLERANCE).astype(np.int64),
+            np.ceil(high / grid - LEVEL_TOLERANCE).astype(np.int64) - 1,
+        )
         last[-1] = int(np.floor(edges[-1] / grid + LEVEL_TOLERANCE))
         place = first[at] + np.floor(position * (last[at] - first[at] + 1)).astype(np.int64)
-        return pa.array(place if self.whole else np.round(place * grid, self.decimals or 0), mask=missing)
+        return pa.array(
+            place if self.whole else np.round(place * grid, self.decimals or 0), mask=missing
+        )
 
     def _bounds(self) -> tuple[float, float]:
         assert self.min is not None and self.max is not None, "settle open bounds first"
@@ -247,7 +280,9 @@ Attribute = Categorical | Ordinal | Numeric
 
 
 def _log_edges(low: float, high: float, bins: int, *, grid: float | None) -> np.ndarray:
-    """Edges whose distance grows with the distance from zero; geometric where zero is not inside and there is no grid."""
+    """Edges whose distance grows with the distance from zero; geometric where zero is not inside
+    and there is no grid.
+    """
     if low > 0 and grid is None:
         return np.geomspace(low, high, bins + 1)
     unit = grid or max(abs(low), abs(high)) / LOG_RANGE
@@ -259,7 +294,10 @@ def _log_edges(low: float, high: float, bins: int, *, grid: float | None) -> np.
 
 
 def _floats(values: pa.Array) -> np.ndarray:
-    return np.asarray(values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(
+        values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False),
+        dtype=np.float64,
+    )
 
 
 def _indices(codes: np.ndarray, size: int) -> pa.Array:

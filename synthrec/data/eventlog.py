@@ -1,12 +1,13 @@
 """A log as columns, grouped by user: what training, sampling and the audit all read.
 
-A private holder: it has no public count and a `repr` without values. The same class holds the bounded log of the members, an
-unbounded real log and a synthetic log, so that one reader and one set of statistics serve them all.
+A private holder: it has no public count and a `repr` without values. The same class holds the
+bounded log of the members, an unbounded real log and a synthetic log, so that one reader and one
+set of statistics serve them all.
 
 Fill the columns of an `EventLog` batch by batch, in memory or in files that stay mapped.
 
-Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json`, cannot be opened, and is removed
-when writing it fails.
+Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json`,
+cannot be opened, and is removed when writing it fails.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, write_fresh
+from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, write_no_follow
 from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
 LARGEST_INDEX = 1 << 24
 BLOCK_USERS = 1024
-_HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)    # numpy on an array's header that is none
+_HEADER_ERRORS = (
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)  # numpy on an array's header that is none
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,14 +44,12 @@ class EventLog:
     """Events of B users, user after user; within a user by time if there is one.
 
     Shapes:
-        offsets int64[B + 1]: user b owns events offsets[b] to offsets[b + 1].
-        item int32[N]: row of the item in the catalogue.
-        rating float32[N] or None: on the declared scale.
-        time int64[N] or None: seconds since 1970-01-01 UTC.
-        marks name -> int16[N] (int32 for baskets): what an event says besides, as a code in the declared domain, whose size means "other
-        or missing"; of a basket its number within the user.
-        attributes name -> int16[B]: code in the declared domain; the domain's size means "other or missing".
-        role int8[B] or None: see `roles.Role`.
+        offsets int64[B + 1]: user b owns events offsets[b] to offsets[b + 1]. item int32[N]: row of
+        the item in the catalogue. rating float32[N] or None: on the declared scale. time int64[N]
+        or None: seconds since 1970-01-01 UTC. marks name -> int16[N] (int32 for baskets): what an
+        event says besides, as a code in the declared domain, whose size means "other or missing";
+        of a basket its number within the user. attributes name -> int16[B]: code in the declared
+        domain; the domain's size means "other or missing". role int8[B] or None: see `roles.Role`.
     """
 
     offsets: np.ndarray
@@ -95,7 +99,8 @@ class EventLog:
             yield self.select(np.arange(start, min(start + users, everybody)))
 
     def keep(self, kept: np.ndarray) -> EventLog:
-        """The events where `kept` is true, with the same users in the same order, also those left with none.
+        """The events where `kept` is true, with the same users in the same order, also those left
+        with none.
 
         Shapes:
             kept bool[N].
@@ -123,14 +128,18 @@ class EventLog:
 
         item = joined("item")
         assert item is not None
-        shared = [name for name in logs[0].attributes if all(name in log.attributes for log in logs)]
+        shared = [
+            name for name in logs[0].attributes if all(name in log.attributes for log in logs)
+        ]
         marked = [name for name in logs[0].marks if all(name in log.marks for log in logs)]
         return cls(
             offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
             item=item,
             rating=joined("rating"),
             time=joined("time"),
-            attributes={name: np.concatenate([log.attributes[name] for log in logs]) for name in shared},
+            attributes={
+                name: np.concatenate([log.attributes[name] for log in logs]) for name in shared
+            },
             role=joined("role"),
             marks={name: np.concatenate([log.marks[name] for log in logs]) for name in marked},
         )
@@ -144,9 +153,15 @@ class EventLog:
 
     @staticmethod
     def save_index(folder: Path, *, attributes: Sequence[str], marks: Sequence[str] = ()) -> None:
-        """Write down which attribute and which mark is which file: their names may be no file names."""
-        index = {"format_version": FORMAT_VERSION, "attributes": list(attributes), "marks": list(marks)}
-        write_fresh(folder / "log.json", json.dumps(index))
+        """Write down which attribute and which mark is which file: their names may be no file
+        names.
+        """
+        index = {
+            "format_version": FORMAT_VERSION,
+            "attributes": list(attributes),
+            "marks": list(marks),
+        }
+        write_no_follow(folder / "log.json", json.dumps(index))
 
     @classmethod
     def open(cls, folder: Path) -> EventLog:
@@ -155,31 +170,81 @@ class EventLog:
             index = plain_json(read_bounded(folder / "log.json", most=LARGEST_INDEX))
             if index["format_version"] != FORMAT_VERSION:
                 raise ValueError
-            optional: dict[str, Any] = {name: _mapped(folder, name) for name in ("rating", "time", "role")
-                                        if (folder / f"{name}.npy").exists()}
-            attributes = {str(name): _mapped(folder, f"attribute_{place}") for place, name in enumerate(index["attributes"])}
-            marks = {str(name): _mapped(folder, f"mark_{place}") for place, name in enumerate(index["marks"])}
-            log = cls(offsets=_mapped(folder, "offsets"), item=_mapped(folder, "item"), attributes=attributes, marks=marks, **optional)
+            optional: dict[str, Any] = {
+                name: _mapped(folder, name)
+                for name in ("rating", "time", "role")
+                if (folder / f"{name}.npy").exists()
+            }
+            attributes = {
+                str(name): _mapped(folder, f"attribute_{place}")
+                for place, name in enumerate(index["attributes"])
+            }
+            marks = {
+                str(name): _mapped(folder, f"mark_{place}")
+                for place, name in enumerate(index["marks"])
+            }
+            log = cls(
+                offsets=_mapped(folder, "offsets"),
+                item=_mapped(folder, "item"),
+                attributes=attributes,
+                marks=marks,
+                **optional,
+            )
             log._require_whole()
             return log
-        except (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, ReleaseError, *_HEADER_ERRORS):
-            raise DataError("a bounded log must be the folder that synthrec wrote", found="missing or damaged files",
-                            remedy="Read the log again.") from None
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            OverflowError,
+            ReleaseError,
+            *_HEADER_ERRORS,
+        ):
+            raise DataError(
+                "a bounded log must be the folder that synthrec wrote",
+                found="missing or damaged files",
+                remedy="Read the log again.",
+            ) from None
 
     def _require_whole(self) -> None:
         """Raise ValueError unless every column has a number for each event, or for each user."""
-        events = [self.item, *(column for column in (self.rating, self.time, *self.marks.values()) if column is not None)]
+        events = [
+            self.item,
+            *(
+                column
+                for column in (self.rating, self.time, *self.marks.values())
+                if column is not None
+            ),
+        ]
         users = [*self.attributes.values(), *([] if self.role is None else [self.role])]
-        lengths = {column.shape for column in events}, {column.shape for column in users} | {(len(self.offsets) - 1,)}
+        lengths = (
+            {column.shape for column in events},
+            {column.shape for column in users} | {(len(self.offsets) - 1,)},
+        )
         kinds = {column.dtype.kind for column in (self.offsets, *events, *users)}
-        if any(len(length) > 1 for length in lengths) or not kinds <= set("if") or self.offsets.ndim != 1 or self.offsets.dtype.kind != "i":
+        if (
+            any(len(length) > 1 for length in lengths)
+            or not kinds <= set("if")
+            or self.offsets.ndim != 1
+            or self.offsets.dtype.kind != "i"
+        ):
             raise ValueError
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.item) or (np.diff(self.offsets) < 0).any():
+        if (
+            self.offsets[0] != 0
+            or self.offsets[-1] != len(self.item)
+            or (np.diff(self.offsets) < 0).any()
+        ):
             raise ValueError
 
     def _columns(self) -> dict[str, np.ndarray]:
-        columns = {name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")}
-        columns |= {f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())}
+        columns = {
+            name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")
+        }
+        columns |= {
+            f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())
+        }
         columns |= {f"mark_{place}": codes for place, codes in enumerate(self.marks.values())}
         return {name: column for name, column in columns.items() if column is not None}
 
@@ -194,22 +259,37 @@ def _mapped(folder: Path, name: str) -> np.ndarray:
     path = folder / f"{name}.npy"
     if path.is_symlink():
         raise ValueError("an array must lie in the folder itself")
-    column: np.ndarray = np.load(path, allow_pickle=False) if _is_empty(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+    column: np.ndarray = (
+        np.load(path, allow_pickle=False)
+        if _is_empty(path)
+        else np.load(path, mmap_mode="r", allow_pickle=False)
+    )
     return column
 
 
 def _is_empty(path: Path) -> bool:
     with path.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
         return 0 in read(stream)[0]
 
 
 class EventWriter:
     """Columns of a known length, written in order."""
 
-    def __init__(self, counts: np.ndarray, *, store: Path | None, rating: bool, time: bool,
-                 marks: Mapping[str, np.dtype] | None = None) -> None:
+    def __init__(
+        self,
+        counts: np.ndarray,
+        *,
+        store: Path | None,
+        rating: bool,
+        time: bool,
+        marks: Mapping[str, np.dtype] | None = None,
+    ) -> None:
         self._store, self._written = store, 0
         if store is not None:
             store.mkdir(parents=True, mode=0o700)
@@ -219,23 +299,40 @@ class EventWriter:
             self._remove()
             raise
 
-    def _allocate(self, counts: np.ndarray, *, rating: bool, time: bool, marks: Mapping[str, np.dtype]) -> None:
+    def _allocate(
+        self, counts: np.ndarray, *, rating: bool, time: bool, marks: Mapping[str, np.dtype]
+    ) -> None:
         self._offsets = self._column("offsets", np.dtype(np.int64), len(counts) + 1)
         self._offsets[:] = np.concatenate(([0], np.cumsum(counts)))
         total = int(self._offsets[-1])
         self._item = self._column("item", np.dtype(np.int32), total)
         self._rating = self._column("rating", np.dtype(np.float32), total) if rating else None
         self._time = self._column("time", np.dtype(np.int64), total) if time else None
-        self._marks = {name: self._column(f"mark_{place}", kind, total) for place, (name, kind) in enumerate(marks.items())}
+        self._marks = {
+            name: self._column(f"mark_{place}", kind, total)
+            for place, (name, kind) in enumerate(marks.items())
+        }
 
     def __enter__(self) -> EventWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is not None:
             self._remove()
 
-    def append(self, *, item: pa.Array, rating: pa.Array, time: pa.Array, marks: Mapping[str, np.ndarray] | None = None) -> None:
+    def append(
+        self,
+        *,
+        item: pa.Array,
+        rating: pa.Array,
+        time: pa.Array,
+        marks: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """The next rows; what the log has not is ignored."""
         rows = slice(self._written, self._written + len(item))
         self._item[rows] = item.to_numpy(zero_copy_only=False)
@@ -251,8 +348,15 @@ class EventWriter:
         """The whole log; from the store, if there is one."""
         assert self._written == len(self._item), "every event is written once"
         if self._store is None:
-            return EventLog(offsets=self._offsets, item=self._item, rating=self._rating, time=self._time,
-                            attributes=dict(attributes), role=role, marks=self._marks)
+            return EventLog(
+                offsets=self._offsets,
+                item=self._item,
+                rating=self._rating,
+                time=self._time,
+                attributes=dict(attributes),
+                role=role,
+                marks=self._marks,
+            )
         for place, codes in enumerate(attributes.values()):
             save_array(self._store / f"attribute_{place}.npy", codes)
         if role is not None:
@@ -271,7 +375,9 @@ class EventWriter:
         if length == 0:
             return np.empty(0, dtype=kind)
         column = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(length,))
-        with path.open("r+b") as stream:        # a full disk must say so now: writing to the map would kill the process
+        with path.open(
+            "r+b"
+        ) as stream:  # a full disk must say so now: writing to the map would kill the process
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
         return column
 

@@ -1,8 +1,9 @@
 """Which files a path, glob or folder means, what format each has and which columns it names.
 
-Guarantees: only the header of a CSV file, the key names of a JSON file and the schema of a Parquet file are looked at (`require_header`
-compares a header with some rows, to refuse one that is a row); no message holds
-a header that was not asked for, since the first line of a file without header is a row.
+Guarantees: only the header of a CSV file, the key names of a JSON file and the schema of a Parquet
+file are looked at (`require_header` compares a header with some rows, to refuse one that is a row);
+no message holds a header that was not asked for, since the first line of a file without header is a
+row.
 """
 
 from __future__ import annotations
@@ -26,16 +27,26 @@ import pyarrow.parquet as pq
 
 from synthrec.errors import DataError
 
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
-            ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+}
 DELIMITERS = (",", "\t", ";", "|")
 JSON_LINES_FOR_NAMES = 1_000
 LONGEST_LINE = 1 << 20
 LINES_BELOW_A_HEADER = 1_000
 LONGEST_CELL = 1 << 16
 LONGEST_NAME = 60
-VALUE = re.compile(r"@|://|\d{1,4}[-/.:]\d{1,2}\b|\b[0-9a-fA-F]{8}-|\d{5}|[.!?] ")      # mail, address, date, uuid, ...
-NOT_TEXT = re.compile(r"[\ud800-\udfff]")      # what stands for bytes that are not UTF-8
+VALUE = re.compile(
+    r"@|://|\d{1,4}[-/.:]\d{1,2}\b|\b[0-9a-fA-F]{8}-|\d{5}|[.!?] "
+)  # mail, address, date, uuid, ...
+NOT_TEXT = re.compile(r"[\ud800-\udfff]")  # what stands for bytes that are not UTF-8
 _CHUNK = 1 << 20
 
 
@@ -44,9 +55,9 @@ class TableFile:
     """One readable file: its format and the columns it names."""
 
     path: Path
-    format: str                     # csv | parquet | json
+    format: str  # csv | parquet | json
     columns: tuple[str, ...]
-    types: tuple[str, ...]          # physical types; "text" throughout for CSV and JSON lines
+    types: tuple[str, ...]  # physical types; "text" throughout for CSV and JSON lines
     delimiter: str = ","
 
     def require(self, wanted: Iterable[str]) -> None:
@@ -58,48 +69,80 @@ def require_columns(wanted: Iterable[str], present: Iterable[str], *, where: str
     """Raise DataError that names the wanted columns which are not present."""
     absent = [name for name in wanted if name not in set(present)]
     if absent:
-        raise DataError(f"{where} must have every column that the configuration names",
-                        found=f"no column {', '.join(absent)}",
-                        remedy="Correct the names in the configuration, or check that the first line holds column names.")
+        raise DataError(
+            f"{where} must have every column that the configuration names",
+            found=f"no column {', '.join(absent)}",
+            remedy="Correct the names in the configuration, or check that the first line holds column names.",
+        )
 
 
-def find_files(log: Path | str, *, beside: Iterable[Path | None] = (), where: str = "the log") -> tuple[TableFile, ...]:
+def find_files(
+    log: Path | str, *, beside: Iterable[Path | None] = (), where: str = "the log"
+) -> tuple[TableFile, ...]:
     """Files that a path, a glob or a folder stands for, in order of name. Raises DataError.
 
-    A folder and a glob leave out `beside` (the catalogue, the user table, the ledger) and files that are called users, items or ledger.
+    A folder and a glob leave out `beside` (the catalogue, the user table, the ledger) and files
+    that are called users, items or ledger.
     """
     if not isinstance(log, (str, Path)):
-        raise DataError(f"{where} must be a path, a glob, a folder or a pandas, polars, Arrow or Ibis table",
-                        found=f"a {type(log).__name__}", remedy="Convert it to one of these.")
+        raise DataError(
+            f"{where} must be a path, a glob, a folder or a pandas, polars, Arrow or Ibis table",
+            found=f"a {type(log).__name__}",
+            remedy="Convert it to one of these.",
+        )
     path = Path(log)
     if str(log).strip() == "":
-        paths = []          # an unset variable of a shell is not the folder that one stands in
+        paths = []  # an unset variable of a shell is not the folder that one stands in
     elif path.is_dir():
-        paths = [inner for inner in path.iterdir() if _format(inner) and inner.is_file() and not inner.name.startswith(".")]
+        paths = [
+            inner
+            for inner in path.iterdir()
+            if _format(inner) and inner.is_file() and not inner.name.startswith(".")
+        ]
         paths = _events_only(paths, beside)
     elif path.exists():
         paths = [path]
     else:
-        root = next(parent for parent in path.parents if parent.exists())       # a folder of that very name is no pattern
+        root = next(
+            parent for parent in path.parents if parent.exists()
+        )  # a folder of that very name is no pattern
         found = (root / name for name in glob.glob(str(path.relative_to(root)), root_dir=root))
         paths = _events_only([inner for inner in found if inner.is_file()], beside)
     if not paths:
-        raise DataError(f"{where} must be a file, a glob or a folder with files", found=f"nothing at {str(log) or 'an empty path'}",
-                        remedy=f"Give the path of {_formats()} files.")
+        raise DataError(
+            f"{where} must be a file, a glob or a folder with files",
+            found=f"nothing at {str(log) or 'an empty path'}",
+            remedy=f"Give the path of {_formats()} files.",
+        )
     return tuple(open_file(path) for path in paths)
 
 
 def open_file(path: Path) -> TableFile:
-    """Look at one file's format and column names. Raises DataError if it is missing, empty, corrupt or of no known format."""
-    path, kind = path.absolute(), _format(path)         # Arrow would take a first ~ for the home folder
+    """Look at one file's format and column names. Raises DataError if it is missing, empty, corrupt
+    or of no known format.
+    """
+    path, kind = path.absolute(), _format(path)  # Arrow would take a first ~ for the home folder
     if kind is None:
-        raise DataError(f"a table must be one of {_formats()}", found=f"{path.name}", remedy="Convert or rename the file.")
+        raise DataError(
+            f"a table must be one of {_formats()}",
+            found=f"{path.name}",
+            remedy="Convert or rename the file.",
+        )
     with file_errors(path):
         if path.stat().st_size == 0:
-            raise DataError(f"{path.name} must hold a table", found="an empty file", remedy="Give a file with rows.")
+            raise DataError(
+                f"{path.name} must hold a table",
+                found="an empty file",
+                remedy="Give a file with rows.",
+            )
         if kind == "parquet":
             schema = pq.read_schema(path)
-            return TableFile(path, kind, _distinct(schema.names, path), tuple(str(column.type) for column in schema))
+            return TableFile(
+                path,
+                kind,
+                _distinct(schema.names, path),
+                tuple(str(column.type) for column in schema),
+            )
         _verify_gzip(path)
         if kind == "json":
             names = _json_names(path)
@@ -114,27 +157,49 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{path.name} must be a whole gzip file", found="a truncated or damaged one",
-                        remedy="Copy or export it again.") from None
-    except (csv.Error, ValueError, RecursionError, pa.ArrowException):      # ValueError: bad UTF-8, bad JSON, endless numbers
-        raise DataError(f"{path.name} must be a readable table in UTF-8", found="damaged content, or another format than its name says",
-                        remedy="Export it again.") from None
+        raise DataError(
+            f"{path.name} must be a whole gzip file",
+            found="a truncated or damaged one",
+            remedy="Copy or export it again.",
+        ) from None
+    except (
+        csv.Error,
+        ValueError,
+        RecursionError,
+        pa.ArrowException,
+    ):  # ValueError: bad UTF-8, bad JSON, endless numbers
+        raise DataError(
+            f"{path.name} must be a readable table in UTF-8",
+            found="damaged content, or another format than its name says",
+            remedy="Export it again.",
+        ) from None
     except OSError as error:
-        raise DataError("every input must be a readable file", found=f"{path.name}: {error.strerror or 'unreadable'}",
-                        remedy="Check the path and the permissions.") from None
+        raise DataError(
+            "every input must be a readable file",
+            found=f"{path.name}: {error.strerror or 'unreadable'}",
+            remedy="Check the path and the permissions.",
+        ) from None
 
 
 def _events_only(paths: list[Path], beside: Iterable[Path | None]) -> list[Path]:
     others = {path.resolve() for path in beside if path is not None}
     names = {"users", "items", "ledger"}
-    return sorted(path for path in paths if path.resolve() not in others and not set(path.name.lower().split(".")) & names)
+    return sorted(
+        path
+        for path in paths
+        if path.resolve() not in others and not set(path.name.lower().split(".")) & names
+    )
 
 
 def _format(path: Path) -> str | None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
-        return None if not suffixes or SUFFIXES.get(suffixes[-1]) == "parquet" else SUFFIXES.get(suffixes[-1])
+        return (
+            None
+            if not suffixes or SUFFIXES.get(suffixes[-1]) == "parquet"
+            else SUFFIXES.get(suffixes[-1])
+        )
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
@@ -161,35 +226,60 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
         line = stream.readline(LONGEST_LINE).rstrip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
     names = next(csv.reader([line], delimiter=delimiter), [])
-    if not names or not all(name.isprintable() and name.strip() for name in names) or any(_is_number(name) for name in names):
-        raise DataError(f"the first line of {path.name} must hold column names", found="something else (numbers, blanks, binary data)",
-                        remedy="Add a header line.")
+    if (
+        not names
+        or not all(name.isprintable() and name.strip() for name in names)
+        or any(_is_number(name) for name in names)
+    ):
+        raise DataError(
+            f"the first line of {path.name} must hold column names",
+            found="something else (numbers, blanks, binary data)",
+            remedy="Add a header line.",
+        )
     return _distinct(names, path), delimiter
 
 
 def require_header(file: TableFile) -> None:
-    """Raise DataError, which quotes nothing, if the first line of a CSV file seems to be a row: its cells must not be taken for names.
+    """Raise DataError, which quotes nothing, if the first line of a CSV file seems to be a row: its
+    cells must not be taken for names.
 
-    They do if one looks like a value, or stands again in its own column near the file's beginning. The names of JSON fields must be
-    distinct, as those of other columns are: here, not in `open_file`, since a name may stand in one person's rows alone.
+    They do if one looks like a value, or stands again in its own column near the file's beginning.
+    The names of JSON fields must be distinct, as those of other columns are: here, not in
+    `open_file`, since a name may stand in one person's rows alone.
     """
     if file.format == "json":
         _distinct(file.columns, file.path)
     if file.format != "csv":
         return
     below = []
-    with file_errors(file.path), _text(file.path) as stream, suppress(csv.Error):      # a long cell is no reason to stop
-        for row in csv.reader(islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER), delimiter=file.delimiter):
+    with (
+        file_errors(file.path),
+        _text(file.path) as stream,
+        suppress(csv.Error),
+    ):  # a long cell is no reason to stop
+        for row in csv.reader(
+            islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER),
+            delimiter=file.delimiter,
+        ):
             below += [row] if tuple(row) != file.columns else []
-    again = any(name == cell for row in below for name, cell in zip(file.columns, row, strict=False))
+    again = any(
+        name == cell for row in below for name, cell in zip(file.columns, row, strict=False)
+    )
     if again or any(_looks_like_a_value(name) for name in file.columns):
-        raise DataError(f"the first line of {file.path.name} must hold column names", found="what seems to be a row of values",
-                        remedy="Add a header line; or, if these are names, rename those that look like dates, addresses, numbers or ids.")
+        raise DataError(
+            f"the first line of {file.path.name} must hold column names",
+            found="what seems to be a row of values",
+            remedy="Add a header line; or, if these are names, rename those that look like dates, addresses, numbers or ids.",
+        )
 
 
 def _looks_like_a_value(name: str) -> bool:
     digits, letters = sum(each.isdigit() for each in name), sum(each.isalpha() for each in name)
-    return VALUE.search(name) is not None or len(name) > LONGEST_NAME or (digits >= 2 and digits >= letters)
+    return (
+        VALUE.search(name) is not None
+        or len(name) > LONGEST_NAME
+        or (digits >= 2 and digits >= letters)
+    )
 
 
 def _json_names(path: Path) -> tuple[str, ...]:
@@ -203,8 +293,11 @@ def _json_names(path: Path) -> tuple[str, ...]:
                 with suppress(RecursionError):
                     row = json.loads(line, parse_int=str)
             if not isinstance(row, dict):
-                raise DataError(f"{path.name} must hold one JSON object a line", found="another JSON value",
-                                remedy="Write JSON lines: one object with named fields per event.")
+                raise DataError(
+                    f"{path.name} must hold one JSON object a line",
+                    found="another JSON value",
+                    remedy="Write JSON lines: one object with named fields per event.",
+                )
             names.update(dict.fromkeys(name for name in row if not NOT_TEXT.search(name)))
     return tuple(names)
 
@@ -214,8 +307,11 @@ def _distinct(names: Iterable[str], path: Path) -> tuple[str, ...]:
     names = tuple(names)
     unnamed = not all(name.strip() for name in names)
     if unnamed or any(times > 1 for times in Counter(name.casefold() for name in names).values()):
-        raise DataError(f"the columns of {path.name} must have distinct names (letter case does not count)",
-                        found="a column without name" if unnamed else "a name that stands there twice", remedy="Rename it.")
+        raise DataError(
+            f"the columns of {path.name} must have distinct names (letter case does not count)",
+            found="a column without name" if unnamed else "a name that stands there twice",
+            remedy="Rename it.",
+        )
     return names
 
 

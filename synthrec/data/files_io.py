@@ -1,10 +1,13 @@
-"""Read a file that somebody else may have made: a regular file, of a size that is known before it is read, as plain JSON.
+"""Read a file that somebody else may have made: a regular file, of a size that is known before it
+is read, as plain JSON.
 
-Guarantees: no link is followed, nor written through, and no pipe waited for; at most `most` bytes come into memory; JSON with a key
-twice, a number that is none, or nesting without end is refused with ValueError, whatever Python's parser would make of it; so is text
-of more lists, objects and commas than its reader can have use for, before it is parsed: each may take some hundred bytes.
+Guarantees: no link is followed, nor written through, and no pipe waited for; at most `most` bytes
+come into memory; JSON with a key twice, a number that is none, or nesting without end is refused
+with ValueError, whatever Python's parser would make of it; so is text of more lists, objects and
+commas than its reader can have use for, before it is parsed: each may take some hundred bytes.
 
-Synthetic tables that somebody else may have made, read in batches whose size is known before a page is unpacked.
+Synthetic tables that somebody else may have made, read in batches whose size is known before a page
+is unpacked.
 
 What a Parquet file says of itself in its footer may be wrong, so the header of every page is read
 first (Thrift's compact protocol): how large it unpacks, and how its values are written. Text is
@@ -33,15 +36,19 @@ import pyarrow.parquet as pq
 
 from synthrec.errors import ReleaseError
 
-MOST_PARTS = 1 << 22        # of any text, a large catalogue's too
-MOST_OF_RECORD = 1 << 16    # of a record: what pydantic says of each wrong part takes kilobytes
+MAX_PARTS = 1 << 22  # of any text, a large catalogue's too
+MAX_OF_RECORD = 1 << 16  # of a record: what pydantic says of each wrong part takes kilobytes
 
 
 def read_bounded(path: Path, *, most: int) -> bytes:
-    """The bytes of a regular file. Raises ReleaseError for anything else or for more than `most`, OSError as `open` does."""
+    """The bytes of a regular file. Raises ReleaseError for anything else or for more than `most`,
+    OSError as `open` does.
+    """
     if path.is_symlink():
         raise _refused(path, "a link")
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)      # not to wait for whoever writes into a pipe
+    handle = os.open(
+        path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    )  # not to wait for whoever writes into a pipe
     with os.fdopen(handle, "rb") as stream:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
@@ -51,15 +58,19 @@ def read_bounded(path: Path, *, most: int) -> bytes:
         return stream.read(about.st_size)
 
 
-def write_fresh(path: Path, text: str) -> None:
-    """Write a file of our own, in place of what lies there: a link that somebody left is removed, not written through. Raises OSError."""
+def write_no_follow(path: Path, text: str) -> None:
+    """Write a file of our own, in place of what lies there: a link that somebody left is removed,
+    not written through. Raises OSError.
+    """
     path.unlink(missing_ok=True)
     with open(path, "x", encoding="utf-8", opener=as_its_folder) as stream:
         stream.write(text)
 
 
 def as_its_folder(path: str, flags: int) -> int:
-    """An opener: a new file is for whom its folder is for, whatever the umask: below private/ (0700) for its owner alone."""
+    """An opener: a new file is for whom its folder is for, whatever the umask: below private/
+    (0700) for its owner alone.
+    """
     return os.open(path, flags, os.stat(os.path.dirname(path) or ".").st_mode & 0o666)
 
 
@@ -69,19 +80,26 @@ def parts(text: bytes) -> int:
 
 
 def record_json(path: Path, *, most: int) -> bytes:
-    """The text of a record, for pydantic. Raises as `read_bounded` does, and ValueError for more than MOST_OF_RECORD parts."""
+    """The text of a record, for pydantic. Raises as `read_bounded` does, and ValueError for more
+    than MOST_OF_RECORD parts.
+    """
     content = read_bounded(path, most=most)
-    if parts(content) > MOST_OF_RECORD:
+    if parts(content) > MAX_OF_RECORD:
         raise ValueError("more than any record holds")
     return content
 
 
 def plain_json(content: bytes) -> Any:
     """What JSON text says. Raises ValueError for anything that is not exactly that."""
-    if parts(content) > MOST_PARTS:
+    if parts(content) > MAX_PARTS:
         raise ValueError("more than any file holds")
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_number, parse_float=_finite)
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_distinct,
+            parse_constant=_no_number,
+            parse_float=_finite,
+        )
     except RecursionError:
         raise ValueError("nesting without end") from None
 
@@ -105,14 +123,18 @@ def _no_number(_: str) -> NoReturn:
 
 
 def _refused(path: Path, found: str) -> ReleaseError:
-    return ReleaseError(f"{path.name} must be a file of a usual size", found=found, remedy="Get the release again from its owner.")
+    return ReleaseError(
+        f"{path.name} must be a file of a usual size",
+        found=found,
+        remedy="Get the release again from its owner.",
+    )
 
 
 BATCH = 1 << 16
 LARGEST_FOOTER, LONGEST_HEADER = 1 << 21, 1 << 14
-MOST_HELD, MOST_TEXT = 1 << 28, 1 << 28             # bytes held at a time of pages, of a batch's text
-ENCODINGS = (0, 2, 8)                               # plain, and places in a dictionary
-PAGE_KINDS = {0: 5, 2: 7, 3: 8}                     # kind of page -> the field that describes it
+MAX_HELD, MAX_TEXT = 1 << 28, 1 << 28  # bytes held at a time of pages, of a batch's text
+ENCODINGS = (0, 2, 8)  # plain, and places in a dictionary
+PAGE_KINDS = {0: 5, 2: 7, 3: 8}  # kind of page -> the field that describes it
 INT, STRUCT = 5, 12
 
 
@@ -142,7 +164,7 @@ def require_bounded(stream: BinaryIO) -> None:
             held = sum(8 * BATCH + _unpacked(stream, column) for column in columns)
         except (LookupError, TypeError, RecursionError):
             raise ValueError("a header that no page has") from None
-        if held > MOST_HELD:
+        if held > MAX_HELD:
             raise ValueError("pages that unpack to more than a synthetic table's")
     stream.seek(0)
 
@@ -169,7 +191,9 @@ def _unpacked(stream: BinaryIO, column: Any) -> int:
 
 
 def _struct(text: bytes, at: int) -> tuple[dict[int, Any], int]:
-    """Fields by number, and the place after them; of all but 32-bit numbers and structs only that they are there."""
+    """Fields by number, and the place after them; of all but 32-bit numbers and structs only that
+    they are there.
+    """
     found: dict[int, Any] = {}
     field = 0
     while (head := text[at]) != 0:
@@ -188,14 +212,14 @@ def _struct(text: bytes, at: int) -> tuple[dict[int, Any], int]:
 def _value(text: bytes, at: int, *, kind: int) -> tuple[Any, int]:
     if kind == STRUCT:
         return _struct(text, at)
-    if kind in (1, 2):              # true, false
+    if kind in (1, 2):  # true, false
         return None, at
-    if kind in (3, 7):              # a byte, a double
+    if kind in (3, 7):  # a byte, a double
         return None, at + (1 if kind == 3 else 8)
     if kind in (4, INT, 6):
         number, at = _number(text, at)
         return number if kind == INT else None, at
-    if kind == 8:                   # bytes, whose length has no sign
+    if kind == 8:  # bytes, whose length has no sign
         length, at = _number(text, at, signed=False)
         return None, at + length
     raise ValueError("a kind of field that no page has")
@@ -214,7 +238,7 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Text written out, if it is not too long to be."""
     places = [at for at, kind in enumerate(batch.schema.types) if pa.types.is_dictionary(kind)]
     longest = (pc.max(pc.binary_length(batch.column(at).dictionary)).as_py() or 0 for at in places)
-    if sum(longest) * len(batch) > MOST_TEXT:
+    if sum(longest) * len(batch) > MAX_TEXT:
         raise ValueError("text longer than a synthetic table's")
     for at in places:
         batch = batch.set_column(at, batch.schema.names[at], batch.column(at).dictionary_decode())
@@ -225,12 +249,16 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def publish(beside: Path, target: Path) -> None:
-    """Move `beside`, in the same folder, to `target` in one step. Raises FileExistsError if something stands there."""
+    """Move `beside`, in the same folder, to `target` in one step. Raises FileExistsError if
+    something stands there.
+    """
     try:
         os.link(beside, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))      # a disk without hard links: reserve the name
+        os.close(
+            os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        )  # a disk without hard links: reserve the name
         os.replace(beside, target)
     beside.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""One spelling for each id, so that log, catalogue, user table and opt-out list agree on who is who.
+"""One spelling for each id, so that log, catalogue, user table and opt-out list agree on who is
+who.
 
 An id is compared as text: blanks, control and invisible characters around it are cut, and a whole
 number that some tool wrote as `7.0` is `7`. The words with which tools write "no value" are no id:
@@ -31,7 +32,7 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     if pa.types.is_floating(values.type):
         numbers = values.to_numpy(zero_copy_only=False)
         whole = (np.abs(numbers) < WITHOUT_EXPONENT) & (numbers == np.floor(numbers))
-        text = numbers.astype(str)      # Python and the engine write numbers like this, Arrow does not
+        text = numbers.astype(str)  # Python and the engine write numbers like this, Arrow does not
         text[whole] = numbers[whole].astype(np.int64).astype(str)
         values = pa.array(text, mask=~np.isfinite(numbers))
     elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
@@ -52,7 +53,7 @@ def text_of(cell: object) -> str | None:
     try:
         text = cell.decode() if isinstance(cell, bytes) else str(cell)
         text.encode()
-    except Exception:       # noqa: BLE001  (whatever the cell's own class raises)
+    except Exception:  # noqa: BLE001  (whatever the cell's own class raises)
         return None
     return text.lower() if isinstance(cell, (bool, np.bool_)) else text
 

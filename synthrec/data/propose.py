@@ -1,11 +1,13 @@
 """Propose a configuration for a log that nobody has declared yet.
 
 Guarantees: roles and types come from column names and the file format alone. A first line that
-seems to be a row is refused unquoted. Where a declaration about values is needed there
-stands "?", which no other command accepts. Values are read only from columns that the owner names as public, and the file
-says so; the catalogue is a public file, so its content may be read, but only the owner can say that it owes nothing to the log.
+seems to be a row is refused unquoted. Where a declaration about values is needed there stands "?",
+which no other command accepts. Values are read only from columns that the owner names as public,
+and the file says so; the catalogue is a public file, so its content may be read, but only the owner
+can say that it owes nothing to the log.
 
-What a column may be, from its name alone: the only thing `init` may look at before values are declared public.
+What a column may be, from its name alone: the only thing `init` may look at before values are
+declared public.
 """
 
 from __future__ import annotations
@@ -22,22 +24,97 @@ import pyarrow as pa
 
 from synthrec.data.catalogue import read_public_table
 from synthrec.data.files import SUFFIXES, find_files, open_file, require_header
-from synthrec.data.public_values import MOST_CATEGORIES, PublicColumn, catalogue_type, grid, window
+from synthrec.data.public_values import MAX_CATEGORIES, PublicColumn, catalogue_type, grid, window
 from synthrec.data.reader import columns_of, public_column
 from synthrec.errors import SchemaError
 
 _WORDS: dict[str, tuple[str, ...]] = {
-    "user": ("userid", "user", "visitorid", "customerid", "clientid", "accountid", "memberid", "uid", "reviewerid", "personid",
-             "customer", "visitor", "account", "member", "reviewer"),
-    "item": ("itemid", "item", "movieid", "productid", "articleid", "trackid", "songid", "bookid", "isbn", "sku", "asin", "stockcode",
-             "contentid", "videoid", "gameid", "productcode", "product", "movie", "article", "track", "iid"),
+    "user": (
+        "userid",
+        "user",
+        "visitorid",
+        "customerid",
+        "clientid",
+        "accountid",
+        "memberid",
+        "uid",
+        "reviewerid",
+        "personid",
+        "customer",
+        "visitor",
+        "account",
+        "member",
+        "reviewer",
+    ),
+    "item": (
+        "itemid",
+        "item",
+        "movieid",
+        "productid",
+        "articleid",
+        "trackid",
+        "songid",
+        "bookid",
+        "isbn",
+        "sku",
+        "asin",
+        "stockcode",
+        "contentid",
+        "videoid",
+        "gameid",
+        "productcode",
+        "product",
+        "movie",
+        "article",
+        "track",
+        "iid",
+    ),
     "rating": ("rating", "stars", "score", "overall", "grade", "feedback"),
-    "time": ("timestamp", "time", "datetime", "date", "createdat", "eventtime", "ts", "invoicedate", "unixreviewtime", "ratedat"),
+    "time": (
+        "timestamp",
+        "time",
+        "datetime",
+        "date",
+        "createdat",
+        "eventtime",
+        "ts",
+        "invoicedate",
+        "unixreviewtime",
+        "ratedat",
+    ),
     "event": ("eventtype", "event", "action", "behavior", "behaviour", "type"),
-    "group": ("sessionid", "session", "basketid", "basket", "invoice", "invoiceno", "orderid", "order"),
+    "group": (
+        "sessionid",
+        "session",
+        "basketid",
+        "basket",
+        "invoice",
+        "invoiceno",
+        "orderid",
+        "order",
+    ),
     "number": ("age", "income", "quantity", "price", "unitprice", "amount", "tenure", "year"),
-    "personal": ("zipcode", "zip", "postcode", "postalcode", "name", "firstname", "lastname", "fullname", "email", "phone", "address",
-                 "street", "birthday", "birthdate", "dateofbirth", "ip", "ipaddress", "comment", "notes"),
+    "personal": (
+        "zipcode",
+        "zip",
+        "postcode",
+        "postalcode",
+        "name",
+        "firstname",
+        "lastname",
+        "fullname",
+        "email",
+        "phone",
+        "address",
+        "street",
+        "birthday",
+        "birthdate",
+        "dateofbirth",
+        "ip",
+        "ipaddress",
+        "comment",
+        "notes",
+    ),
 }
 
 
@@ -48,13 +125,17 @@ def meaning(name: str) -> str | None:
 
 
 def first_meaning(names: Iterable[str], wanted: str) -> str | None:
-    """The column that most likely means `wanted`: the one whose name stands first in the list of words."""
+    """The column that most likely means `wanted`: the one whose name stands first in the list of
+    words.
+    """
     order: Sequence[str] = _WORDS[wanted]
     known = [name for name in names if meaning(name) == wanted]
-    return min(known, key=lambda name: order.index(re.sub(r"[^a-z0-9]", "", name.lower())), default=None)
+    return min(
+        known, key=lambda name: order.index(re.sub(r"[^a-z0-9]", "", name.lower())), default=None
+    )
 
 
-MOST_LISTED_ITEMS = 10_000
+MAX_LISTED_ITEMS = 10_000
 ASK = '"?"'
 
 
@@ -69,7 +150,9 @@ class _Tables:
     public: tuple[str, ...]
     folder: Path
 
-    def facts(self, name: str, *, table: Any = None, limit: int = MOST_CATEGORIES) -> PublicColumn | None:
+    def facts(
+        self, name: str, *, table: Any = None, limit: int = MAX_CATEGORIES
+    ) -> PublicColumn | None:
         """Values of a column that the owner named; None for every other."""
         if name not in self.public:
             return None
@@ -84,8 +167,8 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
     """TOML text of a `synthrec.toml` that will stand in `folder`.
 
     Args:
-        log: as `source.read_log` takes it.
-        values_are_public: columns of the log or the user table whose values the owner declares public.
+        log: as `source.read_log` takes it. values_are_public: columns of the log or the user table
+        whose values the owner declares public.
 
     Raises:
         DataError: the log cannot be read. SchemaError: a column named as public does not exist.
@@ -96,13 +179,26 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
             require_header(find_files(path)[0])
     tables = replace(tables, columns=dict(columns_of(log)))
     user, item = first_meaning(tables.columns, "user"), first_meaning(tables.columns, "item")
-    beside = {name for path in (tables.users,) if path is not None for name in open_file(path).columns}
-    unknown = [name for name in values_are_public if name not in tables.columns and name not in beside]
+    beside = {
+        name for path in (tables.users,) if path is not None for name in open_file(path).columns
+    }
+    unknown = [
+        name for name in values_are_public if name not in tables.columns and name not in beside
+    ]
     if unknown:
-        raise SchemaError("--values-are-public names columns of the log or of the user table", found=f"no column {', '.join(unknown)}",
-                          remedy="Correct the name.")
-    parts = [_source(tables), _privacy(user), _columns(tables, user=user, item=item), _users(tables, user=user), _items(tables, item=item),
-             "[events]\nrepeats = false                 # may one user do the same thing to the same item twice?\n"]
+        raise SchemaError(
+            "--values-are-public names columns of the log or of the user table",
+            found=f"no column {', '.join(unknown)}",
+            remedy="Correct the name.",
+        )
+    parts = [
+        _source(tables),
+        _privacy(user),
+        _columns(tables, user=user, item=item),
+        _users(tables, user=user),
+        _items(tables, item=item),
+        "[events]\nrepeats = false                 # may one user do the same thing to the same item twice?\n",
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -118,8 +214,15 @@ def _tables(log: Any, public: tuple[str, ...], folder: Path) -> _Tables:
 def _sibling(path: Path, stem: str, word: str) -> Path | None:
     full = re.sub(r"(\.[A-Za-z]+)(\.gz)?$", "", path.name)
     ends = [f"{suffix}{packed}" for suffix in SUFFIXES for packed in ("", ".gz")]
-    names = [f"{start}{word}{end}" for start in dict.fromkeys((f"{full}.", f"{stem}.", "")) for end in ends]
-    return next((found for name in names if (found := path.with_name(name)).exists() and found != path), None)
+    names = [
+        f"{start}{word}{end}"
+        for start in dict.fromkeys((f"{full}.", f"{stem}.", ""))
+        for end in ends
+    ]
+    return next(
+        (found for name in names if (found := path.with_name(name)).exists() and found != path),
+        None,
+    )
 
 
 def _source(tables: _Tables) -> str:
@@ -128,8 +231,10 @@ def _source(tables: _Tables) -> str:
     claim = ""
     if tables.public:
         names = json.dumps(list(tables.public), ensure_ascii=False)
-        claim = ("# The owner's word, given to `synthrec init`: what these columns hold is public. Their values below were read.\n"
-                 f"values_are_public = {names}\n")
+        claim = (
+            "# The owner's word, given to `synthrec init`: what these columns hold is public. Their values below were read.\n"
+            f"values_are_public = {names}\n"
+        )
     return f"""\
 # What synthrec may know about the log before it reads it. Everything in this file is PUBLIC and appears in reports.
 # Replace every "?" by what you know from elsewhere, not by what you see in the log. `synthrec plan` then shows what it costs.
@@ -177,25 +282,37 @@ def _columns(tables: _Tables, *, user: str | None, item: str | None) -> str:
 def _item(tables: _Tables, name: str) -> str:
     if tables.items is not None:
         return f'{{ role = "item", catalogue = {tables.relative(tables.items)} }}'
-    facts = tables.facts(name, limit=MOST_LISTED_ITEMS)
+    facts = tables.facts(name, limit=MAX_LISTED_ITEMS)
     if facts is not None and facts.values:
         return f'{{ role = "item", values = {_list(facts)} }}'
-    return (f'{{ role = "item", catalogue = {ASK} }}    # a public file with all items, also those nobody chose; or values = [...]; '
-            'or vocabulary = "dp": ids that enough users hold are paid for and published as they are, so never ids that name persons')
+    return (
+        f'{{ role = "item", catalogue = {ASK} }}    # a public file with all items, also those nobody chose; or values = [...]; '
+        'or vocabulary = "dp": ids that enough users hold are paid for and published as they are, so never ids that name persons'
+    )
 
 
 def _rating(facts: PublicColumn | None) -> str:
     found = grid(facts) if facts is not None else None
     low, high, step = (_digits(value) for value in found) if found else (ASK, ASK, ASK)
-    comment = "" if found else '    # the scale that users see, e.g. 1, 5, 1 (half stars: 0.5, 5, 0.5)'
+    comment = (
+        "" if found else "    # the scale that users see, e.g. 1, 5, 1 (half stars: 0.5, 5, 0.5)"
+    )
     return f'{{ type = "ordinal", min = {low}, max = {high}, step = {step} }}{comment}'
 
 
 def _time(facts: PublicColumn | None, *, native: bool) -> str:
     found = window(facts) if facts is not None else None
-    unit, first, last = (json.dumps(word) for word in found) if found else ('"iso"' if native else ASK, ASK, ASK)
-    comment = "" if found else ('    # unit: "s", "ms", "us", "ns" since 1970, or "iso"; min, max: days of the export, e.g. "2024-01-01", '
-                                'or, paid for: bounds = "dp"')
+    unit, first, last = (
+        (json.dumps(word) for word in found) if found else ('"iso"' if native else ASK, ASK, ASK)
+    )
+    comment = (
+        ""
+        if found
+        else (
+            '    # unit: "s", "ms", "us", "ns" since 1970, or "iso"; min, max: days of the export, e.g. "2024-01-01", '
+            'or, paid for: bounds = "dp"'
+        )
+    )
     return f'{{ type = "datetime", unit = {unit}, zone = "UTC", min = {first}, max = {last} }}{comment}'
 
 
@@ -205,28 +322,40 @@ def _mark(tables: _Tables, name: str, *, others: dict[str, str]) -> str | None:
     if kind == "event":
         facts = tables.facts(name)
         values = _list(facts) if facts is not None and facts.values else ASK
-        return (f'{{ type = "categorical", values = {values}, outside = "drop" }}    # in the order in which they come; '
-                'a later one that needs an earlier one: follows = { cancel = "buy" }')
+        return (
+            f'{{ type = "categorical", values = {values}, outside = "drop" }}    # in the order in which they come; '
+            'a later one that needs an earlier one: follows = { cancel = "buy" }'
+        )
     if kind == "group" and name == first_meaning(others, "group"):
         return '{ type = "id", groups = "events" }    # events with one id share one time'
     if kind == "number" and re.search("quantity|price|amount", name.lower()):
         of = ', of = "item"' if "price" in name.lower() else ""
-        said = _numeric(tables.facts(name)).partition("}")[0].removesuffix(" ").replace("bins = 10", "bins = 40")
+        said = (
+            _numeric(tables.facts(name))
+            .partition("}")[0]
+            .removesuffix(" ")
+            .replace("bins = 10", "bins = 40")
+        )
         return f'{said}, scale = "log"{of} }}    # the range that you declare; of = "item": the same for all events of an item'
     return None
 
 
 def _why_dropped(name: str) -> str:
-    return {"group": "a second id of baskets or sessions is not served", "personal": "looks personal: leave it out",
-            "rating": "a second rating: write it as the first is, or leave it out", "time": "a second time is not served",
-            "user": 'another id: role = "unit" if it is the person behind several accounts'}.get(
-        meaning(name) or "", "what it is cannot be told from its name")
+    return {
+        "group": "a second id of baskets or sessions is not served",
+        "personal": "looks personal: leave it out",
+        "rating": "a second rating: write it as the first is, or leave it out",
+        "time": "a second time is not served",
+        "user": 'another id: role = "unit" if it is the person behind several accounts',
+    }.get(meaning(name) or "", "what it is cannot be told from its name")
 
 
 def _users(tables: _Tables, *, user: str | None) -> str:
     if tables.users is None:
         return ""
-    lines = [f"[users]                         # one row per user\ntable = {tables.relative(tables.users)}"]
+    lines = [
+        f"[users]                         # one row per user\ntable = {tables.relative(tables.users)}"
+    ]
     for name in open_file(tables.users).columns:
         if name == user:
             continue
@@ -235,14 +364,18 @@ def _users(tables: _Tables, *, user: str | None) -> str:
         elif meaning(name) == "number":
             lines.append(f"{_key(name)} = {_numeric(tables.facts(name, table=tables.users))}")
         else:
-            lines.append(f"{_key(name)} = {_category(tables.facts(name, table=tables.users), named=name in tables.public)}")
+            lines.append(
+                f"{_key(name)} = {_category(tables.facts(name, table=tables.users), named=name in tables.public)}"
+            )
     return "\n".join(lines) + "\n"
 
 
 def _numeric(facts: PublicColumn | None) -> str:
     if facts is None or facts.low is None or facts.high is None or facts.low == facts.high:
-        return (f'{{ type = "numeric", min = {ASK}, max = {ASK}, bins = 10 }}    '
-                '# the range that you declare, not the one in the table (or, paid for: bounds = "dp")')
+        return (
+            f'{{ type = "numeric", min = {ASK}, max = {ASK}, bins = 10 }}    '
+            '# the range that you declare, not the one in the table (or, paid for: bounds = "dp")'
+        )
     bins = max(1, int(min(10, facts.high - facts.low)))
     return f'{{ type = "numeric", min = {_digits(facts.low)}, max = {_digits(facts.high)}, bins = {bins} }}'
 
@@ -250,8 +383,11 @@ def _numeric(facts: PublicColumn | None) -> str:
 def _category(facts: PublicColumn | None, *, named: bool) -> str:
     if facts is not None and facts.values:
         return f'{{ type = "categorical", values = {_list(facts)} }}'
-    comment = (f"more than {MOST_CATEGORIES} values: list the main ones, the others become \"other\"" if named
-               else "all values that it may take; others become \"other\" (or, paid for: vocabulary = \"dp\"). Or delete the line")
+    comment = (
+        f'more than {MAX_CATEGORIES} values: list the main ones, the others become "other"'
+        if named
+        else 'all values that it may take; others become "other" (or, paid for: vocabulary = "dp"). Or delete the line'
+    )
     return f'{{ type = "categorical", values = {ASK} }}    # {comment}'
 
 
@@ -259,11 +395,18 @@ def _items(tables: _Tables, *, item: str | None) -> str:
     if tables.items is None:
         return ""
     table = read_public_table(tables.items)
-    lines = ["[items]", f"independent_of_log = {ASK}    # true if nothing below was computed from this log (popularity, ratings)"]
+    lines = [
+        "[items]",
+        f"independent_of_log = {ASK}    # true if nothing below was computed from this log (popularity, ratings)",
+    ]
     for name in table.column_names:
         if name != item:
             nested = pa.types.is_nested(table.schema.field(name).type)
-            said = '{ type = "embedding" }' if nested else catalogue_type(table[name].cast(pa.string()).to_pylist())
+            said = (
+                '{ type = "embedding" }'
+                if nested
+                else catalogue_type(table[name].cast(pa.string()).to_pylist())
+            )
             lines.append(f"{'# ' if 'drop' in said else ''}{_key(name)} = {said}")
     return "\n".join(lines) + "\n"
 
@@ -276,7 +419,11 @@ def _list(facts: PublicColumn) -> str:
     """Values as TOML: whole numbers as such, everything else as text."""
     values = facts.values or ()
     whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value) for value in values)
-    return "[" + ", ".join(value if whole else json.dumps(value, ensure_ascii=False) for value in values) + "]"
+    return (
+        "["
+        + ", ".join(value if whole else json.dumps(value, ensure_ascii=False) for value in values)
+        + "]"
+    )
 
 
 def _key(name: str) -> str:

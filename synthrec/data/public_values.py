@@ -1,6 +1,8 @@
-"""What a column holds, for `init`: the owner has named it with `--values-are-public`, or it is in the public catalogue.
+"""What a column holds, for `init`: the owner has named it with `--values-are-public`, or it is in
+the public catalogue.
 
-Guarantees: nothing here is called for any other column; the claim is written into the configuration that results.
+Guarantees: nothing here is called for any other column; the claim is written into the configuration
+that results.
 """
 
 from __future__ import annotations
@@ -11,18 +13,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from synthrec.data.columns import UNITS_PER_SECOND
-from synthrec.data.domain import MOST_LEVELS
+from synthrec.data.domain import MAX_LEVELS
 
 SEPARATORS = ("|", ";", ",", " ")
-MOST_WORDS = 200                # distinct words in a column that is a set of words
-MOST_CATEGORIES = 100
-MOSTLY = 0.95                   # of the cells that must be numbers: a few say "unknown"
-_ENDING_SECONDS = 4_102_444_800     # the year 2100: above it, a number counts something smaller than seconds
+MAX_WORDS = 200  # distinct words in a column that is a set of words
+MAX_CATEGORIES = 100
+MOSTLY = 0.95  # of the cells that must be numbers: a few say "unknown"
+_ENDING_SECONDS = (
+    4_102_444_800  # the year 2100: above it, a number counts something smaller than seconds
+)
 
 
 @dataclass(frozen=True)
 class PublicColumn:
-    """Distinct values in order (None: more than the limit), and the range of those that are numbers or texts."""
+    """Distinct values in order (None: more than the limit), and the range of those that are numbers
+    or texts.
+    """
 
     values: tuple[str, ...] | None
     low: float | None
@@ -36,7 +42,11 @@ class PublicColumn:
         if self.values is None:
             return None
         found = [number(value) for value in self.values]
-        return None if None in found or not found else tuple(sorted({value for value in found if value is not None}))
+        return (
+            None
+            if None in found or not found
+            else tuple(sorted({value for value in found if value is not None}))
+        )
 
 
 def number(text: str | None) -> float | None:
@@ -49,27 +59,47 @@ def number(text: str | None) -> float | None:
 
 
 def grid(column: PublicColumn) -> tuple[float, float, float] | None:
-    """min, max and step of the coarsest even grid that holds every value; None if there is no small one."""
+    """min, max and step of the coarsest even grid that holds every value; None if there is no small
+    one.
+    """
     values = column.numbers
     if values is None or len(values) < 2:
         return None
     step = min(right - left for left, right in zip(values, values[1:], strict=False))
-    if values[-1] - values[0] >= MOST_LEVELS * step or not round(step, 9):      # an endless range, too
+    if values[-1] - values[0] >= MAX_LEVELS * step or not round(step, 9):  # an endless range, too
         return None
     places = [(value - values[0]) / step for value in values]
-    return (values[0], values[-1], round(step, 9)) if all(abs(place - round(place)) < 1e-6 for place in places) else None
+    return (
+        (values[0], values[-1], round(step, 9))
+        if all(abs(place - round(place)) < 1e-6 for place in places)
+        else None
+    )
 
 
 def window(column: PublicColumn) -> tuple[str, str, str] | None:
     """unit, first and last day of a time column; None if it does not look like one."""
     if column.low is not None and column.high is not None and column.low > 0:
-        unit = next((unit for unit, per_second in UNITS_PER_SECOND.items() if column.high < _ENDING_SECONDS * per_second), None)
+        unit = next(
+            (
+                unit
+                for unit, per_second in UNITS_PER_SECOND.items()
+                if column.high < _ENDING_SECONDS * per_second
+            ),
+            None,
+        )
         if unit is None:
             return None
-        return unit, _day(column.low / UNITS_PER_SECOND[unit]), _day(column.high / UNITS_PER_SECOND[unit])
+        return (
+            unit,
+            _day(column.low / UNITS_PER_SECOND[unit]),
+            _day(column.high / UNITS_PER_SECOND[unit]),
+        )
     if column.first is not None and column.last is not None:
         try:
-            first, last = (datetime.fromisoformat(value).date().isoformat() for value in (column.first, column.last))
+            first, last = (
+                datetime.fromisoformat(value).date().isoformat()
+                for value in (column.first, column.last)
+            )
         except ValueError:
             return None
         return "iso", first, last
@@ -87,9 +117,17 @@ def catalogue_type(cells: list[str | None]) -> str:
     for separator in SEPARATORS:
         words = Counter(word.strip() for cell in known for word in cell.split(separator))
         several = sum(separator in cell for cell in known) / len(known)
-        if several > 0.2 and len(words) <= min(MOST_WORDS, max(3, len(distinct) / 2)) and len(words) < len(known) / 4:
+        if (
+            several > 0.2
+            and len(words) <= min(MAX_WORDS, max(3, len(distinct) / 2))
+            and len(words) < len(known) / 4
+        ):
             return f'{{ type = "set", separator = "{separator}" }}'
-    return '{ type = "categorical" }' if len(distinct) <= min(MOST_CATEGORIES, len(known) / 2) else '{ type = "text" }'
+    return (
+        '{ type = "categorical" }'
+        if len(distinct) <= min(MAX_CATEGORIES, len(known) / 2)
+        else '{ type = "text" }'
+    )
 
 
 def _day(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """What the owner declares about a log: the records that `synthrec.toml` is read into.
 
-Everything here is public. Nothing is learned from the log: domain, window, K, unit and population stand in the file before
-the log is opened. Reading the file itself is `grammar.py`.
+Everything here is public. Nothing is learned from the log: domain, window, K, unit and population
+stand in the file before the log is opened. Reading the file itself is `grammar.py`.
 
 From TOML text to what the schema's records accept, with errors that name the place in the file.
 
@@ -16,7 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from synthrec.data.columns import (
     Coded,
@@ -36,7 +44,7 @@ from synthrec.data.columns import (
 from synthrec.data.domain import Attribute, Categorical, Declared, Ordinal, UserAttribute
 from synthrec.errors import SchemaError
 
-MOST_USERS = 10**11         # more than people
+MAX_USERS = 10**11  # more than people
 Named = Annotated[StrictStr, Field(min_length=1)]
 
 
@@ -44,13 +52,15 @@ class Source(Declared):
     """Which log this is, and the ledger that all its releases share."""
 
     name: Named
-    population: Annotated[StrictInt, Field(ge=2, le=MOST_USERS)]
+    population: Annotated[StrictInt, Field(ge=2, le=MAX_USERS)]
     public: StrictBool = False
     ledger: Named
     epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     values_are_public: tuple[StrictStr, ...] = ()
-    chosen_with_sight: tuple[Named, ...] = ()       # choices of the owner's that were made after looking at the log, a sentence each
-    raw_data_seen_by: tuple[Named, ...] = ()        # who has seen the log besides whoever runs this
+    chosen_with_sight: tuple[
+        Named, ...
+    ] = ()  # choices of the owner's that were made after looking at the log, a sentence each
+    raw_data_seen_by: tuple[Named, ...] = ()  # who has seen the log besides whoever runs this
 
 
 class Privacy(Declared):
@@ -74,7 +84,9 @@ class Users(Declared):
 
 
 class Items(Declared):
-    """Which columns of the catalogue describe an item; None: the owner has not said whether they owe nothing to the log."""
+    """Which columns of the catalogue describe an item; None: the owner has not said whether they
+    owe nothing to the log.
+    """
 
     independent_of_log: StrictBool | None = None
     attributes: dict[str, ItemAttribute] = Field(default_factory=dict)
@@ -87,7 +99,9 @@ class Events(Declared):
 
 
 class Schema(Declared):
-    """A whole declaration. `folder` is where relative paths start; it is not part of what is written down."""
+    """A whole declaration. `folder` is where relative paths start; it is not part of what is
+    written down.
+    """
 
     source: Source
     privacy: Privacy
@@ -109,7 +123,9 @@ class Schema(Declared):
     def _unit_is_a_column(self) -> Schema:
         units = {name for name, column in self.columns.items() if isinstance(column, Unit)}
         if units - {self.privacy.unit} or self.privacy.unit not in units | {self.user}:
-            raise ValueError('privacy.unit must be the user column, or the one column with role = "unit"')
+            raise ValueError(
+                'privacy.unit must be the user column, or the one column with role = "unit"'
+            )
         if self.user in self.users.attributes or self.item in self.items.attributes:
             raise ValueError("the id column of a table is no attribute of it")
         return self
@@ -121,7 +137,9 @@ class Schema(Declared):
 
     @classmethod
     def parse(cls, text: str | dict[str, Any], *, folder: Path | str = Path(".")) -> Schema:
-        """Read TOML text, or the nested dict that it stands for. Raises SchemaError, which names the place."""
+        """Read TOML text, or the nested dict that it stands for. Raises SchemaError, which names
+        the place.
+        """
         said = parse_toml(text) if isinstance(text, str) else text
         require_no_questions(said)
         with schema_errors():
@@ -147,39 +165,64 @@ class Schema(Declared):
     @property
     def rating(self) -> Ordinal | None:
         """The ordinal column, if there is one."""
-        return next((column for column in self.columns.values() if isinstance(column, Ordinal)), None)
+        return next(
+            (column for column in self.columns.values() if isinstance(column, Ordinal)), None
+        )
 
     @property
     def time(self) -> Datetime | None:
         """The datetime column, if there is one."""
-        return next((column for column in self.columns.values() if isinstance(column, Datetime)), None)
+        return next(
+            (column for column in self.columns.values() if isinstance(column, Datetime)), None
+        )
 
     @property
     def marks(self) -> dict[str, Mark]:
         """What events say besides who, what, when and how liked, in the file's order."""
-        return {name: column for name, column in self.columns.items()
-                if isinstance(column, (EventCategory, EventNumber, Identifier)) or (isinstance(column, Ordinal) and column != self.rating)}
+        return {
+            name: column
+            for name, column in self.columns.items()
+            if isinstance(column, (EventCategory, EventNumber, Identifier))
+            or (isinstance(column, Ordinal) and column != self.rating)
+        }
 
     @property
     def kind(self) -> EventCategory | None:
         """The event's type: the first categorical column that belongs to nothing else."""
-        return next((column for column in self.marks.values() if isinstance(column, EventCategory) and column.of is None), None)
+        return next(
+            (
+                column
+                for column in self.marks.values()
+                if isinstance(column, EventCategory) and column.of is None
+            ),
+            None,
+        )
 
     @property
     def basket(self) -> Identifier | None:
         """The column that groups events, if there is one."""
-        return next((column for column in self.marks.values() if isinstance(column, Identifier)), None)
+        return next(
+            (column for column in self.marks.values() if isinstance(column, Identifier)), None
+        )
 
     @property
     def details(self) -> dict[str, Coded]:
         """Marks that each event has for itself, but for its type."""
-        return {name: column for name, column in self.marks.items()
-                if not isinstance(column, Identifier) and column != self.kind and getattr(column, "of", None) is None}
+        return {
+            name: column
+            for name, column in self.marks.items()
+            if not isinstance(column, Identifier)
+            and column != self.kind
+            and getattr(column, "of", None) is None
+        }
 
     def marks_of(self, whom: str) -> dict[str, EventCategory | EventNumber]:
         """Marks that belong to the "item" or to the "user"."""
-        return {name: column for name, column in self.marks.items()
-                if isinstance(column, (EventCategory, EventNumber)) and column.of == whom}
+        return {
+            name: column
+            for name, column in self.marks.items()
+            if isinstance(column, (EventCategory, EventNumber)) and column.of == whom
+        }
 
     @property
     def several(self) -> bool:
@@ -189,7 +232,9 @@ class Schema(Declared):
     @property
     def kept_columns(self) -> tuple[str, ...]:
         """Columns that are read and written again, in the file's order."""
-        return tuple(name for name, column in self.columns.items() if not isinstance(column, Dropped))
+        return tuple(
+            name for name, column in self.columns.items() if not isinstance(column, Dropped)
+        )
 
     @property
     def user_attributes(self) -> dict[str, Attribute]:
@@ -214,7 +259,9 @@ class Schema(Declared):
     @property
     def catalogue_path(self) -> Path | None:
         """The catalogue file."""
-        return None if self.item_column.catalogue is None else self.folder / self.item_column.catalogue
+        return (
+            None if self.item_column.catalogue is None else self.folder / self.item_column.catalogue
+        )
 
     @property
     def users_path(self) -> Path | None:
@@ -224,51 +271,83 @@ class Schema(Declared):
     @property
     def paths(self) -> dict[str, str | None]:
         """The files that it names, as written."""
-        return {"ledger": self.source.ledger, "catalogue": self.item_column.catalogue, "table": self.users.table}
+        return {
+            "ledger": self.source.ledger,
+            "catalogue": self.item_column.catalogue,
+            "table": self.users.table,
+        }
 
     def with_paths(self, paths: Mapping[str, str | None]) -> Schema:
         """The same with other paths of its files."""
         item = self.item_column.model_copy(update={"catalogue": paths["catalogue"]})
-        return self.model_copy(update={
-            "source": self.source.model_copy(update={"ledger": paths["ledger"]}), "columns": {**self.columns, self.item: item},
-            "users": self.users.model_copy(update={"table": paths["table"]})})
+        return self.model_copy(
+            update={
+                "source": self.source.model_copy(update={"ledger": paths["ledger"]}),
+                "columns": {**self.columns, self.item: item},
+                "users": self.users.model_copy(update={"table": paths["table"]}),
+            }
+        )
 
     def shared(self) -> Schema:
-        """What of it may leave: without dropped columns, whose very names may be private and which nothing was made from, and of files
-        no more than their names."""
+        """What of it may leave: without dropped columns, whose very names may be private and which
+        nothing was made from, and of files no more than their names.
+        """
         gone = {name for name, column in self.columns.items() if isinstance(column, Dropped)}
         public = tuple(name for name in self.source.values_are_public if name not in gone)
-        kept = self.model_copy(update={"source": self.source.model_copy(update={"values_are_public": public}),
-                                       "columns": {name: self.columns[name] for name in self.kept_columns}})
-        return kept.with_paths({word: path and PureWindowsPath(path).name for word, path in self.paths.items()})
+        kept = self.model_copy(
+            update={
+                "source": self.source.model_copy(update={"values_are_public": public}),
+                "columns": {name: self.columns[name] for name in self.kept_columns},
+            }
+        )
+        return kept.with_paths(
+            {word: path and PureWindowsPath(path).name for word, path in self.paths.items()}
+        )
 
     def require_declared(self) -> None:
-        """Raise SchemaError unless the owner vouches for the item attributes. (`parse` has refused every "?".)"""
+        """Raise SchemaError unless the owner vouches for the item attributes. (`parse` has refused
+        every "?".)
+        """
         if self.items.attributes and self.items.independent_of_log is not True:
             raise SchemaError(
                 "[items] independent_of_log must be true for item attributes to be used",
                 found="no such word" if self.items.independent_of_log is None else "false",
                 remedy="Say true if no attribute was computed from this log (popularity, mean rating, embeddings), "
-                       "else remove such attributes.",
+                "else remove such attributes.",
             )
 
     def require_served(self) -> None:
         """Raise SchemaError that names everything declared which this version does not serve."""
-        refused = [f"[columns] {name}: {why}" for name, column in self.columns.items() if (why := _unserved(column))]
+        refused = [
+            f"[columns] {name}: {why}"
+            for name, column in self.columns.items()
+            if (why := _unserved(column))
+        ]
         for kind, word in ((Identifier, "id"), (Datetime, "datetime")):
             extra = [name for name, column in self.columns.items() if isinstance(column, kind)][1:]
             refused += [f"[columns] {name}: a second {word} column" for name in extra]
-        refused += [f"[columns] {name}: follows on another column than the event's type" for name, column in self.marks.items()
-                    if isinstance(column, EventCategory) and column.follows and column != self.kind]
+        refused += [
+            f"[columns] {name}: follows on another column than the event's type"
+            for name, column in self.marks.items()
+            if isinstance(column, EventCategory) and column.follows and column != self.kind
+        ]
         for name, attribute in self.user_attributes.items():
             if isinstance(attribute, Categorical) and attribute.outside == "drop":
                 refused.append(f'[users] {name}: outside = "drop"')
         if self.item_column.paid and self.item_attributes:
-            refused.append(f'[items] {", ".join(self.item_attributes)}: attributes of items without a catalogue')
+            refused.append(
+                f"[items] {', '.join(self.item_attributes)}: attributes of items without a catalogue"
+            )
         known = () if self.kind is None else self.kind.labels
-        refused += [f"[columns] {name}: negative for what is no type of event, or on a number of an item or user"
-                    for name, column in self.marks.items() if isinstance(column, EventNumber)
-                    and (not set(column.negative) <= set(known) or (column.negative and column.of is not None))]
+        refused += [
+            f"[columns] {name}: negative for what is no type of event, or on a number of an item or user"
+            for name, column in self.marks.items()
+            if isinstance(column, EventNumber)
+            and (
+                not set(column.negative) <= set(known)
+                or (column.negative and column.of is not None)
+            )
+        ]
         if refused:
             raise SchemaError(
                 "the configuration may use only what this version serves",
@@ -278,11 +357,17 @@ class Schema(Declared):
 
     def _require_unsettled(self) -> None:
         """What "dp" buys is never written by hand: then it would be declared, not paid for."""
-        both = [name for name, column in (*self.columns.items(), *self.user_attributes.items())
-                if getattr(column, "paid", False) and not column.is_open]       # type: ignore[union-attr]
+        both = [
+            name
+            for name, column in (*self.columns.items(), *self.user_attributes.items())
+            if getattr(column, "paid", False) and not column.is_open
+        ]  # type: ignore[union-attr]
         if both:
-            raise SchemaError('a column is declared by values or bounds, or by "dp", not both', found=f"both for {', '.join(both)}",
-                              remedy='Remove the values (or min and max), or the word "dp".')
+            raise SchemaError(
+                'a column is declared by values or bounds, or by "dp", not both',
+                found=f"both for {', '.join(both)}",
+                remedy='Remove the values (or min and max), or the word "dp".',
+            )
 
 
 def _unserved(column: Any) -> str | None:
@@ -293,22 +378,32 @@ def _unserved(column: Any) -> str | None:
 
 QUESTION = "?"
 LARGEST_BYTES = 4_000_000
-_SETTINGS = {"users": ("table",), "items": ("independent_of_log",)}     # what in these sections is no column
+_SETTINGS = {
+    "users": ("table",),
+    "items": ("independent_of_log",),
+}  # what in these sections is no column
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file. Raises SchemaError if it cannot be read."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise SchemaError("a configuration is a small text file", found="one of several megabytes",
-                              remedy="Give the path of a synthrec.toml.")
+            raise SchemaError(
+                "a configuration is a small text file",
+                found="one of several megabytes",
+                remedy="Give the path of a synthrec.toml.",
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SchemaError("the configuration must be a readable file", found=f"{path}: {error.strerror}",
-                          remedy="Make one with `synthrec init LOG --out synthrec.toml`.") from None
+        raise SchemaError(
+            "the configuration must be a readable file",
+            found=f"{path}: {error.strerror}",
+            remedy="Make one with `synthrec init LOG --out synthrec.toml`.",
+        ) from None
     except UnicodeDecodeError:
-        raise SchemaError("the configuration must be UTF-8 text", found="other bytes",
-                          remedy="Save it as UTF-8.") from None
+        raise SchemaError(
+            "the configuration must be UTF-8 text", found="other bytes", remedy="Save it as UTF-8."
+        ) from None
     return parse_toml(text)
 
 
@@ -317,11 +412,15 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SchemaError("the configuration must be valid TOML", found=str(error),
-                          remedy="Correct that line.") from None
+        raise SchemaError(
+            "the configuration must be valid TOML", found=str(error), remedy="Correct that line."
+        ) from None
     except (RecursionError, ValueError):
-        raise SchemaError("the configuration must be valid TOML", found="nesting without end, or a number of thousands of digits",
-                          remedy="Write it anew.") from None
+        raise SchemaError(
+            "the configuration must be valid TOML",
+            found="nesting without end, or a number of thousands of digits",
+            remedy="Write it anew.",
+        ) from None
 
 
 def require_no_questions(said: dict[str, Any]) -> None:
@@ -354,17 +453,27 @@ def schema_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        found = [f"{_place(_plain(complaint['loc']))}: {complaint['msg'].removeprefix('Value error, ')}"
-                 for complaint in error.errors(include_url=False, include_context=False, include_input=False)]
-        raise SchemaError("the configuration must follow the schema's grammar", found="; ".join(found),
-                          remedy="Correct these places; `synthrec init` writes a commented example.") from None
+        found = [
+            f"{_place(_plain(complaint['loc']))}: {complaint['msg'].removeprefix('Value error, ')}"
+            for complaint in error.errors(
+                include_url=False, include_context=False, include_input=False
+            )
+        ]
+        raise SchemaError(
+            "the configuration must follow the schema's grammar",
+            found="; ".join(found),
+            remedy="Correct these places; `synthrec init` writes a commented example.",
+        ) from None
 
 
 def _named(columns: dict[str, Any], section: str) -> dict[str, Any]:
     for name, column in columns.items():
         if not isinstance(column, dict) or "name" in column:
-            raise SchemaError('a column is declared as NAME = { role = ... } or { type = ... }',
-                              found=f"[{section}] {name} in another form", remedy="Correct that line.")
+            raise SchemaError(
+                "a column is declared as NAME = { role = ... } or { type = ... }",
+                found=f"[{section}] {name} in another form",
+                remedy="Correct that line.",
+            )
     return {name: {**column, "name": name} for name, column in columns.items()}
 
 

@@ -1,7 +1,8 @@
-"""Which users train, and which are kept back to test the release: an independent keyed draw for each user.
+"""Which users train, and which are kept back to test the release: an independent keyed draw for
+each user.
 
-Guarantees: a user's role depends on that user's id and on a secret key, on nothing and nobody else (rule 16): adding or
-removing a user moves no other user's role, and no role has a fixed size.
+Guarantees: a user's role depends on that user's id and on a secret key, on nothing and nobody else
+(rule 16): adding or removing a user moves no other user's role, and no role has a fixed size.
 
 The list of people who opted out, one user id a line, and the removal of their rows.
 
@@ -29,23 +30,26 @@ from synthrec.data.identifiers import canonical
 from synthrec.errors import DataError
 
 KEY_BYTES = 32
-HOLDOUT_PART, REFERENCE_PART = 0.4, 0.3         # of the audit share; the rest is TEST. As many as HOLDOUT are AUDIT, and train
-MOST_SHARE = 0.7            # AUDIT users come on top of the share
-_PERSON = b"synthrec.role"                      # other uses of the same key get other draws
+HOLDOUT_PART, REFERENCE_PART = (
+    0.4,
+    0.3,
+)  # of the audit share; the rest is TEST. As many as HOLDOUT are AUDIT, and train
+MAX_SHARE = 0.7  # AUDIT users come on top of the share
+_PERSON = b"synthrec.role"  # other uses of the same key get other draws
 
 
 class Role(IntEnum):
     """Who trains, and what the others are kept back for.
 
-    AUDIT and HOLDOUT are one group of users, each in training by a fair coin of their own: what tells them apart later is what training
-    has left of them, and nothing else.
+    AUDIT and HOLDOUT are one group of users, each in training by a fair coin of their own: what
+    tells them apart later is what training has left of them, and nothing else.
     """
 
-    MEMBER = 0      # trains
-    AUDIT = 1       # trains: the coin said in
-    HOLDOUT = 2     # does not train: the coin said out
-    REFERENCE = 3   # does not train; known to the attacker
-    TEST = 4        # does not train; scores utility
+    MEMBER = 0  # trains
+    AUDIT = 1  # trains: the coin said in
+    HOLDOUT = 2  # does not train: the coin said out
+    REFERENCE = 3  # does not train; known to the attacker
+    TEST = 4  # does not train; scores utility
 
 
 TRAINS = (Role.MEMBER, Role.AUDIT)
@@ -59,26 +63,42 @@ def role_of(unit_ids: Iterable[str], *, key: bytes, audit_share: float) -> np.nd
 
     Guarantees: entry b is a function of `unit_ids[b]`, the key and the share alone.
     """
-    if not 0 <= audit_share <= MOST_SHARE:
-        raise DataError(f"audit_share must be in [0, {MOST_SHARE:g}]", found=f"{audit_share:g}", remedy="Common values are 0 and 0.3.")
+    if not 0 <= audit_share <= MAX_SHARE:
+        raise DataError(
+            f"audit_share must be in [0, {MAX_SHARE:g}]",
+            found=f"{audit_share:g}",
+            remedy="Common values are 0 and 0.3.",
+        )
     draws = np.fromiter((_draw(unit_id, key) for unit_id in unit_ids), dtype=np.float64)
-    bounds = 1 - audit_share * (1 - np.cumsum([-HOLDOUT_PART, HOLDOUT_PART, HOLDOUT_PART, REFERENCE_PART]))
-    roles = np.array([Role.MEMBER, Role.AUDIT, Role.HOLDOUT, Role.REFERENCE, Role.TEST], dtype=np.int8)
+    bounds = 1 - audit_share * (
+        1 - np.cumsum([-HOLDOUT_PART, HOLDOUT_PART, HOLDOUT_PART, REFERENCE_PART])
+    )
+    roles = np.array(
+        [Role.MEMBER, Role.AUDIT, Role.HOLDOUT, Role.REFERENCE, Role.TEST], dtype=np.int8
+    )
     return np.asarray(roles[np.searchsorted(bounds, draws, side="right")])
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """The source's secret key; made once by the operating system's generator, readable by its owner only."""
+    """The source's secret key; made once by the operating system's generator, readable by its owner
+    only.
+    """
     try:
         if not path.exists():
             _create(path)
         key = path.read_bytes()
     except OSError as error:
-        raise DataError("the roles key must be a readable file beside the ledger", found=f"{path.name}: {error.strerror}",
-                        remedy="Make the ledger's folder writable.") from None
+        raise DataError(
+            "the roles key must be a readable file beside the ledger",
+            found=f"{path.name}: {error.strerror}",
+            remedy="Make the ledger's folder writable.",
+        ) from None
     if len(key) != KEY_BYTES:
-        raise DataError(f"the roles key must hold {KEY_BYTES} bytes", found="another length",
-                        remedy="Restore it from a backup: with another key, users would change their roles.")
+        raise DataError(
+            f"the roles key must hold {KEY_BYTES} bytes",
+            found="another length",
+            remedy="Restore it from a backup: with another key, users would change their roles.",
+        )
     return key
 
 
@@ -123,11 +143,13 @@ def leave_out(con: Any, path: Path, *, units_only: bool) -> None:
 
 def read_ids(path: Path) -> pa.Table:
     """The distinct `id`s of a list. Raises DataError if a line looks like more than an id."""
-    with file_errors(path):     # not `splitlines`, which cuts at characters that ids may hold
+    with file_errors(path):  # not `splitlines`, which cuts at characters that ids may hold
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     ids = pc.unique(canonical(pa.array(lines, pa.string())).drop_null())
     if pc.any(pc.match_substring_regex(ids, pattern=MORE_THAN_AN_ID), min_count=0).as_py():
-        raise DataError(f"{path.name} must hold one user id a line and nothing else",
-                        found="lines with quotes, separators or notes",
-                        remedy="Write the ids alone. Of people whose ids hold such signs, remove the rows.")
+        raise DataError(
+            f"{path.name} must hold one user id a line and nothing else",
+            found="lines with quotes, separators or notes",
+            remedy="Write the ids alone. Of people whose ids hold such signs, remove the rows.",
+        )
     return pa.table({"id": ids})

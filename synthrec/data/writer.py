@@ -1,10 +1,11 @@
 """Write a synthetic log, chunk by chunk, with the names, order and types of the log it stands for.
 
-Ids of synthetic users come from a space of their own: 10 000 000 001, 10 000 000 002, ... or, where the user column is
-declared text, synthetic-000001, ... Ids of items are the catalogue's, so that a partner can join it.
+Ids of synthetic users come from a space of their own: 10 000 000 001, 10 000 000 002, ... or, where
+the user column is declared text, synthetic-000001, ... Ids of items are the catalogue's, so that a
+partner can join it.
 
-Guarantees: a file appears whole or not at all, and never in the place of another; reading it back gives the log that was
-written. What is written comes from the chunks and from public declarations.
+Guarantees: a file appears whole or not at all, and never in the place of another; reading it back
+gives the log that was written. What is written comes from the chunks and from public declarations.
 """
 
 from __future__ import annotations
@@ -25,7 +26,17 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.columns import UNITS_PER_SECOND, Datetime, EventCategory, EventNumber, Identifier, Item, Mark, Unit, User
+from synthrec.data.columns import (
+    UNITS_PER_SECOND,
+    Datetime,
+    EventCategory,
+    EventNumber,
+    Identifier,
+    Item,
+    Mark,
+    Unit,
+    User,
+)
 from synthrec.data.domain import Ordinal
 from synthrec.data.eventlog import EventLog
 from synthrec.data.files_io import publish
@@ -33,10 +44,11 @@ from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
 
 FIRST_ID = 10_000_000_000
-BASKETS_PER_USER = 100_000      # ids that a user's baskets have for themselves; K is never larger
+BASKETS_PER_USER = 100_000  # ids that a user's baskets have for themselves; K is never larger
 METADATA_PREFIX = "synthrec."
 GZIP_LEVEL = 5
-FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"       # what makes a spreadsheet compute a cell (OWASP, CSV injection)
+# what makes a spreadsheet compute a cell (OWASP, CSV injection)
+FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 SAFE_TEXT = "an apostrophe stands before each text cell that begins with =, +, -, @ or a control character; nothing else is changed"
 
 
@@ -52,11 +64,12 @@ def write_log(
     users_path: Path | None = None,
     dress: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> None:
-    """Write events to `path`, and users' attributes to `users_path` if it is given: `.parquet`, `.csv` or `.csv.gz`.
+    """Write events to `path`, and users' attributes to `users_path` if it is given: `.parquet`,
+    `.csv` or `.csv.gz`.
 
     Args:
-        metadata: said in the file: Parquet key-value metadata under "synthrec.", for CSV `PATH.meta.json` beside it.
-        rng: draws the value within a bin of a numeric attribute.
+        metadata: said in the file: Parquet key-value metadata under "synthrec.", for CSV
+        `PATH.meta.json` beside it. rng: draws the value within a bin of a numeric attribute.
         first_user: number of the first user, so that several calls can share one space of ids.
         dress: what is done to each table before it is written, such as `spreadsheet_safe`.
 
@@ -66,20 +79,42 @@ def write_log(
     """
     targets = [path] if users_path is None else [path, users_path]
     require_free(targets)
-    with _disk_errors(path), _published(targets, metadata=metadata) as partial, ExitStack() as open_files:
+    with (
+        _disk_errors(path),
+        _published(targets, metadata=metadata) as partial,
+        ExitStack() as open_files,
+    ):
         events = open_files.enter_context(_TableWriter(partial[0], like=path, metadata=metadata))
-        users = None if users_path is None else open_files.enter_context(_TableWriter(partial[1], like=users_path, metadata=metadata))
+        users = (
+            None
+            if users_path is None
+            else open_files.enter_context(
+                _TableWriter(partial[1], like=users_path, metadata=metadata)
+            )
+        )
         for chunk in chunks:
             ids = FIRST_ID + first_user + np.arange(len(chunk.offsets) - 1, dtype=np.int64)
             first_user += len(ids)
-            events.append(dress(event_table(chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv)))
+            events.append(
+                dress(
+                    event_table(
+                        chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv
+                    )
+                )
+            )
             if users is not None:
                 users.append(dress(user_table(chunk, ids, schema=schema, rng=rng)))
         if first_user == 1 or events.is_empty:
-            raise ReleaseError("a synthetic log must hold at least one user", found="none", remedy="Ask for more users.")
+            raise ReleaseError(
+                "a synthetic log must hold at least one user",
+                found="none",
+                remedy="Ask for more users.",
+            )
 
 
-def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: Catalogue, text_times: bool) -> pa.Table:
+def event_table(
+    chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: Catalogue, text_times: bool
+) -> pa.Table:
     """A chunk's events as the log's own columns; `text_times` writes moments as text, as CSV needs.
 
     Shapes:
@@ -89,73 +124,115 @@ def event_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, catalogue: 
     for name in schema.kept_columns:
         column = schema.columns[name]
         if isinstance(column, (User, Unit)):
-            columns[name] = _identifiers(np.repeat(ids, np.diff(chunk.offsets)), text=column.type == "text")
+            columns[name] = _identifiers(
+                np.repeat(ids, np.diff(chunk.offsets)), text=column.type == "text"
+            )
         elif isinstance(column, Item):
             columns[name] = catalogue.ids.take(pa.array(chunk.item))
         elif isinstance(column, Ordinal) and column == schema.rating and chunk.rating is not None:
             rating = np.asarray(chunk.rating, dtype=np.float64)
-            columns[name] = np.rint(rating).astype(np.int64) if column.whole else _on_grid(rating, column)
+            columns[name] = (
+                np.rint(rating).astype(np.int64) if column.whole else _on_grid(rating, column)
+            )
         elif isinstance(column, Datetime) and chunk.time is not None:
             columns[name] = _times(np.asarray(chunk.time, dtype=np.int64), column, text=text_times)
         elif name in chunk.marks:
             columns[name] = _mark(chunk, ids, column=schema.marks[name], kind=schema.kind)
         else:
-            raise ReleaseError("a synthetic log must have every column that the schema keeps", found=f"no values for {name}",
-                               remedy="Set drop = true for that column.")
+            raise ReleaseError(
+                "a synthetic log must have every column that the schema keeps",
+                found=f"no values for {name}",
+                remedy="Set drop = true for that column.",
+            )
     return pa.table(columns)
 
 
-def user_table(chunk: EventLog, ids: np.ndarray, *, schema: Schema, rng: np.random.Generator) -> pa.Table:
+def user_table(
+    chunk: EventLog, ids: np.ndarray, *, schema: Schema, rng: np.random.Generator
+) -> pa.Table:
     """A chunk's users and their attributes, a row each; `rng` draws the value within a bin."""
     column = schema.columns[schema.user]
-    columns = {schema.user: _identifiers(ids, text=isinstance(column, User) and column.type == "text")}
+    columns = {
+        schema.user: _identifiers(ids, text=isinstance(column, User) and column.type == "text")
+    }
     for name, attribute in schema.user_attributes.items():
         if name not in chunk.attributes:
-            raise ReleaseError("a synthetic log must have every user attribute that the schema declares",
-                               found=f"no values for {name}", remedy="Take it out of [users].")
+            raise ReleaseError(
+                "a synthetic log must have every user attribute that the schema declares",
+                found=f"no values for {name}",
+                remedy="Take it out of [users].",
+            )
         columns[name] = attribute.decode(np.asarray(chunk.attributes[name]), rng)
     return pa.table(columns)
 
 
 def spreadsheet_safe(table: pa.Table) -> pa.Table:
-    """The table with an apostrophe before each text that a spreadsheet would take for a formula; nothing else changes."""
+    """The table with an apostrophe before each text that a spreadsheet would take for a formula;
+    nothing else changes.
+    """
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             text = table.column(place)
-            table = table.set_column(place, field, pc.if_else(pc.match_substring_regex(text, FORMULA), pc.binary_join_element_wise(
-                pa.scalar("'", field.type), text, pa.scalar("", field.type)), text))
+            table = table.set_column(
+                place,
+                field,
+                pc.if_else(
+                    pc.match_substring_regex(text, FORMULA),
+                    pc.binary_join_element_wise(
+                        pa.scalar("'", field.type), text, pa.scalar("", field.type)
+                    ),
+                    text,
+                ),
+            )
     return table
 
 
 def _identifiers(ids: np.ndarray, *, text: bool) -> pa.Array:
     if not text:
         return pa.array(ids)
-    return pc.binary_join_element_wise("synthetic", pc.utf8_lpad(pa.array(ids - FIRST_ID).cast(pa.string()), width=6, padding="0"), "-")
+    return pc.binary_join_element_wise(
+        "synthetic",
+        pc.utf8_lpad(pa.array(ids - FIRST_ID).cast(pa.string()), width=6, padding="0"),
+        "-",
+    )
 
 
-def _mark(chunk: EventLog, ids: np.ndarray, *, column: Mark, kind: EventCategory | None) -> pa.Array:
-    """A mark as the log writes it. What belongs to an item or a user is one value within its bin for all their events: the place in
-    the bin follows from the item's row or the user's number, by a generator with a public seed.
+def _mark(
+    chunk: EventLog, ids: np.ndarray, *, column: Mark, kind: EventCategory | None
+) -> pa.Array:
+    """A mark as the log writes it. What belongs to an item or a user is one value within its bin
+    for all their events: the place in the bin follows from the item's row or the user's number, by
+    a generator with a public seed.
     """
     codes = np.asarray(chunk.marks[column.name])
     if isinstance(column, Identifier):
         numbers = np.repeat(ids, np.diff(chunk.offsets)) * BASKETS_PER_USER + codes
-        return _identifiers(numbers - (FIRST_ID * BASKETS_PER_USER - FIRST_ID), text=True) if column.format == "text" else pa.array(numbers)
+        return (
+            _identifiers(numbers - (FIRST_ID * BASKETS_PER_USER - FIRST_ID), text=True)
+            if column.format == "text"
+            else pa.array(numbers)
+        )
     if not isinstance(column, EventNumber):
         return column.decode(codes, np.random.default_rng(0))
     if column.of == "item":
         return column.decode_at(codes, _place_in_bin(np.asarray(chunk.item)))
     if column.of == "user":
         return column.decode_at(codes, _place_in_bin(np.repeat(ids, np.diff(chunk.offsets))))
-    numbers = column.decode_at(codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes)))
+    numbers = column.decode_at(
+        codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes))
+    )
     if not column.negative or kind is None:
         return numbers
-    below = np.isin(np.asarray(chunk.marks[kind.name]), [kind.labels.index(label) for label in column.negative])
+    below = np.isin(
+        np.asarray(chunk.marks[kind.name]), [kind.labels.index(label) for label in column.negative]
+    )
     return pc.if_else(pa.array(below), pc.negate(numbers), numbers)
 
 
 def _place_in_bin(numbers: np.ndarray) -> np.ndarray:
-    """A place from 0 to 1 for each number, spread evenly: multiples of the golden ratio (Weyl). Shapes: int[N] -> float64[N]."""
+    """A place from 0 to 1 for each number, spread evenly: multiples of the golden ratio (Weyl).
+    Shapes: int[N] -> float64[N].
+    """
     place: np.ndarray = (numbers.astype(np.float64) % 1e7) * ((5**0.5 - 1) / 2) % 1.0
     return place
 
@@ -171,7 +248,9 @@ def _times(seconds: np.ndarray, column: Datetime, *, text: bool) -> pa.Array:
     if column.unit != "iso":
         return pa.array(seconds * UNITS_PER_SECOND[column.unit])
     if text:
-        return pc.strftime(pa.array(seconds, pa.timestamp("s", tz=column.zone)), format="%Y-%m-%dT%H:%M:%S%z")
+        return pc.strftime(
+            pa.array(seconds, pa.timestamp("s", tz=column.zone)), format="%Y-%m-%dT%H:%M:%S%z"
+        )
     return pa.array(seconds * 1_000_000, pa.timestamp("us", tz=column.zone))
 
 
@@ -184,22 +263,36 @@ class _TableWriter:
         self._file: Any = path.open("xb")
         self._stream: Any = self._file
         if like.suffix == ".gz":
-            self._stream = gzip.GzipFile("", "wb", compresslevel=GZIP_LEVEL, fileobj=self._file, mtime=0)
+            self._stream = gzip.GzipFile(
+                "", "wb", compresslevel=GZIP_LEVEL, fileobj=self._file, mtime=0
+            )
         self._writer: Any = None
 
     def append(self, table: pa.Table) -> None:
         """More rows; the first ones fix the types."""
         if self._writer is None:
             kinds = table.schema.with_metadata(self._metadata)
-            self._writer = (pacsv.CSVWriter(self._stream, table.schema, write_options=pacsv.WriteOptions(quoting_style="needed"))
-                            if self.is_csv else pq.ParquetWriter(self._stream, kinds, compression="zstd"))
+            self._writer = (
+                pacsv.CSVWriter(
+                    self._stream,
+                    table.schema,
+                    write_options=pacsv.WriteOptions(quoting_style="needed"),
+                )
+                if self.is_csv
+                else pq.ParquetWriter(self._stream, kinds, compression="zstd")
+            )
         self.is_empty = self.is_empty and len(table) == 0
         self._writer.write_table(table)
 
     def __enter__(self) -> _TableWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if self._writer is not None:
                 self._writer.close()
@@ -214,15 +307,21 @@ class _TableWriter:
 
 @contextmanager
 def _published(targets: list[Path], *, metadata: dict[str, str]) -> Iterator[list[Path]]:
-    """Names to write under; they become `targets`, with their side files, when all went well, and else vanish."""
+    """Names to write under; they become `targets`, with their side files, when all went well, and
+    else vanish.
+    """
     partial = [target.with_name(f".{target.name}.{os.getpid()}.partial") for target in targets]
     done: list[Path] = []
     try:
         yield partial
-        for beside, target in reversed(list(zip(partial, targets, strict=True))):      # events last: they say that all is there
+        for beside, target in reversed(
+            list(zip(partial, targets, strict=True))
+        ):  # events last: they say that all is there
             if target.suffix != ".parquet":
                 said = {"format_version": "1", **metadata}
-                _publish_text(_side_file(target), json.dumps(said, indent=1, ensure_ascii=False), done=done)
+                _publish_text(
+                    _side_file(target), json.dumps(said, indent=1, ensure_ascii=False), done=done
+                )
             publish(beside, target)
             done.append(target)
     except BaseException:
@@ -245,16 +344,25 @@ def _side_file(path: Path) -> Path:
 
 
 def require_free(targets: list[Path]) -> None:
-    """Raise ReleaseError if a log cannot be written there: something stands at one of the names, or a suffix is unknown."""
+    """Raise ReleaseError if a log cannot be written there: something stands at one of the names, or
+    a suffix is unknown.
+    """
     for target in targets:
         if not target.name.endswith((".parquet", ".csv", ".csv.gz")):
-            raise ReleaseError("a synthetic log is written as .parquet, .csv or .csv.gz", found=target.name, remedy="Choose one of them.")
+            raise ReleaseError(
+                "a synthetic log is written as .parquet, .csv or .csv.gz",
+                found=target.name,
+                remedy="Choose one of them.",
+            )
         for path in (target, _side_file(target)):
             with _disk_errors(path):
                 there = path.exists()
             if there:
-                raise ReleaseError("an output file must not exist yet", found=f"{path.name} already there",
-                                   remedy="Choose another name, or remove that file first.")
+                raise ReleaseError(
+                    "an output file must not exist yet",
+                    found=f"{path.name} already there",
+                    remedy="Choose another name, or remove that file first.",
+                )
 
 
 @contextmanager
@@ -262,8 +370,14 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise ReleaseError("an output file must not exist yet", found="one that appeared meanwhile",
-                           remedy="Choose another name.") from None
+        raise ReleaseError(
+            "an output file must not exist yet",
+            found="one that appeared meanwhile",
+            remedy="Choose another name.",
+        ) from None
     except OSError as error:
-        raise DataError(f"{path.name} must be writable to the end", found=f"{error.strerror or 'a failed write'}; nothing was left there",
-                        remedy="Free some space, or choose another folder.") from None
+        raise DataError(
+            f"{path.name} must be writable to the end",
+            found=f"{error.strerror or 'a failed write'}; nothing was left there",
+            remedy="Free some space, or choose another folder.",
+        ) from None

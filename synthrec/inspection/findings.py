@@ -1,6 +1,8 @@
-"""What an inspection looked at: one line for each file, tensor, field or column, where it comes from, and what is wrong with it.
+"""What an inspection looked at: one line for each file, tensor, field or column, where it comes
+from, and what is wrong with it.
 
-Guarantees: a line holds names, types, shapes and rules; of a value found in a file it shows at most a printable name.
+Guarantees: a line holds names, types, shapes and rules; of a value found in a file it shows at most
+a printable name.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a release. `origin`: public, paid (by whom), post-processing or synthetic; `problem`: None if it is as it must be."""
+    """A part of a release. `origin`: public, paid (by whom), post-processing or synthetic;
+    `problem`: None if it is as it must be.
+    """
 
     file: str
     name: str
@@ -41,4 +45,10 @@ class Inspection:
 def paid(origin: str, by: Iterable[str]) -> str:
     """Where a part comes from, for people."""
     names = ", ".join(by)
-    return f"{origin} by {names}" if origin == "paid" and names else f"{origin} of {names}" if names else origin
+    return (
+        f"{origin} by {names}"
+        if origin == "paid" and names
+        else f"{origin} of {names}"
+        if names
+        else origin
+    )

@@ -13,9 +13,19 @@ from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.format import Words, differences, layout
 from synthrec.privacy.plan import Plan
 
-ORIGINS = {"format_version": "public", "schema": "public: the owner's declaration", "plan": "public constants", "catalogue": "public",
-           "features": "public names; which are kept: paid by items", "activity_edges": "public", "attributes": "public",
-           "groups": "public", "rating_unit": "public", "rating_noise": "post-processing", "game": "post-processing"}
+ORIGINS = {
+    "format_version": "public",
+    "schema": "public: the owner's declaration",
+    "plan": "public constants",
+    "catalogue": "public",
+    "features": "public names; which are kept: paid by items",
+    "activity_edges": "public",
+    "attributes": "public",
+    "groups": "public",
+    "rating_unit": "public",
+    "rating_noise": "post-processing",
+    "game": "post-processing",
+}
 GAMES = ("kept", "set aside: ")
 LONGEST_REASON = 200
 
@@ -29,8 +39,16 @@ def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
         return None, None, [Part(WORDS, "the file", "", "", str(error))]
     except OSError:
         return None, None, [Part(WORDS, "the file", "", "", "missing")]
-    parts = [Part(WORDS, name, type(said[name]).__name__, origin, _wrong(name, said, words=words, catalogue=catalogue))
-             for name, origin in (ORIGINS | _looked_for(words)).items()]
+    parts = [
+        Part(
+            WORDS,
+            name,
+            type(said[name]).__name__,
+            origin,
+            _wrong(name, said, words=words, catalogue=catalogue),
+        )
+        for name, origin in (ORIGINS | _looked_for(words)).items()
+    ]
     if content != json.dumps(said, indent=1).encode():
         parts.append(Part(WORDS, "the file", "", "", "bytes that synthrec does not write"))
     return words, catalogue, parts
@@ -38,34 +56,67 @@ def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
 
 def _looked_for(words: Words) -> dict[str, str]:
     """Where open columns ("dp") have come from. Their names are the owner's: not printed."""
-    found = {"schema": "public: the owner's declaration; what it leaves open: paid by looks"} if words.plan.openings else {}
+    found = (
+        {"schema": "public: the owner's declaration; what it leaves open: paid by looks"}
+        if words.plan.openings
+        else {}
+    )
     return found | ({"catalogue": "ids: paid by a look"} if words.declared.item_column.paid else {})
 
 
 def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[str]) -> list[Part]:
-    """A line for each tensor that is there or should be; `ledger` are the mechanisms that the excerpt holds."""
+    """A line for each tensor that is there or should be; `ledger` are the mechanisms that the
+    excerpt holds.
+    """
     known = layout(words, items=catalogue.size)
     try:
         wrong = {found.name: found.found for found in differences(share / TENSORS, layout=known)}
     except (OSError, SynthrecError) as error:
-        return [Part(TENSORS, "the file", "", "", str(error) if isinstance(error, SynthrecError) else "missing or not readable")]
+        return [
+            Part(
+                TENSORS,
+                "the file",
+                "",
+                "",
+                str(error) if isinstance(error, SynthrecError) else "missing or not readable",
+            )
+        ]
     for name, tensor in known.items():
         if unpaid := set(tensor.paid_by) - ledger:
             wrong.setdefault(name, f"no entry of the ledger pays for {', '.join(sorted(unpaid))}")
-    lines = [Part(TENSORS, name, f"{tensor.kind} {list(tensor.shape)}", paid(tensor.origin, tensor.paid_by), wrong.get(name))
-             for name, tensor in known.items()]
-    return lines + [Part(TENSORS, name, "", "", found) for name, found in wrong.items() if name not in known]
+    lines = [
+        Part(
+            TENSORS,
+            name,
+            f"{tensor.kind} {list(tensor.shape)}",
+            paid(tensor.origin, tensor.paid_by),
+            wrong.get(name),
+        )
+        for name, tensor in known.items()
+    ]
+    return lines + [
+        Part(TENSORS, name, "", "", found) for name, found in wrong.items() if name not in known
+    ]
 
 
 def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catalogue) -> str | None:
-    """Every field must be what writing the parsed one again gives: no second spelling carries anything else."""
-    again = {"schema": lambda: json.loads(words.declared.model_dump_json()), "plan": lambda: _plan(words.plan),
-             "catalogue": catalogue.to_json}
+    """Every field must be what writing the parsed one again gives: no second spelling carries
+    anything else.
+    """
+    again = {
+        "schema": lambda: json.loads(words.declared.model_dump_json()),
+        "plan": lambda: _plan(words.plan),
+        "catalogue": catalogue.to_json,
+    }
     if name in again and said[name] != again[name]():
         return "more, or less, than the declared fields"
     if name == "schema" and words.declared != words.declared.shared():
         return "names of dropped columns, or paths of the owner's files"
-    if name == "game" and words.game is not None and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON):
+    if (
+        name == "game"
+        and words.game is not None
+        and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON)
+    ):
         return "words that synthrec does not write"
     return None
 

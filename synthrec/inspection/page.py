@@ -1,4 +1,6 @@
-"""report.html: tags and attributes by allow-list, nothing that runs or loads; of an unpublished source, its very words."""
+"""report.html: tags and attributes by allow-list, nothing that runs or loads; of an unpublished
+source, its very words.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,20 @@ from synthrec.report.render import Edition, render
 
 PAGE = "report.html"
 LARGEST = 1 << 23
-TAGS = set("a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
-           "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
-           "stop strong style sub summary sup svg table tbody td text tfoot th thead title tr ul use tspan".split())
-ATTRIBUTES = set("id class style x y x1 x2 y1 y2 d transform scope clip-path aria-hidden aria-label aria-labelledby viewbox fill stroke "
-                 "stroke-width stroke-linejoin stroke-linecap stroke-dasharray fill-opacity opacity cx cy r rx ry role xmlns xmlns:xlink "
-                 "type width height lang charset name content open points preserveaspectratio text-anchor font-size font-weight offset "
-                 "colspan rowspan dx dy gradientunits stop-color title version".split())
-LINKS = ("href", "xlink:href")                  # only to places on the page itself
+TAGS = set(
+    "a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
+    "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
+    "stop strong style sub summary sup svg table tbody td text tfoot th thead title tr ul use tspan".split()
+)
+ATTRIBUTES = set(
+    "id class style x y x1 x2 y1 y2 d transform scope clip-path aria-hidden aria-label aria-labelledby viewbox fill stroke "
+    "stroke-width stroke-linejoin stroke-linecap stroke-dasharray fill-opacity opacity cx cy r rx ry role xmlns xmlns:xlink "
+    "type width height lang charset name content open points preserveaspectratio text-anchor font-size font-weight offset "
+    "colspan rowspan dx dy gradientunits stop-color title version".split()
+)
+LINKS = ("href", "xlink:href")  # only to places on the page itself
 SPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
-HEADER = "Content-Security-Policy"            # the one http header that a page may say; others lead away
+HEADER = "Content-Security-Policy"  # the one http header that a page may say; others lead away
 LOADS = re.compile(r"@import|expression\s*\(|javascript:|url\((?!['\"]?#)", re.IGNORECASE)
 
 
@@ -44,9 +50,17 @@ class _Reader(HTMLParser):
             self.wrong.add("a tag that no report has")
         for name, value in attrs:
             text = value or ""
-            inside = text.startswith("#") if name in LINKS else name in ATTRIBUTES and not LOADS.search(text)
+            inside = (
+                text.startswith("#")
+                if name in LINKS
+                else name in ATTRIBUTES and not LOADS.search(text)
+            )
             inside = inside or (name, text) == ("http-equiv", HEADER)
-            if not inside or (name.startswith("xmlns") and text not in SPACES) or ("//" in text and text not in SPACES):
+            if (
+                not inside
+                or (name.startswith("xmlns") and text not in SPACES)
+                or ("//" in text and text not in SPACES)
+            ):
                 self.wrong.add("an attribute that no report has, or that leads out of the page")
 
     def handle_endtag(self, tag: str) -> None:
@@ -73,7 +87,9 @@ class _Reader(HTMLParser):
         self.wrong.add("a declaration that no report has")
 
 
-def page_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None) -> tuple[list[Part], list[str]]:
+def page_of(
+    share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None
+) -> tuple[list[Part], list[str]]:
     """The public page; none at all is fine."""
     try:
         text = read_bounded(share / PAGE, most=LARGEST).decode("utf-8")
@@ -85,9 +101,14 @@ def page_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance
     if record is None:
         return parts, []
     if record.source_public:
-        return parts, ["The source is published, so the page may show the audit's figures: its words are not compared."]
+        return parts, [
+            "The source is published, so the page may show the audit's figures: its words are not compared."
+        ]
     wrong = "not those of release.json and mechanism.json; run `synthrec report`"
-    same = _read(text).words == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
+    same = (
+        _read(text).words
+        == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
+    )
     parts.append(Part(PAGE, "words", "", "from the records", None if same else wrong))
     return parts, []
 

@@ -1,6 +1,8 @@
-"""What a recipient can check without the log: hashes, the ledger excerpt, epsilon computed anew by two accountants, contents.
+"""What a recipient can check without the log: hashes, the ledger excerpt, epsilon computed anew by
+two accountants, contents.
 
-Guarantees: needs share/ alone; no file of it takes more than a GiB, nor accounting more than some seconds.
+Guarantees: needs share/ alone; no file of it takes more than a GiB, nor accounting more than some
+seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.report.manifest import MANIFEST
 from synthrec.report.record import ReleaseRecord
 
-DIGITS = 1e-6               # relative: other machines round otherwise
+DIGITS = 1e-6  # relative: other machines round otherwise
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Check:
 
 
 def verify_share(share: Path) -> tuple[Check, ...]:
-    """All checks, in the order in which a recipient cares. Raises ReleaseError for what is no release."""
+    """All checks, in the order in which a recipient cares. Raises ReleaseError for what is no
+    release.
+    """
     inspection = inspect_share(share)
     hashes = _of(inspection, {MANIFEST})
     if any(part.problem for part in files_of(share)):
@@ -43,8 +47,13 @@ def verify_share(share: Path) -> tuple[Check, ...]:
     record, _ = record_of(share, words=words)
     entries, _, _ = excerpt_of(share, record=record, words=words)
     claim = () if record is None else claim_checks(record, entries)
-    return (hashes, _of(inspection, {"ledger.jsonl"}), *claim, *_mechanism(share, words=words),
-            Check("contents", _problems(inspection), inspection.passed))
+    return (
+        hashes,
+        _of(inspection, {"ledger.jsonl"}),
+        *claim,
+        *_mechanism(share, words=words),
+        Check("contents", _problems(inspection), inspection.passed),
+    )
 
 
 def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
@@ -58,11 +67,17 @@ def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Che
     if not events:
         return (Check("epsilon", "entries that no accountant of this version computes", False),)
     profile = all(_same(claimed, accountant.epsilon(delta)) for delta, claimed in record.profile)
-    checks = [_compared("epsilon (PLD)", claimed=record.epsilon, found=accountant.epsilon(record.delta)),
-              _compared("epsilon (PRV)", claimed=record.epsilon_cross_check, found=second),
-              Check("profile", f"{len(record.profile)} deltas", profile)]
+    checks = [
+        _compared("epsilon (PLD)", claimed=record.epsilon, found=accountant.epsilon(record.delta)),
+        _compared("epsilon (PRV)", claimed=record.epsilon_cross_check, found=second),
+        Check("profile", f"{len(record.profile)} deltas", profile),
+    ]
     if record.releases_before == 0:
-        checks.append(_compared("bound on attacks (AUC)", claimed=record.bound.auc, found=accountant.bound().auc))
+        checks.append(
+            _compared(
+                "bound on attacks (AUC)", claimed=record.bound.auc, found=accountant.bound().auc
+            )
+        )
     return tuple(checks)
 
 
@@ -72,7 +87,15 @@ def _mechanism(share: Path, *, words: Words | None) -> tuple[Check, ...]:
         return ()
     wrong = [part.problem for part in parts if part.problem is not None]
     count = 0 if record is None else len(record.checks) - len(record.failed)
-    return (Check(MECHANISM, wrong[0] if wrong else f"{count} of {count} checks of the code passed, as its owner says", not wrong),)
+    return (
+        Check(
+            MECHANISM,
+            wrong[0]
+            if wrong
+            else f"{count} of {count} checks of the code passed, as its owner says",
+            not wrong,
+        ),
+    )
 
 
 def _compared(name: str, *, claimed: float, found: float) -> Check:
@@ -91,10 +114,17 @@ def _of(inspection: Inspection, files: set[str]) -> Check:
     parts = [part for part in inspection.parts if part.file in files]
     wrong = [part.problem for part in parts if part.problem is not None]
     name = " and ".join(sorted(files))
-    return Check(name, wrong[0] if wrong else f"{len(parts)} lines as they must be", not wrong and bool(parts))
+    return Check(
+        name,
+        wrong[0] if wrong else f"{len(parts)} lines as they must be",
+        not wrong and bool(parts),
+    )
 
 
 def _problems(inspection: Inspection) -> str:
     wrong = inspection.problems
-    return f"{len(wrong)} of {len(inspection.parts)} parts are not as they must be: {wrong[0].file}, {wrong[0].name}: {wrong[0].problem}" \
-        if wrong else f"{len(inspection.parts)} parts, each public, paid, post-processing or synthetic"
+    return (
+        f"{len(wrong)} of {len(inspection.parts)} parts are not as they must be: {wrong[0].file}, {wrong[0].name}: {wrong[0].problem}"
+        if wrong
+        else f"{len(inspection.parts)} parts, each public, paid, post-processing or synthetic"
+    )

@@ -1,8 +1,9 @@
-"""`synthrec report --check`: does each page and text still follow from the records, and do the records from what they rest on?
+"""`synthrec report --check`: does each page and text still follow from the records, and do the
+records from what they rest on?
 
-Guarantees: nothing is written. Pages and texts are rendered anew and compared byte for byte, and no page has markup that no report has;
-hashes are those of the manifest; epsilon is computed anew from the excerpt of the ledger; the verdict is drawn anew from the audit's own
-figures by its own policy.
+Guarantees: nothing is written. Pages and texts are rendered anew and compared byte for byte, and no
+page has markup that no report has; hashes are those of the manifest; epsilon is computed anew from
+the excerpt of the ledger; the verdict is drawn anew from the audit's own figures by its own policy.
 """
 
 from __future__ import annotations
@@ -41,30 +42,74 @@ def check_report(folder: Folder) -> tuple[Check, ...]:
     entries, wrong, _ = excerpt_of(folder.share, record=record, words=words)
     broken = [part.problem for part in wrong if part.problem is not None]
     missing = missing_parts(release)
-    checks = [_hashes(folder.share), Check("ledger.jsonl", broken[0] if broken else f"{len(entries)} entries as they must be", not broken),
-              *claim_checks(release, entries),
-              Check("claim", f"not said: {', '.join(missing)}" if missing else "complete", not missing or release.not_private)]
-    checks += [_same(folder.share / name, lambda text=text: text) for name, text in shared_texts(release, mechanism).items()]  # type: ignore[misc]
-    checks.append(_same(folder.share / PUBLIC, lambda: render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC)))
+    checks = [
+        _hashes(folder.share),
+        Check(
+            "ledger.jsonl",
+            broken[0] if broken else f"{len(entries)} entries as they must be",
+            not broken,
+        ),
+        *claim_checks(release, entries),
+        Check(
+            "claim",
+            f"not said: {', '.join(missing)}" if missing else "complete",
+            not missing or release.not_private,
+        ),
+    ]
+    checks += [
+        _same(folder.share / name, lambda text=text: text)
+        for name, text in shared_texts(release, mechanism).items()
+    ]  # type: ignore[misc]
+    checks.append(
+        _same(
+            folder.share / PUBLIC,
+            lambda: render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC),
+        )
+    )
     if folder.private.is_dir():
-        checks.append(_same(folder.private / INTERNAL, lambda: render(release, audit, mechanism=mechanism, edition=Edition.INTERNAL)))
+        checks.append(
+            _same(
+                folder.private / INTERNAL,
+                lambda: render(release, audit, mechanism=mechanism, edition=Edition.INTERNAL),
+            )
+        )
     return (*checks, *(() if audit is None else audit_checks(release, audit)))
 
 
 def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[Check, ...]:
     """Is the audit one of this release, and does its verdict follow from its own figures?"""
-    of_it = audit.release_id == release.release_id and (audit.epsilon is None or abs(audit.epsilon - release.epsilon) <= SLACK)
-    found = [Check("audit: of this release", "release and epsilon are the same" if of_it else "another release or epsilon", of_it)]
+    of_it = audit.release_id == release.release_id and (
+        audit.epsilon is None or abs(audit.epsilon - release.epsilon) <= SLACK
+    )
+    found = [
+        Check(
+            "audit: of this release",
+            "release and epsilon are the same" if of_it else "another release or epsilon",
+            of_it,
+        )
+    ]
     try:
         policy = Policy.model_validate(audit.policy)
     except ValidationError:
-        return (*found, Check("audit: verdict", "a policy of another version: not drawn anew", False))
+        return (
+            *found,
+            Check("audit: verdict", "a policy of another version: not drawn anew", False),
+        )
     try:
-        verdict, reason = conclude(audit.membership, lower_bound=audit.lower_bound, disclosure=audit.disclosure, policy=policy)
+        verdict, reason = conclude(
+            audit.membership,
+            lower_bound=audit.lower_bound,
+            disclosure=audit.disclosure,
+            policy=policy,
+        )
     except (ArithmeticError, ValueError):
         return (*found, Check("audit: verdict", "figures that no audit has: not drawn anew", False))
     follows = (verdict, reason) == (audit.verdict, audit.reason)
-    said = f"PRIVATE: {verdict.value} follows from the figures" if follows else "does not follow from the figures"
+    said = (
+        f"PRIVATE: {verdict.value} follows from the figures"
+        if follows
+        else "does not follow from the figures"
+    )
     return (*found, Check("audit: verdict", said, follows))
 
 
@@ -82,6 +127,8 @@ def _same(path: Path, rendered: Callable[[], str]) -> Check:
     except (SynthrecError, OSError):
         return Check(path.name, "missing, or not readable; run `synthrec report`", False)
     if not same:
-        return Check(path.name, "no longer what the records render to; run `synthrec report`", False)
+        return Check(
+            path.name, "no longer what the records render to; run `synthrec report`", False
+        )
     wrong = foreign(text) if path.suffix == ".html" else None
     return Check(path.name, wrong or "follows from the records", wrong is None)

@@ -1,7 +1,9 @@
 """`share/` as a whole: which files there are, then each of them by its own list.
 
-Guarantees: needs share/ alone and no log; whatever a file holds, the answer is an inspection or one of our errors. What it cannot see:
-whether a value of the right name, type and shape was noised before it was written; the ledger, its chain and the code say that.
+Guarantees: needs share/ alone and no log; whatever a file holds, the answer is an inspection or one
+of our errors. What it cannot see:
+whether a value of the right name, type and shape was noised before it was written; the ledger, its
+chain and the code say that.
 """
 
 from __future__ import annotations
@@ -23,19 +25,26 @@ ALLOWED = (*NEEDED, "events.parquet", "users.parquet", "report.html", MECHANISM,
 
 
 def inspect_share(share: Path) -> Inspection:
-    """Every file, tensor, field and column of a release. Raises ReleaseError for what is no release."""
+    """Every file, tensor, field and column of a release. Raises ReleaseError for what is no
+    release.
+    """
     if share.is_symlink() or not share.is_dir():
-        raise ReleaseError("a release must be a folder with share/ in it", found="none at the path given",
-                           remedy="Name a folder that `synthrec fit` or `synthrec run` made.")
+        raise ReleaseError(
+            "a release must be a folder with share/ in it",
+            found="none at the path given",
+            remedy="Name a folder that `synthrec fit` or `synthrec run` made.",
+        )
     files = files_of(share)
     if any(part.problem for part in files):
-        return Inspection(parts=tuple(files))       # nothing is opened beside what should not be there
+        return Inspection(parts=tuple(files))  # nothing is opened beside what should not be there
     words, catalogue, parts = words_of(share)
     record, fields = record_of(share, words=words)
     entries, lines, notes = excerpt_of(share, record=record, words=words)
     parts += fields + lines
     if words is not None and catalogue is not None:
-        parts += tensors_of(share, words=words, catalogue=catalogue, ledger={entry.mechanism for entry in entries})
+        parts += tensors_of(
+            share, words=words, catalogue=catalogue, ledger={entry.mechanism for entry in entries}
+        )
         if record is not None:
             parts += tables_of(share, schema=words.declared, catalogue=catalogue, record=record)
     checked, checks = mechanism_of(share, words=words)
@@ -47,9 +56,17 @@ def inspect_share(share: Path) -> Inspection:
 def files_of(share: Path) -> list[Part]:
     """Which files there are, and whether the manifest holds; nothing else of them is read."""
     present = {path.name: path for path in share.iterdir()}
-    parts = [Part(name, "the file", "", "public", _odd(path, allowed=name in ALLOWED)) for name, path in sorted(present.items())]
-    parts = [Part(printable(part.file), *(part.name, part.shape, part.origin, part.problem)) for part in parts]
-    parts += [Part(name, "the file", "", "public", "missing") for name in NEEDED if name not in present]
+    parts = [
+        Part(name, "the file", "", "public", _odd(path, allowed=name in ALLOWED))
+        for name, path in sorted(present.items())
+    ]
+    parts = [
+        Part(printable(part.file), *(part.name, part.shape, part.origin, part.problem))
+        for part in parts
+    ]
+    parts += [
+        Part(name, "the file", "", "public", "missing") for name in NEEDED if name not in present
+    ]
     if any(part.problem for part in parts):
         return parts
     try:

@@ -1,7 +1,8 @@
-"""events.parquet and users.parquet: columns, types, metadata and every value, against what the declaration lets a synthetic log hold.
+"""events.parquet and users.parquet: columns, types, metadata and every value, against what the
+declaration lets a synthetic log hold.
 
-Guarantees: rows are read in batches of bounded size, never more than the record announces; no byte of a file
-is outside its columns and footer.
+Guarantees: rows are read in batches of bounded size, never more than the record announces; no byte
+of a file is outside its columns and footer.
 """
 
 from __future__ import annotations
@@ -36,31 +37,70 @@ SYNTHETIC = r"^synthetic-([0-9]{6,18})$"
 SPACE = "ids outside the space of synthetic users"
 
 
-def tables_of(share: Path, *, schema: Schema, catalogue: Catalogue, record: ReleaseRecord) -> list[Part]:
+def tables_of(
+    share: Path, *, schema: Schema, catalogue: Catalogue, record: ReleaseRecord
+) -> list[Part]:
     """A line for each column of each synthetic table that is there."""
     one = _one_user(schema)
-    rows = {"events.parquet": event_table(one, np.array([FIRST_ID + 1]), schema=schema, catalogue=catalogue, text_times=False)}
+    rows = {
+        "events.parquet": event_table(
+            one, np.array([FIRST_ID + 1]), schema=schema, catalogue=catalogue, text_times=False
+        )
+    }
     if schema.user_attributes:
-        rows["users.parquet"] = user_table(one, np.array([FIRST_ID + 1]), schema=schema, rng=np.random.default_rng(0))
+        rows["users.parquet"] = user_table(
+            one, np.array([FIRST_ID + 1]), schema=schema, rng=np.random.default_rng(0)
+        )
     if not (share / "events.parquet").exists():
-        extra = [Part("users.parquet", "the file", "", "", "users without events")] if (share / "users.parquet").exists() else []
+        extra = (
+            [Part("users.parquet", "the file", "", "", "users without events")]
+            if (share / "users.parquet").exists()
+            else []
+        )
         none = record.synthetic_users == 0
-        return extra + ([] if none else [Part("events.parquet", "the file", "", "", "missing, though release.json counts users")])
+        return extra + (
+            []
+            if none
+            else [
+                Part(
+                    "events.parquet",
+                    "the file",
+                    "",
+                    "",
+                    "missing, though release.json counts users",
+                )
+            ]
+        )
     parts = []
     for name, like in rows.items():
         try:
-            parts += _table(share / name, like=like.schema, schema=schema, catalogue=catalogue, record=record)
-        except (OSError, ValueError, OverflowError, MemoryError, IndexError, TypeError,
-                pa.ArrowException):
-            parts.append(Part(name, "the file", "", "", "missing, or no Parquet file that can be read"))
+            parts += _table(
+                share / name, like=like.schema, schema=schema, catalogue=catalogue, record=record
+            )
+        except (
+            OSError,
+            ValueError,
+            OverflowError,
+            MemoryError,
+            IndexError,
+            TypeError,
+            pa.ArrowException,
+        ):
+            parts.append(
+                Part(name, "the file", "", "", "missing, or no Parquet file that can be read")
+            )
     return parts
 
 
-def _table(path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue, record: ReleaseRecord) -> list[Part]:
+def _table(
+    path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue, record: ReleaseRecord
+) -> list[Part]:
     with path.open("rb") as stream:
         require_bounded(stream)
     with pq.ParquetFile(path) as file:
-        if (outside := _outside(file, path, like=like, record=record, most=_most_rows(path, record))) is not None:
+        if (
+            outside := _outside(file, path, like=like, record=record, most=_most_rows(path, record))
+        ) is not None:
             return [Part(path.name, "the file", "", "", outside)]
         wrong: dict[str, str] = {}
         of_users = path.name == "users.parquet"
@@ -71,32 +111,63 @@ def _table(path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue,
                 wrong.setdefault(schema.user, SPACE)
                 break
             for name in batch.schema.names:
-                if name != schema.user and (found := _wrong(name, batch, numbers, schema=schema, of_users=of_users,
-                                                            catalogue=catalogue)) is not None:
+                if (
+                    name != schema.user
+                    and (
+                        found := _wrong(
+                            name,
+                            batch,
+                            numbers,
+                            schema=schema,
+                            of_users=of_users,
+                            catalogue=catalogue,
+                        )
+                    )
+                    is not None
+                ):
                     wrong.setdefault(name, found)
             if (found := users.add(numbers, batch, schema=schema)) is not None:
                 wrong.setdefault(schema.user, found)
         if schema.user not in wrong and (found := users.whole()) is not None:
             wrong[schema.user] = found
-    return [Part(path.name, field.name, f"{field.type}", "synthetic", wrong.get(field.name)) for field in like]
+    return [
+        Part(path.name, field.name, f"{field.type}", "synthetic", wrong.get(field.name))
+        for field in like
+    ]
 
 
 def _most_rows(path: Path, record: ReleaseRecord) -> int:
     return record.synthetic_users * (1 if path.name == "users.parquet" else record.events_per_user)
 
 
-def _outside(file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: ReleaseRecord, most: int) -> str | None:
+def _outside(
+    file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: ReleaseRecord, most: int
+) -> str | None:
     """What the file says beyond its rows, and how many rows it announces."""
     about = file.metadata
     kinds = file.schema_arrow
-    said = {f"{METADATA_PREFIX}{name}".encode(): text.encode() for name, text in said_in_tables(record).items()}
+    said = {
+        f"{METADATA_PREFIX}{name}".encode(): text.encode()
+        for name, text in said_in_tables(record).items()
+    }
     if kinds.remove_metadata() != like.remove_metadata():
         return "other columns or types than the schema's"
     own = {name: text for name, text in (about.metadata or {}).items() if name != b"ARROW:schema"}
-    if any(set(field.metadata or {}) - {b"PARQUET:field_id"} for field in kinds) or own != said or (kinds.metadata or {}) != said:
+    if (
+        any(set(field.metadata or {}) - {b"PARQUET:field_id"} for field in kinds)
+        or own != said
+        or (kinds.metadata or {}) != said
+    ):
         return "other metadata than synthrec writes, or no format_version"
-    columns = [about.row_group(group).column(place) for group in range(about.num_row_groups) for place in range(about.num_columns)]
-    if sum(column.total_compressed_size for column in columns) + about.serialized_size + 12 != path.stat().st_size:
+    columns = [
+        about.row_group(group).column(place)
+        for group in range(about.num_row_groups)
+        for place in range(about.num_columns)
+    ]
+    if (
+        sum(column.total_compressed_size for column in columns) + about.serialized_size + 12
+        != path.stat().st_size
+    ):
         return "bytes that belong to no column"
     if re.fullmatch(r"parquet-cpp-arrow version [0-9.]{1,20}", about.created_by or "") is None:
         return "made by something else than synthrec"
@@ -104,7 +175,9 @@ def _outside(file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: Relea
 
 
 class _Users:
-    """Numbers of synthetic users as they come: rising, each at most K rows, the last one the record's number of users."""
+    """Numbers of synthetic users as they come: rising, each at most K rows, the last one the
+    record's number of users.
+    """
 
     def __init__(self, record: ReleaseRecord, *, schema: Schema, each_once: bool) -> None:
         self._users = record.synthetic_users
@@ -132,16 +205,24 @@ class _Users:
 
     def whole(self) -> str | None:
         """What is wrong with all rows together."""
-        return None if self._last == self._users else "another number of users than release.json says"
+        return (
+            None if self._last == self._users else "another number of users than release.json says"
+        )
 
     def _repeats(self, numbers: np.ndarray, batch: pa.RecordBatch, *, schema: Schema) -> bool:
-        items = np.asarray(batch.column(batch.schema.get_field_index(schema.item)).cast(pa.string()).to_numpy(zero_copy_only=False))
+        items = np.asarray(
+            batch.column(batch.schema.get_field_index(schema.item))
+            .cast(pa.string())
+            .to_numpy(zero_copy_only=False)
+        )
         known = set(self._seen) if numbers[0] == self._last else set()
         first = items[numbers == numbers[0]]
         pairs = len(set(zip(numbers.tolist(), items.tolist(), strict=True)))
         repeated = pairs < len(items) or bool(known & set(first))
         tail = items[numbers == numbers[-1]]
-        self._seen = np.concatenate((self._seen, tail)) if numbers[0] == numbers[-1] == self._last else tail
+        self._seen = (
+            np.concatenate((self._seen, tail)) if numbers[0] == numbers[-1] == self._last else tail
+        )
         return repeated
 
 
@@ -153,16 +234,31 @@ def _numbers(column: pa.Array) -> np.ndarray | None:
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64) - FIRST_ID
     if not pc.all(pc.match_substring_regex(column, SYNTHETIC), min_count=0).as_py():
         return None
-    return np.asarray(pc.utf8_slice_codeunits(column, len("synthetic-")).cast(pa.int64()).to_numpy(zero_copy_only=False))
+    return np.asarray(
+        pc.utf8_slice_codeunits(column, len("synthetic-"))
+        .cast(pa.int64())
+        .to_numpy(zero_copy_only=False)
+    )
 
 
-def _wrong(name: str, batch: pa.RecordBatch, numbers: np.ndarray, *, schema: Schema, of_users: bool,
-           catalogue: Catalogue) -> str | None:
+def _wrong(
+    name: str,
+    batch: pa.RecordBatch,
+    numbers: np.ndarray,
+    *,
+    schema: Schema,
+    of_users: bool,
+    catalogue: Catalogue,
+) -> str | None:
     values = batch.column(batch.schema.get_field_index(name))
     column: Any = (schema.user_attributes if of_users else schema.columns)[name]
-    if values.null_count and not (isinstance(column, Attribute) and (of_users or column.outside == "other")):
+    if values.null_count and not (
+        isinstance(column, Attribute) and (of_users or column.outside == "other")
+    ):
         return "missing values"
-    if getattr(column, "negative", ()) and schema.kind is not None:       # such types hold minus the number
+    if (
+        getattr(column, "negative", ()) and schema.kind is not None
+    ):  # such types hold minus the number
         kinds = batch.column(batch.schema.get_field_index(schema.kind.name)).cast(pa.string())
         below = pc.is_in(kinds, value_set=pa.array(column.negative))
         values = pc.if_else(below, pc.negate(values), values)
@@ -172,26 +268,48 @@ def _wrong(name: str, batch: pa.RecordBatch, numbers: np.ndarray, *, schema: Sch
         return None if found is not None and np.array_equal(found, numbers) else SPACE
     if isinstance(column, Identifier):
         found = _basket_numbers(values)
-        return None if found is not None and np.array_equal(found // BASKETS_PER_USER, numbers) else "ids outside the users' own spaces"
-    return None if _declared(values, column, catalogue=catalogue) else "values outside the declared domain"
+        return (
+            None
+            if found is not None and np.array_equal(found // BASKETS_PER_USER, numbers)
+            else "ids outside the users' own spaces"
+        )
+    return (
+        None
+        if _declared(values, column, catalogue=catalogue)
+        else "values outside the declared domain"
+    )
 
 
 def _basket_numbers(values: pa.Array) -> np.ndarray | None:
     found = _numbers(values)
     if found is None:
         return None
-    return found if pa.types.is_string(values.type) else found + FIRST_ID - FIRST_ID * BASKETS_PER_USER
+    return (
+        found if pa.types.is_string(values.type) else found + FIRST_ID - FIRST_ID * BASKETS_PER_USER
+    )
 
 
 def _declared(values: pa.Array, column: Any, *, catalogue: Catalogue) -> bool:
     if isinstance(column, Item):
-        return bool(pc.all(pc.is_in(values, value_set=catalogue.ids.cast(values.type)), min_count=0).as_py())
+        return bool(
+            pc.all(pc.is_in(values, value_set=catalogue.ids.cast(values.type)), min_count=0).as_py()
+        )
     if isinstance(column, Categorical):
-        return bool(pc.all(pc.is_in(values.cast(pa.string()), value_set=pa.array(column.labels)), min_count=0).as_py())
+        return bool(
+            pc.all(
+                pc.is_in(values.cast(pa.string()), value_set=pa.array(column.labels)), min_count=0
+            ).as_py()
+        )
     if isinstance(column, Datetime):
         per_second = UNITS_PER_SECOND.get(column.unit, 1_000_000)
         seconds = np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False)) / per_second
-        return bool(((seconds >= column.min_seconds) & (seconds <= column.max_seconds) & (seconds == np.floor(seconds))).all())
+        return bool(
+            (
+                (seconds >= column.min_seconds)
+                & (seconds <= column.max_seconds)
+                & (seconds == np.floor(seconds))
+            ).all()
+        )
     numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
     if isinstance(column, Ordinal):
         return bool(np.isin(numbers, column.levels).all())
@@ -201,8 +319,15 @@ def _declared(values: pa.Array, column: Any, *, catalogue: Catalogue) -> bool:
 
 def _one_user(schema: Schema) -> EventLog:
     """One event of one user: what the writer makes of it shows the types of all."""
-    codes = {name: np.zeros(1, dtype=np.int32 if isinstance(column, Identifier) else np.int16) for name, column in schema.marks.items()}
-    return EventLog(offsets=np.array([0, 1]), item=np.zeros(1, dtype=np.int32), marks=codes,
-                    rating=None if schema.rating is None else np.full(1, schema.rating.levels[0]),
-                    time=None if schema.time is None else np.array([schema.time.min_seconds]),
-                    attributes={name: np.zeros(1, dtype=np.int16) for name in schema.user_attributes})
+    codes = {
+        name: np.zeros(1, dtype=np.int32 if isinstance(column, Identifier) else np.int16)
+        for name, column in schema.marks.items()
+    }
+    return EventLog(
+        offsets=np.array([0, 1]),
+        item=np.zeros(1, dtype=np.int32),
+        marks=codes,
+        rating=None if schema.rating is None else np.full(1, schema.rating.levels[0]),
+        time=None if schema.time is None else np.array([schema.time.min_seconds]),
+        attributes={name: np.zeros(1, dtype=np.int16) for name in schema.user_attributes},
+    )

@@ -1,4 +1,6 @@
-"""statement.txt, data_card.md and deployment.json: byte for byte what the public records render to; none at all is fine."""
+"""statement.txt, data_card.md and deployment.json: byte for byte what the public records render to;
+none at all is fine.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,18 @@ TEXTS = (STATEMENT, CARD, DEPLOYMENT)
 MAX_TEXT_BYTES = 1 << 22
 
 
-def texts_of(share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None) -> list[Part]:
+def texts_of(
+    share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None
+) -> list[Part]:
     """A line for each of them that is there."""
     if record is None:
         return []
     rendered = shared_texts(record, mechanism)
-    return [Part(name, "every byte", "", "from the records", _wrong(share / name, rendered[name])) for name in TEXTS
-            if (share / name).exists() or (share / name).is_symlink()]
+    return [
+        Part(name, "every byte", "", "from the records", _wrong(share / name, rendered[name]))
+        for name in TEXTS
+        if (share / name).exists() or (share / name).is_symlink()
+    ]
 
 
 def _wrong(path: Path, text: str) -> str | None:
@@ -29,4 +36,8 @@ def _wrong(path: Path, text: str) -> str | None:
         same = read_bounded(path, most=MAX_TEXT_BYTES) == text.encode()
     except (SynthrecError, OSError):
         return "not readable"
-    return None if same else "not what release.json and mechanism.json render to; run `synthrec report`"
+    return (
+        None
+        if same
+        else "not what release.json and mechanism.json render to; run `synthrec report`"
+    )

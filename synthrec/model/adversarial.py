@@ -1,9 +1,10 @@
 """The game: a private critic against a generator that starts from the measurements.
 
-Guarantees: real users enter through `PrivateCritic.step` only, as batches of `Session.critic_batches`, which charges each block of steps
-before its first batch is drawn, and leave as `Session.noisy_gradient`. The generator's steps see scores of a critic that is already
-private: post-processing (rules 2, 8, 9, 11).
-Standardisation of the critic's inputs comes from synthetic users.
+Guarantees: real users enter through `PrivateCritic.step` only, as batches of
+`Session.critic_batches`, which charges each block of steps before its first batch is drawn, and
+leave as `Session.noisy_gradient`. The generator's steps see scores of a critic that is already
+private: post-processing (rules 2, 8, 9, 11). Standardisation of the critic's inputs comes from
+synthetic users.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from synthrec.progress import Progress
 
 CRITIC_HIDDEN = 48
 AVERAGE_DECAY = 0.98
-FARTHEST = 5.0          # standard deviations of a critic's input
-EPSILON_EVERY = 50      # steps between two computations of the epsilon charged
+FARTHEST = 5.0  # standard deviations of a critic's input
+EPSILON_EVERY = 50  # steps between two computations of the epsilon charged
 
 
 @dataclass
-class Fakes:
+class SyntheticBatches:
     """Synthetic users for the critic, with gradients to the generator."""
 
     generator: Generator
@@ -51,7 +52,10 @@ class Fakes:
         device = self.generator.scale.device
         self.features = torch.as_tensor(self.tables.features, dtype=torch.float32, device=device)
         self.item_mean = torch.as_tensor(self.tables.item_mean, dtype=torch.float32, device=device)
-        self.stand_ins, self.log_weight = (torch.as_tensor(each, dtype=torch.float32, device=device) for each in self.tables.stand_ins())
+        self.stand_ins, self.log_weight = (
+            torch.as_tensor(each, dtype=torch.float32, device=device)
+            for each in self.tables.stand_ins()
+        )
         self.cuts = torch.as_tensor(self.tables.cuts, dtype=torch.float32, device=device)
         self.levels = torch.as_tensor(self.tables.levels, dtype=torch.float32, device=device)
 
@@ -61,30 +65,59 @@ class Fakes:
         Shapes:
             -> [B, 3F + 2 + C] standardised, [B, D].
 
-        The picks are fixed; a weight of value 1 on each carries the gradient of its log probability, so that pooled means move with
-        the tilt as expectations do (Foerster et al. 2018).
+        The picks are fixed; a weight of value 1 on each carries the gradient of its log
+        probability, so that pooled means move with the tilt as expectations do (Foerster et al.
+        2018).
         """
         device = self.features.device
         conditions = draw(self.estimates, users=users, rng=self.rng)
-        latent = torch.as_tensor(self.rng.standard_normal((users, len(self.generator.scale))), dtype=torch.float32, device=device)
+        latent = torch.as_tensor(
+            self.rng.standard_normal((users, len(self.generator.scale))),
+            dtype=torch.float32,
+            device=device,
+        )
         sizes = {name: len(shares) - 1 for name, shares in self.estimates.attributes.items()}
-        vectors = condition_vectors(conditions.events, conditions.attributes, sizes=sizes,
-                                    most_events=self.estimates.activity_edges[-1] - 1)
+        vectors = condition_vectors(
+            conditions.events,
+            conditions.attributes,
+            sizes=sizes,
+            most_events=self.estimates.activity_edges[-1] - 1,
+        )
         condition = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         stacked = self.generator.stacked(latent, condition)
         behaviour = self.generator.behaviour(stacked, condition)
         count = self.features.shape[1]
         bias, slope, tilt = behaviour[:, 0], behaviour[:, 1 : count + 1], behaviour[:, count + 1 :]
-        item = pick(Behaviour.split(behaviour.detach().double().cpu().numpy()), conditions.events, tables=self.tables, rng=self.rng)
+        item = pick(
+            Behaviour.split(behaviour.detach().double().cpu().numpy()),
+            conditions.events,
+            tables=self.tables,
+            rng=self.rng,
+        )
         items, used = _padded(item, conditions.events, device=device)
         features = self.features[items]
-        logs = torch.einsum("bf,bnf->bn", tilt, features) - torch.logsumexp(tilt @ self.stand_ins.T + self.log_weight, dim=1)[:, None]
+        logs = (
+            torch.einsum("bf,bnf->bn", tilt, features)
+            - torch.logsumexp(tilt @ self.stand_ins.T + self.log_weight, dim=1)[:, None]
+        )
         weight = used * torch.exp(logs - logs.detach()) / used.sum(dim=1, keepdim=True)
-        noise = torch.as_tensor(self.rng.normal(0, self.tables.rating_noise, items.shape), dtype=torch.float32, device=device)
-        raw = self.item_mean[items] + bias[:, None] + torch.einsum("bf,bnf->bn", slope, features) + noise
+        noise = torch.as_tensor(
+            self.rng.normal(0, self.tables.rating_noise, items.shape),
+            dtype=torch.float32,
+            device=device,
+        )
+        raw = (
+            self.item_mean[items]
+            + bias[:, None]
+            + torch.einsum("bf,bnf->bn", slope, features)
+            + noise
+        )
         deviation = torch.zeros_like(raw)
         if self.tables.rated:
-            level = raw + (self.levels[torch.bucketize(raw.detach(), self.cuts, right=True)] - raw).detach()
+            level = (
+                raw
+                + (self.levels[torch.bucketize(raw.detach(), self.cuts, right=True)] - raw).detach()
+            )
             deviation = (level - self.item_mean[items]) / self.estimates.frame.rating_unit
         return self.standardise(pool_picks(features, deviation, weight, condition)), stacked
 
@@ -92,7 +125,9 @@ class Fakes:
         """Inputs of mean 0 and variance 1 over synthetic users; not finite becomes 0."""
         if self.mean is None or self.deviation is None:
             return pooled
-        return torch.nan_to_num((pooled - self.mean) / self.deviation, nan=0.0, posinf=0.0, neginf=0.0).clamp(-FARTHEST, FARTHEST)
+        return torch.nan_to_num(
+            (pooled - self.mean) / self.deviation, nan=0.0, posinf=0.0, neginf=0.0
+        ).clamp(-FARTHEST, FARTHEST)
 
     def learn_standard(self, users: int) -> None:
         """Take mean and deviation from synthetic users."""
@@ -102,10 +137,12 @@ class Fakes:
 
 
 @dataclass
-class Match:
-    """All that moves during the game: what a checkpoint keeps. No state of a random generator is in it."""
+class GanState:
+    """All that moves during the game: what a checkpoint keeps. No state of a random generator is in
+    it.
+    """
 
-    fakes: Fakes
+    fakes: SyntheticBatches
     critic: PrivateCritic
     optimizer: torch.optim.Optimizer
     average: Generator
@@ -113,8 +150,12 @@ class Match:
     def state(self) -> dict[str, np.ndarray]:
         """Weights, moments and the critic's standardisation."""
         assert self.fakes.mean is not None and self.fakes.deviation is not None
-        found = {"mean": self.fakes.mean, "deviation": self.fakes.deviation, **self.critic.state(),
-                 **optimizer_state(self.optimizer, prefix="moments")}
+        found = {
+            "mean": self.fakes.mean,
+            "deviation": self.fakes.deviation,
+            **self.critic.state(),
+            **optimizer_state(self.optimizer, prefix="moments"),
+        }
         for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
             found |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
         return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
@@ -129,36 +170,67 @@ class Match:
             self.critic.restore(state)
             restore_optimizer(self.optimizer, state, prefix="moments")
             for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
-                generator.load_state_dict({name: state[f"{room}.{name}"] for name in generator.state_dict()})
+                generator.load_state_dict(
+                    {name: state[f"{room}.{name}"] for name in generator.state_dict()}
+                )
             if self.state().keys() | {"done"} != arrays.keys():
                 raise ValueError
         except (LookupError, ValueError, RuntimeError, TypeError):
-            raise ReleaseError("a training is continued from a whole checkpoint", found="the state of another game",
-                               remedy="Start a new one; what this one was charged is spent.") from None
+            raise ReleaseError(
+                "a training is continued from a whole checkpoint",
+                found="the state of another game",
+                remedy="Start a new one; what this one was charged is spent.",
+            ) from None
 
 
-def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: ItemTables, session: Session, rng: np.random.Generator,
-         progress: Progress, effort: Effort, critic: type[PrivateCritic] = PrivateCritic) -> Generator:
-    """The generator after the plan's critic steps, averaged over the later ones; if one died, from the first step not charged."""
+def train_gan(
+    generator: Generator,
+    log: EventLog,
+    *,
+    estimates: Estimates,
+    tables: ItemTables,
+    session: Session,
+    rng: np.random.Generator,
+    progress: Progress,
+    effort: Effort,
+    critic: type[PrivateCritic] = PrivateCritic,
+) -> Generator:
+    """The generator after the plan's critic steps, averaged over the later ones; if one died, from
+    the first step not charged.
+    """
     training = session.plan.training
     assert training is not None
-    match = new_match(generator, estimates=estimates, tables=tables, training=training, release=session.noisy_gradient, rng=rng,
-                      effort=effort, critic=critic)
+    match = new_gan(
+        generator,
+        estimates=estimates,
+        tables=tables,
+        training=training,
+        release=session.noisy_gradient,
+        rng=rng,
+        effort=effort,
+        critic=critic,
+    )
     if (kept := session.recall("game")) is not None:
         match.restore(kept)
     sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
-    vectors = partial(pool_log, frame=estimates.frame, sizes=sizes, most_events=session.plan.events_per_user)
+    vectors = partial(
+        pool_log, frame=estimates.frame, sizes=sizes, most_events=session.plan.events_per_user
+    )
     note = ""
     with progress.stage("game", total=training.steps) as advance:
         advance(session.drawn_steps)
         for rows in session.critic_batches(log, vectors):
             done = session.drawn_steps
-            real = match.fakes.standardise(torch.as_tensor(rows, device=match.fakes.features.device))
+            real = match.fakes.standardise(
+                torch.as_tensor(rows, device=match.fakes.features.device)
+            )
             match.critic.step(real, match.fakes.batch(training.fakes_per_step)[0])
             if done % training.critic_steps_per_generator_step == 0:
-                _generator_step(generator, match.critic, match.fakes, match.optimizer, training=training)
+                _generator_step(
+                    generator, match.critic, match.fakes, match.optimizer, training=training
+                )
                 _average(match.average, generator)
-            if done == session.charged_steps:       # the end of what was charged ahead
+            if done == session.charged_steps:  # the end of what was charged ahead
                 session.keep("game", match.state() | {"done": np.array([done])})
             if done % EPSILON_EVERY == 0 or done == training.steps:
                 note = f"epsilon charged {session.epsilon():.2f}"
@@ -166,15 +238,35 @@ def play(generator: Generator, log: EventLog, *, estimates: Estimates, tables: I
     return match.average
 
 
-def new_match(generator: Generator, *, estimates: Estimates, tables: ItemTables, training: Training, release: Release,
-              rng: np.random.Generator, effort: Effort, critic: type[PrivateCritic]) -> Match:
+def new_gan(
+    generator: Generator,
+    *,
+    estimates: Estimates,
+    tables: ItemTables,
+    training: Training,
+    release: Release,
+    rng: np.random.Generator,
+    effort: Effort,
+    critic: type[PrivateCritic],
+) -> GanState:
     """The game before its first step."""
-    fakes = Fakes(generator, estimates, tables, rng)
+    fakes = SyntheticBatches(generator, estimates, tables, rng)
     fakes.learn_standard(effort.standard_users)
-    width = pooled_width(fakes.features.shape[1]) + 1 + sum(len(shares) for shares in estimates.attributes.values())
-    private = critic(new_critic(critic.network, inputs=width, rng=rng), training=training, release=release, device=generator.scale.device)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9))
-    return Match(fakes, private, optimizer, average=copy.deepcopy(generator))
+    width = (
+        pooled_width(fakes.features.shape[1])
+        + 1
+        + sum(len(shares) for shares in estimates.attributes.values())
+    )
+    private = critic(
+        new_critic(critic.network, inputs=width, rng=rng),
+        training=training,
+        release=release,
+        device=generator.scale.device,
+    )
+    optimizer = torch.optim.Adam(
+        generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9)
+    )
+    return GanState(fakes, private, optimizer, average=copy.deepcopy(generator))
 
 
 def new_critic(network: type[Critic], *, inputs: int, rng: np.random.Generator) -> Critic:
@@ -184,9 +276,17 @@ def new_critic(network: type[Critic], *, inputs: int, rng: np.random.Generator) 
         return network(inputs=inputs, hidden=CRITIC_HIDDEN)
 
 
-def _generator_step(generator: Generator, critic: PrivateCritic, fakes: Fakes, optimizer: torch.optim.Optimizer, *,
-                    training: Training) -> None:
-    """Look more real, and stay near the measured moments: taste means at 0, second moment where it was."""
+def _generator_step(
+    generator: Generator,
+    critic: PrivateCritic,
+    fakes: SyntheticBatches,
+    optimizer: torch.optim.Optimizer,
+    *,
+    training: Training,
+) -> None:
+    """Look more real, and stay near the measured moments: taste means at 0, second moment where it
+    was.
+    """
     pooled, stacked = fakes.batch(training.fakes_per_step)
     loss = torch.nn.functional.softplus(-critic.score(pooled)).mean()
     size = torch.linalg.matrix_norm(generator.factor).square() + 1e-6
@@ -204,7 +304,9 @@ def _average(average: Generator, generator: Generator) -> None:
             mean.lerp_(now, 1 - AVERAGE_DECAY)
 
 
-def _padded(item: np.ndarray, events: np.ndarray, *, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(
+    item: np.ndarray, events: np.ndarray, *, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Flat picks as a rectangle with a mask.
 
     Shapes:
@@ -213,4 +315,6 @@ def _padded(item: np.ndarray, events: np.ndarray, *, device: torch.device) -> tu
     used = np.arange(events.max()) < events[:, None]
     padded = np.zeros(used.shape, dtype=np.int64)
     padded[used] = item
-    return torch.as_tensor(padded, device=device), torch.as_tensor(used, dtype=torch.float32, device=device)
+    return torch.as_tensor(padded, device=device), torch.as_tensor(
+        used, dtype=torch.float32, device=device
+    )

@@ -1,7 +1,9 @@
-"""From visits to events: chains of types on each item, baskets, moments, numbers; all drawn from the measured tables.
+"""From visits to events: chains of types on each item, baskets, moments, numbers; all drawn from
+the measured tables.
 
-Post-processing. What the schema declares holds for every event: what follows comes later than what it follows, by the same user on the same
-item; the events of a basket share one moment; an item's number is the item's, a user's the user's.
+Post-processing. What the schema declares holds for every event: what follows comes later than what
+it follows, by the same user on the same item; the events of a basket share one moment; an item's
+number is the item's, a user's the user's.
 """
 
 from __future__ import annotations
@@ -11,17 +13,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthrec.data.schema import Schema
-from synthrec.model.event_types import FULL, RATIO_EDGES, HabitTables, Rules, band
+from synthrec.model.event_types import FULL, RATIO_EDGES, EventTypeTables, Rules, band
 from synthrec.model.recipe import Effort
 
-LAST_RATIO = 13.0           # events per visit in the last, open band
+LAST_RATIO = 13.0  # events per visit in the last, open band
 LARGEST_PACE = 1e4
-MIDDLES = np.array([1.0, *np.sqrt(np.multiply([1.0, *RATIO_EDGES], [*RATIO_EDGES, LAST_RATIO**2 / RATIO_EDGES[-1]]))])
-OVERFULL = 1.05             # events drawn over those kept, of users who have as many as are kept
+MIDDLES = np.array(
+    [
+        1.0,
+        *np.sqrt(np.multiply([1.0, *RATIO_EDGES], [*RATIO_EDGES, LAST_RATIO**2 / RATIO_EDGES[-1]])),
+    ]
+)
+OVERFULL = 1.05  # events drawn over those kept, of users who have as many as are kept
 
 
 @dataclass(frozen=True)
-class Chains:
+class TypeSequences:
     """Events of visits, in no particular order.
 
     Shapes:
@@ -38,8 +45,8 @@ class Drawn:
     """Events of B users in the order of time, and the moments that they share.
 
     Shapes:
-        offsets int64[B + 1]; visit int64[N]; kind int64[N]; moments int64[B], how many each user has; moment int64[N], number within
-        the user.
+        offsets int64[B + 1]; visit int64[N]; kind int64[N]; moments int64[B], how many each user
+        has; moment int64[N], number within the user.
     """
 
     offsets: np.ndarray
@@ -49,7 +56,14 @@ class Drawn:
     moment: np.ndarray
 
 
-def draw_events(visited: np.ndarray, *, tables: HabitTables, schema: Schema, edges: tuple[int, ...], rng: np.random.Generator) -> Drawn:
+def draw_events(
+    visited: np.ndarray,
+    *,
+    tables: EventTypeTables,
+    schema: Schema,
+    edges: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Drawn:
     """Events of users with so many visits, at most K a user.
 
     Shapes:
@@ -57,28 +71,55 @@ def draw_events(visited: np.ndarray, *, tables: HabitTables, schema: Schema, edg
     """
     rules = Rules.of(schema)
     user_of_visit = np.repeat(np.arange(len(visited)), visited)
-    chains = _chains(visited, user_of_visit, tables=tables, schema=schema, rules=rules, most=edges[-1] - 1, rng=rng)
+    chains = _type_sequences(
+        visited,
+        user_of_visit,
+        tables=tables,
+        schema=schema,
+        rules=rules,
+        most=edges[-1] - 1,
+        rng=rng,
+    )
     user = user_of_visit[chains.visit]
     base = np.flatnonzero(~rules.follower[chains.kind])
-    turn = _turns(chains, base=base, user=user, users=len(visited), rng=rng)
+    turn = _shuffle_within_users(chains, base=base, user=user, users=len(visited), rng=rng)
     if schema.basket is not None:
         counts = np.bincount(user[base], minlength=len(visited))
-        turn[base] = _deal(counts, share=tables.baskets, edges=edges, rng=rng)[_place(user[base], turn[base], counts)]
+        turn[base] = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)[
+            _place(user[base], turn[base], counts)
+        ]
     key = 2 * turn
     _settle(key, chains, base=base, user=user, rng=rng)
     apart = np.zeros(len(key), dtype=np.int64)
     if schema.basket is None:
         apart = rng.permutation(len(key))
     order = np.lexsort((rng.random(len(key)), apart, key, user))
-    new = np.concatenate(([True], (np.diff(user[order]) != 0) | (np.diff(key[order]) != 0) | (np.diff(apart[order]) != 0)))
+    new = np.concatenate(
+        (
+            [True],
+            (np.diff(user[order]) != 0) | (np.diff(key[order]) != 0) | (np.diff(apart[order]) != 0),
+        )
+    )
     offsets = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=len(visited)))))
     number = np.cumsum(new) - 1
-    return Drawn(offsets=offsets, visit=chains.visit[order], kind=chains.kind[order], moments=np.bincount(user[order][new],
-                 minlength=len(visited)), moment=number - number[offsets[:-1]][user[order]])
+    return Drawn(
+        offsets=offsets,
+        visit=chains.visit[order],
+        kind=chains.kind[order],
+        moments=np.bincount(user[order][new], minlength=len(visited)),
+        moment=number - number[offsets[:-1]][user[order]],
+    )
 
 
-def draw_codes(kind: np.ndarray, item: np.ndarray, user: np.ndarray, *, users: int, tables: HabitTables,
-               rng: np.random.Generator) -> dict[str, np.ndarray]:
+def draw_codes(
+    kind: np.ndarray,
+    item: np.ndarray,
+    user: np.ndarray,
+    *,
+    users: int,
+    tables: EventTypeTables,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
     """Codes of every column that is no basket and no type.
 
     Shapes:
@@ -86,12 +127,16 @@ def draw_codes(kind: np.ndarray, item: np.ndarray, user: np.ndarray, *, users: i
     """
     found = {name: _by_row(table, kind, rng=rng) for name, table in tables.details.items()}
     found |= {name: codes[item] for name, codes in tables.items.items()}
-    found |= {name: rng.choice(len(shares), users, p=shares)[user] for name, shares in tables.people.items()}
+    found |= {
+        name: rng.choice(len(shares), users, p=shares)[user]
+        for name, shares in tables.people.items()
+    }
     return {name: codes.astype(np.int16) for name, codes in found.items()}
 
 
 def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
-    """The nearest moments, none before it was, that rise within each user by a second at least, unless the window's end forbids it.
+    """The nearest moments, none before it was, that rise within each user by a second at least,
+    unless the window's end forbids it.
 
     Shapes:
         seconds int64[M], not decreasing within a user; user int64[M], rising -> int64[M].
@@ -103,55 +148,102 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
     return np.asarray(np.minimum(found, last - left))
 
 
-def paced(tables: HabitTables, *, schema: Schema, effort: Effort) -> HabitTables:
+def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort) -> EventTypeTables:
     """Tables whose pace gives each band of events per visit its middle."""
     found = np.zeros(FULL)
     for place, wanted in enumerate(MIDDLES[1:], start=1):
         low, high = -8.0, float(np.log(LARGEST_PACE))
         for _ in range(effort.fitting_rounds):
             pace = np.full(effort.fitting_users, np.exp((low + high) / 2))
-            chains = _simulate(pace, tables=tables, rules=Rules.of(schema), most=60, rng=np.random.default_rng(place))
-            low, high = ((low + high) / 2, high) if len(chains.visit) < wanted * effort.fitting_users else (low, (low + high) / 2)
+            chains = _simulate(
+                pace,
+                tables=tables,
+                rules=Rules.of(schema),
+                most=60,
+                rng=np.random.default_rng(place),
+            )
+            low, high = (
+                ((low + high) / 2, high)
+                if len(chains.visit) < wanted * effort.fitting_users
+                else (low, (low + high) / 2)
+            )
         found[place] = np.exp((low + high) / 2)
     return replace(tables, pace=found)
 
 
-def packed(tables: HabitTables, *, activity: np.ndarray, schema: Schema, edges: tuple[int, ...], effort: Effort) -> HabitTables:
-    """Tables whose shares of baskets, dealt to users of the measured activity, give the measured shares of events (indirect inference).
+def packed(
+    tables: EventTypeTables,
+    *,
+    activity: np.ndarray,
+    schema: Schema,
+    edges: tuple[int, ...],
+    effort: Effort,
+) -> EventTypeTables:
+    """Tables whose shares of baskets, dealt to users of the measured activity, give the measured
+    shares of events (indirect inference).
 
     Shapes:
-        activity float64[S]; tables.baskets: shares of events by the size of their basket, averaged over users.
+        activity float64[S]; tables.baskets: shares of events by the size of their basket, averaged
+        over users.
     """
     rng = np.random.default_rng(0)
     bucket = rng.choice(len(activity), effort.fitting_users, p=activity)
     low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    visited = np.floor(np.exp(rng.uniform(np.log(low), np.log(past)))).astype(np.int64).clip(low, past - 1)
+    visited = (
+        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
+        .astype(np.int64)
+        .clip(low, past - 1)
+    )
     wanted, size = tables.baskets, np.sqrt(np.multiply(edges[:-1], np.asarray(edges[1:]) - 1))
     user = np.repeat(np.arange(len(visited)), visited)
-    chains = _chains(visited, user, tables=tables, schema=schema, rules=Rules.of(schema), most=edges[-1] - 1, rng=rng)
+    chains = _type_sequences(
+        visited,
+        user,
+        tables=tables,
+        schema=schema,
+        rules=Rules.of(schema),
+        most=edges[-1] - 1,
+        rng=rng,
+    )
     owner = user[chains.visit[~Rules.of(schema).follower[chains.kind]]]
     counts = np.bincount(owner, minlength=len(visited))
     share = (wanted + 1e-6) / size
     for _ in range(effort.fitting_rounds):
-        basket = _deal(counts, share=share / share.sum(), edges=edges, rng=rng)
-        found = _shares_by_size(np.repeat(np.arange(len(counts)), counts), basket, counts, edges=edges)
+        basket = _assign_baskets(counts, share=share / share.sum(), edges=edges, rng=rng)
+        found = _shares_by_size(
+            np.repeat(np.arange(len(counts)), counts), basket, counts, edges=edges
+        )
         share *= np.clip((wanted + 1e-4) / (found + 1e-4), 0.5, 2.0)
     return replace(tables, baskets=share / share.sum())
 
 
-def _chains(visited: np.ndarray, user: np.ndarray, *, tables: HabitTables, schema: Schema, rules: Rules, most: int,
-            rng: np.random.Generator) -> Chains:
+def _type_sequences(
+    visited: np.ndarray,
+    user: np.ndarray,
+    *,
+    tables: EventTypeTables,
+    schema: Schema,
+    rules: Rules,
+    most: int,
+    rng: np.random.Generator,
+) -> TypeSequences:
     if not schema.several:
         every = np.arange(len(user))
-        return Chains(visit=every, place=np.zeros_like(every), kind=np.zeros_like(every))
+        return TypeSequences(visit=every, place=np.zeros_like(every), kind=np.zeros_like(every))
     ratio = _by_row(tables.ratio, band(visited), rng=rng)
     full = np.interp(np.log(OVERFULL * most / visited), np.log(MIDDLES), tables.pace)
     pace = np.where(ratio == FULL, full, np.append(tables.pace, 0.0)[ratio])
-    return _cut(_simulate(pace[user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most)
+    return _cut(
+        _simulate(pace[user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most
+    )
 
 
-def _simulate(pace: np.ndarray, *, tables: HabitTables, rules: Rules, most: int, rng: np.random.Generator) -> Chains:
-    """A chain for each visit: a first type, then others until none follows. Shapes: pace float64[P]."""
+def _simulate(
+    pace: np.ndarray, *, tables: EventTypeTables, rules: Rules, most: int, rng: np.random.Generator
+) -> TypeSequences:
+    """A chain for each visit: a first type, then others until none follows. Shapes: pace
+    float64[P].
+    """
     many = len(tables.first)
     active, kind = np.arange(len(pace)), rng.choice(many, len(pace), p=tables.first)
     had = np.zeros((len(pace), many), dtype=np.int64)
@@ -168,7 +260,7 @@ def _simulate(pace: np.ndarray, *, tables: HabitTables, rules: Rules, most: int,
         if not len(active):
             break
     visit, place, found = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Chains(visit=visit, place=place, kind=found)
+    return TypeSequences(visit=visit, place=place, kind=found)
 
 
 def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
@@ -179,30 +271,48 @@ def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
     return free
 
 
-def _cut(chains: Chains, *, user: np.ndarray, most: int) -> Chains:
+def _cut(chains: TypeSequences, *, user: np.ndarray, most: int) -> TypeSequences:
     """At most so many events of each user: the ends of chains go first."""
     owner = user[chains.visit]
     order = np.lexsort((chains.place, owner))
     kept = order[_rank(owner[order]) < most]
-    return Chains(visit=chains.visit[kept], place=chains.place[kept], kind=chains.kind[kept])
+    return TypeSequences(visit=chains.visit[kept], place=chains.place[kept], kind=chains.kind[kept])
 
 
-def _turns(chains: Chains, *, base: np.ndarray, user: np.ndarray, users: int, rng: np.random.Generator) -> np.ndarray:
-    """A random order of each user's events that keeps the order of chains; only for those of `base`. Shapes: -> int64[N]."""
+def _shuffle_within_users(
+    chains: TypeSequences,
+    *,
+    base: np.ndarray,
+    user: np.ndarray,
+    users: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """A random order of each user's events that keeps the order of chains; only for those of
+    `base`. Shapes: -> int64[N].
+    """
     drawn = rng.random(len(base))
     visit, place = chains.visit[base], chains.place[base]
     by_place, by_draw = np.lexsort((place, visit)), np.lexsort((drawn, visit))
     ordered = np.empty(len(base))
-    ordered[by_place] = drawn[by_draw]          # within a visit the smallest draw for the first event, and so on
+    ordered[by_place] = drawn[
+        by_draw
+    ]  # within a visit the smallest draw for the first event, and so on
     turn = np.full(len(user), -1, dtype=np.int64)
     order = np.lexsort((ordered, user[base]))
     turn[base[order]] = _rank(user[base][order])
     return turn
 
 
-def _settle(key: np.ndarray, chains: Chains, *, base: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> None:
-    """Place what follows, in place: after any of the user's moments from the one on that it follows. Twice a moment is the moment itself,
-    one more is after it.
+def _settle(
+    key: np.ndarray,
+    chains: TypeSequences,
+    *,
+    base: np.ndarray,
+    user: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Place what follows, in place: after any of the user's moments from the one on that it
+    follows. Twice a moment is the moment itself, one more is after it.
     """
     rest = np.setdiff1d(np.arange(len(key)), base, assume_unique=True)
     if not len(rest):
@@ -215,10 +325,19 @@ def _settle(key: np.ndarray, chains: Chains, *, base: np.ndarray, user: np.ndarr
     for place in range(1, int(chains.place[rest].max()) + 1):
         now = rest[chains.place[rest] == place]
         earliest = key[before[now]] // 2
-        key[now] = 2 * (earliest + np.floor(rng.random(len(now)) * (last[user[now]] - earliest + 1)).astype(np.int64)) + 1
+        key[now] = (
+            2
+            * (
+                earliest
+                + np.floor(rng.random(len(now)) * (last[user[now]] - earliest + 1)).astype(np.int64)
+            )
+            + 1
+        )
 
 
-def _deal(counts: np.ndarray, *, share: np.ndarray, edges: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _assign_baskets(
+    counts: np.ndarray, *, share: np.ndarray, edges: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
     """The number within its user of the basket of each event, in the order of time.
 
     Shapes:
@@ -227,9 +346,15 @@ def _deal(counts: np.ndarray, *, share: np.ndarray, edges: tuple[int, ...], rng:
     user = np.repeat(np.arange(len(counts)), counts)
     bucket = rng.choice(len(share), len(user), p=share)
     low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    size = np.floor(np.exp(rng.uniform(np.log(low), np.log(past)))).astype(np.int64).clip(low, past - 1)
+    size = (
+        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
+        .astype(np.int64)
+        .clip(low, past - 1)
+    )
     start = np.cumsum(size) - size
-    start -= np.repeat(start[np.cumsum(counts)[counts > 0] - counts[counts > 0]], counts[counts > 0])
+    start -= np.repeat(
+        start[np.cumsum(counts)[counts > 0] - counts[counts > 0]], counts[counts > 0]
+    )
     used = start < counts[user]
     opens = np.zeros(len(user), dtype=np.int64)
     opens[(np.cumsum(counts) - counts)[user[used]] + start[used]] = 1
@@ -237,8 +362,12 @@ def _deal(counts: np.ndarray, *, share: np.ndarray, edges: tuple[int, ...], rng:
     return np.asarray(number - number[(np.cumsum(counts) - counts)[user]])
 
 
-def _shares_by_size(user: np.ndarray, basket: np.ndarray, counts: np.ndarray, *, edges: tuple[int, ...]) -> np.ndarray:
-    """Shares of events by the size of their basket, averaged over users with events. Shapes: user, basket int64[N], in order."""
+def _shares_by_size(
+    user: np.ndarray, basket: np.ndarray, counts: np.ndarray, *, edges: tuple[int, ...]
+) -> np.ndarray:
+    """Shares of events by the size of their basket, averaged over users with events. Shapes: user,
+    basket int64[N], in order.
+    """
     first = np.flatnonzero(np.concatenate(([True], (np.diff(user) != 0) | (np.diff(basket) != 0))))
     size = np.diff(np.append(first, len(user)))
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, len(edges) - 2)
@@ -252,7 +381,11 @@ def _place(user: np.ndarray, turn: np.ndarray, counts: np.ndarray) -> np.ndarray
 
 def _rank(group: np.ndarray) -> np.ndarray:
     """0, 1, ... within runs of equal values. Shapes: int64[N] -> int64[N]."""
-    first = np.flatnonzero(np.concatenate(([True], np.diff(group) != 0))) if len(group) else np.zeros(0, dtype=np.int64)
+    first = (
+        np.flatnonzero(np.concatenate(([True], np.diff(group) != 0)))
+        if len(group)
+        else np.zeros(0, dtype=np.int64)
+    )
     return np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
 
 

@@ -1,10 +1,13 @@
-"""What is measured of typed events: which types follow each other on an item, numbers by type, repeats, baskets, what belongs to users.
+"""What is measured of typed events: which types follow each other on an item, numbers by type,
+repeats, baskets, what belongs to users.
 
-A user's events on one item are a visit: a chain of types in the order of time ("view, cart, buy"; "buy, buy, cancel"). The tastes, items
-and activity of a model are about visits; what is measured here turns visits into events again.
+A user's events on one item are a visit: a chain of types in the order of time ("view, cart, buy";
+"buy, buy, cancel"). The tastes, items and activity of a model are about visits; what is measured
+here turns visits into events again.
 
-Guarantees: a row of `mark_vectors` has an L1 norm of at most `most` in each of its parts, a row of `habit_vectors` of at most 1, so that
-their L2 norms are at most most sqrt(parts) and sqrt(parts); either is a function of that user's own events and of declared domains.
+Guarantees: a row of `mark_vectors` has an L1 norm of at most `most` in each of its parts, a row of
+`habit_vectors` of at most 1, so that their L2 norms are at most most sqrt(parts) and sqrt(parts);
+either is a function of that user's own events and of declared domains.
 """
 
 from __future__ import annotations
@@ -19,24 +22,35 @@ from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 
-BANDS, BAND_BASE = 5, 4             # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
-RATIO_EDGES = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 9.0)      # events per visit, after the band of exactly one
-RATIOS = len(RATIO_EDGES) + 3       # the last one: as many events as are kept of anybody, whatever the ratio
+BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
+RATIO_EDGES = (
+    1.1,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    9.0,
+)  # events per visit, after the band of exactly one
+RATIOS = (
+    len(RATIO_EDGES) + 3
+)  # the last one: as many events as are kept of anybody, whatever the ratio
 FULL = RATIOS - 1
-WHOLE_PART = 4                      # users of up to K / WHOLE_PART events count each of them, others that many in all
-STANDS_OUT = 2.0                    # standard deviations of noise
-FARTHEST = 3.0                      # standard deviations of an item's number from the middle
+WHOLE_PART = 4  # users of up to K / WHOLE_PART events count each of them, others that many in all
+STANDS_OUT = 2.0  # standard deviations of noise
+FARTHEST = 3.0  # standard deviations of an item's number from the middle
 
 
 @dataclass(frozen=True)
-class HabitTables:
+class EventTypeTables:
     """Shares, as measured; T types of event (one where the log has none).
 
     Shapes:
-        first float64[T] of the first event on an item; following float64[T, T + 1] of the next one, the last column for none;
-        pace float64[FULL]: odds of a further event, times this; ratio float64[BANDS, RATIOS] of users by visits, rows sum to 1;
-        details name -> float64[T, cells]; baskets float64[S] of baskets, by `activity_edges`; people name -> float64[cells];
-        items name -> int16[V], one code an item.
+        first float64[T] of the first event on an item; following float64[T, T + 1] of the next one,
+        the last column for none; pace float64[FULL]: odds of a further event, times this; ratio
+        float64[BANDS, RATIOS] of users by visits, rows sum to 1; details name -> float64[T, cells];
+        baskets float64[S] of baskets, by `activity_edges`; people name -> float64[cells]; items
+        name -> int16[V], one code an item.
     """
 
     first: np.ndarray
@@ -50,13 +64,21 @@ class HabitTables:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat, for a file of arrays."""
-        plain = {name: getattr(self, name) for name in ("first", "following", "pace", "ratio", "baskets")}
-        return plain | {f"{room}/{name}": array for room in ("details", "people", "items") for name, array in getattr(self, room).items()}
+        plain = {
+            name: getattr(self, name) for name in ("first", "following", "pace", "ratio", "baskets")
+        }
+        return plain | {
+            f"{room}/{name}": array
+            for room in ("details", "people", "items")
+            for name, array in getattr(self, room).items()
+        }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> HabitTables:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EventTypeTables:
         """The reverse of `to_arrays`."""
-        rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in ("details", "people", "items")}
+        rooms: dict[str, dict[str, np.ndarray]] = {
+            room: {} for room in ("details", "people", "items")
+        }
         for name, array in arrays.items():
             room, slash, inner = name.partition("/")
             if slash:
@@ -66,10 +88,12 @@ class HabitTables:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the schema says about chains of types. Shapes: leader int64[T], the type that must come before, or -1."""
+    """What the schema says about chains of types. Shapes: leader int64[T], the type that must come
+    before, or -1.
+    """
 
     leader: np.ndarray
-    once: bool              # no type twice on an item
+    once: bool  # no type twice on an item
 
     @classmethod
     def of(cls, schema: Schema) -> Rules:
@@ -97,7 +121,9 @@ def types(schema: Schema) -> int:
 
 
 def mark_parts(schema: Schema) -> int:
-    """Parts of a mark vector: first and next types, then the numbers by type, then the numbers of items."""
+    """Parts of a mark vector: first and next types, then the numbers by type, then the numbers of
+    items.
+    """
     return 2 * schema.several + len(schema.details) + len(schema.marks_of("item"))
 
 
@@ -113,13 +139,16 @@ def mark_size(schema: Schema) -> int:
 
 def habit_size(schema: Schema, *, edges: tuple[int, ...]) -> int:
     """Length of a habit vector."""
-    return (BANDS * RATIOS * schema.several + (len(edges) - 1) * (schema.basket is not None)
-            + sum(cells(column) for column in schema.marks_of("user").values()))
+    return (
+        BANDS * RATIOS * schema.several
+        + (len(edges) - 1) * (schema.basket is not None)
+        + sum(cells(column) for column in schema.marks_of("user").values())
+    )
 
 
-def visits(log: EventLog) -> EventLog:
+def first_interactions(log: EventLog) -> EventLog:
     """The first event of each user on each item."""
-    order, first = _chains(log)
+    order, first = _type_sequences(log)
     kept = np.zeros(len(log.item), dtype=bool)
     kept[order[first]] = True
     return log.keep(kept)
@@ -137,7 +166,8 @@ def moments(log: EventLog, *, schema: Schema) -> EventLog:
 
 
 def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix:
-    """Counts over a user's events: first and next types of visits, numbers by type; of more than `most` events each counts less.
+    """Counts over a user's events: first and next types of visits, numbers by type; of more than
+    `most` events each counts less.
 
     Shapes:
         -> csr float64[B, mark_size].
@@ -145,11 +175,14 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
     many, user, kind = types(schema), log.user_of_event(), kinds(log, schema=schema)
     rows, columns, start = [], [], 0
     if schema.several:
-        order, first = _chains(log)
+        order, first = _type_sequences(log)
         last = np.append(first[1:], True) if len(first) else first
         after = np.append(kind[order][1:], many) if len(first) else kind
         rows += [user[order[first]], user[order]]
-        columns += [kind[order[first]], many + kind[order] * (many + 1) + np.where(last, many, after)]
+        columns += [
+            kind[order[first]],
+            many + kind[order] * (many + 1) + np.where(last, many, after),
+        ]
         start = many + many * (many + 1)
     for name, column in {**schema.details, **schema.marks_of("item")}.items():
         by_type = name in schema.details
@@ -157,13 +190,17 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
         rows.append(user)
         columns.append(start + (kind * by_type) * cells(column) + code)
         start += cells(column) * (many if by_type else 1)
-    row, place = np.concatenate([np.zeros(0, dtype=np.int64), *rows]), np.concatenate([np.zeros(0, dtype=np.int64), *columns])
+    row, place = (
+        np.concatenate([np.zeros(0, dtype=np.int64), *rows]),
+        np.concatenate([np.zeros(0, dtype=np.int64), *columns]),
+    )
     weight = np.minimum(1.0, most / np.maximum(np.diff(log.offsets), 1))
     return sp.csr_matrix((weight[row], (row, place)), shape=(len(log.offsets) - 1, start))
 
 
 def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> np.ndarray:
-    """A one-hot of visits and events per visit, shares of events by the size of their basket, shares of each column of the user's.
+    """A one-hot of visits and events per visit, shares of events by the size of their basket,
+    shares of each column of the user's.
 
     Shapes:
         -> float64[B, habit_size].
@@ -172,7 +209,7 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     found = np.zeros((users, habit_size(schema, edges=edges)))
     active, start = np.flatnonzero(events > 0), 0
     if schema.several:
-        order, first = _chains(log)
+        order, first = _type_sequences(log)
         visited = np.bincount(user[order[first]], minlength=users)[active]
         ratio = np.where(events[active] >= edges[-1] - 1, FULL, _ratio(events[active] / visited))
         found[active, band(visited) * RATIOS + ratio] = 1
@@ -194,7 +231,9 @@ def item_deviations(log: EventLog, *, column: Coded, shares: np.ndarray) -> np.n
         shares float64[cells] -> float64[N].
     """
     centre, spread = middle(shares)
-    return np.asarray(np.clip((np.asarray(log.marks[column.name]) - centre) / spread, -FARTHEST, FARTHEST))
+    return np.asarray(
+        np.clip((np.asarray(log.marks[column.name]) - centre) / spread, -FARTHEST, FARTHEST)
+    )
 
 
 def middle(shares: np.ndarray) -> tuple[float, float]:
@@ -216,12 +255,16 @@ def band(visited: np.ndarray) -> np.ndarray:
     return np.searchsorted(BAND_BASE ** np.arange(1, BANDS), visited, side="right")
 
 
-def mark_tables(asked: np.ndarray, *, noise_std: float, schema: Schema) -> Iterator[tuple[str, np.ndarray]]:
-    """The parts of a noisy sum of mark vectors by name: "first", "following", then the columns, as counts of at least 0.
+def mark_tables(
+    asked: np.ndarray, *, noise_std: float, schema: Schema
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The parts of a noisy sum of mark vectors by name: "first", "following", then the columns, as
+    counts of at least 0.
 
-    What the schema rules out is moved to where it must be: a first event that needs another before it counts as that other one's
-    successor. A row of next types that is nothing but noise says nothing: after such a type comes none. The numbers of a type are drawn to
-    those of all types by as much as noise may have moved them (James and Stein 1961).
+    What the schema rules out is moved to where it must be: a first event that needs another before
+    it counts as that other one's successor. A row of next types that is nothing but noise says
+    nothing: after such a type comes none. The numbers of a type are drawn to those of all types by
+    as much as noise may have moved them (James and Stein 1961).
     """
     start, rules = 0, Rules.of(schema)
     for name, size in _mark_sizes(schema):
@@ -243,32 +286,48 @@ def mark_tables(asked: np.ndarray, *, noise_std: float, schema: Schema) -> Itera
             yield name, table
             continue
         if name in schema.details:
-            yield name, _shrunken(part.reshape(types(schema), -1), noise_std=noise_std)
+            yield name, _james_stein(part.reshape(types(schema), -1), noise_std=noise_std)
         else:
-            yield name, _heard(part, noise_std=noise_std)
+            yield name, _above_noise(part, noise_std=noise_std)
 
 
-def _shrunken(table: np.ndarray, *, noise_std: float) -> np.ndarray:
+def _james_stein(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     """Rows of noisy counts, drawn to their sum. Shapes: float64[T, cells] -> float64[T, cells]."""
     total = np.maximum(table.sum(axis=1, keepdims=True), 1e-9)
-    pooled = _heard(table.sum(axis=0), noise_std=noise_std * np.sqrt(len(table)))
+    pooled = _above_noise(table.sum(axis=0), noise_std=noise_std * np.sqrt(len(table)))
     own, pooled = table / total, pooled / max(pooled.sum(), 1e-9)
     apart = ((own - pooled) ** 2).sum(axis=1, keepdims=True)
     noise = table.shape[1] * (noise_std / total) ** 2
-    kept = np.clip(1 - noise / np.maximum(apart, 1e-12), 0, 1) if noise_std > 0 else np.ones_like(total)
-    heard = np.stack([_heard(row, noise_std=noise_std) for row in table])
+    kept = (
+        np.clip(1 - noise / np.maximum(apart, 1e-12), 0, 1)
+        if noise_std > 0
+        else np.ones_like(total)
+    )
+    heard = np.stack([_above_noise(row, noise_std=noise_std) for row in table])
     alone = heard.sum(axis=1, keepdims=True)
-    return np.asarray(np.where(alone > 0, kept * heard / np.maximum(alone, 1e-9) + (1 - kept) * pooled, pooled))
+    return np.asarray(
+        np.where(alone > 0, kept * heard / np.maximum(alone, 1e-9) + (1 - kept) * pooled, pooled)
+    )
 
 
-def _heard(counts: np.ndarray, *, noise_std: float) -> np.ndarray:
-    """Counts that stand out of noise, the others 0: the many empty bins of a long tail would together get what nobody has."""
+def _above_noise(counts: np.ndarray, *, noise_std: float) -> np.ndarray:
+    """Counts that stand out of noise, the others 0: the many empty bins of a long tail would
+    together get what nobody has.
+    """
     return np.where(counts >= STANDS_OUT * noise_std, counts, 0.0) if noise_std > 0 else counts
 
 
-def habit_tables(asked: np.ndarray, *, marks: Mapping[str, np.ndarray], items: Mapping[str, np.ndarray], schema: Schema,
-                 edges: tuple[int, ...], shares: Callable[[np.ndarray], np.ndarray]) -> HabitTables:
-    """Tables from a noisy sum of habit vectors and the shares of marks; pace and baskets are still to be fitted.
+def habit_tables(
+    asked: np.ndarray,
+    *,
+    marks: Mapping[str, np.ndarray],
+    items: Mapping[str, np.ndarray],
+    schema: Schema,
+    edges: tuple[int, ...],
+    shares: Callable[[np.ndarray], np.ndarray],
+) -> EventTypeTables:
+    """Tables from a noisy sum of habit vectors and the shares of marks; pace and baskets are still
+    to be fitted.
 
     Shapes:
         asked float64[habit_size]; `shares` turns a noisy histogram into shares.
@@ -290,8 +349,16 @@ def habit_tables(asked: np.ndarray, *, marks: Mapping[str, np.ndarray], items: M
     many = types(schema)
     first = marks.get("first", np.eye(1, many)[0])
     following = marks.get("following", np.eye(many + 1)[-1:].repeat(many, axis=0))
-    return HabitTables(first=first, following=following, pace=np.ones(FULL), ratio=ratio, baskets=baskets, people=people,
-                       details={name: marks[name] for name in schema.details}, items=dict(items))
+    return EventTypeTables(
+        first=first,
+        following=following,
+        pace=np.ones(FULL),
+        ratio=ratio,
+        baskets=baskets,
+        people=people,
+        details={name: marks[name] for name in schema.details},
+        items=dict(items),
+    )
 
 
 def _mark_sizes(schema: Schema) -> list[tuple[str, int]]:
@@ -301,8 +368,9 @@ def _mark_sizes(schema: Schema) -> list[tuple[str, int]]:
     return found + [(name, cells(column)) for name, column in schema.marks_of("item").items()]
 
 
-def _chains(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
-    """Events ordered by user and item, in the log's order within; which of them are the first of a visit.
+def _type_sequences(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
+    """Events ordered by user and item, in the log's order within; which of them are the first of a
+    visit.
 
     Shapes:
         -> int64[N], bool[N].
@@ -313,15 +381,23 @@ def _chains(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_of(user: np.ndarray, group: np.ndarray) -> np.ndarray:
-    return np.concatenate(([True], (np.diff(user) != 0) | (np.diff(group) != 0))) if len(user) else np.zeros(0, dtype=bool)
+    return (
+        np.concatenate(([True], (np.diff(user) != 0) | (np.diff(group) != 0)))
+        if len(user)
+        else np.zeros(0, dtype=bool)
+    )
 
 
 def _ratio(ratio: np.ndarray) -> np.ndarray:
     return np.where(ratio <= 1, 0, 1 + np.searchsorted(RATIO_EDGES, ratio, side="right"))
 
 
-def _basket_shares(found: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> None:
-    """Add to each user's row the shares of their events by the size of the basket; events that follow others have baskets of their own."""
+def _basket_shares(
+    found: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]
+) -> None:
+    """Add to each user's row the shares of their events by the size of the basket; events that
+    follow others have baskets of their own.
+    """
     assert schema.basket is not None
     kept = log.keep(~Rules.of(schema).follower[kinds(log, schema=schema)])
     user, basket = kept.user_of_event(), np.asarray(kept.marks[schema.basket.name])

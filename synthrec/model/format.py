@@ -1,13 +1,18 @@
-"""Every tensor and every word that a generator's files may hold, derived from the public declaration and the plan.
+"""Every tensor and every word that a generator's files may hold, derived from the public
+declaration and the plan.
 
-The one list that reading (`Artifact.load`) and proving (`synthrec inspect`) share: a tensor that is not here is in no release.
+The one list that reading (`Artifact.load`) and proving (`synthrec inspect`) share: a tensor that is
+not here is in no release.
 
-Guarantees: a layout is a function of schema, plan, size of the catalogue and names of features; nothing in it comes from the tensors.
+Guarantees: a layout is a function of schema, plan, size of the catalogue and names of features;
+nothing in it comes from the tensors.
 
-Arrays of a safetensors file, read only as what they must be: names, types and shapes are known before the file is opened.
+Arrays of a safetensors file, read only as what they must be: names, types and shapes are known
+before the file is opened.
 
-Guarantees: the header is compared with the layout before any array is made, so memory is bounded by the layout; no byte of the file
-is outside header and arrays; every value keeps the rule of its tensor. Reading runs no code.
+Guarantees: the header is compared with the layout before any array is made, so memory is bounded by
+the layout; no byte of the file is outside header and arrays; every value keeps the rule of its
+tensor. Reading runs no code.
 """
 
 from __future__ import annotations
@@ -36,7 +41,12 @@ from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.plan import Plan
 
 LARGEST_HEADER, LARGEST_FILE = 1 << 20, 1 << 29
-TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "I16": np.dtype("<i2")}
+TYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "I64": np.dtype("<i8"),
+    "I16": np.dtype("<i2"),
+}
 SUM_TOLERANCE = 1e-6
 Origin = Literal["public", "paid", "post-processing"]
 
@@ -45,8 +55,9 @@ Origin = Literal["public", "paid", "post-processing"]
 class Tensor:
     """What one array must be, and whom its values come from.
 
-    `paid_by`: mechanisms of the ledger whose noisy values it was made from. `holds`: any finite numbers, shares that sum to 1 (along
-    the last axis, for `rows`; all together, for `shares`), numbers of at least 0, numbers that rise, or codes below `below`.
+    `paid_by`: mechanisms of the ledger whose noisy values it was made from. `holds`: any finite
+    numbers, shares that sum to 1 (along the last axis, for `rows`; all together, for `shares`),
+    numbers of at least 0, numbers that rise, or codes below `below`.
     """
 
     kind: str
@@ -71,11 +82,16 @@ class Difference:
 
 
 def read_tensors(path: Path, *, layout: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """The arrays. Raises ReleaseError, which names the first difference; OSError for a file that cannot be read."""
+    """The arrays. Raises ReleaseError, which names the first difference; OSError for a file that
+    cannot be read.
+    """
     content = _content(path, layout=layout)
     for found in _differences(content, layout=layout):
-        raise ReleaseError(f"{path.name} must hold the tensors that its schema and plan ask for, and nothing else",
-                           found=f"{found.name}: {found.found}", remedy="Copy the release again from where it was made.")
+        raise ReleaseError(
+            f"{path.name} must hold the tensors that its schema and plan ask for, and nothing else",
+            found=f"{found.name}: {found.found}",
+            remedy="Copy the release again from where it was made.",
+        )
     return _arrays(content, layout=layout)
 
 
@@ -87,15 +103,18 @@ def differences(path: Path, *, layout: Mapping[str, Tensor]) -> tuple[Difference
 @dataclass(frozen=True)
 class _Content:
     header: dict[str, Any]
-    spare: bytes            # of the header, after its JSON
+    spare: bytes  # of the header, after its JSON
     buffer: memoryview
 
 
 def _content(path: Path, *, layout: Mapping[str, Tensor]) -> _Content:
     asked = sum(tensor.size_bytes for tensor in layout.values())
     if asked > LARGEST_FILE:
-        raise ReleaseError(f"{path.name} may hold at most {LARGEST_FILE:,} bytes", found=f"{asked:,} asked for by generator.json",
-                           remedy="Use a smaller catalogue, or get the release again from its owner.")
+        raise ReleaseError(
+            f"{path.name} may hold at most {LARGEST_FILE:,} bytes",
+            found=f"{asked:,} asked for by generator.json",
+            remedy="Use a smaller catalogue, or get the release again from its owner.",
+        )
     content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + asked))
     length = int.from_bytes(content[:8], "little")
     try:
@@ -106,9 +125,14 @@ def _content(path: Path, *, layout: Mapping[str, Tensor]) -> _Content:
         if not isinstance(header, dict):
             raise ValueError
     except ValueError:
-        raise ReleaseError(f"{path.name} must be a safetensors file", found="a header that is none",
-                           remedy="Copy the release again from where it was made.") from None
-    return _Content(header=header, spare=text[len(text.rstrip(b" ")) :], buffer=content[8 + length :])
+        raise ReleaseError(
+            f"{path.name} must be a safetensors file",
+            found="a header that is none",
+            remedy="Copy the release again from where it was made.",
+        ) from None
+    return _Content(
+        header=header, spare=text[len(text.rstrip(b" ")) :], buffer=content[8 + length :]
+    )
 
 
 def _differences(content: _Content, *, layout: Mapping[str, Tensor]) -> Iterator[Difference]:
@@ -119,8 +143,14 @@ def _differences(content: _Content, *, layout: Mapping[str, Tensor]) -> Iterator
         yield Difference(name, "missing")
     known = [name for name in layout if name in header]
     wrong = [name for name in known if not _as_declared(header[name], layout[name])]
-    yield from (Difference(name, "another type or shape, or no description of a tensor") for name in wrong)
-    if len(content.spare) >= 8 or not (wrong or header.keys() ^ layout.keys()) and not _covered(content):
+    yield from (
+        Difference(name, "another type or shape, or no description of a tensor") for name in wrong
+    )
+    if (
+        len(content.spare) >= 8
+        or not (wrong or header.keys() ^ layout.keys())
+        and not _covered(content)
+    ):
         yield Difference("the file", "bytes that belong to no tensor")
     elif not wrong and len(known) == len(header):
         for name in known:
@@ -131,9 +161,18 @@ def _differences(content: _Content, *, layout: Mapping[str, Tensor]) -> Iterator
 def _as_declared(said: Any, tensor: Tensor) -> bool:
     if not isinstance(said, dict) or said.keys() != {"dtype", "shape", "data_offsets"}:
         return False
-    start = said["data_offsets"][0] if isinstance(said["data_offsets"], list) and said["data_offsets"] else None
-    return (said["dtype"] == tensor.kind and said["shape"] == list(tensor.shape) and type(start) is int and start >= 0
-            and said["data_offsets"] == [start, start + tensor.size_bytes])
+    start = (
+        said["data_offsets"][0]
+        if isinstance(said["data_offsets"], list) and said["data_offsets"]
+        else None
+    )
+    return (
+        said["dtype"] == tensor.kind
+        and said["shape"] == list(tensor.shape)
+        and type(start) is int
+        and start >= 0
+        and said["data_offsets"] == [start, start + tensor.size_bytes]
+    )
 
 
 def _covered(content: _Content) -> bool:
@@ -157,8 +196,14 @@ def _arrays(content: _Content, *, layout: Mapping[str, Tensor]) -> dict[str, np.
     return {name: _array(content, name, tensor).copy() for name, tensor in layout.items()}
 
 
-_RULES = {"finite": "finite", "shares": "shares that sum to 1", "rows": "rows of shares that sum to 1", "positive": "finite and at least 0",
-          "rising": "finite and rising", "codes": "codes of its domain"}
+_RULES = {
+    "finite": "finite",
+    "shares": "shares that sum to 1",
+    "rows": "rows of shares that sum to 1",
+    "positive": "finite and at least 0",
+    "rising": "finite and rising",
+    "codes": "codes of its domain",
+}
 
 
 def _within(values: np.ndarray, tensor: Tensor) -> bool:
@@ -176,10 +221,18 @@ def _within(values: np.ndarray, tensor: Tensor) -> bool:
     return True
 
 
-HIDDEN = 64                 # of the generator's network
-MOST_FEATURES = 10_000
+HIDDEN = 64  # of the generator's network
+MAX_FEATURES = 10_000
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-BEHAVIOUR = ("items", "ratings", "pairs", "tastes", "groups", "attributes", "activity")     # what calibration leans on
+BEHAVIOUR = (
+    "items",
+    "ratings",
+    "pairs",
+    "tastes",
+    "groups",
+    "attributes",
+    "activity",
+)  # what calibration leans on
 
 
 class Words(PublicRecord):
@@ -188,14 +241,16 @@ class Words(PublicRecord):
     format_version: Literal[1]
     declared: Schema = Field(alias="schema")
     plan: Plan
-    catalogue: str          # public item ids and attributes, as `Catalogue.to_json` writes them
-    features: Annotated[tuple[str, ...], Field(max_length=MOST_FEATURES)]
+    catalogue: str  # public item ids and attributes, as `Catalogue.to_json` writes them
+    features: Annotated[tuple[str, ...], Field(max_length=MAX_FEATURES)]
     activity_edges: tuple[int, ...]
     attributes: tuple[str, ...]
     groups: tuple[str, ...]
     rating_unit: Annotated[Finite, Field(gt=0)]
     rating_noise: Annotated[Finite, Field(ge=0)]
-    game: str | None        # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
+    game: (
+        str | None
+    )  # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
 
 
 def disagreement(words: Words) -> str | None:
@@ -204,12 +259,31 @@ def disagreement(words: Words) -> str | None:
     names = {each.name for each in plan.measurements}
     needed = {"activity", "items", *(["attributes"] if schema.user_attributes else [])}
     sums = (*plan.openings, *plan.measurements)
-    numbers = [plan.delta, *(number for each in sums for number in (each.sensitivity, each.noise_multiplier))]
+    numbers = [
+        plan.delta,
+        *(number for each in sums for number in (each.sensitivity, each.noise_multiplier)),
+    ]
     for wrong, where in (
-        ((plan.population, plan.events_per_user) != (schema.source.population, schema.privacy.events_per_user), "plan"),
-        (not needed <= names or len(names) < len(plan.measurements) or (plan.training is None) != (plan.model != "gan"), "plan"),
-        (not all(math.isfinite(number) and number >= 0 for number in numbers) or math.isnan(plan.epsilon), "plan"),
-        (len(plan.openings) > 0 and not same_looks(schema, plan.openings), "plan"),      # a baseline of an audit has asked for none
+        (
+            (plan.population, plan.events_per_user)
+            != (schema.source.population, schema.privacy.events_per_user),
+            "plan",
+        ),
+        (
+            not needed <= names
+            or len(names) < len(plan.measurements)
+            or (plan.training is None) != (plan.model != "gan"),
+            "plan",
+        ),
+        (
+            not all(math.isfinite(number) and number >= 0 for number in numbers)
+            or math.isnan(plan.epsilon),
+            "plan",
+        ),
+        (
+            len(plan.openings) > 0 and not same_looks(schema, plan.openings),
+            "plan",
+        ),  # a baseline of an audit has asked for none
         (is_open(schema), "schema"),
         (words.activity_edges != activity_edges(plan.events_per_user), "activity_edges"),
         (words.attributes != tuple(schema.user_attributes), "attributes"),
@@ -230,8 +304,12 @@ def rating_unit(schema: Schema) -> float:
 
 
 def filterable_names(schema: Schema) -> tuple[str, ...]:
-    """Attributes of the catalogue that a release carries: those that a sample's items can be chosen by."""
-    return tuple(name for name, declared in schema.item_attributes.items() if isinstance(declared, FILTERS))
+    """Attributes of the catalogue that a release carries: those that a sample's items can be chosen
+    by.
+    """
+    return tuple(
+        name for name, declared in schema.item_attributes.items() if isinstance(declared, FILTERS)
+    )
 
 
 def layout(words: Words, *, items: int) -> dict[str, Tensor]:
@@ -244,28 +322,46 @@ def layout(words: Words, *, items: int) -> dict[str, Tensor]:
         "frame.features": Tensor("F64", (items, count), "paid", ("items", *pairs)),
         "frame.item_mean": Tensor("F64", (items,), "paid", ("items",)),
         "frame.popularity": Tensor("F64", (items,), "paid", ("items",), holds="shares"),
-        "estimates.activity": Tensor("F64", (len(words.activity_edges) - 1,), "paid", ("activity",), holds="shares"),
+        "estimates.activity": Tensor(
+            "F64", (len(words.activity_edges) - 1,), "paid", ("activity",), holds="shares"
+        ),
         "estimates.levels": Tensor("F64", (levels,), "public", holds="rising"),
-        "estimates.rating_shares": Tensor("F64", (levels,), "paid", ("ratings",) if levels else (), holds="shares"),
+        "estimates.rating_shares": Tensor(
+            "F64", (levels,), "paid", ("ratings",) if levels else (), holds="shares"
+        ),
         "tables.item_mean": Tensor("F64", (items,), "post-processing", known),
         "tables.log_weight": Tensor("F64", (items,), "post-processing", known),
-        "tables.cuts": Tensor("F64", (max(levels - 1, 0),), "post-processing", known, holds="rising"),
+        "tables.cuts": Tensor(
+            "F64", (max(levels - 1, 0),), "post-processing", known, holds="rising"
+        ),
     }
     size = 2 * count + 1
     if plan.has("tastes"):
         found["estimates.moment"] = Tensor("F64", (size, size), "paid", ("tastes",))
         found["estimates.taste_variance"] = Tensor("F64", (3,), "paid", ("tastes",))
     for place, attribute in enumerate(schema.user_attributes.values()):
-        found[f"attribute.{place}"] = Tensor("F64", (attribute.size + 1,), "paid", ("attributes",), holds="shares")
-    return found | _group_layout(words) | _time_layout(schema) | _habit_layout(words, items=items) | _network_layout(words)
+        found[f"attribute.{place}"] = Tensor(
+            "F64", (attribute.size + 1,), "paid", ("attributes",), holds="shares"
+        )
+    return (
+        found
+        | _group_layout(words)
+        | _time_layout(schema)
+        | _habit_layout(words, items=items)
+        | _network_layout(words)
+    )
 
 
 def _feature_names(words: Words) -> bool:
     """Each feature is named after a declared attribute, or is one that every catalogue has."""
     schema = words.declared
     starts = tuple(f"{name} " for name in schema.item_attributes)
-    known = [name in (*MEASURED, *schema.item_attributes) or LEARNT.fullmatch(name) or name.startswith(starts)
-             for name in words.features]
+    known = [
+        name in (*MEASURED, *schema.item_attributes)
+        or LEARNT.fullmatch(name)
+        or name.startswith(starts)
+        for name in words.features
+    ]
     return all(known) and len(set(words.features)) == len(known)
 
 
@@ -274,14 +370,26 @@ def _group_layout(words: Words) -> dict[str, Tensor]:
         return {}
     columns = sum(LEARNT.fullmatch(name) is None for name in words.features)
     sizes = Groups.of(words.declared).sizes
-    return {"group.columns": Tensor("I64", (columns,), "public", holds="codes", below=len(words.features)),
-            **{f"group.{place}": Tensor("F64", (sizes[name] + 1, columns + 1), "paid", ("groups",))
-               for place, name in enumerate(words.groups)}}
+    return {
+        "group.columns": Tensor(
+            "I64", (columns,), "public", holds="codes", below=len(words.features)
+        ),
+        **{
+            f"group.{place}": Tensor("F64", (sizes[name] + 1, columns + 1), "paid", ("groups",))
+            for place, name in enumerate(words.groups)
+        },
+    }
 
 
 def _time_layout(schema: Schema) -> dict[str, Tensor]:
-    return {} if schema.time is None else {f"times.{name}": Tensor("F64", shape, "paid", ("times",), holds="shares")
-                                           for name, shape in SHAPES.items()}
+    return (
+        {}
+        if schema.time is None
+        else {
+            f"times.{name}": Tensor("F64", shape, "paid", ("times",), holds="shares")
+            for name, shape in SHAPES.items()
+        }
+    )
 
 
 def _habit_layout(words: Words, *, items: int) -> dict[str, Tensor]:
@@ -289,37 +397,61 @@ def _habit_layout(words: Words, *, items: int) -> dict[str, Tensor]:
     if not (plan.has("marks") or plan.has("habits")):
         return {}
     many, buckets = types(schema), len(words.activity_edges) - 1
-    marks, habits = (("marks",) if plan.has("marks") else ()), (("habits",) if plan.has("habits") else ())
+    marks, habits = (
+        (("marks",) if plan.has("marks") else ()),
+        (("habits",) if plan.has("habits") else ()),
+    )
     found = {
         "first": Tensor("F64", (many,), "paid", marks, holds="shares"),
         "following": Tensor("F64", (many, many + 1), "paid", marks, holds="rows"),
         "pace": Tensor("F64", (FULL,), "post-processing", (*marks, *habits), holds="positive"),
         "ratio": Tensor("F64", (BANDS, RATIOS), "paid", habits, holds="rows"),
-        "baskets": Tensor("F64", (1 if schema.basket is None else buckets,), "paid", habits, holds="shares"),
+        "baskets": Tensor(
+            "F64", (1 if schema.basket is None else buckets,), "paid", habits, holds="shares"
+        ),
     }
     for name, column in schema.details.items():
         found[f"details/{name}"] = Tensor("F64", (many, cells(column)), "paid", marks, holds="rows")
     for name, column in schema.marks_of("user").items():
         found[f"people/{name}"] = Tensor("F64", (cells(column),), "paid", habits, holds="shares")
     for name, column in schema.marks_of("item").items():
-        found[f"items/{name}"] = Tensor("I16", (items,), "paid", ("items", *marks), holds="codes", below=cells(column))
+        found[f"items/{name}"] = Tensor(
+            "I16", (items,), "paid", ("items", *marks), holds="codes", below=cells(column)
+        )
     return {f"habits.{name}": tensor for name, tensor in found.items()}
 
 
 def _network_layout(words: Words) -> dict[str, Tensor]:
     """The network; without a game its weights are as they were drawn."""
     plan, size = words.plan, 2 * len(words.features) + 1
-    conditions = 1 + sum(attribute.size + 1 for attribute in words.declared.user_attributes.values())
+    conditions = 1 + sum(
+        attribute.size + 1 for attribute in words.declared.user_attributes.values()
+    )
     known = tuple(name for name in BEHAVIOUR if plan.has(name))
-    tastes, groups = (tuple(name for name in (part,) if plan.has(name)) for part in ("tastes", "groups"))
-    shapes = {"residual.0.weight": (HIDDEN, size + conditions), "residual.0.bias": (HIDDEN,), "residual.2.weight": (HIDDEN, HIDDEN),
-              "residual.2.bias": (HIDDEN,), "residual.4.weight": (size, HIDDEN), "residual.4.bias": (size,)}
+    tastes, groups = (
+        tuple(name for name in (part,) if plan.has(name)) for part in ("tastes", "groups")
+    )
+    shapes = {
+        "residual.0.weight": (HIDDEN, size + conditions),
+        "residual.0.bias": (HIDDEN,),
+        "residual.2.weight": (HIDDEN, HIDDEN),
+        "residual.2.bias": (HIDDEN,),
+        "residual.4.weight": (size, HIDDEN),
+        "residual.4.bias": (size,),
+    }
     found = {
         "factor": Tensor("F32", (size, size), "paid" if tastes else "public", tastes),
         "scale": Tensor("F32", (size,), "public"),
         "gain": Tensor("F32", (size,), "post-processing", known),
         "effect": Tensor("F32", (size, conditions), "paid" if groups else "public", groups),
-        **{name: Tensor("F32", shape, "paid" if plan.training else "public", ("game",) if plan.training else ())
-           for name, shape in shapes.items()},
+        **{
+            name: Tensor(
+                "F32",
+                shape,
+                "paid" if plan.training else "public",
+                ("game",) if plan.training else (),
+            )
+            for name, shape in shapes.items()
+        },
     }
     return {f"generator.{name}": tensor for name, tensor in found.items()}

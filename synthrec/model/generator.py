@@ -1,7 +1,9 @@
-"""The generator: from a latent vector and a condition to one user's behaviour (bias, taste in rating, tilt in choosing).
+"""The generator: from a latent vector and a condition to one user's behaviour (bias, taste in
+rating, tilt in choosing).
 
-Anchored: a linear part reproduces the measured second moment of tastes, another the measured differences of groups; a small network
-adds what the game teaches, starting from nothing. Without the game this is the moments model, without moments the marginals model.
+Anchored: a linear part reproduces the measured second moment of tastes, another the measured
+differences of groups; a small network adds what the game teaches, starting from nothing. Without
+the game this is the moments model, without moments the marginals model.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ class Generator(nn.Module):
     gain: torch.Tensor
     effect: torch.Tensor
 
-    def __init__(self, *, factor: torch.Tensor, scale: torch.Tensor, conditions: int, hidden: int) -> None:
+    def __init__(
+        self, *, factor: torch.Tensor, scale: torch.Tensor, conditions: int, hidden: int
+    ) -> None:
         super().__init__()
         self.register_buffer("factor", factor)
         self.register_buffer("scale", scale)
@@ -33,11 +37,18 @@ class Generator(nn.Module):
         last = nn.Linear(hidden, len(scale))
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.residual = nn.Sequential(nn.Linear(len(scale) + conditions, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden),
-                                      nn.LeakyReLU(0.2), last)
+        self.residual = nn.Sequential(
+            nn.Linear(len(scale) + conditions, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, hidden),
+            nn.LeakyReLU(0.2),
+            last,
+        )
 
     def stacked(self, latent: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Behaviour in the units of the stacked taste vectors, in which it is anchored; without what groups differ by."""
+        """Behaviour in the units of the stacked taste vectors, in which it is anchored; without
+        what groups differ by.
+        """
         return latent @ self.factor.T + self.residual(torch.cat([latent, condition], dim=1))
 
     def behaviour(self, stacked: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,8 @@
-"""How far a synthetic log is from what was measured: both sides are public, so this may stand where figures on the real log may not.
+"""How far a synthetic log is from what was measured: both sides are public, so this may stand where
+figures on the real log may not.
 
-Guarantees: reads the release's estimates, which are paid for, and synthetic users; never the log (post-processing).
+Guarantees: reads the release's estimates, which are paid for, and synthetic users; never the log
+(post-processing).
 """
 
 from __future__ import annotations
@@ -11,31 +13,47 @@ from synthrec.data.eventlog import EventLog
 from synthrec.model.postprocessing import Estimates
 
 
-class Tally:
+class MeasurementFit:
     """Synthetic users, counted chunk by chunk as they are written."""
 
     def __init__(self, estimates: Estimates) -> None:
         self._estimates = estimates
-        self._counts = {name: np.zeros(len(shares)) for name, shares in _measured(estimates).items()}
+        self._counts = {
+            name: np.zeros(len(shares)) for name, shares in _measured(estimates).items()
+        }
 
     def add(self, log: EventLog) -> None:
         """Count a chunk. What a user does on one item counts once, as it did when it was measured."""
         found, users = self._estimates, len(log.offsets) - 1
-        user, item = np.divmod(np.unique(log.user_of_event().astype(np.int64) * self._items + np.asarray(log.item)), self._items)
-        visits = np.bincount(user, minlength=users)
-        bucket = np.clip(np.searchsorted(found.activity_edges, visits, side="right") - 1, 0, len(found.activity) - 1)
+        user, item = np.divmod(
+            np.unique(log.user_of_event().astype(np.int64) * self._items + np.asarray(log.item)),
+            self._items,
+        )
+        first_interactions = np.bincount(user, minlength=users)
+        bucket = np.clip(
+            np.searchsorted(found.activity_edges, first_interactions, side="right") - 1,
+            0,
+            len(found.activity) - 1,
+        )
         self._count("items", item)
         self._count("activity", bucket)
         if "ratings" in self._counts and log.rating is not None:
-            self._count("ratings", np.abs(np.asarray(log.rating)[:, None] - found.levels).argmin(axis=1))
+            self._count(
+                "ratings", np.abs(np.asarray(log.rating)[:, None] - found.levels).argmin(axis=1)
+            )
         for name, codes in log.attributes.items():
             self._count(f"attribute {name}", np.asarray(codes))
 
     def distances(self) -> dict[str, float]:
-        """Total variation between what was drawn and what was measured, to three decimals; nothing of what was not drawn."""
+        """Total variation between what was drawn and what was measured, to three decimals; nothing
+        of what was not drawn.
+        """
         measured = _measured(self._estimates)
-        return {name: round(float(np.abs(counts / counts.sum() - measured[name]).sum() / 2), 3)
-                for name, counts in self._counts.items() if counts.sum() > 0}
+        return {
+            name: round(float(np.abs(counts / counts.sum() - measured[name]).sum() / 2), 3)
+            for name, counts in self._counts.items()
+            if counts.sum() > 0
+        }
 
     @property
     def _items(self) -> int:

@@ -1,11 +1,13 @@
-"""A user's tastes as one short vector: how they rate and which items they pick, along item features.
+"""A user's tastes as one short vector: how they rate and which items they pick, along item
+features.
 
-Two ridge estimates of one user, stacked: the slope of the user's rating deviations on the features (with an intercept, the user's
-bias), and the tilt of the user's item choice against popularity. The same function reads real users and synthetic ones, so the
-calibration can compare them measurement by measurement.
+Two ridge estimates of one user, stacked: the slope of the user's rating deviations on the features
+(with an intercept, the user's bias), and the tilt of the user's item choice against popularity. The
+same function reads real users and synthetic ones, so the calibration can compare them measurement
+by measurement.
 
-Guarantees: row b of the result is a function of user b's own events, public features and released measurements only, of norm at most
-1 (adaptive composition applies to the released ones).
+Guarantees: row b of the result is a function of user b's own events, public features and released
+measurements only, of norm at most 1 (adaptive composition applies to the released ones).
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ import scipy.sparse as sp
 from synthrec.data.eventlog import EventLog
 
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
-BIAS_WEIGHT = 0.5           # of the intercept, which varies more than the slopes
-RATING_NORM = 0.7           # slopes and weighted intercept are clipped to this
-CHOICE_NORM = 1.0           # the tilt is clipped to this
-HALF = 0.7                  # norm of either half in the stack, so that a stack of two full halves has norm below 1
-WHOLE = 0.99                # norm of the tilt where it is alone
+BIAS_WEIGHT = 0.5  # of the intercept, which varies more than the slopes
+RATING_NORM = 0.7  # slopes and weighted intercept are clipped to this
+CHOICE_NORM = 1.0  # the tilt is clipped to this
+HALF = 0.7  # norm of either half in the stack, so that a stack of two full halves has norm below 1
+WHOLE = 0.99  # norm of the tilt where it is alone
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,16 @@ class TasteFrame:
     """What tastes are measured against; public or paid for.
 
     Shapes:
-        features float64[V, F], standardised under `popularity`; item_mean float64[V]; popularity float64[V], sums to 1.
+        features float64[V, F], standardised under `popularity`; item_mean float64[V]; popularity
+        float64[V], sums to 1.
     """
 
     features: np.ndarray
     item_mean: np.ndarray
     popularity: np.ndarray
-    rating_unit: float          # a quarter of the rating scale
-    rated: bool = True          # does the log have ratings? If not, bias and slopes are zero and the tilt has the whole norm
+    rating_unit: float  # a quarter of the rating scale
+    # does the log have ratings? If not, bias and slopes are zero and the tilt has the whole norm
+    rated: bool = True
 
     @property
     def size(self) -> int:
@@ -60,7 +64,9 @@ class TasteFrame:
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """float64[F], float64[F, F]: mean and covariance of the features under `popularity`."""
         mean = self.popularity @ self.features
-        return mean, (self.features * self.popularity[:, None]).T @ self.features - np.outer(mean, mean)
+        return mean, (self.features * self.popularity[:, None]).T @ self.features - np.outer(
+            mean, mean
+        )
 
     @property
     def choice_part(self) -> float:
@@ -69,10 +75,18 @@ class TasteFrame:
 
     @property
     def scale(self) -> np.ndarray:
-        """float64[size]: what one unit of each stacked coordinate is in ratings per feature (slopes) or log odds per feature (tilts)."""
+        """float64[size]: what one unit of each stacked coordinate is in ratings per feature
+        (slopes) or log odds per feature (tilts).
+        """
         count = self.features.shape[1]
         rating = RATING_NORM / HALF * self.rating_unit
-        return np.concatenate(([rating / BIAS_WEIGHT], np.full(count, rating), np.full(count, CHOICE_NORM / self.choice_part)))
+        return np.concatenate(
+            (
+                [rating / BIAS_WEIGHT],
+                np.full(count, rating),
+                np.full(count, CHOICE_NORM / self.choice_part),
+            )
+        )
 
 
 def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
@@ -86,12 +100,21 @@ def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
     picked, deviation, events = _matrices(users, frame=frame)
     gram = _grams(frame.design[users.item], offsets=users.offsets)
     ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
-    slopes = np.linalg.solve(gram + ridge, (deviation @ frame.design)[..., None])[..., 0]     # zero where nothing is rated
+    slopes = np.linalg.solve(gram + ridge, (deviation @ frame.design)[..., None])[
+        ..., 0
+    ]  # zero where nothing is rated
     slopes[:, 0] *= BIAS_WEIGHT
     pull = picked @ features - events[:, None] * mean
-    tilts = np.linalg.solve(events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None])[..., 0]
-    stacked = np.concatenate((_clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
-                              _clipped(tilts, CHOICE_NORM) * (frame.choice_part / CHOICE_NORM)), axis=1)
+    tilts = np.linalg.solve(
+        events[:, None, None] * covariance + CHOICE_RIDGE * np.eye(count), pull[..., None]
+    )[..., 0]
+    stacked = np.concatenate(
+        (
+            _clipped(slopes, RATING_NORM) * (HALF / RATING_NORM),
+            _clipped(tilts, CHOICE_NORM) * (frame.choice_part / CHOICE_NORM),
+        ),
+        axis=1,
+    )
     return np.nan_to_num(stacked, nan=0.0, posinf=0.0, neginf=0.0)
 
 
@@ -105,7 +128,8 @@ def second_moments(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
 
 
 def half_vectors(tastes: np.ndarray) -> np.ndarray:
-    """Outer products of rows with themselves as isometric half vectors: off-diagonals times sqrt 2, norm = squared norm of the row.
+    """Outer products of rows with themselves as isometric half vectors: off-diagonals times sqrt 2,
+    norm = squared norm of the row.
 
     Shapes:
         float64[B, D] -> float64[B, D (D + 1) / 2].
@@ -136,25 +160,34 @@ def by_user(log: EventLog, values: np.ndarray, *, items: int) -> sp.csr_matrix:
 
 
 def deviations(log: EventLog, *, frame: TasteFrame) -> np.ndarray:
-    """Each event's rating less its item's mean, in quarters of the scale; zero in a log without ratings.
+    """Each event's rating less its item's mean, in quarters of the scale; zero in a log without
+    ratings.
 
     Shapes:
         -> float64[N].
     """
     if log.rating is None:
         return np.zeros(len(log.item))
-    return np.asarray((np.asarray(log.rating, dtype=np.float64) - frame.item_mean[log.item]) / frame.rating_unit)
+    return np.asarray(
+        (np.asarray(log.rating, dtype=np.float64) - frame.item_mean[log.item]) / frame.rating_unit
+    )
 
 
-def _matrices(block: EventLog, *, frame: TasteFrame) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
+def _matrices(
+    block: EventLog, *, frame: TasteFrame
+) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
     items = len(frame.item_mean)
     deviation = deviations(block, frame=frame)
-    return (by_user(block, np.ones(len(deviation)), items=items), by_user(block, deviation, items=items),
-            np.diff(block.offsets).astype(np.float64))
+    return (
+        by_user(block, np.ones(len(deviation)), items=items),
+        by_user(block, deviation, items=items),
+        np.diff(block.offsets).astype(np.float64),
+    )
 
 
 def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
-    """Each user's sum of outer products of event rows; one small product a user, so that its cost does not grow with the catalogue.
+    """Each user's sum of outer products of event rows; one small product a user, so that its cost
+    does not grow with the catalogue.
 
     Shapes:
         float64[N, D], offsets int64[B + 1] -> float64[B, D, D].
@@ -166,4 +199,6 @@ def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
-    return rows * np.minimum(1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+    return rows * np.minimum(
+        1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    )

@@ -1,14 +1,18 @@
-"""What is asked of each user about time: start, sessions, span, gaps, calendar and hours of the week, as one vector.
+"""What is asked of each user about time: start, sessions, span, gaps, calendar and hours of the
+week, as one vector.
 
 A session ends where nothing happens for half an hour.
 
-Guarantees: the window and the zone are declared; a user's vector is a function of their own events only and holds three one-hots and
-three histograms of norm at most 1 each, times public weights, so its norm is at most TIME_NORM whatever the number of events.
+Guarantees: the window and the zone are declared; a user's vector is a function of their own events
+only and holds three one-hots and three histograms of norm at most 1 each, times public weights, so
+its norm is at most TIME_NORM whatever the number of events.
 
-Histograms that noise has roughened, made as smooth as they themselves say they were: post-processing, which costs nothing.
+Histograms that noise has roughened, made as smooth as they themselves say they were:
+post-processing, which costs nothing.
 
-A Gaussian process around a flat histogram (Rasmussen and Williams 2006, eq. 2.23): how much cells differ, alone and with their
-neighbours, is estimated from the noisy values by their marginal likelihood; the posterior mean shrinks noise accordingly.
+A Gaussian process around a flat histogram (Rasmussen and Williams 2006, eq. 2.23): how much cells
+differ, alone and with their neighbours, is estimated from the noisy values by their marginal
+likelihood; the posterior mean shrinks noise accordingly.
 """
 
 from __future__ import annotations
@@ -21,30 +25,42 @@ from scipy.optimize import minimize
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
 
-DAILY_LENGTH = 0.7          # of the daily profile, in radians of the day's circle
-LOCAL_LENGTH = 2.0          # of what one evening differs from another, in hours, and of neighbouring cells
-LEAST_RELATIVE = 0.1        # of the mean: a floor under the profile that residuals are relative to
-VARIANCES = {"daily": 0.3, "weekday": 0.1, "near": 0.3, "alone": 0.1}      # relative: where the search starts
-NARROWNESS = 0.01           # of a weak prior around them, in squared log units
-BOUNDS = (-9.0, 3.0)        # of log variances
+DAILY_LENGTH = 0.7  # of the daily profile, in radians of the day's circle
+LOCAL_LENGTH = 2.0  # of what one evening differs from another, in hours, and of neighbouring cells
+MIN_RELATIVE = 0.1  # of the mean: a floor under the profile that residuals are relative to
+VARIANCES = {
+    "daily": 0.3,
+    "weekday": 0.1,
+    "near": 0.3,
+    "alone": 0.1,
+}  # relative: where the search starts
+NARROWNESS = 0.01  # of a weak prior around them, in squared log units
+BOUNDS = (-9.0, 3.0)  # of log variances
 
 
 def smooth_week(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:
     """Shares of the hours of the week; without noise the histogram's own.
 
-    A daily profile, weekdays, evenings unlike others, single hours. In the second pass deviations are relative to the product of daily
-    and weekday profile, as busy hours vary more.
+    A daily profile, weekdays, evenings unlike others, single hours. In the second pass deviations
+    are relative to the product of daily and weekday profile, as busy hours vary more.
 
     Shapes:
         float64[HOURS] -> float64[HOURS], sums to 1.
     """
-    week = _raised(smooth(noisy, kernels=week_kernels(), noise_std=noise_std), least=LEAST_RELATIVE / HOURS).reshape(7, 24)
+    week = _raised(
+        smooth(noisy, kernels=week_kernels(), noise_std=noise_std), least=MIN_RELATIVE / HOURS
+    ).reshape(7, 24)
     profile = (week.sum(axis=1, keepdims=True) * week.sum(axis=0)).ravel() * HOURS
-    return smooth(noisy, kernels={name: part * np.outer(profile, profile) for name, part in week_kernels().items()}, noise_std=noise_std)
+    return smooth(
+        noisy,
+        kernels={name: part * np.outer(profile, profile) for name, part in week_kernels().items()},
+        noise_std=noise_std,
+    )
 
 
 def smooth(noisy: np.ndarray, *, kernels: dict[str, np.ndarray], noise_std: float) -> np.ndarray:
-    """Shares of a histogram whose cells vary by a sum of kernels, in unknown parts; without noise the histogram's own.
+    """Shares of a histogram whose cells vary by a sum of kernels, in unknown parts; without noise
+    the histogram's own.
 
     Shapes:
         float64[N], name -> float64[N, N] -> float64[N], sums to 1.
@@ -52,7 +68,10 @@ def smooth(noisy: np.ndarray, *, kernels: dict[str, np.ndarray], noise_std: floa
     mean = max(float(noisy.mean()), noise_std / len(noisy), 1e-9)
     if noise_std == 0:
         return _raised(noisy, least=0.0)
-    parts, start = np.stack(list(kernels.values())) * mean**2, np.log([VARIANCES[name] for name in kernels])
+    parts, start = (
+        np.stack(list(kernels.values())) * mean**2,
+        np.log([VARIANCES[name] for name in kernels]),
+    )
     noise = noise_std**2 * np.eye(len(noisy))
 
     def prior(logs: np.ndarray) -> np.ndarray:
@@ -61,26 +80,48 @@ def smooth(noisy: np.ndarray, *, kernels: dict[str, np.ndarray], noise_std: floa
     def surprise(logs: np.ndarray) -> float:
         lower = np.linalg.cholesky(prior(logs) + noise)
         white = np.linalg.solve(lower, noisy - mean)
-        return float(white @ white + 2 * np.log(np.diag(lower)).sum() + NARROWNESS * ((logs - start) ** 2).sum())
+        return float(
+            white @ white
+            + 2 * np.log(np.diag(lower)).sum()
+            + NARROWNESS * ((logs - start) ** 2).sum()
+        )
 
-    best = prior(minimize(surprise, start, method="Nelder-Mead", options={"maxiter": 200, "xatol": 0.05, "fatol": 0.05}).x)
+    best = prior(
+        minimize(
+            surprise,
+            start,
+            method="Nelder-Mead",
+            options={"maxiter": 200, "xatol": 0.05, "fatol": 0.05},
+        ).x
+    )
     return _raised(mean + best @ np.linalg.solve(best + noise, noisy - mean), least=0.0)
 
 
 def week_kernels() -> dict[str, np.ndarray]:
-    """Float64[HOURS, HOURS] each: same hour of the day, same weekday, near in the week, the same hour."""
+    """Float64[HOURS, HOURS] each: same hour of the day, same weekday, near in the week, the same
+    hour.
+    """
     hour = np.arange(HOURS)
     apart = np.abs(hour[:, None] - hour)
     daily = np.exp(-2 * np.sin(np.pi * (apart % 24) / 24) ** 2 / DAILY_LENGTH**2)
     near = np.exp(-np.minimum(apart, HOURS - apart) / LOCAL_LENGTH)
-    return {"daily": daily, "weekday": (hour[:, None] // 24 == hour // 24).astype(float), "near": near, "alone": np.eye(HOURS)}
+    return {
+        "daily": daily,
+        "weekday": (hour[:, None] // 24 == hour // 24).astype(float),
+        "near": near,
+        "alone": np.eye(HOURS),
+    }
 
 
 def grid_kernels(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Float64[N, N] each, N cells of a grid: neighbours alike along every axis, and each cell alone."""
+    """Float64[N, N] each, N cells of a grid: neighbours alike along every axis, and each cell
+    alone.
+    """
     near = np.ones((1, 1))
     for size in shape:
-        near = np.kron(near, np.exp(-np.abs(np.arange(size)[:, None] - np.arange(size)) / LOCAL_LENGTH))
+        near = np.kron(
+            near, np.exp(-np.abs(np.arange(size)[:, None] - np.arange(size)) / LOCAL_LENGTH)
+        )
     return {"near": near, "alone": np.eye(len(near))}
 
 
@@ -93,16 +134,42 @@ def _raised(histogram: np.ndarray, *, least: float) -> np.ndarray:
     return np.asarray(found / found.sum())
 
 
-START_BINS = 32             # equal parts of the window, for a user's first event and for all of them
-ACTIVITY_EDGES = (30, 60, 120)      # events: bands of activity, beside which sessions are counted
-SESSION_EDGES = (1, 2, 3, 5, 9, 17, 65)     # buckets of sessions per user; the last is open, and drawn below 65
-MANY_SESSIONS = 5           # from here on a user's span has a histogram of its own
-SPAN_BINS = 6               # log buckets from a session's gap to the window, for users of more than one session
-GAP_EDGES = (0, 1, 3, 10, 20, 40, 80, 160, 320, 640, SESSION_GAP_SECONDS + 1)   # seconds between two events of one session
-HISTOGRAM_NORM = 0.15       # of K: counts are divided by this or by their own norm, whichever is more
+START_BINS = 32  # equal parts of the window, for a user's first event and for all of them
+ACTIVITY_EDGES = (30, 60, 120)  # events: bands of activity, beside which sessions are counted
+SESSION_EDGES = (
+    1,
+    2,
+    3,
+    5,
+    9,
+    17,
+    65,
+)  # buckets of sessions per user; the last is open, and drawn below 65
+MANY_SESSIONS = 5  # from here on a user's span has a histogram of its own
+SPAN_BINS = 6  # log buckets from a session's gap to the window, for users of more than one session
+GAP_EDGES = (
+    0,
+    1,
+    3,
+    10,
+    20,
+    40,
+    80,
+    160,
+    320,
+    640,
+    SESSION_GAP_SECONDS + 1,
+)  # seconds between two events of one session
+HISTOGRAM_NORM = 0.15  # of K: counts are divided by this or by their own norm, whichever is more
 
-SHAPES = {"start": (START_BINS,), "sessions": (len(ACTIVITY_EDGES) + 1, len(SESSION_EDGES) - 1), "span": (2, SPAN_BINS),
-          "gap": (len(GAP_EDGES) - 1,), "calendar": (START_BINS,), "hour": (HOURS,)}
+SHAPES = {
+    "start": (START_BINS,),
+    "sessions": (len(ACTIVITY_EDGES) + 1, len(SESSION_EDGES) - 1),
+    "span": (2, SPAN_BINS),
+    "gap": (len(GAP_EDGES) - 1,),
+    "calendar": (START_BINS,),
+    "hour": (HOURS,),
+}
 WEIGHTS = {"start": 0.4, "sessions": 0.45, "span": 0.35, "gap": 0.25, "calendar": 0.4, "hour": 1.0}
 SIZES = {name: int(np.prod(shape)) for name, shape in SHAPES.items()}
 SIZE = sum(SIZES.values())
@@ -114,10 +181,10 @@ class TimeTables:
     """Shares that sum to 1 each, as measured.
 
     Shapes:
-        start float64[START_BINS] over equal parts of the window; sessions float64[bands, buckets], activity by sessions per user;
-        span float64[2, SPAN_BINS] of users with few and with many sessions; gap float64[gaps];
-        calendar float64[START_BINS] of events over the window; hour float64[HOURS] from Monday 0:00
-        local time.
+        start float64[START_BINS] over equal parts of the window; sessions float64[bands, buckets],
+        activity by sessions per user; span float64[2, SPAN_BINS] of users with few and with many
+        sessions; gap float64[gaps]; calendar float64[START_BINS] of events over the window; hour
+        float64[HOURS] from Monday 0:00 local time.
     """
 
     start: np.ndarray
@@ -149,12 +216,22 @@ def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np
     sessions = np.bincount(user[opens], minlength=len(events))
     parts = {name: np.zeros((len(events), size)) for name, size in SIZES.items()}
     parts["start"][active, start_bin(first, column=column)] = 1
-    parts["sessions"][active, activity_band(events[active]) * SHAPES["sessions"][1] + session_bucket(sessions[active])] = 1
+    parts["sessions"][
+        active,
+        activity_band(events[active]) * SHAPES["sessions"][1] + session_bucket(sessions[active]),
+    ] = 1
     several = sessions[active] > 1
-    parts["span"][active[several], (sessions[active] >= MANY_SESSIONS)[several] * SPAN_BINS
-                  + span_bin((last - first)[several], column=column)] = 1
+    parts["span"][
+        active[several],
+        (sessions[active] >= MANY_SESSIONS)[several] * SPAN_BINS
+        + span_bin((last - first)[several], column=column),
+    ] = 1
     within = np.flatnonzero(~opens)
-    np.add.at(parts["gap"], (user[within], np.clip(np.searchsorted(GAP_EDGES, gap[within], side="right") - 1, 0, None)), 1)
+    np.add.at(
+        parts["gap"],
+        (user[within], np.clip(np.searchsorted(GAP_EDGES, gap[within], side="right") - 1, 0, None)),
+        1,
+    )
     np.add.at(parts["hour"], (user, hour_of_week(log.time, column=column)), 1)
     np.add.at(parts["calendar"], (user, start_bin(log.time, column=column)), 1)
     for name in ("gap", "calendar", "hour"):
@@ -170,8 +247,13 @@ def time_tables(sums: np.ndarray, *, noise_std: float) -> TimeTables:
         float64[SIZE].
     """
     parts = dict(zip(SIZES, np.split(sums, np.cumsum(list(SIZES.values()))[:-1]), strict=True))
-    found = {name: smooth(parts[name], kernels=grid_kernels(SHAPES[name]), noise_std=noise_std).reshape(SHAPES[name])
-             for name in parts if name != "hour"}
+    found = {
+        name: smooth(parts[name], kernels=grid_kernels(SHAPES[name]), noise_std=noise_std).reshape(
+            SHAPES[name]
+        )
+        for name in parts
+        if name != "hour"
+    }
     return TimeTables(**found, hour=smooth_week(parts["hour"], noise_std=noise_std))
 
 
@@ -188,7 +270,9 @@ def activity_band(events: np.ndarray) -> np.ndarray:
 
 def session_bucket(sessions: np.ndarray) -> np.ndarray:
     """Which bucket of sessions per user."""
-    return np.clip(np.searchsorted(SESSION_EDGES, sessions, side="right") - 1, 0, len(SESSION_EDGES) - 2)
+    return np.clip(
+        np.searchsorted(SESSION_EDGES, sessions, side="right") - 1, 0, len(SESSION_EDGES) - 2
+    )
 
 
 def span_edges(column: Datetime) -> np.ndarray:

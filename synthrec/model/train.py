@@ -1,6 +1,7 @@
 """One training: measure, anchor, play, watch, calibrate.
 
-Guarantees: the bounded log is seen by `measure` and `play` only, which ask it through the session; all else is post-processing.
+Guarantees: the bounded log is seen by `measure` and `train_gan` only, which ask it through the session;
+all else is post-processing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
-from synthrec.model.adversarial import play
+from synthrec.model.adversarial import train_gan
 from synthrec.model.artifact import Artifact, filterable
 from synthrec.model.calibration import calibrate, starting_tables
 from synthrec.model.checkpoint import require_alike
 from synthrec.model.collapse import watch
 from synthrec.model.dp_sgd import PrivateCritic
-from synthrec.model.event_types import visits
+from synthrec.model.event_types import first_interactions
 from synthrec.model.format import HIDDEN
 from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
@@ -49,55 +50,128 @@ class Means:
     seed: int | None = None
 
 
-def train(log: EventLog, *, catalogue: Catalogue, schema: Schema, session: Session, progress: Progress,
-          means: Means | None = None) -> Artifact:
-    """A generator of users like those of a bounded log; kept as it goes and continued from where it died, where the session does so."""
+def train(
+    log: EventLog,
+    *,
+    catalogue: Catalogue,
+    schema: Schema,
+    session: Session,
+    progress: Progress,
+    means: Means | None = None,
+) -> Artifact:
+    """A generator of users like those of a bounded log; kept as it goes and continued from where it
+    died, where the session does so.
+    """
     means = means or Means()
     effort, rng = means.effort, np.random.default_rng(means.seed)
-    estimates = measure(log, catalogue=catalogue, schema=schema, session=session, progress=progress, effort=effort)
+    estimates = measure(
+        log, catalogue=catalogue, schema=schema, session=session, progress=progress, effort=effort
+    )
     generator = anchored(estimates, rng=rng).to(means.device)
     with progress.stage("calibrate", total=1) as advance:
-        tables = calibrate(generator, estimates=estimates, tables=starting_tables(estimates), rng=rng, users=effort.calibration_users)
+        tables = calibrate(
+            generator,
+            estimates=estimates,
+            tables=starting_tables(estimates),
+            rng=rng,
+            users=effort.calibration_users,
+        )
         tables = same_start(generator, tables, session=session)
         advance(1)
     game = None
     if session.plan.training is not None:
         anchor = copy.deepcopy(generator)
         with one_thread():
-            generator = play(generator, visits(log) if schema.several else log, estimates=estimates, tables=tables, session=session,
-                             rng=rng, progress=progress, effort=effort, critic=means.critic)
-        watched = watch(generator, anchor=anchor, estimates=estimates, rng=rng, progress=progress, users=effort.watch_users)
+            generator = train_gan(
+                generator,
+                first_interactions(log) if schema.several else log,
+                estimates=estimates,
+                tables=tables,
+                session=session,
+                rng=rng,
+                progress=progress,
+                effort=effort,
+                critic=means.critic,
+            )
+        watched = watch(
+            generator,
+            anchor=anchor,
+            estimates=estimates,
+            rng=rng,
+            progress=progress,
+            users=effort.watch_users,
+        )
         generator, game = watched.generator, watched.game
         with progress.stage("calibrate again", total=1) as advance:
-            tables = calibrate(generator, estimates=estimates, tables=tables, rng=rng, users=effort.calibration_users)
+            tables = calibrate(
+                generator,
+                estimates=estimates,
+                tables=tables,
+                rng=rng,
+                users=effort.calibration_users,
+            )
             advance(1)
-    return Artifact(schema=schema.shared(), plan=session.plan, catalogue=filterable(catalogue, schema), estimates=estimates, tables=tables,
-                    generator=generator.cpu(), game=game)
+    return Artifact(
+        schema=schema.shared(),
+        plan=session.plan,
+        catalogue=filterable(catalogue, schema),
+        estimates=estimates,
+        tables=tables,
+        generator=generator.cpu(),
+        game=game,
+    )
 
 
 def same_start(generator: Generator, tables: ItemTables, *, session: Session) -> ItemTables:
-    """The start that was kept, put into the generator; a new training's is kept. Raises ReleaseError for another's."""
+    """The start that was kept, put into the generator; a new training's is kept. Raises
+    ReleaseError for another's.
+    """
     kept = session.recall("start")
     if kept is None:
-        now = {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in generator.state_dict().items()}
-        session.keep("start", now | {f"tables.{name}": getattr(tables, name) for name in TABLES}
-                     | {"tables.rating_noise": np.array([tables.rating_noise])})
+        now = {
+            f"generator.{name}": tensor.detach().cpu().numpy()
+            for name, tensor in generator.state_dict().items()
+        }
+        session.keep(
+            "start",
+            now
+            | {f"tables.{name}": getattr(tables, name) for name in TABLES}
+            | {"tables.rating_noise": np.array([tables.rating_noise])},
+        )
         return tables
     try:
-        require_alike(kept, {f"tables.{name}": getattr(tables, name) for name in TABLES} | {"tables.rating_noise": np.zeros(1)}
-                      | {f"generator.{name}": tensor.detach().cpu().numpy() for name, tensor in generator.state_dict().items()})
+        require_alike(
+            kept,
+            {f"tables.{name}": getattr(tables, name) for name in TABLES}
+            | {"tables.rating_noise": np.zeros(1)}
+            | {
+                f"generator.{name}": tensor.detach().cpu().numpy()
+                for name, tensor in generator.state_dict().items()
+            },
+        )
         if not np.allclose(kept["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
             raise ValueError
-        generator.load_state_dict({name: torch.as_tensor(kept[f"generator.{name}"]) for name in generator.state_dict()})
-        return replace(tables, rating_noise=float(kept["tables.rating_noise"][0]), **{name: kept[f"tables.{name}"] for name in TABLES})
+        generator.load_state_dict(
+            {name: torch.as_tensor(kept[f"generator.{name}"]) for name in generator.state_dict()}
+        )
+        return replace(
+            tables,
+            rating_noise=float(kept["tables.rating_noise"][0]),
+            **{name: kept[f"tables.{name}"] for name in TABLES},
+        )
     except (LookupError, ValueError, RuntimeError, TypeError):
-        raise ReleaseError("a training is continued on the machine and with the software that began it", found="other item features",
-                           remedy="Start a new one; what this one was charged is spent.") from None
+        raise ReleaseError(
+            "a training is continued on the machine and with the software that began it",
+            found="other item features",
+            remedy="Start a new one; what this one was charged is spent.",
+        ) from None
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """The game's tensors are small: a second thread waits more than it works, and on a busy machine far more."""
+    """The game's tensors are small: a second thread waits more than it works, and on a busy machine
+    far more.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -107,7 +181,9 @@ def one_thread() -> Iterator[None]:
 
 
 def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
-    """A generator whose users have the measured second moment of tastes; without one, no tastes at all."""
+    """A generator whose users have the measured second moment of tastes; without one, no tastes at
+    all.
+    """
     frame = estimates.frame
     factor = np.zeros((frame.size, frame.size))
     if estimates.moment is not None:
@@ -116,5 +192,9 @@ def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
     conditions = 1 + sum(len(shares) for shares in estimates.attributes.values())
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
-        return Generator(factor=torch.as_tensor(factor, dtype=torch.float32), scale=torch.as_tensor(frame.scale, dtype=torch.float32),
-                         conditions=conditions, hidden=HIDDEN)
+        return Generator(
+            factor=torch.as_tensor(factor, dtype=torch.float32),
+            scale=torch.as_tensor(frame.scale, dtype=torch.float32),
+            conditions=conditions,
+            hidden=HIDDEN,
+        )

@@ -1,11 +1,13 @@
 """From a ledger to epsilon: privacy loss distributions over all its events, with a second opinion.
 
-Formal guarantees: every figure is an upper bound for the events given (pessimistic discretisation), under adding or removing one
-user, Poisson sampling where an event says so, any adaptive order. Deltas that no event holds (thresholds) are added to delta. Events whose
-loss no accountant computes in some seconds and a GiB are refused with BudgetError before one sees them.
+Formal guarantees: every figure is an upper bound for the events given (pessimistic discretisation),
+under adding or removing one user, Poisson sampling where an event says so, any adaptive order.
+Deltas that no event holds (thresholds) are added to delta. Events whose loss no accountant computes
+in some seconds and a GiB are refused with BudgetError before one sees them.
 
-Source: PLD accounting with connect-the-dots discretisation (Doroshenko et al. 2022) from dp-accounting; the cross-check is the PRV
-accountant of Gopi, Lee and Wutschitz (2021) from Opacus. Trade-off from a profile: Dong, Roth and Su (2022), proposition 2.12.
+Source: PLD accounting with connect-the-dots discretisation (Doroshenko et al. 2022) from
+dp-accounting; the cross-check is the PRV accountant of Gopi, Lee and Wutschitz (2021) from Opacus.
+Trade-off from a profile: Dong, Roth and Su (2022), proposition 2.12.
 """
 
 from __future__ import annotations
@@ -23,18 +25,22 @@ from synthrec.errors import BudgetError, PlanError
 from synthrec.privacy.event import Event, PublicRecord
 
 INTERVAL = 1e-3
-CROSS_CHECK_ERROR = 0.001       # absolute error of epsilon that the second accountant is asked for
+CROSS_CHECK_ERROR = 0.001  # absolute error of epsilon that the second accountant is asked for
 ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
-LARGEST_LOSS, MOST_KINDS, MOST_RUNS = 20.0, 100, 10**7
-MOST_EPSILON = 300.0            # at LARGEST_LOSS and any usual delta
-FINE_LOSS = 10.0                # no plan has more: beyond, INTERVAL is not kept
-MOST_POINTS = 1 << 21           # of each of the second accountant's grids, where a training runs beside a sum
+LARGEST_LOSS, MAX_KINDS, MAX_RUNS = 20.0, 100, 10**7
+MAX_EPSILON = 300.0  # at LARGEST_LOSS and any usual delta
+FINE_LOSS = 10.0  # no plan has more: beyond, INTERVAL is not kept
+MAX_POINTS = 1 << 21  # of each of the second accountant's grids, where a training runs beside a sum
 CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
-EPSILON_GRID = np.concatenate((np.linspace(0, 1, 26), np.linspace(1.1, 12, 110), np.linspace(12.5, 60, 96)))
+EPSILON_GRID = np.concatenate(
+    (np.linspace(0, 1, 26), np.linspace(1.1, 12, 110), np.linspace(12.5, 60, 96))
+)
 
 
 class Bound(PublicRecord):
-    """The most that any attacker can reach against one user, whatever they know about everybody else."""
+    """The most that any attacker can reach against one user, whatever they know about everybody
+    else.
+    """
 
     fpr: float
     tpr: float
@@ -44,7 +50,9 @@ class Bound(PublicRecord):
 
 
 class Accountant:
-    """The privacy loss of some events, composed once and asked many times. Raises BudgetError for more than can be computed."""
+    """The privacy loss of some events, composed once and asked many times. Raises BudgetError for
+    more than can be computed.
+    """
 
     def __init__(self, events: Iterable[Event], *, extra_delta: float = 0.0) -> None:
         self._events = tuple(events)
@@ -52,7 +60,9 @@ class Accountant:
         self._loss = _compose(self._events)
 
     def epsilon(self, delta: float) -> float:
-        """Smallest epsilon at `delta`; infinite if an event is not private or the extra deltas alone exceed `delta`."""
+        """Smallest epsilon at `delta`; infinite if an event is not private or the extra deltas
+        alone exceed `delta`.
+        """
         if self._loss is None or delta <= self._extra_delta:
             return math.inf
         return float(self._loss.get_epsilon_for_delta(delta - self._extra_delta))
@@ -73,7 +83,9 @@ class Accountant:
         alphas = np.unique(np.concatenate((np.linspace(0, 1, 101), [fpr])))
         deltas = self.delta(EPSILON_GRID)[:, None]
         growth = np.exp(EPSILON_GRID)[:, None]
-        missed = np.maximum(0.0, np.maximum(1 - deltas - growth * alphas, (1 - deltas - alphas) / growth)).max(axis=0)
+        missed = np.maximum(
+            0.0, np.maximum(1 - deltas - growth * alphas, (1 - deltas - alphas) / growth)
+        ).max(axis=0)
         tprs = 1 - missed
         return Bound(
             fpr=fpr,
@@ -92,18 +104,22 @@ def cross_check(events: Iterable[Event], *, delta: float, extra_delta: float = 0
     return _second(tuple(grouped.items()), delta - extra_delta) if grouped else 0.0
 
 
-Runs = tuple[tuple[tuple[float, float], int], ...]      # ((noise multiplier, sampling rate), how often)
+Runs = tuple[tuple[tuple[float, float], int], ...]  # ((noise multiplier, sampling rate), how often)
 
 
 @lru_cache(maxsize=32)
 def _second(runs: Runs, delta: float) -> float:
-    """The second accountant's epsilon; asked for again and again where releases of equal plans are made."""
+    """The second accountant's epsilon; asked for again and again where releases of equal plans are
+    made.
+    """
     from opacus.accountants import PRVAccountant
 
     accountant = PRVAccountant()
     accountant.history = [(noise, rate, count) for (noise, rate), count in runs]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", UserWarning)        # about the grid of RDP orders that only bounds the PRV's domain
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # about the grid of RDP orders that only bounds the PRV's domain
         try:
             return float(accountant.get_epsilon(delta, eps_error=_error(runs, delta=delta)))
         except (ArithmeticError, RuntimeError, ValueError):
@@ -111,14 +127,18 @@ def _second(runs: Runs, delta: float) -> float:
 
 
 def _error(runs: Runs, *, delta: float) -> float:
-    """CROSS_CHECK_ERROR, or what keeps the second accountant's grids, each of twice the loss over its mesh, to MOST_POINTS."""
+    """CROSS_CHECK_ERROR, or what keeps the second accountant's grids, each of twice the loss over
+    its mesh, to MOST_POINTS.
+    """
     width = 2 * (_loss(runs) ** 2 / 2 + _loss(runs) * math.sqrt(2 * math.log(4000 / delta)) + 3)
     mesh = 1 / math.sqrt(sum(count for _, count in runs) * math.log(12_000 / delta) / 2)
-    return max(CROSS_CHECK_ERROR, width / mesh / MOST_POINTS * max(1, len(runs) / 2))
+    return max(CROSS_CHECK_ERROR, width / mesh / MAX_POINTS * max(1, len(runs) / 2))
 
 
 def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0.0) -> float:
-    """Epsilon by Renyi accounting (Mironov 2017; Mironov, Talwar and Zhang 2019): a looser upper bound, by another principle again."""
+    """Epsilon by Renyi accounting (Mironov 2017; Mironov, Talwar and Zhang 2019): a looser upper
+    bound, by another principle again.
+    """
     from dp_accounting import dp_event
     from dp_accounting.rdp import RdpAccountant
 
@@ -132,13 +152,22 @@ def renyi_bound(events: Iterable[Event], *, delta: float, extra_delta: float = 0
     return float(accountant.get_epsilon(delta - extra_delta)) if grouped else 0.0
 
 
-def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float, delta: float, extra_delta: float = 0.0) -> float:
-    """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists them, epsilon falls with scale.
+def solve_scale(
+    events_at: Callable[[float], Iterable[Event]],
+    *,
+    epsilon: float,
+    delta: float,
+    extra_delta: float = 0.0,
+) -> float:
+    """Smallest scale of noise whose events stay within epsilon at delta: `events_at(scale)` lists
+    them, epsilon falls with scale.
 
-    It stays below epsilon by twice the second accountant's error, so that its upper bound, too, is within what was asked.
+    It stays below epsilon by twice the second accountant's error, so that its upper bound, too, is
+    within what was asked.
 
     Raises PlanError if no scale up to 10,000 does.
     """
+
     def too_much(scale: float) -> bool:
         try:
             return Accountant(events_at(scale), extra_delta=extra_delta).epsilon(delta) > target
@@ -146,12 +175,17 @@ def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float
             return True
 
     target = epsilon - min(2 * CROSS_CHECK_ERROR, epsilon / 100)
-    low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2      # near the classical Gaussian mechanism
+    low = high = (
+        math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2
+    )  # near the classical Gaussian mechanism
     while too_much(high):
         low, high = high, high * 1.5
         if high > 1e4:
-            raise PlanError("epsilon must be reachable with finite noise", found=f"epsilon {epsilon:g} at delta {delta:g}",
-                            remedy="Raise epsilon or delta.")
+            raise PlanError(
+                "epsilon must be reachable with finite noise",
+                found=f"epsilon {epsilon:g} at delta {delta:g}",
+                remedy="Raise epsilon or delta.",
+            )
     while low == high or not too_much(low):
         low, high = low / 1.5, low
     while high / low > 1.0005:
@@ -164,10 +198,12 @@ def solve_scale(events_at: Callable[[float], Iterable[Event]], *, epsilon: float
 
 
 def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
-    """How often each (noise multiplier, sampling rate) ran; None if something ran without noise. Raises BudgetError, by closed forms alone.
+    """How often each (noise multiplier, sampling rate) ran; None if something ran without noise.
+    Raises BudgetError, by closed forms alone.
 
-    Gaussians on everybody are merged into one, exactly: their 1 / noise^2 add up (Dong, Roth and Su 2022, corollary 3.3). Besides
-    speed, this keeps Opacus's mesh sane: with several wide Gaussians side by side it returns a far too large epsilon.
+    Gaussians on everybody are merged into one, exactly: their 1 / noise^2 add up (Dong, Roth and Su
+    2022, corollary 3.3). Besides speed, this keeps Opacus's mesh sane: with several wide Gaussians
+    side by side it returns a far too large epsilon.
     """
     grouped: Counter[tuple[float, float]] = Counter()
     weight = 0.0
@@ -180,7 +216,7 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
             grouped[event.noise_multiplier, event.sampling_rate] += event.count
     if weight:
         grouped[1 / math.sqrt(weight), 1.0] = 1
-    if len(grouped) > MOST_KINDS or sum(grouped.values()) > MOST_RUNS:
+    if len(grouped) > MAX_KINDS or sum(grouped.values()) > MAX_RUNS:
         raise _beyond(f"{len(grouped)} kinds of mechanisms, {sum(grouped.values())} runs")
     loss = _loss(tuple(grouped.items()))
     if not loss <= LARGEST_LOSS:
@@ -189,16 +225,24 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
 
 
 def _loss(runs: Runs) -> float:
-    """Sensitivity over noise of the one Gaussian that all together are close to (central limit theorem, Bu et al. 2020)."""
-    return math.sqrt(sum(count * (noise**-2 if rate == 1.0 else rate**2 * math.expm1(min(noise**-2, 500.0)))
-                         for (noise, rate), count in runs))
+    """Sensitivity over noise of the one Gaussian that all together are close to (central limit
+    theorem, Bu et al. 2020).
+    """
+    return math.sqrt(
+        sum(
+            count * (noise**-2 if rate == 1.0 else rate**2 * math.expm1(min(noise**-2, 500.0)))
+            for (noise, rate), count in runs
+        )
+    )
 
 
 def _beyond(found: str) -> BudgetError:
     return BudgetError(
         "what is spent must be within what accountants compute: an epsilon of some hundreds at most",
-        found=found, remedy="Nobody is protected beyond: ask for more noise, or see whether the ledger "
-                            "is as it was written.")
+        found=found,
+        remedy="Nobody is protected beyond: ask for more noise, or see whether the ledger "
+        "is as it was written.",
+    )
 
 
 def _compose(events: Iterable[Event]) -> Any:
@@ -222,9 +266,13 @@ def _single(noise: float, rate: float, interval: float) -> Any:
     """The loss of one run; a training asks for it at every block."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    return pld.from_gaussian_mechanism(noise, sampling_prob=rate, value_discretization_interval=interval)
+    return pld.from_gaussian_mechanism(
+        noise, sampling_prob=rate, value_discretization_interval=interval
+    )
 
 
 def _area_above(alphas: np.ndarray, tprs: np.ndarray) -> float:
-    """Area under the piecewise constant curve that lies on or above the concave bound: an upper bound of the AUC."""
+    """Area under the piecewise constant curve that lies on or above the concave bound: an upper
+    bound of the AUC.
+    """
     return float(np.minimum(1.0, (np.diff(alphas) * tprs[1:]).sum()))

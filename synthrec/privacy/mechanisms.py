@@ -1,24 +1,29 @@
-"""Noisy sums over users: their plan, and how each user's vector is clipped and rounded before it is added up.
+"""Noisy sums over users: their plan, and how each user's vector is clipped and rounded before it is
+added up.
 
-Formal guarantees: each user's vector is made finite (else zero), clipped to the declared L2 norm and rounded towards zero on an
-integer lattice, so adding or removing one user moves the sum by at most the norm. Discrete Gaussian noise of `noise_multiplier`
-norms follows in `session`, which charges the ledger first (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the
-discrete Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same concentrated privacy, tails never
-heavier). Sums are exact: floating point adds integers below 2^53 without error, so blocks are added up in parts that stay below,
-and parts as int64, which holds 10^8 users who all fill one cell.
+Formal guarantees: each user's vector is made finite (else zero), clipped to the declared L2 norm
+and rounded towards zero on an integer lattice, so adding or removing one user moves the sum by at
+most the norm. Discrete Gaussian noise of `noise_multiplier` norms follows in `session`, which
+charges the ledger first (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the
+discrete Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same
+concentrated privacy, tails never heavier). Sums are exact: floating point adds integers below 2^53
+without error, so blocks are added up in parts that stay below, and parts as int64, which holds 10^8
+users who all fill one cell.
 
 Who takes part in a training step: every user by an independent coin of public bias.
 
-Formal guarantees: Poisson sampling, the sampler that the accountant describes (rule 2). No fixed batches, no shuffling, no
-weights; an empty batch is a batch. Coins come from a generator that the operating system seeded (rule 7).
+Formal guarantees: Poisson sampling, the sampler that the accountant describes (rule 2). No fixed
+batches, no shuffling, no weights; an empty batch is a batch. Coins come from a generator that the
+operating system seeded (rule 7).
 
 The source of noise: what a `Session` adds to exact values, and who takes part in a training step.
 
-Formal guarantees: `SystemNoise`, which every release uses, draws from fresh bytes of the operating system, so no seed exists that
-could be guessed or reused (rule 7; a library's generator may take a seed of 64 bits and keep 32 of them). On integer sums it is
-OpenDP's discrete Gaussian. On gradients each number is the sum of four draws over 2, against attacks on the last bits of
-floating-point noise (Holohan and Braghin 2021). It stores nothing. Another source is for checks of the mechanism alone: it is an
-argument of a session's, and no release is written with it.
+Formal guarantees: `SystemNoise`, which every release uses, draws from fresh bytes of the operating
+system, so no seed exists that could be guessed or reused (rule 7; a library's generator may take a
+seed of 64 bits and keep 32 of them). On integer sums it is OpenDP's discrete Gaussian. On gradients
+each number is the sum of four draws over 2, against attacks on the last bits of floating-point
+noise (Holohan and Braghin 2021). It stores nothing. Another source is for checks of the mechanism
+alone: it is an argument of a session's, and no release is written with it.
 """
 
 from __future__ import annotations
@@ -37,15 +42,18 @@ from synthrec.errors import PlanError
 from synthrec.privacy.event import NoiseMultiplier, PublicRecord, Sensitivity
 from synthrec.privacy.ledger import Entry
 
-LATTICE = 1 << 36       # integer steps per clip norm; a row whose pairs are summed has 2^18
-EXACT_ROWS = 1 << 16    # rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
-ROUNDING = 1 - 1e-9     # keeps floating-point clipping below the norm
+LATTICE = 1 << 36  # integer steps per clip norm; a row whose pairs are summed has 2^18
+EXACT_ROWS = (
+    1 << 16
+)  # rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
+ROUNDING = 1 - 1e-9  # keeps floating-point clipping below the norm
 
 
 class GaussianSum(PublicRecord):
     """Plan of one noisy sum.
 
-    `sensitivity`: L2 norm that each user's vector is clipped to, in the vector's own unit, written in `unit`.
+    `sensitivity`: L2 norm that each user's vector is clipped to, in the vector's own unit, written
+    in `unit`.
     """
 
     name: str
@@ -70,18 +78,26 @@ class Measurement:
 
 
 def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray:
-    """Sum of rows, each finite or zero, of L2 norm at most `norm`, in integer steps of `norm / LATTICE`.
+    """Sum of rows, each finite or zero, of L2 norm at most `norm`, in integer steps of `norm /
+    LATTICE`.
 
     Shapes:
         [users, size] -> int64[size].
 
     Guarantees: each row's integer vector has an L2 norm of at most LATTICE.
     """
-    rows: Any = sp.csr_matrix(block, dtype=np.float64, copy=True) if sp.issparse(block) else np.array(block, dtype=np.float64)
+    rows: Any = (
+        sp.csr_matrix(block, dtype=np.float64, copy=True)
+        if sp.issparse(block)
+        else np.array(block, dtype=np.float64)
+    )
     if sp.issparse(rows):
-        rows.sum_duplicates()       # parts of one cell, rounded one by one, could add up to more than the cell
+        # parts of one cell, rounded one by one, could add up to more than the cell
+        rows.sum_duplicates()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        squares = rows.multiply(rows).sum(axis=1).A1 if sp.issparse(rows) else (rows * rows).sum(axis=1)
+        squares = (
+            rows.multiply(rows).sum(axis=1).A1 if sp.issparse(rows) else (rows * rows).sum(axis=1)
+        )
         factor = np.where(np.isfinite(squares), np.minimum(1.0, norm / np.sqrt(squares)), 0.0)
     factor = np.where(squares > 0, factor, 0.0) * (LATTICE / norm * ROUNDING)
     if sp.issparse(rows):
@@ -91,7 +107,9 @@ def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray
         found = np.zeros(rows.shape[1], dtype=np.int64)
         for start in range(0, rows.shape[0], EXACT_ROWS):
             part = slice(rows.indptr[start], rows.indptr[min(start + EXACT_ROWS, rows.shape[0])])
-            found += np.bincount(rows.indices[part], weights=scaled[part], minlength=len(found)).astype(np.int64)
+            found += np.bincount(
+                rows.indices[part], weights=scaled[part], minlength=len(found)
+            ).astype(np.int64)
         return found
     with np.errstate(invalid="ignore"):
         scaled = np.trunc(rows * factor[:, None])
@@ -101,21 +119,26 @@ def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray
 
 
 def lattice_pairs(block: np.ndarray, *, norm: float) -> np.ndarray:
-    """Sum over rows of the products of all pairs of different entries, in integer steps of `norm / LATTICE`.
+    """Sum over rows of the products of all pairs of different entries, in integer steps of `norm /
+    LATTICE`.
 
     Each row is made finite (else zero) and clipped to a norm R with R^2 = sqrt(2) norm.
 
     Shapes:
-        [users, M] -> int64[M (M - 1) / 2], the upper triangle of the sum of outer products, row after row.
+        [users, M] -> int64[M (M - 1) / 2], the upper triangle of the sum of outer products, row
+        after row.
 
-    Guarantees: a row's products have a squared norm of sum over i < j of (x_i x_j)^2 <= |x|^4 / 2, so a row of integers of norm at most
-    sqrt(sqrt(2) LATTICE), some 311,000 steps, moves the sum by at most LATTICE. What it adds to any product is at most
-    sqrt(2) LATTICE, so that of EXACT_ROWS rows is exact.
+    Guarantees: a row's products have a squared norm of sum over i < j of (x_i x_j)^2 <= |x|^4 / 2,
+    so a row of integers of norm at most sqrt(sqrt(2) LATTICE), some 311,000 steps, moves the sum by
+    at most LATTICE. What it adds to any product is at most sqrt(2) LATTICE, so that of EXACT_ROWS
+    rows is exact.
     """
     rows = np.array(block, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         squares = (rows * rows).sum(axis=1)
-        factor = np.where(np.isfinite(squares), np.minimum(1.0, np.sqrt(math.sqrt(2) * norm / squares)), 0.0)
+        factor = np.where(
+            np.isfinite(squares), np.minimum(1.0, np.sqrt(math.sqrt(2) * norm / squares)), 0.0
+        )
         factor = np.where(squares > 0, factor, 0.0) * (math.sqrt(LATTICE / norm) * ROUNDING)
         whole = np.trunc(rows * factor[:, None])
     whole[~np.isfinite(whole)] = 0
@@ -132,14 +155,20 @@ def system_generator(random_bytes: Callable[[int], bytes] = os.urandom) -> np.ra
     return np.random.default_rng(int.from_bytes(random_bytes(32), "big"))
 
 
-def poisson_batches(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def poisson_batches(
+    users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     """`steps` batches of user indices; `users` is private and leaves only as the batches' range.
 
     Shapes:
         each batch int64[about users * sampling_rate], ascending, perhaps empty.
     """
     if not 0 < sampling_rate <= 1:
-        raise PlanError("sampling_rate must be in (0, 1]", found=f"{sampling_rate:g}", remedy="Make the plan anew.")
+        raise PlanError(
+            "sampling_rate must be in (0, 1]",
+            found=f"{sampling_rate:g}",
+            remedy="Make the plan anew.",
+        )
     for _ in range(steps):
         yield np.flatnonzero(rng.random(users) < sampling_rate)
 
@@ -155,7 +184,9 @@ class Noise(Protocol):
         ...
 
     def gradient(self, summed: np.ndarray, *, scale: float) -> np.ndarray:
-        """A sum of clipped gradients with noise of standard deviation `scale`. Shapes: float64[D] -> float64[D]."""
+        """A sum of clipped gradients with noise of standard deviation `scale`. Shapes: float64[D]
+        -> float64[D].
+        """
         ...
 
     def batches(self, users: int, *, sampling_rate: float, steps: int) -> Iterator[np.ndarray]:
@@ -171,26 +202,40 @@ class SystemNoise:
         return os.urandom(count)
 
     def lattice(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
-        """Discrete Gaussian noise on each coordinate; scale 0 (not private) adds none. Shapes: int64[D] -> float64[D]."""
+        """Discrete Gaussian noise on each coordinate; scale 0 (not private) adds none. Shapes:
+        int64[D] -> float64[D].
+        """
         if scale < 0 or not np.isfinite(scale):
-            raise PlanError("noise must be finite and at least 0", found=f"a scale of {scale:g} lattice steps",
-                            remedy="Make the plan anew.")
+            raise PlanError(
+                "noise must be finite and at least 0",
+                found=f"a scale of {scale:g} lattice steps",
+                remedy="Make the plan anew.",
+            )
         if scale == 0:
             return total.astype(np.float64)
         import opendp.prelude as dp
 
         dp.enable_features("contrib")
-        measure = dp.m.make_gaussian(dp.vector_domain(dp.atom_domain(T="i64"), size=len(total)), dp.l2_distance(T=float),
-                                     scale=float(scale))
+        measure = dp.m.make_gaussian(
+            dp.vector_domain(dp.atom_domain(T="i64"), size=len(total)),
+            dp.l2_distance(T=float),
+            scale=float(scale),
+        )
         return np.asarray(measure(total), dtype=np.float64)
 
     def gradient(self, summed: np.ndarray, *, scale: float) -> np.ndarray:
         """Normal noise on each coordinate. Shapes: float64[D] -> float64[D]."""
-        return np.asarray(summed + system_normal(len(summed), random_bytes=self.random_bytes) * scale)
+        return np.asarray(
+            summed + system_normal(len(summed), random_bytes=self.random_bytes) * scale
+        )
 
     def batches(self, users: int, *, sampling_rate: float, steps: int) -> Iterator[np.ndarray]:
-        """Every user by an independent coin. Shapes: each int64[about users * sampling_rate], ascending."""
-        return poisson_batches(users, sampling_rate=sampling_rate, steps=steps, rng=system_generator(self.random_bytes))
+        """Every user by an independent coin. Shapes: each int64[about users * sampling_rate],
+        ascending.
+        """
+        return poisson_batches(
+            users, sampling_rate=sampling_rate, steps=steps, rng=system_generator(self.random_bytes)
+        )
 
 
 def system_normal(size: int, *, random_bytes: Callable[[int], bytes] | None = None) -> np.ndarray:
@@ -199,7 +244,9 @@ def system_normal(size: int, *, random_bytes: Callable[[int], bytes] | None = No
     Shapes:
         -> float64[size].
     """
-    words = np.frombuffer((random_bytes or os.urandom)(8 * DRAWS * size), dtype=np.uint64).reshape(DRAWS, size)
-    uniform = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52     # never 0, never 1
+    words = np.frombuffer((random_bytes or os.urandom)(8 * DRAWS * size), dtype=np.uint64).reshape(
+        DRAWS, size
+    )
+    uniform = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # never 0, never 1
     normal: np.ndarray = ndtri(uniform).sum(axis=0) / np.sqrt(DRAWS)
     return normal

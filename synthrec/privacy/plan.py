@@ -1,7 +1,9 @@
-"""The frozen plan of one training: every constant that sampler, clipping, noise and ledger read, fixed before the log is opened.
+"""The frozen plan of one training: every constant that sampler, clipping, noise and ledger read,
+fixed before the log is opened.
 
-Guarantees: a plan is a function of public words (epsilon, delta, declared population, K, recipe); nothing in it moves when a user
-is added. `events()` lists exactly what training will charge, so the epsilon asked for is the epsilon spent (rules 3, 8).
+Guarantees: a plan is a function of public words (epsilon, delta, declared population, K, recipe);
+nothing in it moves when a user is added. `events()` lists exactly what training will charge, so the
+epsilon asked for is the epsilon spent (rules 3, 8).
 """
 
 from __future__ import annotations
@@ -13,24 +15,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthrec.data.schema import MOST_USERS
+from synthrec.data.schema import MAX_USERS
 from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Rate, Sensitivity, gaussian
 from synthrec.privacy.mechanisms import GaussianSum
-from synthrec.privacy.partition_selection import MOST_KEYS, Opening
+from synthrec.privacy.partition_selection import MAX_KEYS, Opening
 
 Model = Literal["gan", "moments", "marginals"]
-BLOCK = 10          # training steps per ledger entry, at most
+BLOCK = 10  # training steps per ledger entry, at most
 LARGEST_EPSILON = 50.0
-LEAST_DELTA = 1e-12     # below, the second accountant's rounding is larger
-MOST_STEPS, MOST_FAKES, MOST_SUMS = 10_000, 4_096, 1_000
-Share = Annotated[float, Field(ge=0, le=1e6)]       # of the budget
-THRESHOLD_DELTA = 0.25      # of delta, for all thresholds together, if there are any
+MIN_DELTA = 1e-12  # below, the second accountant's rounding is larger
+MAX_STEPS, MAX_FAKES, MAX_SUMS = 10_000, 4_096, 1_000
+Share = Annotated[float, Field(ge=0, le=1e6)]  # of the budget
+THRESHOLD_DELTA = 0.25  # of delta, for all thresholds together, if there are any
 
 
 class Measure(PublicRecord):
-    """A noisy sum before its noise is known: `share` is its part of the budget, in units of 1 / noise multiplier squared."""
+    """A noisy sum before its noise is known: `share` is its part of the budget, in units of 1 /
+    noise multiplier squared.
+    """
 
     name: str
     purpose: str
@@ -39,7 +43,7 @@ class Measure(PublicRecord):
     share: Share
 
 
-class Look(Measure):
+class DomainQuery(Measure):
     """A look at an open column before its noise is known. `most_keys`: see `Opening`."""
 
     most_keys: int | None = None
@@ -53,13 +57,13 @@ class Game(PublicRecord):
 
     share: Share
     sampling_rate: Rate
-    expected_batch_size: Annotated[float, Field(gt=0, le=MOST_USERS)]
-    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    expected_batch_size: Annotated[float, Field(gt=0, le=MAX_USERS)]
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)]
     clip_norm: Sensitivity
-    fakes_per_step: Annotated[int, Field(ge=1, le=MOST_FAKES)]
+    fakes_per_step: Annotated[int, Field(ge=1, le=MAX_FAKES)]
     critic_rate: Annotated[float, Field(gt=0, le=1)]
     generator_rate: Annotated[float, Field(gt=0, le=1)]
-    critic_steps_per_generator_step: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    critic_steps_per_generator_step: Annotated[int, Field(ge=1, le=MAX_STEPS)]
     anchor_weight: Annotated[float, Field(ge=0, le=1e6)]
 
 
@@ -75,7 +79,9 @@ class Training(Game):
 
     def event(self, steps: int) -> Event:
         """The event of some steps."""
-        return gaussian(noise_multiplier=self.noise_multiplier, sampling_rate=self.sampling_rate, count=steps)
+        return gaussian(
+            noise_multiplier=self.noise_multiplier, sampling_rate=self.sampling_rate, count=steps
+        )
 
 
 class Plan(PublicRecord):
@@ -83,14 +89,14 @@ class Plan(PublicRecord):
 
     format_version: Literal[1] = 1
     model: Model
-    epsilon: Annotated[float, Field(gt=0)]          # infinite: not private
+    epsilon: Annotated[float, Field(gt=0)]  # infinite: not private
     delta: Annotated[float, Field(gt=0, lt=1)]
-    population: Annotated[int, Field(ge=2, le=MOST_USERS)]
-    events_per_user: Annotated[int, Field(ge=1, le=MOST_KEYS)]
-    openings: Annotated[tuple[Opening, ...], Field(max_length=MOST_SUMS)] = ()
-    measurements: Annotated[tuple[GaussianSum, ...], Field(max_length=MOST_SUMS)]
+    population: Annotated[int, Field(ge=2, le=MAX_USERS)]
+    events_per_user: Annotated[int, Field(ge=1, le=MAX_KEYS)]
+    openings: Annotated[tuple[Opening, ...], Field(max_length=MAX_SUMS)] = ()
+    measurements: Annotated[tuple[GaussianSum, ...], Field(max_length=MAX_SUMS)]
     training: Training | None
-    budget_share: Annotated[dict[str, Share], Field(max_length=2 * MOST_SUMS + 1)]
+    budget_share: Annotated[dict[str, Share], Field(max_length=2 * MAX_SUMS + 1)]
 
     @property
     def is_private(self) -> bool:
@@ -106,13 +112,19 @@ class Plan(PublicRecord):
         return any(plan.name == name for plan in self.measurements)
 
     def events(self) -> tuple[Event, ...]:
-        """What will be charged, in order: open columns, measurements, all steps of the game in one event."""
-        sums = tuple(gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
-                     for plan in (*self.openings, *self.measurements))
+        """What will be charged, in order: open columns, measurements, all steps of the game in one
+        event.
+        """
+        sums = tuple(
+            gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
+            for plan in (*self.openings, *self.measurements)
+        )
         return sums + ((self.training.event(self.training.steps),) if self.training else ())
 
     def events_after(self, charged: Sequence[Event]) -> tuple[Event, ...]:
-        """What training will still charge when it has charged some already, blocks of its game among them."""
+        """What training will still charge when it has charged some already, blocks of its game
+        among them.
+        """
         spent = Counter[Event]()
         for event in charged:
             spent[event.model_copy(update={"count": 1})] += event.count
@@ -145,44 +157,85 @@ class Plan(PublicRecord):
 
 
 def solve_plan(
-    *, model: Model, epsilon: float, delta: float, population: int, events_per_user: int, measures: Sequence[Measure], game: Game | None,
-    looks: Sequence[Look] = (),
+    *,
+    model: Model,
+    epsilon: float,
+    delta: float,
+    population: int,
+    events_per_user: int,
+    measures: Sequence[Measure],
+    game: Game | None,
+    looks: Sequence[DomainQuery] = (),
 ) -> Plan:
     """The plan whose total is `epsilon` at `delta`; the noise of every part follows from its share.
 
-    `epsilon = inf` makes a plan without noise: not private, for measuring what noise costs. Raises PlanError.
+    `epsilon = inf` makes a plan without noise: not private, for measuring what noise costs. Raises
+    PlanError.
     """
     _require_budget(epsilon=epsilon, delta=delta, population=population)
     asked = (*looks, *measures)
     total = sum(measure.share for measure in asked) + (game.share if game else 0.0)
-    shares = {measure.name: measure.share / total for measure in asked} | ({"game": game.share / total} if game else {})
+    shares = {measure.name: measure.share / total for measure in asked} | (
+        {"game": game.share / total} if game else {}
+    )
 
-    extra_delta = THRESHOLD_DELTA * delta / max(1, sum(look.most_keys is not None for look in looks))
+    extra_delta = (
+        THRESHOLD_DELTA * delta / max(1, sum(look.most_keys is not None for look in looks))
+    )
 
     def at(scale: float) -> Plan:
         return Plan(
-            model=model, epsilon=epsilon, delta=delta, population=population, events_per_user=events_per_user,
-            openings=tuple(_opening(look, scale / math.sqrt(shares[look.name]), extra_delta=extra_delta) for look in looks),
-            measurements=tuple(_with_noise(measure, scale / math.sqrt(shares[measure.name])) for measure in measures),
-            training=_training(game, share=shares.get("game", 0.0), scale=scale), budget_share=shares)
+            model=model,
+            epsilon=epsilon,
+            delta=delta,
+            population=population,
+            events_per_user=events_per_user,
+            openings=tuple(
+                _opening(look, scale / math.sqrt(shares[look.name]), extra_delta=extra_delta)
+                for look in looks
+            ),
+            measurements=tuple(
+                _with_noise(measure, scale / math.sqrt(shares[measure.name]))
+                for measure in measures
+            ),
+            training=_training(game, share=shares.get("game", 0.0), scale=scale),
+            budget_share=shares,
+        )
 
     if math.isinf(epsilon):
         return at(0.0)
-    return at(solve_scale(lambda scale: at(scale).events(), epsilon=epsilon, delta=delta, extra_delta=at(1.0).extra_delta))
+    return at(
+        solve_scale(
+            lambda scale: at(scale).events(),
+            epsilon=epsilon,
+            delta=delta,
+            extra_delta=at(1.0).extra_delta,
+        )
+    )
 
 
 def _with_noise(measure: Measure, noise_multiplier: float) -> GaussianSum:
-    return GaussianSum(name=measure.name, purpose=measure.purpose, unit=measure.unit, sensitivity=measure.sensitivity,
-                       noise_multiplier=noise_multiplier)
+    return GaussianSum(
+        name=measure.name,
+        purpose=measure.purpose,
+        unit=measure.unit,
+        sensitivity=measure.sensitivity,
+        noise_multiplier=noise_multiplier,
+    )
 
 
-def _opening(look: Look, noise_multiplier: float, *, extra_delta: float) -> Opening:
-    return Opening(**_with_noise(look, noise_multiplier).model_dump(), most_keys=look.most_keys,
-                   extra_delta=0.0 if look.most_keys is None else extra_delta)
+def _opening(look: DomainQuery, noise_multiplier: float, *, extra_delta: float) -> Opening:
+    return Opening(
+        **_with_noise(look, noise_multiplier).model_dump(),
+        most_keys=look.most_keys,
+        extra_delta=0.0 if look.most_keys is None else extra_delta,
+    )
 
 
 def _training(game: Game | None, *, share: float, scale: float) -> Training | None:
-    """Noise such that all steps together weigh `share` of 1 / scale^2, by the central limit theorem of Gaussian DP (Bu et al. 2020)."""
+    """Noise such that all steps together weigh `share` of 1 / scale^2, by the central limit theorem
+    of Gaussian DP (Bu et al. 2020).
+    """
     if game is None:
         return None
     if scale == 0:
@@ -193,10 +246,20 @@ def _training(game: Game | None, *, share: float, scale: float) -> Training | No
 
 def _require_budget(*, epsilon: float, delta: float, population: int) -> None:
     if not epsilon > 0:
-        raise PlanError("epsilon must be above 0", found=f"{epsilon:g}", remedy="Common values lie between 1 and 8.")
+        raise PlanError(
+            "epsilon must be above 0",
+            found=f"{epsilon:g}",
+            remedy="Common values lie between 1 and 8.",
+        )
     if LARGEST_EPSILON < epsilon < math.inf:
-        raise PlanError(f"epsilon must be at most {LARGEST_EPSILON:g}", found=f"{epsilon:g}",
-                        remedy="Beyond, nobody is protected and the accountants do not end. Common values lie between 1 and 8.")
-    if not LEAST_DELTA <= delta < 1 / population:
-        raise PlanError(f"delta must be at least {LEAST_DELTA:g} and below 1 / population = {1 / population:.3g}", found=f"{delta:g}",
-                        remedy="A common choice is a tenth of 1 / population or less.")
+        raise PlanError(
+            f"epsilon must be at most {LARGEST_EPSILON:g}",
+            found=f"{epsilon:g}",
+            remedy="Beyond, nobody is protected and the accountants do not end. Common values lie between 1 and 8.",
+        )
+    if not MIN_DELTA <= delta < 1 / population:
+        raise PlanError(
+            f"delta must be at least {MIN_DELTA:g} and below 1 / population = {1 / population:.3g}",
+            found=f"{delta:g}",
+            remedy="A common choice is a tenth of 1 / population or less.",
+        )

@@ -1,16 +1,21 @@
-"""The one door to private data: whatever is learned from a log is charged, asked and noised here, in this order.
+"""The one door to private data: whatever is learned from a log is charged, asked and noised here,
+in this order.
 
-    with Session.open(path, plan=..., source=..., cap=..., kind=...) as session:      # lock, cap, charge, noise: fixed at birth
-        session.select_partitions("vocabulary of item_id", read)                      # only columns that say "dp"
-        session.noisy_sum("items", users, vectors, size=...)                          # one planned sum over users
-        for rows in session.critic_batches(users, vectors): ... session.noisy_gradient(summed)
+    with Session.open(path, plan=..., source=..., cap=..., kind=...) as session:      # lock, cap,
+    charge, noise: fixed at birth
+        session.select_partitions("vocabulary of item_id", read)                      # only columns
+        that say "dp" session.noisy_sum("items", users, vectors, size=...)
+        # one planned sum over users for rows in session.critic_batches(users, vectors): ...
+        session.noisy_gradient(summed)
 
-`users` is anything that gives its users in blocks; `vectors` is a pure function from one block of whole users (and public or released
-values) to a matrix of a row a user. Nothing else of the computation needs the log.
+`users` is anything that gives its users in blocks; `vectors` is a pure function from one block of
+whole users (and public or released values) to a matrix of a row a user. Nothing else of the
+computation needs the log.
 
-Formal guarantees: the ledger is charged, on disk, before a block is read (rules 5, 11); what is not in the plan, or was asked before, is
-refused, so each charge pays for one draw of noise; scale of noise, sampling rate and clip norm come from the plan that the charge is
-written from. A value that was paid for and kept by a run that died is read again, without a charge and without the log.
+Formal guarantees: the ledger is charged, on disk, before a block is read (rules 5, 11); what is not
+in the plan, or was asked before, is refused, so each charge pays for one draw of noise; scale of
+noise, sampling rate and clip norm come from the plan that the charge is written from. A value that
+was paid for and kept by a run that died is read again, without a charge and without the log.
 """
 
 from __future__ import annotations
@@ -28,13 +33,20 @@ from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.budget import require_budget
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Entry, Kind, Ledger, events_of, extra_delta_of
-from synthrec.privacy.mechanisms import LATTICE, GaussianSum, Measurement, Noise, SystemNoise, lattice_sum
-from synthrec.privacy.partition_selection import Opening, Union, released, unit_weights
+from synthrec.privacy.mechanisms import (
+    LATTICE,
+    GaussianSum,
+    Measurement,
+    Noise,
+    SystemNoise,
+    lattice_sum,
+)
+from synthrec.privacy.partition_selection import Opening, Partitions, released, unit_weights
 from synthrec.privacy.plan import Plan
 
 Block = TypeVar("Block", covariant=True)
 Arrays = dict[str, np.ndarray]
-Vectors = Callable[[Any], Any]      # block of users -> matrix, dense or csr, a row for each user
+Vectors = Callable[[Any], Any]  # block of users -> matrix, dense or csr, a row for each user
 
 
 class Users(Protocol[Block]):
@@ -49,7 +61,9 @@ class Kept(Protocol):
     """What a training that died is continued from; see `model.checkpoint`."""
 
     def charged_steps(self, entries: tuple[Entry, ...], *, plan: Plan) -> int:
-        """How many steps are spent. Raises BudgetError where what is kept and what was charged do not agree."""
+        """How many steps are spent. Raises BudgetError where what is kept and what was charged do
+        not agree.
+        """
         ...
 
     def measured(self, name: str) -> Measurement | None:
@@ -65,7 +79,9 @@ class Kept(Protocol):
         ...
 
     def drawing(self, name: str) -> AbstractContextManager[None]:
-        """Inside, its noise is drawn, once for its charge, and kept; a request to end waits until then."""
+        """Inside, its noise is drawn, once for its charge, and kept; a request to end waits until
+        then.
+        """
         ...
 
     def keep(self, name: str, found: Measurement) -> None:
@@ -82,12 +98,16 @@ class Kept(Protocol):
 
 
 class Session:
-    """One training's way to the log. `heard` is told the name of each measurement that has been paid for."""
+    """One training's way to the log. `heard` is told the name of each measurement that has been
+    paid for.
+    """
 
-    def __init__(self, plan: Plan, *, ledger: Ledger, charge: Charge, noise: Noise | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, ledger: Ledger, charge: Charge, noise: Noise | None = None
+    ) -> None:
         self.plan, self.ledger, self.charge = plan, ledger, charge
         self.heard: Callable[[str], None] = lambda name: None
-        self.charged_steps = 0          # of the critic's training, also by a run that died
+        self.charged_steps = 0  # of the critic's training, also by a run that died
         self.drawn_steps = 0
         self._noise: Noise = SystemNoise() if noise is None else noise
         self._kept: Kept | None = None
@@ -95,53 +115,98 @@ class Session:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, *, plan: Plan, source: str, release_id: str, kind: Kind, cap: float, **options: Any) -> Iterator[Self]:
-        """Hold the source's ledger and spend by `plan` for one release; nobody else can spend meanwhile.
+    def open(
+        cls,
+        path: Path,
+        *,
+        plan: Plan,
+        source: str,
+        release_id: str,
+        kind: Kind,
+        cap: float,
+        **options: Any,
+    ) -> Iterator[Self]:
+        """Hold the source's ledger and spend by `plan` for one release; nobody else can spend
+        meanwhile.
 
-        Raises: BudgetError if another process holds it, or with what of the plan is not charged yet the source's releases exceed `cap`;
-        `internal` runs are no releases.
+        Raises: BudgetError if another process holds it, or with what of the plan is not charged yet
+        the source's releases exceed `cap`; `internal` runs are no releases.
         """
         with Ledger.open(path) as ledger:
-            charge = Charge(source=source, release_id=release_id, kind=kind, planned=plan.runs, delta=plan.delta)
+            charge = Charge(
+                source=source, release_id=release_id, kind=kind, planned=plan.runs, delta=plan.delta
+            )
             if kind != "internal":
                 left = plan.events_after(events_of(ledger.of_release(release_id)))
-                require_budget(ledger, source=source, events=left, extra_delta=plan.extra_delta, delta=plan.delta, cap=cap)
+                require_budget(
+                    ledger,
+                    source=source,
+                    events=left,
+                    extra_delta=plan.extra_delta,
+                    delta=plan.delta,
+                    cap=cap,
+                )
             yield cls(plan, ledger=ledger, charge=charge, **options)
 
     def continue_from(self, kept: Kept) -> None:
-        """Read what `kept` holds instead of paying again, and keep what is paid for. Raises BudgetError; see `Kept.charged_steps`."""
-        self.charged_steps = self.drawn_steps = kept.charged_steps(self.ledger.of_release(self.charge.release_id), plan=self.plan)
+        """Read what `kept` holds instead of paying again, and keep what is paid for. Raises
+        BudgetError; see `Kept.charged_steps`.
+        """
+        self.charged_steps = self.drawn_steps = kept.charged_steps(
+            self.ledger.of_release(self.charge.release_id), plan=self.plan
+        )
         self._kept = kept
 
-    def noisy_sum(self, name: str, users: Users[Any], vectors: Vectors, *, size: int,
-                  add_up: Callable[..., np.ndarray] | None = None) -> Measurement:
+    def noisy_sum(
+        self,
+        name: str,
+        users: Users[Any],
+        vectors: Vectors,
+        *,
+        size: int,
+        add_up: Callable[..., np.ndarray] | None = None,
+    ) -> Measurement:
         """A planned sum over users, clipped to its norm, with its noise.
 
         Shapes:
             vectors(block) is [users of the block, any] -> values float64[size].
 
         Args:
-            add_up: `lattice_sum` (size = length of a row; the default), or `lattice_pairs` (size = pairs of a row's entries).
+            add_up: `lattice_sum` (size = length of a row; the default), or `lattice_pairs` (size =
+            pairs of a row's entries).
         """
         plan = self.plan.measurement(name)
         found = self._kept.measured(name) if self._kept else None
         if found is None:
-            found = self._sum(plan, lambda: map(vectors, users.blocks()), size=size, add_up=add_up, kept=self._kept)
+            found = self._sum(
+                plan,
+                lambda: map(vectors, users.blocks()),
+                size=size,
+                add_up=add_up,
+                kept=self._kept,
+            )
         if found.values.shape != (size,) or found.noise_std != plan.noise_std:
-            raise ReleaseError("a training is continued from a whole checkpoint", found="a measurement of another size or noise",
-                               remedy="Start a new one; what this one was charged is spent.")
+            raise ReleaseError(
+                "a training is continued from a whole checkpoint",
+                found="a measurement of another size or noise",
+                remedy="Start a new one; what this one was charged is spent.",
+            )
         self.heard(name)
         return found
 
     def histogram(self, name: str, read: Callable[[], Iterable[Any]], *, size: int) -> Measurement:
-        """A planned look at an open column over a public grid; `read` gives blocks of users' rows and is called when it is paid."""
+        """A planned look at an open column over a public grid; `read` gives blocks of users' rows
+        and is called when it is paid.
+        """
         return self._sum(self.plan.opening(name), read, size=size)
 
-    def select_partitions(self, name: str, read: Callable[[], KeySets]) -> Union:
-        """A planned look at which values enough users hold; see `opening`. `read` is called when it is paid.
+    def select_partitions(self, name: str, read: Callable[[], KeySets]) -> Partitions:
+        """A planned look at which values enough users hold; see `opening`. `read` is called when it
+        is paid.
 
-        Guarantees: for adding or removing one row of one block; each user in one row of one block only. How often a row names a value
-        does not count, and of a row longer than the plan's `most_keys` the rest does not.
+        Guarantees: for adding or removing one row of one block; each user in one row of one block
+        only. How often a row names a value does not count, and of a row longer than the plan's
+        `most_keys` the rest does not.
         """
         plan = self.plan.opening(name)
         assert plan.most_keys is not None, "a union needs a bound"
@@ -149,15 +214,19 @@ class Session:
         sets = read()
         total = np.zeros(len(sets.keys), dtype=np.int64)
         for block in sets.blocks:
-            total += lattice_sum(unit_weights(block, most_keys=plan.most_keys), norm=plan.sensitivity)
-        held = np.flatnonzero(total)        # what nobody holds has no noise, and is never released
+            total += lattice_sum(
+                unit_weights(block, most_keys=plan.most_keys), norm=plan.sensitivity
+            )
+        held = np.flatnonzero(total)  # what nobody holds has no noise, and is never released
         weights = self._noised(plan, total[held]) if len(held) else np.zeros(0)
         return released([sets.keys[int(place)] for place in held], weights, plan=plan, entry=entry)
 
     def critic_batches(self, users: Users[Any], vectors: Vectors) -> Iterator[np.ndarray]:
-        """The rows of the users whom each step's coins drew, for every planned step that is not charged yet.
+        """The rows of the users whom each step's coins drew, for every planned step that is not
+        charged yet.
 
-        A block of steps is charged ahead (`plan.BLOCK` at most). Each batch is answered by one `noisy_gradient`, also an empty one.
+        A block of steps is charged ahead (`plan.BLOCK` at most). Each batch is answered by one
+        `noisy_gradient`, also an empty one.
 
         Shapes:
             vectors(block) is [users of the block, inputs] -> each [any number of users, inputs].
@@ -169,23 +238,36 @@ class Session:
             self.charged_steps += count
             if rows is None:
                 rows = np.concatenate([vectors(block) for block in users.blocks()])
-                batches = self._noise.batches(len(rows), sampling_rate=training.sampling_rate, steps=training.steps - self.drawn_steps)
+                batches = self._noise.batches(
+                    len(rows),
+                    sampling_rate=training.sampling_rate,
+                    steps=training.steps - self.drawn_steps,
+                )
             for _ in range(count):
                 if self._due:
-                    raise PlanError("every batch is answered by one gradient", found="none for the last one", remedy="Report this bug.")
+                    raise PlanError(
+                        "every batch is answered by one gradient",
+                        found="none for the last one",
+                        remedy="Report this bug.",
+                    )
                 batch, self._due = next(batches), True
                 self.drawn_steps += 1
                 yield rows[batch]
 
     def noisy_gradient(self, summed: np.ndarray) -> np.ndarray:
-        """What is released of the last batch: the sum of its users' gradients, each clipped to the plan's norm, with the planned noise.
+        """What is released of the last batch: the sum of its users' gradients, each clipped to the
+        plan's norm, with the planned noise.
 
         Shapes:
             float64[weights] -> float64[weights].
         """
         training = self.plan.training
         if training is None or not self._due:
-            raise PlanError("noise is drawn once for each charge", found="a gradient of no batch", remedy="Report this bug.")
+            raise PlanError(
+                "noise is drawn once for each charge",
+                found="a gradient of no batch",
+                remedy="Report this bug.",
+            )
         self._due = False
         return self._noise.gradient(summed, scale=training.noise_multiplier * training.clip_norm)
 
@@ -200,11 +282,22 @@ class Session:
 
     def epsilon(self) -> float:
         """What this training has charged so far: public, the ledger says it."""
-        mine = tuple(entry for entry in self.ledger.entries if entry.release_id == self.charge.release_id)
-        return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(self.plan.delta)
+        mine = tuple(
+            entry for entry in self.ledger.entries if entry.release_id == self.charge.release_id
+        )
+        return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(
+            self.plan.delta
+        )
 
-    def _sum(self, plan: GaussianSum, read: Callable[[], Iterable[Any]], *, size: int,
-             add_up: Callable[..., np.ndarray] | None = None, kept: Kept | None = None) -> Measurement:
+    def _sum(
+        self,
+        plan: GaussianSum,
+        read: Callable[[], Iterable[Any]],
+        *,
+        size: int,
+        add_up: Callable[..., np.ndarray] | None = None,
+        kept: Kept | None = None,
+    ) -> Measurement:
         before = None
         if kept:
             before = kept.undrawn(plan.name, self.ledger.of_release(self.charge.release_id))
@@ -214,24 +307,40 @@ class Session:
         for block in read():
             total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
         with kept.drawing(plan.name) if kept else nullcontext():
-            found = Measurement(values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry)
+            found = Measurement(
+                values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry
+            )
             if kept:
                 kept.keep(plan.name, found)
         return found
 
     def _noised(self, plan: GaussianSum, total: np.ndarray) -> np.ndarray:
-        return self._noise.lattice(plan.name, total, scale=plan.noise_multiplier * LATTICE) * (plan.sensitivity / LATTICE)
+        return self._noise.lattice(plan.name, total, scale=plan.noise_multiplier * LATTICE) * (
+            plan.sensitivity / LATTICE
+        )
 
     def _pay(self, plan: GaussianSum, *, before: Entry | None = None) -> Entry:
-        """Charge a planned sum, which may be asked once; `before` is its entry if a run that died was charged for it."""
+        """Charge a planned sum, which may be asked once; `before` is its entry if a run that died
+        was charged for it.
+        """
         if plan.name in self._asked:
-            raise PlanError("each planned measurement is asked once", found=f"{plan.name} again", remedy="Report this bug.")
+            raise PlanError(
+                "each planned measurement is asked once",
+                found=f"{plan.name} again",
+                remedy="Report this bug.",
+            )
         self._asked.add(plan.name)
-        entry = self.charge.entry(mechanism=plan.name, event=gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1),
-                                  extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0)
+        entry = self.charge.entry(
+            mechanism=plan.name,
+            event=gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1),
+            extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0,
+        )
         if before is None:
             return self.ledger.charge(entry)
         if entry.sealed(previous=before.previous, charged_utc=before.charged_utc) != before:
-            raise BudgetError("what a training continues from must be paid for", found="an entry of another noise or account",
-                              remedy="Start a new one; what this one was charged is spent.")
+            raise BudgetError(
+                "what a training continues from must be paid for",
+                found="an entry of another noise or account",
+                remedy="Start a new one; what this one was charged is spent.",
+            )
         return before

@@ -1,9 +1,12 @@
-"""`manifest.json`: size and SHA-256 of every file in `share/`, so that a receiver sees that nothing is missing or altered.
+"""`manifest.json`: size and SHA-256 of every file in `share/`, so that a receiver sees that nothing
+is missing or altered.
 
-Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest that lists them.
+Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest
+that lists them.
 
-Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to those of after, never to a mixture.
-Only files below the folder are read: no link is followed, and a path in the manifest is compared, never opened.
+Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to
+those of after, never to a mixture. Only files below the folder are read: no link is followed, and a
+path in the manifest is compared, never opened.
 """
 
 from __future__ import annotations
@@ -22,14 +25,16 @@ from synthrec.data.files_io import record_json
 from synthrec.errors import ReleaseError, printable
 
 MANIFEST = "manifest.json"
-JOINING = ".joining"            # folder in share/ of what is about to join; with a manifest in it, it is complete
+JOINING = (
+    ".joining"  # folder in share/ of what is about to join; with a manifest in it, it is complete
+)
 LARGEST = 1 << 20
 
 
 class ManifestFile(Record):
     """One shared file."""
 
-    path: str                       # below share/, with forward slashes
+    path: str  # below share/, with forward slashes
     size_bytes: int
     sha256: str
 
@@ -50,7 +55,8 @@ def write_manifest(folder: Path) -> Path:
 
 @contextmanager
 def joining(folder: Path) -> Iterator[Path]:
-    """A folder for new files, flat and by their final names; they join `folder`, or replace what is there, when all went well.
+    """A folder for new files, flat and by their final names; they join `folder`, or replace what is
+    there, when all went well.
 
     Raises ReleaseError: nothing joined, or all of it does at the next `settle`.
     """
@@ -70,7 +76,9 @@ def joining(folder: Path) -> Iterator[Path]:
 
 
 def settle(folder: Path) -> None:
-    """Finish a joining that died after it was complete, and forget one that was not. Raises ReleaseError, also while one goes on."""
+    """Finish a joining that died after it was complete, and forget one that was not. Raises
+    ReleaseError, also while one goes on.
+    """
     if (folder / JOINING).is_symlink():
         raise _differs(JOINING, found="it is a link", remedy="Fetch the release again.")
     if (folder / JOINING).is_dir():
@@ -87,8 +95,11 @@ def _held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ReleaseError("one process at a time may change a release", found="another one at it",
-                               remedy="Wait until that `synthrec` has finished.") from None
+            raise ReleaseError(
+                "one process at a time may change a release",
+                found="another one at it",
+                remedy="Wait until that `synthrec` has finished.",
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -98,7 +109,9 @@ def _settle(folder: Path) -> None:
     place = folder / JOINING
     with _disk_errors():
         if (place / MANIFEST).exists():
-            for path in sorted(place.iterdir(), key=lambda path: path.name == MANIFEST):      # the manifest last
+            for path in sorted(
+                place.iterdir(), key=lambda path: path.name == MANIFEST
+            ):  # the manifest last
                 os.replace(path, folder / path.name)
         if place.is_dir():
             shutil.rmtree(place)
@@ -109,10 +122,18 @@ def _seal(folder: Path, *, place: Path) -> None:
     for path in place.iterdir():
         _sync(path)
     joined = {path.name: _describe(path, folder=place) for path in place.iterdir()}
-    staying = [path for path in _files_below(folder) if place not in path.parents and path.relative_to(folder).as_posix() not in joined]
+    staying = [
+        path
+        for path in _files_below(folder)
+        if place not in path.parents and path.relative_to(folder).as_posix() not in joined
+    ]
     files = [*joined.values(), *(_describe(path, folder=folder) for path in staying)]
     beside = place / f"{MANIFEST}.part"
-    beside.write_text(Manifest(files=tuple(sorted(files, key=lambda file: file.path))).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    beside.write_text(
+        Manifest(files=tuple(sorted(files, key=lambda file: file.path))).model_dump_json(indent=2)
+        + "\n",
+        encoding="utf-8",
+    )
     _sync(beside)
     os.replace(beside, place / MANIFEST)
 
@@ -127,12 +148,17 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ReleaseError("the files of a release must be readable, and its folder writable", found=error.strerror or "a failed write",
-                           remedy="Free space or correct the permissions, and run the command again.") from None
+        raise ReleaseError(
+            "the files of a release must be readable, and its folder writable",
+            found=error.strerror or "a failed write",
+            remedy="Free space or correct the permissions, and run the command again.",
+        ) from None
 
 
 def verify_manifest(folder: Path) -> Manifest:
-    """Compare every file below `folder` with the manifest; the first difference is named in a `ReleaseError`."""
+    """Compare every file below `folder` with the manifest; the first difference is named in a
+    `ReleaseError`.
+    """
     manifest = _read(folder / MANIFEST)
     with _disk_errors():
         _compare(folder, manifest=manifest)
@@ -146,9 +172,17 @@ def _compare(folder: Path, *, manifest: Manifest) -> None:
         if name not in present:
             raise _differs(name, found="it is missing", remedy="Fetch the whole release again.")
         if name not in listed:
-            raise _differs(name, found="it is not in the manifest", remedy="Remove it, or fetch the release again.")
+            raise _differs(
+                name,
+                found="it is not in the manifest",
+                remedy="Remove it, or fetch the release again.",
+            )
         if _describe(present[name], folder=folder) != listed[name]:
-            raise _differs(name, found="its contents were altered", remedy="Fetch the release again, and ask its owner if it stays so.")
+            raise _differs(
+                name,
+                found="its contents were altered",
+                remedy="Fetch the release again, and ask its owner if it stays so.",
+            )
 
 
 def _read(path: Path) -> Manifest:
@@ -158,7 +192,11 @@ def _read(path: Path) -> Manifest:
             return manifest
         found = "a file that stands there twice"
     except OSError as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
+        found = (
+            "no such file"
+            if isinstance(error, FileNotFoundError)
+            else error.strerror or type(error).__name__
+        )
     except ValueError:
         found = "something that is no manifest of this version"
     remedy = "Name the share folder of a release, or fetch it again."
@@ -166,15 +204,23 @@ def _read(path: Path) -> Manifest:
 
 
 def _differs(name: str, *, found: str, remedy: str) -> ReleaseError:
-    return ReleaseError(f"{printable(name)} must be as the release's manifest says", found=found, remedy=remedy)
+    return ReleaseError(
+        f"{printable(name)} must be as the release's manifest says", found=found, remedy=remedy
+    )
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Regular files in a fixed order. Raises ReleaseError for a link or anything else that could lead a reader out of the folder."""
+    """Regular files in a fixed order. Raises ReleaseError for a link or anything else that could
+    lead a reader out of the folder.
+    """
     found = []
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise _differs(path.relative_to(folder).as_posix(), found="it is no regular file", remedy="Fetch the release again.")
+            raise _differs(
+                path.relative_to(folder).as_posix(),
+                found="it is no regular file",
+                remedy="Fetch the release again.",
+            )
         if path.is_file() and (path.parent != folder or path.name != MANIFEST):
             found.append(path)
     return sorted(found)
@@ -183,4 +229,8 @@ def _files_below(folder: Path) -> list[Path]:
 def _describe(path: Path, *, folder: Path) -> ManifestFile:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256")
-    return ManifestFile(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=digest.hexdigest())
+    return ManifestFile(
+        path=path.relative_to(folder).as_posix(),
+        size_bytes=path.stat().st_size,
+        sha256=digest.hexdigest(),
+    )

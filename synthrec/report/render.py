@@ -1,6 +1,8 @@
-"""One self-contained page from the records: no script, nothing loaded from outside, the same bytes for the same records.
+"""One self-contained page from the records: no script, nothing loaded from outside, the same bytes
+for the same records.
 
-Guarantees: an edition is made from what `edition.seen` lets through and from nothing else, so what it must not show is absent.
+Guarantees: an edition is made from what `edition.seen` lets through and from nothing else, so what
+it must not show is absent.
 
 Which pictures the records allow: each by the name that the page asks for it.
 """
@@ -24,17 +26,21 @@ from synthrec.report.plots import attacks, privacy, style, utility
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.requirements import answered
 
-MOST = 1e9      # of a number on an axis: beyond any real one, far below what overflows on its way
+MOST = 1e9  # of a number on an axis: beyond any real one, far below what overflows on its way
 LEAST = 1e-300  # of a delta on a logarithmic one
-NOT_DRAWN = "Not drawn: a number in the record that no axis can show. The figures stand in the table."
+NOT_DRAWN = (
+    "Not drawn: a number in the record that no axis can show. The figures stand in the table."
+)
 
 
 def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str]:
     """Inline SVG by name, or a sentence in its place."""
     membership, bound = None if audit is None else audit.membership, release.bound
     auc = None if membership is None else membership.strongest.auc
-    drawn = {"roc": _drawn(attacks.roc, bound, membership=membership),
-             "attack": _drawn(_attack_strip, bound, auc=auc)}
+    drawn = {
+        "roc": _drawn(attacks.roc, bound, membership=membership),
+        "attack": _drawn(_attack_strip, bound, auc=auc),
+    }
     if not release.not_private:
         if rows := epsilon_rows(release, audit):
             drawn["epsilon"] = _drawn(privacy.axis, rows)
@@ -62,18 +68,45 @@ def _fits(shown: object) -> bool:
     return all(map(_fits, shown)) if isinstance(shown, tuple | list) else True
 
 
-def epsilon_rows(release: ReleaseRecord, audit: AuditRecord | None) -> list[tuple[str, float, str, str]]:
+def epsilon_rows(
+    release: ReleaseRecord, audit: AuditRecord | None
+) -> list[tuple[str, float, str, str]]:
     """What stands on the epsilon axis: what it is, epsilon, its kind, a remark."""
-    rows = [("claimed", release.epsilon, "claim", sentences.rounded_up(release.epsilon)),
-            ("recomputed by the second accountant", release.epsilon_cross_check, "claim", sentences.rounded_up(release.epsilon_cross_check))]
+    rows = [
+        ("claimed", release.epsilon, "claim", sentences.rounded_up(release.epsilon)),
+        (
+            "recomputed by the second accountant",
+            release.epsilon_cross_check,
+            "claim",
+            sentences.rounded_up(release.epsilon_cross_check),
+        ),
+    ]
     found = None if audit is None else audit.lower_bound
     if found is not None:
-        rows += [("shown by the audit: at least", found.epsilon, "shown", f"{sentences.number(found.epsilon, digits=2)}, "
-                  f"at delta {sentences.delta(found.delta)}, {sentences.percent(found.confidence)} confidence"),
-                 ("the most this audit could have shown", found.ceiling, "reach", f"{sentences.number(found.ceiling, digits=2)}, "
-                  f"{found.coined:,} people by a coin")]
-    rows += [("all releases together", release.ledger_total, "budget", sentences.rounded_up(release.ledger_total)),
-             ("the owner's cap", release.epsilon_cap, "budget", sentences.short(release.epsilon_cap))]
+        rows += [
+            (
+                "shown by the audit: at least",
+                found.epsilon,
+                "shown",
+                f"{sentences.number(found.epsilon, digits=2)}, "
+                f"at delta {sentences.delta(found.delta)}, {sentences.percent(found.confidence)} confidence",
+            ),
+            (
+                "the most this audit could have shown",
+                found.ceiling,
+                "reach",
+                f"{sentences.number(found.ceiling, digits=2)}, {found.coined:,} people by a coin",
+            ),
+        ]
+    rows += [
+        (
+            "all releases together",
+            release.ledger_total,
+            "budget",
+            sentences.rounded_up(release.ledger_total),
+        ),
+        ("the owner's cap", release.epsilon_cap, "budget", sentences.short(release.epsilon_cap)),
+    ]
     return [row for row in rows if math.isfinite(row[1])]
 
 
@@ -95,7 +128,10 @@ def _of_use(use: AuditedUtility) -> dict[str, str]:
 
 def _attack_strip(bound: AttackBound, *, auc: Figure | None) -> str:
     title = "AUC on a scale from 0.5 (guessing) to 1, with the proved bound"
-    marks = [(0.5, "0.5 guessing"), (min(bound.auc, 1.0), f"at most {sentences.rounded_up(bound.auc, digits=3)}")]
+    marks = [
+        (0.5, "0.5 guessing"),
+        (min(bound.auc, 1.0), f"at most {sentences.rounded_up(bound.auc, digits=3)}"),
+    ]
     low = 0.5 if auc is None else min(0.5, auc.low)
     return style.scale_strip(low=low, high=1.0, marks=marks, figure=auc, name="attack", title=title)
 
@@ -103,33 +139,54 @@ def _attack_strip(bound: AttackBound, *, auc: Figure | None) -> str:
 def _gap_strip(gap: Figure) -> str:
     title = "Share of the gap closed, from 0 % (knows nothing) to 100 % (the real log)"
     marks = [(0.0, "0 % nothing"), (1.0, "real log 100 %")]
-    return style.scale_strip(low=min(0.0, gap.low), high=max(1.0, gap.high), marks=marks, figure=gap, name="gap", title=title)
+    return style.scale_strip(
+        low=min(0.0, gap.low),
+        high=max(1.0, gap.high),
+        marks=marks,
+        figure=gap,
+        name="gap",
+        title=title,
+    )
 
 
-SHAPES = {Verdict.NO_LEAK_FOUND.value: "good", Verdict.INCONCLUSIVE.value: "unsure", Verdict.NOT_RUN.value: "none"}
+SHAPES = {
+    Verdict.NO_LEAK_FOUND.value: "good",
+    Verdict.INCONCLUSIVE.value: "unsure",
+    Verdict.NOT_RUN.value: "none",
+}
 
 
-def render(release: ReleaseRecord, audit: AuditRecord | None, *, edition: Edition, mechanism: Conformance | None = None) -> str:
+def render(
+    release: ReleaseRecord,
+    audit: AuditRecord | None,
+    *,
+    edition: Edition,
+    mechanism: Conformance | None = None,
+) -> str:
     """The report as one HTML page."""
     shown = seen(release, audit, mechanism, edition=edition)
     release, audit = shown.release, shown.audit
     protocol = None if audit is None or audit.utility is None else audit.utility.protocol
     arms = {arm.name: arm for arm in protocol.ladder} if protocol is not None else {}
-    return environment().get_template("report.html.j2").render(
-        release=release,
-        audit=audit,
-        audit_shown=shown.audit_shown,
-        mechanism=shown.mechanism,
-        topics=TOPICS,
-        edition=edition.value,
-        missing=missing_parts(release),
-        verdict=sentences.verdict(audit) if shown.audit_shown else None,
-        shapes=SHAPES,
-        mine=arms.get("synthrec"),
-        labels={name: arm.label for name, arm in arms.items()},
-        pictures=pictures(release, audit),
-        requirements=answered(release, audit, shown.mechanism),
-        say=sentences,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            release=release,
+            audit=audit,
+            audit_shown=shown.audit_shown,
+            mechanism=shown.mechanism,
+            topics=TOPICS,
+            edition=edition.value,
+            missing=missing_parts(release),
+            verdict=sentences.verdict(audit) if shown.audit_shown else None,
+            shapes=SHAPES,
+            mine=arms.get("synthrec"),
+            labels={name: arm.label for name, arm in arms.items()},
+            pictures=pictures(release, audit),
+            requirements=answered(release, audit, shown.mechanism),
+            say=sentences,
+        )
     )
 
 
@@ -140,10 +197,21 @@ def _template(name: str) -> str:
 @cache
 def environment() -> Environment:
     """Templates of the package, with the numbers' ways of being written."""
-    made = Environment(loader=FunctionLoader(_template), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=FunctionLoader(_template),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     filters: dict[str, Any] = {
-        "number": sentences.number, "short": sentences.short, "up": sentences.rounded_up, "delta": sentences.delta, "percent": sentences.percent,
-        "interval": sentences.interval, "whole": "{:,}".format,
+        "number": sentences.number,
+        "short": sentences.short,
+        "up": sentences.rounded_up,
+        "delta": sentences.delta,
+        "percent": sentences.percent,
+        "interval": sentences.interval,
+        "whole": "{:,}".format,
     }
     made.filters.update(filters)
     return made

@@ -1,8 +1,9 @@
 """The requirement table: what five documents ask for in general, and whether the records meet it.
 
-`requirements.json` drives it: each row names the record fields that its answer rests on, by path, and one test on each. A row is met when
-every test holds, not met when one fails, not assessed when a measurement is missing or too coarse to tell; some only a person can answer.
-The rows are our reading of what a document asks for, in our words: no clause is quoted or numbered.
+`requirements.json` drives it: each row names the record fields that its answer rests on, by path,
+and one test on each. A row is met when every test holds, not met when one fails, not assessed when
+a measurement is missing or too coarse to tell; some only a person can answer. The rows are our
+reading of what a document asks for, in our words: no clause is quoted or numbered.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ Status = Literal["met", "not met", "not assessed", "needs a person"]
 
 
 class Condition(Record):
-    """One test on one field. `path`: record, then names; `[*]` is each of a list, `[name=x]` those with that value.
+    """One test on one field. `path`: record, then names; `[*]` is each of a list, `[name=x]` those
+    with that value.
 
-    `times` and `less` are paths, too: what the field is multiplied with, or lessened by, before it is compared with `value` or `than`.
+    `times` and `less` are paths, too: what the field is multiplied with, or lessened by, before it
+    is compared with `value` or `than`.
     """
 
     path: str
@@ -32,11 +35,14 @@ class Condition(Record):
     value: float | None = None
     than: str | None = None
     among: tuple[str, ...] = ()
-    failing: Literal["not met", "not assessed"] = "not met"     # "not assessed" where a test asks whether enough was measured to tell
+    failing: Literal["not met", "not assessed"] = (
+        "not met"  # "not assessed" where a test asks whether enough was measured to tell
+    )
 
 
 class Row(Record):
-    """What is asked; `evidence`: the place on the page; `met_when` is empty where a person must judge, who `signs`.
+    """What is asked; `evidence`: the place on the page; `met_when` is empty where a person must
+    judge, who `signs`.
 
     `rule` says in words what `met_when` tests, where that is not plain from what is asked.
     """
@@ -66,19 +72,29 @@ class Answer(Record):
 @cache
 def documents() -> tuple[Document, ...]:
     """All of them, in the page's order."""
+
     class File(Record):
         format_version: Literal[1]
         documents: tuple[Document, ...]
 
-    return File.model_validate_json(files("synthrec.report").joinpath("requirements.json").read_text(encoding="utf-8")).documents
+    return File.model_validate_json(
+        files("synthrec.report").joinpath("requirements.json").read_text(encoding="utf-8")
+    ).documents
 
 
-def answered(release: ReleaseRecord, audit: AuditRecord | None,
-             mechanism: Conformance | None) -> tuple[tuple[Document, tuple[Answer, ...]], ...]:
+def answered(
+    release: ReleaseRecord, audit: AuditRecord | None, mechanism: Conformance | None
+) -> tuple[tuple[Document, tuple[Answer, ...]], ...]:
     """The whole table from the records as an edition sees them."""
-    records = {"release": release.model_dump(), "audit": None if audit is None else audit.model_dump(),
-               "mechanism": None if mechanism is None else mechanism.model_dump()}
-    return tuple((document, tuple(Answer(row=row, status=status(row, records)) for row in document.rows)) for document in documents())
+    records = {
+        "release": release.model_dump(),
+        "audit": None if audit is None else audit.model_dump(),
+        "mechanism": None if mechanism is None else mechanism.model_dump(),
+    }
+    return tuple(
+        (document, tuple(Answer(row=row, status=status(row, records)) for row in document.rows))
+        for document in documents()
+    )
 
 
 def status(row: Row, records: Mapping[str, Any]) -> Status:
@@ -86,17 +102,25 @@ def status(row: Row, records: Mapping[str, Any]) -> Status:
     if not row.met_when:
         return "needs a person"
     found = {_verdict(condition, records) for condition in row.met_when}
-    return next(status for status in ("not met", "not assessed", "met") if status in found)     # the worst
+    return next(
+        status for status in ("not met", "not assessed", "met") if status in found
+    )  # the worst
 
 
-def _verdict(condition: Condition, records: Mapping[str, Any]) -> Literal["met", "not met", "not assessed"]:
+def _verdict(
+    condition: Condition, records: Mapping[str, Any]
+) -> Literal["met", "not met", "not assessed"]:
     holds = _holds(condition, records)
     return "not assessed" if holds is None else "met" if holds else condition.failing
 
 
 def paths_of(row: Row) -> tuple[str, ...]:
     """Every field that a row's answer rests on."""
-    each = [path for condition in row.met_when for path in (condition.path, condition.times, condition.less, condition.than)]
+    each = [
+        path
+        for condition in row.met_when
+        for path in (condition.path, condition.times, condition.less, condition.than)
+    ]
     return tuple(dict.fromkeys(path for path in each if path is not None))
 
 
@@ -112,12 +136,20 @@ def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
     if condition.test == "one of":
         return all(value in condition.among for value in values)
     numbers = [_one(records, path) for path in (condition.times, condition.less, condition.than)]
-    if None in [number for number, path in zip(numbers, (condition.times, condition.less, condition.than), strict=True) if path]:
+    if None in [
+        number
+        for number, path in zip(
+            numbers, (condition.times, condition.less, condition.than), strict=True
+        )
+        if path
+    ]:
         return None
     times, less, than = numbers
     limit = condition.value if than is None else than
     assert limit is not None, "a comparison has a value or another path"
-    compared = [value * (1 if times is None else times) - (0 if less is None else less) for value in values]
+    compared = [
+        value * (1 if times is None else times) - (0 if less is None else less) for value in values
+    ]
     return all(value > limit if condition.test == "above" else value <= limit for value in compared)
 
 
@@ -133,7 +165,12 @@ def at(records: Mapping[str, Any], path: str) -> list[Any]:
         name, _, chosen = step.partition("[")
         found = [None if value is None else value.get(name) for value in found]
         if chosen:
-            found = [inner for value in found for inner in (value if value is not None else (None,)) if _chosen(inner, chosen[:-1])]
+            found = [
+                inner
+                for value in found
+                for inner in (value if value is not None else (None,))
+                if _chosen(inner, chosen[:-1])
+            ]
     return found
 
 

@@ -1,11 +1,14 @@
-"""The report's words: every sentence and every number is made here from the records, so that none can say more than they do.
+"""The report's words: every sentence and every number is made here from the records, so that none
+can say more than they do.
 
-Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest.
+Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up,
+never to nearest.
 
 How numbers are written on the page, in files and on the terminal.
 
-Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up, never to nearest. Whatever a record of
-somebody else holds is written somehow: what is no number as such.
+Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up,
+never to nearest. Whatever a record of somebody else holds is written somehow: what is no number as
+such.
 """
 
 from __future__ import annotations
@@ -96,7 +99,9 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
             "It must not leave the people who may see the log itself.",
         )
     if missing := missing_parts(release):
-        return (f"No claim is rendered, for a claim is complete or is not made. Not said: {', '.join(missing)}.",)
+        return (
+            f"No claim is rendered, for a claim is complete or is not made. Not said: {', '.join(missing)}.",
+        )
     sentences = [
         f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. "
         f"Neighbouring logs differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: "
@@ -106,14 +111,20 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
         f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened.",
     ]
     if release.releases_before:
-        earlier = "one earlier release" if release.releases_before == 1 else f"{release.releases_before:,} earlier releases"
+        earlier = (
+            "one earlier release"
+            if release.releases_before == 1
+            else f"{release.releases_before:,} earlier releases"
+        )
         sentences.append(
             f"Together with {earlier} of this source, epsilon is {rounded_up(release.ledger_total)} at the same delta. "
             f"The owner's cap is {short(release.epsilon_cap)}."
         )
     else:
         cap = short(release.epsilon_cap)
-        sentences.append(f"It is the first release of this source. The owner's cap for all releases together is {cap}.")
+        sentences.append(
+            f"It is the first release of this source. The owner's cap for all releases together is {cap}."
+        )
     return tuple(sentences)
 
 
@@ -142,7 +153,10 @@ def for_one_person(release: ReleaseRecord) -> str:
 def verdict(audit: AuditRecord | None) -> tuple[str, str]:
     """The verdict's name and its one sentence."""
     if audit is None:
-        return Verdict.NOT_RUN.value, "This release was not audited, so nothing was measured. Run `synthrec audit`."
+        return (
+            Verdict.NOT_RUN.value,
+            "This release was not audited, so nothing was measured. Run `synthrec audit`.",
+        )
     return audit.verdict.value, VERDICT_WORDS[audit.verdict]
 
 
@@ -173,12 +187,16 @@ def planted(membership: Membership) -> str:
     power = membership.controls.power
     if power is None:
         return "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
-    return (f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
-            "same rule at least four times in five.")
+    return (
+        f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
+        "same rule at least four times in five."
+    )
 
 
 def utility_in_short(utility: Utility) -> str:
-    """How useful, between knowing nothing and having the real log; empty if the ladder has no row for the release."""
+    """How useful, between knowing nothing and having the real log; empty if the ladder has no row
+    for the release.
+    """
     arms = {arm.name: arm for arm in utility.ladder}
     mine = arms.get("synthrec")
     gap = None if mine is None else mine.gap_closed or mine.ranking_gap_closed
@@ -191,7 +209,9 @@ def utility_in_short(utility: Utility) -> str:
         f"real log ({interval(gap, digits=0, as_percent=True)}, {gap.n:,} test users)"
     )
     failed = [limit.name for limit in mine.realism if not limit.passed]
-    return f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
+    return (
+        f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
+    )
 
 
 def versus_simpler(utility: Utility) -> tuple[str, ...]:
@@ -201,39 +221,57 @@ def versus_simpler(utility: Utility) -> tuple[str, ...]:
         f"{each.measure}: {'better' if each.beats else 'not shown to be better'} than {labels.get(each.rival, each.rival)} "
         f"(difference {number(each.difference.value, digits=4)}, {interval(each.difference, digits=4)}, "
         f"{each.difference.n:,} test users; {'below' if each.measure == 'RMSE' else 'above'} zero is better)."
-        for each in utility.against)
+        for each in utility.against
+    )
 
 
 def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
     """What would have led to another verdict, by the thresholds that were fixed before scoring."""
     policy, said = audit.policy, []
     if "leak_auc" in policy:
-        said.append(f"An attack whose AUC lies above {short(policy['leak_auc'])} with its whole interval: a leak.")
+        said.append(
+            f"An attack whose AUC lies above {short(policy['leak_auc'])} with its whole interval: a leak."
+        )
     if "leak_risk" in policy:
-        said.append(f"A risk beyond control above {percent(policy['leak_risk'])} with its whole interval: a leak.")
+        said.append(
+            f"A risk beyond control above {percent(policy['leak_risk'])} with its whole interval: a leak."
+        )
     if "leak_replay_items" in policy:
         more = short(policy["leak_replay_items"])
-        said.append(f"Runs of items repeated from members longer than from people outside by more than {more}: a leak.")
-    said.append("An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted.")
+        said.append(
+            f"Runs of items repeated from members longer than from people outside by more than {more}: a leak."
+        )
+    said.append(
+        "An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted."
+    )
     if "power" in policy:
-        said.append(f"A planted leak found in fewer than {percent(policy['power'])} of its draws, whatever its size: inconclusive.")
+        said.append(
+            f"A planted leak found in fewer than {percent(policy['power'])} of its draws, whatever its size: inconclusive."
+        )
     if "least_users_per_class" in policy:
         least = short(policy["least_users_per_class"])
-        said.append(f"Fewer than {least} people in training, outside it, or known to the attacker: inconclusive.")
+        said.append(
+            f"Fewer than {least} people in training, outside it, or known to the attacker: inconclusive."
+        )
     return tuple(said)
 
 
 def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     """Three sentences for the terminal: the claim, the use, the attack."""
-    told = claim(release)[0] if release.not_private else (
-        f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
-        f"epsilon {rounded_up(release.epsilon_cross_check)}."
+    told = (
+        claim(release)[0]
+        if release.not_private
+        else (
+            f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
+            f"epsilon {rounded_up(release.epsilon_cross_check)}."
+        )
     )
     use = "How useful the synthetic log is was not measured."
     if audit.utility is not None and audit.utility.protocol is not None:
         use = utility_in_short(audit.utility.protocol) or (
             "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing "
-            "nothing.")
+            "nothing."
+        )
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"
@@ -250,4 +288,10 @@ def reach(bound: AttackBound) -> str:
 
 def _factor(epsilon: float) -> str:
     factor = math.exp(min(epsilon, 700.0))
-    return rounded_up(factor) if factor < 10 else f"{math.ceil(factor):,}" if factor < 1e6 else f"{1.05 * factor:.1e}"
+    return (
+        rounded_up(factor)
+        if factor < 10
+        else f"{math.ceil(factor):,}"
+        if factor < 1e6
+        else f"{1.05 * factor:.1e}"
+    )

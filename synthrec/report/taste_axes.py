@@ -1,7 +1,8 @@
-"""The axes along which tastes differ, in words and as a picture: a record in, text and a standalone SVG out.
+"""The axes along which tastes differ, in words and as a picture: a record in, text and a standalone
+SVG out.
 
-An axis is a direction among items. Users at its one end pick (or rate higher) what lies at that end; its names are the features that go
-with it, longest bar first.
+An axis is a direction among items. Users at its one end pick (or rate higher) what lies at that
+end; its names are the features that go with it, longest bar first.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from matplotlib.patches import FancyBboxPatch
 from synthrec.report.plots.style import BLUE, MUTED, STYLE, VERMILLION, WASH, svg
 
 ARROW = " <-> "
-WIDTH = 10.5            # inches
-ROW = 0.2               # inches
-BAR = 0.5               # of a row
-LONGEST = 0.62          # bar, of half a panel: a feature that goes with the axis entirely
-LETTER = 0.031          # of half a panel, at most
-COLUMNS = 36            # letters of an example
+WIDTH = 10.5  # inches
+ROW = 0.2  # inches
+BAR = 0.5  # of a row
+LONGEST = 0.62  # bar, of half a panel: a feature that goes with the axis entirely
+LETTER = 0.031  # of half a panel, at most
+COLUMNS = 36  # letters of an example
 
 
 @dataclass(frozen=True)
 class Name:
-    """A feature at an end of an axis; `strength` is the size of its correlation with the axis over items, from 0 to 1."""
+    """A feature at an end of an axis; `strength` is the size of its correlation with the axis over
+    items, from 0 to 1.
+    """
 
     label: str
     strength: float
@@ -48,8 +51,9 @@ class End:
 class Axis:
     """One axis.
 
-    `share`: of all differences between users of its kind, or None for a learned column; `spread`: standard deviation over users and
-    items of what the axis adds, in log odds of a pick or in ratings.
+    `share`: of all differences between users of its kind, or None for a learned column; `spread`:
+    standard deviation over users and items of what the axis adds, in log odds of a pick or in
+    ratings.
     """
 
     title: str
@@ -66,7 +70,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class TasteAxes:
-    """What a release's users differ in: `bias_share` is the part of rating differences that is rating everything higher or lower."""
+    """What a release's users differ in: `bias_share` is the part of rating differences that is
+    rating everything higher or lower.
+    """
 
     source: str
     release_id: str
@@ -77,21 +83,36 @@ class TasteAxes:
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        found = ["What people pick: the widest axes, with their share of the differences between users"]
+        found = [
+            "What people pick: the widest axes, with their share of the differences between users"
+        ]
         found += [line for axis in self.choosing for line in _described(axis)]
         if self.rating:
-            found += ["", f"How people rate: {_percent(self.bias_share)} of the differences is rating everything higher or lower; then"]
+            found += [
+                "",
+                f"How people rate: {_percent(self.bias_share)} of the differences is rating everything higher or lower; then",
+            ]
             found += [line for axis in self.rating for line in _described(axis)]
         if self.learned:
-            found += ["", "Learned columns: which items the same people hold, beyond what named features say"]
+            found += [
+                "",
+                "Learned columns: which items the same people hold, beyond what named features say",
+            ]
             found += [line for axis in self.learned for line in _described(axis)]
         return found
 
 
 def picture(axes: TasteAxes) -> str:
     """A butterfly of bars for each axis, choosing above rating above learned columns."""
-    groups = [(heading, group) for heading, group in (
-        ("What people pick", axes.choosing), ("How people rate", axes.rating), ("Learned columns", axes.learned)) if group]
+    groups = [
+        (heading, group)
+        for heading, group in (
+            ("What people pick", axes.choosing),
+            ("How people rate", axes.rating),
+            ("Learned columns", axes.learned),
+        )
+        if group
+    ]
     heights = [[_rows(axis) for axis in group] for _, group in groups]
     pairs = [[max(rows[place : place + 2]) for place in range(0, len(rows), 2)] for rows in heights]
     inches = 0.2 + sum(0.55 + sum(ROW * rows + 0.4 for rows in lines) for lines in pairs)
@@ -99,47 +120,113 @@ def picture(axes: TasteAxes) -> str:
         canvas = Canvas(figsize=(WIDTH, inches))
         top = inches - 0.1
         for (heading, group), lines in zip(groups, pairs, strict=True):
-            canvas.text(0.03, (top - 0.16) / inches, heading, fontsize=13, fontweight="bold", va="center")
-            canvas.text(0.97, (top - 0.16) / inches, _gloss(heading, axes), fontsize=9, color=MUTED, va="center", ha="right")
+            canvas.text(
+                0.03, (top - 0.16) / inches, heading, fontsize=13, fontweight="bold", va="center"
+            )
+            canvas.text(
+                0.97,
+                (top - 0.16) / inches,
+                _gloss(heading, axes),
+                fontsize=9,
+                color=MUTED,
+                va="center",
+                ha="right",
+            )
             top -= 0.4
             for line, rows in enumerate(lines):
                 tall = ROW * rows + 0.22
                 for column, axis in enumerate(group[2 * line : 2 * line + 2]):
-                    _panel(canvas, axis, left=0.03 + 0.485 * column, bottom=(top - tall) / inches, height=tall / inches, tall=tall,
-                           rows=rows)
+                    _panel(
+                        canvas,
+                        axis,
+                        left=0.03 + 0.485 * column,
+                        bottom=(top - tall) / inches,
+                        height=tall / inches,
+                        tall=tall,
+                        rows=rows,
+                    )
                 top -= tall + 0.18
             top -= 0.15
-        text = svg(canvas, name="taste-axes", title=f"Taste axes of {axes.source}, release {axes.release_id}")
+        text = svg(
+            canvas,
+            name="taste-axes",
+            title=f"Taste axes of {axes.source}, release {axes.release_id}",
+        )
     head = text.index(">") + 1
     paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text[:head]}{paper}{text[head:]}\n'
 
 
-def _panel(canvas: Canvas, axis: Axis, *, left: float, bottom: float, height: float, tall: float, rows: int) -> None:
+def _panel(
+    canvas: Canvas, axis: Axis, *, left: float, bottom: float, height: float, tall: float, rows: int
+) -> None:
     """Title, bars of strength to either side with their names, examples below."""
     field = canvas.add_axes((left, bottom, 0.455, height))
     field.set_axis_off()
     field.set(xlim=(-1, 1), ylim=(rows + 0.3, -0.75))
-    field.add_patch(FancyBboxPatch((0, 0), 1, 1, boxstyle="round,pad=0.0,rounding_size=0.02", mutation_aspect=0.455 * WIDTH / tall,
-                                   facecolor=WASH, edgecolor="none", transform=field.transAxes, clip_on=False, zorder=0))
+    field.add_patch(
+        FancyBboxPatch(
+            (0, 0),
+            1,
+            1,
+            boxstyle="round,pad=0.0,rounding_size=0.02",
+            mutation_aspect=0.455 * WIDTH / tall,
+            facecolor=WASH,
+            edgecolor="none",
+            transform=field.transAxes,
+            clip_on=False,
+            zorder=0,
+        )
+    )
     field.text(-0.95, 0, axis.title, ha="left", va="center", color=MUTED)
-    field.text(0.95, 0, _percent(axis.share), ha="right", va="center", fontweight="bold", fontsize=11)
+    field.text(
+        0.95, 0, _percent(axis.share), ha="right", va="center", fontweight="bold", fontsize=11
+    )
     bars = max(len(axis.low.names), len(axis.high.names), 1)
     field.plot((0, 0), (0.5, bars + 0.5), color=MUTED, linewidth=1, zorder=3)
-    for end, side, colour, align in ((axis.low, -1, VERMILLION, "right"), (axis.high, 1, BLUE, "left")):
+    for end, side, colour, align in (
+        (axis.low, -1, VERMILLION, "right"),
+        (axis.high, 1, BLUE, "left"),
+    ):
         for row, name in enumerate(end.names, start=1):
             length = LONGEST * name.strength
             field.barh(row, side * length, height=BAR, color=colour, linewidth=0, zorder=2)
-            field.text(side * (length + 0.025), row, _cut(name.label, int((0.93 - length) / LETTER)), ha=align, va="center")
+            field.text(
+                side * (length + 0.025),
+                row,
+                _cut(name.label, int((0.93 - length) / LETTER)),
+                ha=align,
+                va="center",
+            )
         if not end.names:
-            field.text(side * 0.025, 1, "no named feature", ha=align, va="center", color=MUTED, fontstyle="italic")
+            field.text(
+                side * 0.025,
+                1,
+                "no named feature",
+                ha=align,
+                va="center",
+                color=MUTED,
+                fontstyle="italic",
+            )
         for row, item in enumerate(end.items, start=bars + 1):
-            field.text(side * 0.025, row + 0.1, _cut(item, COLUMNS), ha=align, va="center", color=MUTED, fontsize=8)
+            field.text(
+                side * 0.025,
+                row + 0.1,
+                _cut(item, COLUMNS),
+                ha=align,
+                va="center",
+                color=MUTED,
+                fontsize=8,
+            )
 
 
 def _rows(axis: Axis) -> int:
     """Lines of a panel: title, bars, examples."""
-    return 1 + max(len(axis.low.names), len(axis.high.names), 1) + max(len(axis.low.items), len(axis.high.items))
+    return (
+        1
+        + max(len(axis.low.names), len(axis.high.names), 1)
+        + max(len(axis.low.items), len(axis.high.items))
+    )
 
 
 def _described(axis: Axis) -> list[str]:
@@ -153,7 +240,9 @@ def _described(axis: Axis) -> list[str]:
 
 def _gloss(heading: str, axes: TasteAxes) -> str:
     if heading == "How people rate":
-        return f"{_percent(axes.bias_share)} of the differences is rating everything higher or lower"
+        return (
+            f"{_percent(axes.bias_share)} of the differences is rating everything higher or lower"
+        )
     if heading == "Learned columns":
         return "which items the same people hold, beyond what named features say"
     return "share of the differences between users; bars: how closely a feature goes with the axis"
@@ -165,4 +254,3 @@ def _percent(share: float | None) -> str:
 
 def _cut(label: str, letters: int) -> str:
     return label if len(label) <= letters else label[: max(1, letters - 1)].rstrip() + "…"
-

@@ -1,11 +1,15 @@
-"""The texts of share/ that are rendered from the public records alone: statement, data card, deployment.
+"""The texts of share/ that are rendered from the public records alone: statement, data card,
+deployment.
 
-Guarantees: neither an audit nor a log is asked, so they are the same whatever was found; equal records give equal bytes.
+Guarantees: neither an audit nor a log is asked, so they are the same whatever was found; equal
+records give equal bytes.
 
-`deployment.json`: what a registry of deployments of differential privacy asks for, filled from the records.
+`deployment.json`: what a registry of deployments of differential privacy asks for, filled from the
+records.
 
-After the registry that OpenDP keeps and NIST has proposed to host (its groups of fields: description, flavor, privacy loss, model,
-accounting, implementation). Its schema was not at hand under a licence, so this is no file of that schema: a person copies it over.
+After the registry that OpenDP keeps and NIST has proposed to host (its groups of fields:
+description, flavor, privacy loss, model, accounting, implementation). Its schema was not at hand
+under a licence, so this is no file of that schema: a person copies it over.
 """
 
 from __future__ import annotations
@@ -96,26 +100,50 @@ def deployment(release: ReleaseRecord, mechanism: Conformance | None) -> Deploym
     claimed = not release.not_private and not missing_parts(release)
     checks = None if mechanism is None else mechanism.checks
     return Deployment(
-        deployment=Described(name=release.source_name, release_id=release.release_id, publication_date=release.created_utc[:10],
-                             data_product_type="synthetic data: linked user histories, and their generator",
-                             intended_use="development and comparison of recommenders", synthetic_users=release.synthetic_users),
+        deployment=Described(
+            name=release.source_name,
+            release_id=release.release_id,
+            publication_date=release.created_utc[:10],
+            data_product_type="synthetic data: linked user histories, and their generator",
+            intended_use="development and comparison of recommenders",
+            synthetic_users=release.synthetic_users,
+        ),
         privacy_loss=PrivacyLoss(
-            flavor="approximate differential privacy" if claimed else "none is claimed", privacy_unit=f"user ({release.unit})",
-            neighbouring_relation=release.neighbouring_relation, contribution_bound=release.events_per_user,
-            epsilon=release.epsilon if claimed else None, delta=release.delta if claimed else None,
-            profile=release.profile if claimed else ()),
-        model=Model(trust="central: whoever holds the log runs the mechanism", access="non-interactive",
-                    releases_of_this_source=release.releases_before + 1, unprotected=release.public_declarations),
+            flavor="approximate differential privacy" if claimed else "none is claimed",
+            privacy_unit=f"user ({release.unit})",
+            neighbouring_relation=release.neighbouring_relation,
+            contribution_bound=release.events_per_user,
+            epsilon=release.epsilon if claimed else None,
+            delta=release.delta if claimed else None,
+            profile=release.profile if claimed else (),
+        ),
+        model=Model(
+            trust="central: whoever holds the log runs the mechanism",
+            access="non-interactive",
+            releases_of_this_source=release.releases_before + 1,
+            unprotected=release.public_declarations,
+        ),
         accounting=Accounting(
-            composition=release.accountant, cross_check=release.cross_check_accountant, all_releases_epsilon=release.ledger_total,
-            cap=release.epsilon_cap, internal_trainings=release.internal.count, internal_epsilon=release.internal.epsilon,
-            post_processing="everything after the mechanisms: generation, calibration, sampling"),
+            composition=release.accountant,
+            cross_check=release.cross_check_accountant,
+            all_releases_epsilon=release.ledger_total,
+            cap=release.epsilon_cap,
+            internal_trainings=release.internal.count,
+            internal_epsilon=release.internal.epsilon,
+            post_processing="everything after the mechanisms: generation, calibration, sampling",
+        ),
         implementation=Implementation(
-            software=f"synthrec {release.synthrec_version}", mechanisms=release.mechanisms, sampler=release.sampler,
-            noise_source=release.noise_source, floating_point=release.floating_point,
-            choices_with_sight_of_the_data=release.chosen_with_sight, raw_data_seen_by=release.raw_data_seen_by,
+            software=f"synthrec {release.synthrec_version}",
+            mechanisms=release.mechanisms,
+            sampler=release.sampler,
+            noise_source=release.noise_source,
+            floating_point=release.floating_point,
+            choices_with_sight_of_the_data=release.chosen_with_sight,
+            raw_data_seen_by=release.raw_data_seen_by,
             checks_passed=None if checks is None else sum(check.passed for check in checks),
-            checks=None if checks is None else len(checks)))
+            checks=None if checks is None else len(checks),
+        ),
+    )
 
 
 STATEMENT, CARD, DEPLOYMENT = "statement.txt", "data_card.md", "deployment.json"
@@ -135,8 +163,11 @@ NOT_FOR = (
 
 def shared_texts(release: ReleaseRecord, mechanism: Conformance | None) -> dict[str, str]:
     """File name -> contents."""
-    return {STATEMENT: statement(release, mechanism), CARD: data_card(release),
-            DEPLOYMENT: deployment(release, mechanism).model_dump_json(indent=2) + "\n"}
+    return {
+        STATEMENT: statement(release, mechanism),
+        CARD: data_card(release),
+        DEPLOYMENT: deployment(release, mechanism).model_dump_json(indent=2) + "\n",
+    }
 
 
 def statement(release: ReleaseRecord, mechanism: Conformance | None) -> str:
@@ -146,47 +177,114 @@ def statement(release: ReleaseRecord, mechanism: Conformance | None) -> str:
     if person := for_one_person(release):
         said += [person, reach(release.bound), why_delta(release), release.sampler]
         second = sentences.rounded_up(release.epsilon_cross_check)
-        said += [f"Every mechanism: {'; '.join(_mechanisms(release))}.",
-                 f"Epsilon is computed by {release.accountant}; {release.cross_check_accountant} finds {second}.",
-                 f"Noise: {release.noise_source}. Arithmetic: {release.floating_point}."]
-    said.append(f"Trainings on the log that were never released: {release.internal.count}. This was try number {release.try_number}.")
-    said.append("Public, on the owner's word: " + " ".join(_ended(line) for line in release.public_declarations))
-    for title, lines in (("Chosen with sight of the log", release.chosen_with_sight), ("Who saw the raw data", release.raw_data_seen_by),
-                         ("Open, and paid for", release.paid_declarations), ("Limits", release.limits)):
+        said += [
+            f"Every mechanism: {'; '.join(_mechanisms(release))}.",
+            f"Epsilon is computed by {release.accountant}; {release.cross_check_accountant} finds {second}.",
+            f"Noise: {release.noise_source}. Arithmetic: {release.floating_point}.",
+        ]
+    said.append(
+        f"Trainings on the log that were never released: {release.internal.count}. This was try number {release.try_number}."
+    )
+    said.append(
+        "Public, on the owner's word: "
+        + " ".join(_ended(line) for line in release.public_declarations)
+    )
+    for title, lines in (
+        ("Chosen with sight of the log", release.chosen_with_sight),
+        ("Who saw the raw data", release.raw_data_seen_by),
+        ("Open, and paid for", release.paid_declarations),
+        ("Limits", release.limits),
+    ):
         if lines:
             said.append(f"{title}: " + " ".join(_ended(line) for line in lines))
     if mechanism is not None:
         passed = sum(check.passed for check in mechanism.checks)
-        said.append(f"Checks of the mechanism on a simulated log: {passed} of {len(mechanism.checks)} passed.")
-    return "\n\n".join("\n".join(textwrap.wrap(line, WIDTH, break_long_words=False)) for line in [head, *said]) + "\n"
+        said.append(
+            f"Checks of the mechanism on a simulated log: {passed} of {len(mechanism.checks)} passed."
+        )
+    return (
+        "\n\n".join(
+            "\n".join(textwrap.wrap(line, WIDTH, break_long_words=False)) for line in [head, *said]
+        )
+        + "\n"
+    )
 
 
 def data_card(release: ReleaseRecord) -> str:
     """For whoever receives the files: what they hold, how to load them, what not to use them for."""
     tables = {"events": "events.parquet", "users": "users.parquet"}
-    parts = [f"# {_plain(release.source_name)}: synthetic users", "",
-             _plain(f"Release {release.release_id}, made {sentences.when(release.created_utc)} with synthrec {release.synthrec_version} by "
-                    f"{MODEL_WORDS[release.model]}. {release.synthetic_users:,} synthetic users; nobody in these files is a person."), "",
-             *map(_plain, claim(release)[:1]), ""]
+    parts = [
+        f"# {_plain(release.source_name)}: synthetic users",
+        "",
+        _plain(
+            f"Release {release.release_id}, made {sentences.when(release.created_utc)} with synthrec {release.synthrec_version} by "
+            f"{MODEL_WORDS[release.model]}. {release.synthetic_users:,} synthetic users; nobody in these files is a person."
+        ),
+        "",
+        *map(_plain, claim(release)[:1]),
+        "",
+    ]
     for table, file in tables.items():
         columns = [column for column in release.columns if column.table == table]
         if columns:
-            parts += [f"## {file}", "", "| column | what it is | values |", "|---|---|---|", *(_row(column) for column in columns), ""]
-    parts += ["## How to load", "", "```python", "import pandas as pd", "", "events = pd.read_parquet(\"events.parquet\")"]
-    parts += ["users = pd.read_parquet(\"users.parquet\")"] if any(column.table == "users" for column in release.columns) else []
-    parts += ["```", "", "Rows of one user belong together: train on whole users, as on the real log.", "",
-              "More users from the generator, at no cost to privacy:", "", "```sh",
-              "synthrec sample RELEASE --users 10000 --out more.parquet", "```", "",
-              "Check what you have received, without the log:", "", "```sh", "synthrec verify RELEASE/share", "```", ""]
-    for title, lines in (("Terms", TERMS), ("What not to use it for", NOT_FOR), ("What it does not promise", release.limits)):
+            parts += [
+                f"## {file}",
+                "",
+                "| column | what it is | values |",
+                "|---|---|---|",
+                *(_row(column) for column in columns),
+                "",
+            ]
+    parts += [
+        "## How to load",
+        "",
+        "```python",
+        "import pandas as pd",
+        "",
+        'events = pd.read_parquet("events.parquet")',
+    ]
+    parts += (
+        ['users = pd.read_parquet("users.parquet")']
+        if any(column.table == "users" for column in release.columns)
+        else []
+    )
+    parts += [
+        "```",
+        "",
+        "Rows of one user belong together: train on whole users, as on the real log.",
+        "",
+        "More users from the generator, at no cost to privacy:",
+        "",
+        "```sh",
+        "synthrec sample RELEASE --users 10000 --out more.parquet",
+        "```",
+        "",
+        "Check what you have received, without the log:",
+        "",
+        "```sh",
+        "synthrec verify RELEASE/share",
+        "```",
+        "",
+    ]
+    for title, lines in (
+        ("Terms", TERMS),
+        ("What not to use it for", NOT_FOR),
+        ("What it does not promise", release.limits),
+    ):
         parts += [f"## {title}", "", *(f"- {_plain(line)}" for line in lines), ""]
     return "\n".join(parts)
 
 
 def _mechanisms(release: ReleaseRecord) -> list[str]:
-    return [f"{each.name} ({each.kind}, {each.count:,} x noise {sentences.short(each.noise_multiplier)} times the most that one user moves it"
-            + (f", users by coins of chance {sentences.short(each.sampling_rate)})" if each.sampling_rate is not None else ")")
-            for each in release.mechanisms]
+    return [
+        f"{each.name} ({each.kind}, {each.count:,} x noise {sentences.short(each.noise_multiplier)} times the most that one user moves it"
+        + (
+            f", users by coins of chance {sentences.short(each.sampling_rate)})"
+            if each.sampling_rate is not None
+            else ")"
+        )
+        for each in release.mechanisms
+    ]
 
 
 def _row(column: DataColumn) -> str:
@@ -195,7 +293,9 @@ def _row(column: DataColumn) -> str:
 
 def _plain(text: str) -> str:
     """Names are the owner's: none of their letters is markup."""
-    return " ".join(text.replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split())
+    return " ".join(
+        text.replace("|", "/").replace("`", "'").replace("<", "(").replace(">", ")").split()
+    )
 
 
 def _ended(text: str) -> str:

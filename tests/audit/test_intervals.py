@@ -1,4 +1,6 @@
-"""Intervals cover the truth as often as they say, and agree with oracles that share no code with them."""
+"""Intervals cover the truth as often as they say, and agree with oracles that share no code with
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,22 @@ def test_intervals_of_a_proportion_agree_with_scipy(successes: int, n: int) -> N
 def test_clopper_pearson_never_covers_less_than_it_says() -> None:
     for n in (5, 23):
         for truth in (0.01, 0.1, 0.37, 0.5, 0.9):
-            covered = sum(stats.binom.pmf(k, n, truth) for k in range(n + 1)
-                          if intervals.clopper_pearson(k, n=n).low <= truth <= intervals.clopper_pearson(k, n=n).high)
+            covered = sum(
+                stats.binom.pmf(k, n, truth)
+                for k in range(n + 1)
+                if intervals.clopper_pearson(k, n=n).low
+                <= truth
+                <= intervals.clopper_pearson(k, n=n).high
+            )
             assert covered >= 0.95
 
 
 def test_an_empty_sample_says_nothing() -> None:
     assert (intervals.wilson(0, n=0).low, intervals.wilson(0, n=0).high) == (0.0, 1.0)
-    assert (intervals.auc(np.ones(1), negative=np.ones(9)).low, intervals.auc(np.ones(1), negative=np.ones(9)).high) == (0.0, 1.0)
+    assert (
+        intervals.auc(np.ones(1), negative=np.ones(9)).low,
+        intervals.auc(np.ones(1), negative=np.ones(9)).high,
+    ) == (0.0, 1.0)
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order_ties_half(rng: np.random.Generator) -> None:
@@ -50,20 +60,38 @@ def test_delong_variance_agrees_with_the_definition(rng: np.random.Generator) ->
     deviation = np.sqrt(above.mean(axis=1).var(ddof=1) / 35 + above.mean(axis=0).var(ddof=1) / 50)
     figure, value = intervals.auc(positive, negative=negative), above.mean()
     logit = lambda share: np.log(share / (1 - share))  # noqa: E731
-    assert logit(figure.high) - logit(figure.low) == pytest.approx(2 * 1.959964 * deviation / (value * (1 - value)), rel=1e-5)
+    assert logit(figure.high) - logit(figure.low) == pytest.approx(
+        2 * 1.959964 * deviation / (value * (1 - value)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 2.0])
 def test_delong_covers_the_true_auc(shift: float, rng: np.random.Generator) -> None:
     truth = stats.norm.cdf(shift / np.sqrt(2))
-    drawn = [intervals.auc(rng.normal(shift, 1, 120), negative=rng.normal(0, 1, 60)) for _ in range(WORLDS)]
-    assert_chance(sum(figure.low <= truth <= figure.high for figure in drawn), of=WORLDS, at_least=0.935, at_most=0.97)
+    drawn = [
+        intervals.auc(rng.normal(shift, 1, 120), negative=rng.normal(0, 1, 60))
+        for _ in range(WORLDS)
+    ]
+    assert_chance(
+        sum(figure.low <= truth <= figure.high for figure in drawn),
+        of=WORLDS,
+        at_least=0.935,
+        at_most=0.97,
+    )
 
 
 def test_an_interval_of_half_the_width_would_be_caught(rng: np.random.Generator) -> None:
-    drawn = [intervals.auc(rng.normal(0, 1, 120), negative=rng.normal(0, 1, 60), confidence=0.673) for _ in range(WORLDS)]
+    drawn = [
+        intervals.auc(rng.normal(0, 1, 120), negative=rng.normal(0, 1, 60), confidence=0.673)
+        for _ in range(WORLDS)
+    ]
     with pytest.raises(AssertionError):
-        assert_chance(sum(figure.low <= 0.5 <= figure.high for figure in drawn), of=WORLDS, at_least=0.935, at_most=0.97)
+        assert_chance(
+            sum(figure.low <= 0.5 <= figure.high for figure in drawn),
+            of=WORLDS,
+            at_least=0.935,
+            at_most=0.97,
+        )
 
 
 def test_separated_classes_still_have_a_lower_limit_below_one() -> None:
@@ -85,7 +113,10 @@ def test_the_detectable_auc_is_found_with_eighty_percent_power(rng: np.random.Ge
 
     def power(auc: float) -> int:
         shift = np.sqrt(2) * stats.norm.ppf(auc)
-        return sum(intervals.auc(rng.normal(shift, 1, m), negative=rng.normal(0, 1, n)).value > threshold for _ in range(WORLDS))
+        return sum(
+            intervals.auc(rng.normal(shift, 1, m), negative=rng.normal(0, 1, n)).value > threshold
+            for _ in range(WORLDS)
+        )
 
     detectable = intervals.detectable_auc(m, n=n)
     assert_chance(power(detectable), of=WORLDS, at_least=0.77, at_most=0.84)
@@ -104,15 +135,23 @@ def test_more_users_detect_a_smaller_auc_and_one_user_detects_none() -> None:
 def test_the_bootstrap_covers_a_ratio_of_sums_over_users(rng: np.random.Generator) -> None:
     def world() -> bool:
         size = rng.integers(5, 60, 100)
-        error = rng.gamma(2.0, 0.5, 100) * size          # a user's mean error is 1 on average, whatever their size
-        figure = intervals.bootstrap(lambda w: (w @ error) / (w @ size), weights=intervals.resamples(100, count=300, rng=rng), n=100)
+        error = (
+            rng.gamma(2.0, 0.5, 100) * size
+        )  # a user's mean error is 1 on average, whatever their size
+        figure = intervals.bootstrap(
+            lambda w: (w @ error) / (w @ size),
+            weights=intervals.resamples(100, count=300, rng=rng),
+            n=100,
+        )
         assert figure is not None
         return figure.low <= 1.0 <= figure.high
 
     assert_chance(sum(world() for _ in range(600)), of=600, at_least=0.92, at_most=0.97)
 
 
-def test_the_bootstrap_is_silent_where_the_statistic_is_not_defined(rng: np.random.Generator) -> None:
+def test_the_bootstrap_is_silent_where_the_statistic_is_not_defined(
+    rng: np.random.Generator,
+) -> None:
     weights = intervals.resamples(20, count=50, rng=rng)
     assert weights.sum(axis=1) == pytest.approx(np.full(50, 20.0))
     assert intervals.bootstrap(lambda w: w.sum(axis=1) / 0.0, weights=weights, n=20) is None

@@ -24,7 +24,9 @@ def test_a_finished_part_is_not_made_again_and_is_the_same(tmp_path: Path) -> No
     first = Kept.of(tmp_path / "parts", key=KEY).part("one", Figure, lambda: made(0.5, calls))
     again = Kept.of(tmp_path / "parts", key=KEY).part("one", Figure, lambda: made(0.7, calls))
     assert again == first and calls == [0.5]
-    assert (tmp_path / "parts").stat().st_mode & 0o077 == 0 or (tmp_path / "parts").iterdir().__next__().stat().st_mode & 0o077 == 0
+    assert (tmp_path / "parts").stat().st_mode & 0o077 == 0 or (
+        tmp_path / "parts"
+    ).iterdir().__next__().stat().st_mode & 0o077 == 0
 
 
 def test_another_audit_takes_nothing_up_and_removes_what_is_there(tmp_path: Path) -> None:
@@ -48,7 +50,9 @@ def test_nothing_is_a_part_too_and_an_altered_part_is_made_anew(tmp_path: Path) 
     assert kept.part("one", Figure, lambda: made(0.6, calls)).value == 0.6
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_leaves_no_half_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = Kept.of(tmp_path / "parts", key=KEY)
 
     def full(*_: object) -> None:

@@ -1,4 +1,6 @@
-"""Each realism limit is passed by the real log itself and failed by the trick that it is there to catch."""
+"""Each realism limit is passed by the real log itself and failed by the trick that it is there to
+catch.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ K = 120
 
 
 def limits(synthetic: EventLog, *, real: EventLog) -> dict[str, bool]:
-    found = realism.measure_realism(synthetic, real=real, items=300, events_per_user=K, rng=np.random.default_rng(3))
+    found = realism.measure_realism(
+        synthetic, real=real, items=300, events_per_user=K, rng=np.random.default_rng(3)
+    )
     return {limit.name.split(" (")[0]: limit.passed for limit in found}
 
 
@@ -24,8 +28,12 @@ def test_other_real_users_pass_every_limit(everybody: EventLog, rng: np.random.G
 
 
 def without_rating_noise(log: EventLog, rng: np.random.Generator) -> EventLog:
-    item_mean = np.bincount(log.item, log.rating, 300) / np.maximum(1, np.bincount(log.item, minlength=300))
-    return EventLog(offsets=log.offsets, item=log.item, rating=np.rint(item_mean[log.item]).astype(np.float32))
+    item_mean = np.bincount(log.item, log.rating, 300) / np.maximum(
+        1, np.bincount(log.item, minlength=300)
+    )
+    return EventLog(
+        offsets=log.offsets, item=log.item, rating=np.rint(item_mean[log.item]).astype(np.float32)
+    )
 
 
 def without_user_bias(log: EventLog, rng: np.random.Generator) -> EventLog:
@@ -33,7 +41,11 @@ def without_user_bias(log: EventLog, rng: np.random.Generator) -> EventLog:
 
 
 def without_popularity(log: EventLog, rng: np.random.Generator) -> EventLog:
-    return EventLog(offsets=log.offsets, item=rng.integers(0, 300, len(log.item)).astype(np.int32), rating=log.rating)
+    return EventLog(
+        offsets=log.offsets,
+        item=rng.integers(0, 300, len(log.item)).astype(np.int32),
+        rating=log.rating,
+    )
 
 
 def without_activity(log: EventLog, rng: np.random.Generator) -> EventLog:
@@ -44,16 +56,21 @@ def the_same_user_again(log: EventLog, rng: np.random.Generator) -> EventLog:
     return log.select(np.repeat(rng.integers(0, len(log.offsets) - 1, 3), 300))
 
 
-@pytest.mark.parametrize(("saboteur", "caught_by"), [
-    (without_rating_noise, "rating"),
-    (without_rating_noise, "rating variance within users"),
-    (without_user_bias, "variance of users' mean ratings"),
-    (without_popularity, "popularity"),
-    (without_popularity, "similarity of users"),
-    (without_activity, "activity"),
-    (the_same_user_again, "similarity of users"),
-])
-def test_each_trick_fails_its_limit(saboteur: Callable[..., EventLog], caught_by: str, train: EventLog, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "caught_by"),
+    [
+        (without_rating_noise, "rating"),
+        (without_rating_noise, "rating variance within users"),
+        (without_user_bias, "variance of users' mean ratings"),
+        (without_popularity, "popularity"),
+        (without_popularity, "similarity of users"),
+        (without_activity, "activity"),
+        (the_same_user_again, "similarity of users"),
+    ],
+)
+def test_each_trick_fails_its_limit(
+    saboteur: Callable[..., EventLog], caught_by: str, train: EventLog, rng: np.random.Generator
+) -> None:
     bounded = profiles.cut(train, events_per_user=K, rng=rng)
     assert limits(bounded, real=train)[caught_by]
     assert not limits(saboteur(bounded, rng), real=train)[caught_by]
@@ -62,20 +79,28 @@ def test_each_trick_fails_its_limit(saboteur: Callable[..., EventLog], caught_by
 def test_the_mean_cosine_is_that_of_all_pairs(rng: np.random.Generator) -> None:
     rows = [rng.choice(12, rng.integers(1, 6), replace=False) for _ in range(9)]
     log = EventLog(offsets=np.cumsum([0, *map(len, rows)]), item=np.concatenate(rows))
-    pairs = [len(set(a) & set(b)) / np.sqrt(len(a) * len(b)) for i, a in enumerate(rows) for j, b in enumerate(rows) if i != j]
+    pairs = [
+        len(set(a) & set(b)) / np.sqrt(len(a) * len(b))
+        for i, a in enumerate(rows)
+        for j, b in enumerate(rows)
+        if i != j
+    ]
     assert realism.mean_cosine(log, items=12) == pytest.approx(np.mean(pairs))
 
 
 def test_the_variances_are_those_of_the_definition() -> None:
-    log = EventLog(offsets=np.array([0, 2, 5, 5]), item=np.arange(5), rating=np.array([1, 3, 2, 4, 4.5]))
+    log = EventLog(
+        offsets=np.array([0, 2, 5, 5]), item=np.arange(5), rating=np.array([1, 3, 2, 4, 4.5])
+    )
     within, between = realism.rating_variances(log)
     assert within == pytest.approx((2 * 1 + sum((np.array([2, 4, 4.5]) - 3.5) ** 2)) / 3)
     assert between == pytest.approx(np.var([2.0, 3.5]))
 
 
 def test_activity_buckets_grow_by_half_octaves() -> None:
-    assert realism._bucket(np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 22, 23])).tolist() == \
-        [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9]
+    assert realism._bucket(
+        np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 22, 23])
+    ).tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9]
 
 
 def test_total_variation_is_zero_for_equal_shapes_and_one_for_disjoint_or_missing_ones() -> None:

@@ -26,7 +26,9 @@ def call(*words: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def tables(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A marked log cut into members and holdout users, and two synthetic logs: copies of members, and other people."""
+    """A marked log cut into members and holdout users, and two synthetic logs: copies of members,
+    and other people.
+    """
     log = marked(simulated, tmp_path_factory.mktemp("tables") / "log")
     events = pd.read_csv(log / "events.csv")
     users = events["user_id"].unique()
@@ -34,99 +36,188 @@ def tables(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {"members": order[:130], "holdout": order[130:230], "others": order[230:]}
     for name, some in parts.items():
         events[events["user_id"].isin(some)].to_csv(log / f"{name}.csv", index=False)
-    events[events["user_id"].isin(parts["members"])].sample(frac=1.0, random_state=0).to_csv(log / "copies.csv", index=False)
+    events[events["user_id"].isin(parts["members"])].sample(frac=1.0, random_state=0).to_csv(
+        log / "copies.csv", index=False
+    )
     return log
 
 
 def words(log: Path, synthetic: str, out: Path, *more: str) -> tuple[str | Path, ...]:
-    """An audit that draws the same reference users each time: by its policy one in twenty audits of innocent logs raises an alarm."""
+    """An audit that draws the same reference users each time: by its policy one in twenty audits of
+    innocent logs raises an alarm.
+    """
     (out / "private").mkdir(mode=0o700, parents=True, exist_ok=True)
     (out / "private" / "roles.key").write_bytes(KEY)
-    return ("audit", "--config", log / "synthrec.toml", "--synthetic", log / synthetic, "--members", log / "members.csv", "--holdout",
-            log / "holdout.csv", "--out", out, "--quiet", *more)
+    return (
+        "audit",
+        "--config",
+        log / "synthrec.toml",
+        "--synthetic",
+        log / synthetic,
+        "--members",
+        log / "members.csv",
+        "--holdout",
+        log / "holdout.csv",
+        "--out",
+        out,
+        "--quiet",
+        *more,
+    )
 
 
 def record(out: Path) -> AuditRecord:
     return read_record(out / "private" / "audit.json", kind=AuditRecord)
 
 
-def test_copies_of_members_are_a_leak_whoever_made_them_and_refute_the_claim_made_for_them(tables: Path, tmp_path: Path) -> None:
+def test_copies_of_members_are_a_leak_whoever_made_them_and_refute_the_claim_made_for_them(
+    tables: Path, tmp_path: Path
+) -> None:
     result = call(*words(tables, "copies.csv", tmp_path / "plain"))
-    assert result.exit_code == 1 and record(tmp_path / "plain").verdict is Verdict.LEAK_DETECTED, result.output
-    claimed = call(*words(tables, "copies.csv", tmp_path / "claimed", "--epsilon", "0.5", "--delta", "1e-4"))
-    assert claimed.exit_code == 1 and record(tmp_path / "claimed").verdict is Verdict.CLAIM_REFUTED, claimed.output
+    assert result.exit_code == 1 and record(tmp_path / "plain").verdict is Verdict.LEAK_DETECTED, (
+        result.output
+    )
+    claimed = call(
+        *words(tables, "copies.csv", tmp_path / "claimed", "--epsilon", "0.5", "--delta", "1e-4")
+    )
+    assert (
+        claimed.exit_code == 1 and record(tmp_path / "claimed").verdict is Verdict.CLAIM_REFUTED
+    ), claimed.output
     assert MARK not in result.output + claimed.output
-    assert record(tmp_path / "claimed").split.coined_in == 0 and record(tmp_path / "claimed").lower_bound is None   # nobody said fair coins
+    assert (
+        record(tmp_path / "claimed").split.coined_in == 0
+        and record(tmp_path / "claimed").lower_bound is None
+    )  # nobody said fair coins
 
 
 def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path) -> None:
-    result = call(*words(tables, "others.csv", tmp_path / "out", "--epsilon", "3", "--delta", "1e-4", "--fair-coins"))
+    result = call(
+        *words(
+            tables,
+            "others.csv",
+            tmp_path / "out",
+            "--epsilon",
+            "3",
+            "--delta",
+            "1e-4",
+            "--fair-coins",
+        )
+    )
     found = record(tmp_path / "out")
-    assert found.verdict in (Verdict.NO_LEAK_FOUND, Verdict.INCONCLUSIVE) and result.exit_code in (0, 3), result.output
+    assert found.verdict in (Verdict.NO_LEAK_FOUND, Verdict.INCONCLUSIVE) and result.exit_code in (
+        0,
+        3,
+    ), result.output
     assert found.subject == "tables" and found.epsilon == 3 and found.release_id is None
     assert found.split.reference > 0 and found.split.test > 0
-    assert 0 < found.split.coined_in < found.split.trained      # as many are left out, by the same draw, as holdout users play other parts
+    assert (
+        0 < found.split.coined_in < found.split.trained
+    )  # as many are left out, by the same draw, as holdout users play other parts
     assert found.lower_bound is not None and found.lower_bound.claimed == 3
     assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
 
 
-def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(tables: Path, tmp_path: Path) -> None:
-    both = pd.concat([pd.read_csv(tables / "holdout.csv"), pd.read_csv(tables / "members.csv").tail(1)])
+def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(
+    tables: Path, tmp_path: Path
+) -> None:
+    both = pd.concat(
+        [pd.read_csv(tables / "holdout.csv"), pd.read_csv(tables / "members.csv").tail(1)]
+    )
     both.to_csv(tables / "both.csv", index=False)
     for option in ("--holdout", "--reference"):
-        result = call(*words(tables, "others.csv", tmp_path / "out", option, str(tables / "both.csv")))
-        assert result.exit_code == 2 and "different people" in result.stderr and MARK not in result.output, result.output
+        result = call(
+            *words(tables, "others.csv", tmp_path / "out", option, str(tables / "both.csv"))
+        )
+        assert (
+            result.exit_code == 2
+            and "different people" in result.stderr
+            and MARK not in result.output
+        ), result.output
 
 
 def test_a_configuration_with_open_columns_is_refused(tables: Path, tmp_path: Path) -> None:
     text = (tables / "synthrec.toml").read_text()
-    open_items = "\n".join('item_id = { role = "item", vocabulary = "dp" }' if line.startswith("item_id") else line
-                           for line in text.split("[items]")[0].splitlines())
+    open_items = "\n".join(
+        'item_id = { role = "item", vocabulary = "dp" }' if line.startswith("item_id") else line
+        for line in text.split("[items]")[0].splitlines()
+    )
     (tables / "open.toml").write_text(open_items)
-    result = call(*words(tables, "others.csv", tmp_path / "out", "--config", str(tables / "open.toml")))
+    result = call(
+        *words(tables, "others.csv", tmp_path / "out", "--config", str(tables / "open.toml"))
+    )
     assert result.exit_code == 2 and "every domain declared" in result.stderr, result.output
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (("--epsilon", "3"), "an epsilon and a delta"), (("--epsilon", "-1", "--delta", "1e-4"), "finite epsilon"),
-    (("--epsilon", "nan", "--delta", "1e-4"), "finite epsilon")])
-def test_half_a_claim_and_no_number_are_refused(change: tuple[str, ...], said: str, tables: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("--epsilon", "3"), "an epsilon and a delta"),
+        (("--epsilon", "-1", "--delta", "1e-4"), "finite epsilon"),
+        (("--epsilon", "nan", "--delta", "1e-4"), "finite epsilon"),
+    ],
+)
+def test_half_a_claim_and_no_number_are_refused(
+    change: tuple[str, ...], said: str, tables: Path, tmp_path: Path
+) -> None:
     result = call(*words(tables, "others.csv", tmp_path / "out", *change))
     assert result.exit_code == 2 and said in result.output and MARK not in result.output
 
 
 def test_what_to_audit_must_be_said_in_one_way(tables: Path, tmp_path: Path) -> None:
-    assert "--holdout" in call("audit", "--config", tables / "synthrec.toml", "--synthetic", tables / "others.csv").output
-    for wrong in (("audit",), ("audit", tmp_path), ("audit", tmp_path, "--log", "x", "--synthetic", "y"),
-                  words(tables, "others.csv", tmp_path / "out", "--sacrifice")):
+    assert (
+        "--holdout"
+        in call(
+            "audit", "--config", tables / "synthrec.toml", "--synthetic", tables / "others.csv"
+        ).output
+    )
+    for wrong in (
+        ("audit",),
+        ("audit", tmp_path),
+        ("audit", tmp_path, "--log", "x", "--synthetic", "y"),
+        words(tables, "others.csv", tmp_path / "out", "--sacrifice"),
+    ):
         assert call(*wrong).exit_code == 2
 
 
-def test_a_synthetic_log_of_real_ids_other_items_and_broken_rows_is_audited_or_refused_without_a_cell(tables: Path, tmp_path: Path) -> None:
+def test_a_synthetic_log_of_real_ids_other_items_and_broken_rows_is_audited_or_refused_without_a_cell(
+    tables: Path, tmp_path: Path
+) -> None:
     odd = pd.read_csv(tables / "others.csv", dtype=str)
     real = pd.read_csv(tables / "members.csv")["user_id"].unique()
-    odd["user_id"] = real[pd.factorize(odd["user_id"])[0]]      # as peers do that have a user column
+    odd["user_id"] = real[pd.factorize(odd["user_id"])[0]]  # as peers do that have a user column
     odd.loc[::3, "item_id"] = f"{MARK}-item"
     odd.loc[1::5, "rating"] = "zebra stripes"
     pd.concat([odd, odd.head(50)]).iloc[:, ::-1].to_csv(tables / "odd.csv", index=False)
     result = call(*words(tables, "odd.csv", tmp_path / "out"))
     assert result.exit_code in (0, 1, 3) and MARK not in result.output, result.output
-    pd.DataFrame({"user_id": [f"{MARK}-1"], "nothing": [1]}).to_csv(tables / "bare.csv", index=False)
+    pd.DataFrame({"user_id": [f"{MARK}-1"], "nothing": [1]}).to_csv(
+        tables / "bare.csv", index=False
+    )
     result = call(*words(tables, "bare.csv", tmp_path / "other"))
     assert result.exit_code == 2 and MARK not in result.output
 
 
-def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_is_charged_once(simulated: Path, tmp_path: Path) -> None:
+def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_is_charged_once(
+    simulated: Path, tmp_path: Path
+) -> None:
     log = marked(simulated, tmp_path / "log")
     release = tmp_path / "release"
     assert call(*fit_words(log, release)).exit_code == 0
     before = Ledger.read(log / "ledger.jsonl").entries if (log / "ledger.jsonl").exists() else None
-    assert call("sample", release, "--users", "300", "--out", release / "share" / "events.parquet").exit_code == 0
+    assert (
+        call(
+            "sample", release, "--users", "300", "--out", release / "share" / "events.parquet"
+        ).exit_code
+        == 0
+    )
     plain = call("audit", release, "--log", log / "events.csv", "--quiet")
     assert plain.exit_code == 3 and "--sacrifice" in plain.output
     result = call("audit", release, "--log", log / "events.csv", "--sacrifice", "--quiet")
     found = record(release)
-    assert result.exit_code == found.verdict.exit_code and found.subject == "second run" and found.split.coined_in > 0, result.output
+    assert (
+        result.exit_code == found.verdict.exit_code
+        and found.subject == "second run"
+        and found.split.coined_in > 0
+    ), result.output
     listed = read_record(release / "share" / "release.json", kind=ReleaseRecord)
     assert listed.internal.count == 1 and MARK not in result.output
     synthetic = (release / "private" / "sacrifice" / "synthetic" / "item.npy").read_bytes()
@@ -140,7 +231,9 @@ def test_a_release_that_kept_nobody_back_is_attacked_through_a_second_run_that_i
     assert other.exit_code == 2 and "another log" in other.stderr
 
 
-def test_an_audit_that_died_goes_on_where_it_was(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audit_that_died_goes_on_where_it_was(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from synthrec import auditing
 
     asked: list[str] = []
@@ -148,15 +241,19 @@ def test_an_audit_that_died_goes_on_where_it_was(tables: Path, tmp_path: Path, m
 
     def counted(*given: object, **options: object) -> object:
         asked.append("attacks")
-        return honest(*given, **options)        # type: ignore[arg-type]
+        return honest(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(auditing, "_attacked", counted)
-    monkeypatch.setattr(auditing, "measure_utility", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        auditing, "measure_utility", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code != 0
     monkeypatch.undo()
     monkeypatch.setattr(auditing, "_attacked", counted)
     assert call(*words(tables, "others.csv", tmp_path / "out")).exit_code in (0, 3)
     assert asked == ["attacks"]
     assert not (tmp_path / "out" / "private" / "audit-parts").exists()
-    assert json.loads((tmp_path / "out" / "private" / "audit.json").read_text())["subject"] == "tables"
+    assert (
+        json.loads((tmp_path / "out" / "private" / "audit.json").read_text())["subject"] == "tables"
+    )
     shutil.rmtree(tmp_path / "out")

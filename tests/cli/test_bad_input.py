@@ -17,18 +17,44 @@ MARK = "zebra"
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file with its contents, except the source's secret key and a ledger without entries: neither holds anything."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file with its contents, except the source's secret key and a ledger without entries:
+    neither holds anything.
+    """
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def run(
-    folder: Path, *, log: str = "events.csv", epsilon: str = "8", delta: str = "1e-4", out: str = "release", command: str = "fit"
+    folder: Path,
+    *,
+    log: str = "events.csv",
+    epsilon: str = "8",
+    delta: str = "1e-4",
+    out: str = "release",
+    command: str = "fit",
 ) -> Result:
-    words = [command, str(folder / log), "--config", str(folder / "synthrec.toml"), "--epsilon", epsilon, "--delta", delta]
-    return CliRunner().invoke(cli, [*words, "--out", str(folder / out), "--device", "cpu", "--model", "moments", "--quiet"])
+    words = [
+        command,
+        str(folder / log),
+        "--config",
+        str(folder / "synthrec.toml"),
+        "--epsilon",
+        epsilon,
+        "--delta",
+        delta,
+    ]
+    return CliRunner().invoke(
+        cli,
+        [*words, "--out", str(folder / out), "--device", "cpu", "--model", "moments", "--quiet"],
+    )
 
 
-def rewrite(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], name: str = "events.csv") -> None:
+def rewrite(
+    folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], name: str = "events.csv"
+) -> None:
     change(pd.read_csv(folder / name)).to_csv(folder / name, index=False)
 
 
@@ -54,26 +80,58 @@ def truncated_gz(folder: Path) -> None:
 SPOILED: dict[str, tuple[Callable[[Path], object], dict[str, str], str]] = {
     "missing file": (lambda f: (f / "events.csv").unlink(), {}, ""),
     "empty file": (lambda f: (f / "events.csv").write_text(""), {}, ""),
-    "header only": (lambda f: (f / "events.csv").write_text("user_id,item_id,rating,timestamp\n"), {}, ""),
+    "header only": (
+        lambda f: (f / "events.csv").write_text("user_id,item_id,rating,timestamp\n"),
+        {},
+        "",
+    ),
     "binary file": (lambda f: (f / "events.csv").write_bytes(bytes(range(256)) * 40), {}, ""),
     "truncated gz": (truncated_gz, {"log": "events.csv.gz"}, ""),
     "corrupt parquet": (corrupt_parquet, {"log": "events.parquet"}, ""),
     "missing column": (lambda f: rewrite(f, lambda d: d.drop(columns="rating")), {}, "rating"),
-    "wholly unparsable column": (lambda f: rewrite(f, lambda d: d.assign(rating=MARK)), {}, "rating"),
-    "milliseconds for seconds": (lambda f: rewrite(f, lambda d: d.assign(timestamp=d["timestamp"] * 1000)), {}, 'unit = "ms"'),
-    "a declaration is missing": (lambda f: configure(f, r"population = \d+", 'population = "?"'), {}, "population"),
-    "a configuration that is no TOML": (lambda f: (f / "synthrec.toml").write_text("[source\n"), {}, ""),
+    "wholly unparsable column": (
+        lambda f: rewrite(f, lambda d: d.assign(rating=MARK)),
+        {},
+        "rating",
+    ),
+    "milliseconds for seconds": (
+        lambda f: rewrite(f, lambda d: d.assign(timestamp=d["timestamp"] * 1000)),
+        {},
+        'unit = "ms"',
+    ),
+    "a declaration is missing": (
+        lambda f: configure(f, r"population = \d+", 'population = "?"'),
+        {},
+        "population",
+    ),
+    "a configuration that is no TOML": (
+        lambda f: (f / "synthrec.toml").write_text("[source\n"),
+        {},
+        "",
+    ),
     "epsilon 0": (lambda f: None, {"epsilon": "0"}, "epsilon"),
     "negative epsilon": (lambda f: None, {"epsilon": "-1"}, "epsilon"),
     "epsilon is no number": (lambda f: None, {"epsilon": "nan"}, "epsilon"),
     "delta above 1/population": (lambda f: None, {"delta": "0.1"}, "delta"),
-    "a plan that the declared population cannot bear": (lambda f: None, {"epsilon": "0.001"}, "population"),
+    "a plan that the declared population cannot bear": (
+        lambda f: None,
+        {"epsilon": "0.001"},
+        "population",
+    ),
     "delta 0": (lambda f: None, {"delta": "0"}, "delta"),
-    "epsilon above the cap": (lambda f: configure(f, r"epsilon_cap = [\d.]+", "epsilon_cap = 0.5"), {}, "cap"),
+    "epsilon above the cap": (
+        lambda f: configure(f, r"epsilon_cap = [\d.]+", "epsilon_cap = 0.5"),
+        {},
+        "cap",
+    ),
     "the release folder exists": (lambda f: (f / "release").mkdir(), {}, "release"),
     "the release folder is a file": (lambda f: (f / "release").write_text("x"), {}, "release"),
     "the release's parent is a file": (lambda f: None, {"out": "events.csv/release"}, ""),
-    "duplicate item ids": (lambda f: rewrite(f, lambda d: pd.concat([d, d.head(3)]), "items.csv"), {}, "items.csv"),
+    "duplicate item ids": (
+        lambda f: rewrite(f, lambda d: pd.concat([d, d.head(3)]), "items.csv"),
+        {},
+        "items.csv",
+    ),
     "missing catalogue": (lambda f: (f / "items.csv").unlink(), {}, "items.csv"),
     "missing user table": (lambda f: (f / "users.csv").unlink(), {}, "users.csv"),
 }
@@ -95,8 +153,19 @@ def test_bad_input_is_one_message_and_leaves_nothing_behind(owned: Path, case: s
 
 def test_unlisted_columns_are_dropped_and_said_once(owned: Path) -> None:
     rewrite(owned, lambda frame: frame.assign(comment=MARK))
-    words = ["fit", str(owned / "events.csv"), "--config", str(owned / "synthrec.toml"), "--epsilon", "8", "--delta", "1e-4"]
-    result = CliRunner().invoke(cli, [*words, "--out", str(owned / "release"), "--device", "cpu", "--model", "marginals"])
+    words = [
+        "fit",
+        str(owned / "events.csv"),
+        "--config",
+        str(owned / "synthrec.toml"),
+        "--epsilon",
+        "8",
+        "--delta",
+        "1e-4",
+    ]
+    result = CliRunner().invoke(
+        cli, [*words, "--out", str(owned / "release"), "--device", "cpu", "--model", "marginals"]
+    )
     assert result.exit_code == 0, result.output
     assert result.stderr.count("comment") == 1 and MARK not in result.output
 
@@ -119,9 +188,22 @@ def test_a_refused_release_leaves_no_folder_that_was_made_for_it(owned: Path) ->
     assert not (owned / "new").exists()
 
 
-def test_an_empty_path_is_not_the_folder_that_one_stands_in(owned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_path_is_not_the_folder_that_one_stands_in(
+    owned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(owned)
-    words = ["fit", "", "--config", "synthrec.toml", "--epsilon", "8", "--delta", "1e-4", "--out", "release"]
+    words = [
+        "fit",
+        "",
+        "--config",
+        "synthrec.toml",
+        "--epsilon",
+        "8",
+        "--delta",
+        "1e-4",
+        "--out",
+        "release",
+    ]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 2 and "empty path" in result.stderr, result.output
 

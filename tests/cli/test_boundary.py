@@ -34,7 +34,10 @@ def our_bug() -> None:
     from synthrec import storage
 
     module = ModuleType("stand-in")
-    exec(compile(f"def fail():\n    raise ValueError('{MARK}')", storage.__file__, "exec"), module.__dict__)
+    exec(
+        compile(f"def fail():\n    raise ValueError('{MARK}')", storage.__file__, "exec"),
+        module.__dict__,
+    )
     module.fail()
 
 
@@ -59,8 +62,12 @@ def test_a_request_to_end_is_obeyed_like_ctrl_c() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 141), (errno.ENOSPC, 2), (errno.ENAMETOOLONG, 2)])
-def test_what_the_machine_refuses_is_no_bug_and_never_the_code_of_a_leak(number: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EPIPE, 141), (errno.ENOSPC, 2), (errno.ENAMETOOLONG, 2)]
+)
+def test_what_the_machine_refuses_is_no_bug_and_never_the_code_of_a_leak(
+    number: int, code: int
+) -> None:
     result = CliRunner().invoke(command_that(raises(OSError(number, MARK, MARK))), ["go"])
     assert result.exit_code == code and MARK not in result.output
     assert (os.strerror(number) in result.stderr) == (code == 2)
@@ -101,7 +108,9 @@ def test_running_out_of_memory_is_reported_like_a_bug_and_not_as_a_trace() -> No
     assert result.exit_code == 70 and MARK not in result.output
 
 
-def test_warnings_and_log_lines_of_libraries_are_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_warnings_and_log_lines_of_libraries_are_not_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     def body() -> None:
         warnings.warn(MARK, stacklevel=1)
         logging.getLogger("library").error(MARK)
@@ -113,7 +122,12 @@ def test_warnings_and_log_lines_of_libraries_are_not_printed(capfd: pytest.Captu
 
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_an_exit_code_of_a_command_goes_through(code: int) -> None:
-    assert CliRunner().invoke(command_that(lambda: click.get_current_context().exit(code)), ["go"]).exit_code == code
+    assert (
+        CliRunner()
+        .invoke(command_that(lambda: click.get_current_context().exit(code)), ["go"])
+        .exit_code
+        == code
+    )
 
 
 def test_a_wrong_option_is_exit_code_2() -> None:
@@ -121,4 +135,6 @@ def test_a_wrong_option_is_exit_code_2() -> None:
 
 
 def test_our_places_are_named_relative_to_the_package_and_no_path_of_the_machine_is_shown() -> None:
-    assert str(Path.home()) not in CliRunner().invoke(command_that(our_bug), ["go"]).stderr.replace("/root", str(Path.home()))
+    assert str(Path.home()) not in CliRunner().invoke(command_that(our_bug), ["go"]).stderr.replace(
+        "/root", str(Path.home())
+    )

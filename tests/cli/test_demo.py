@@ -16,10 +16,17 @@ def demo(*words: str) -> Result:
 def check_outcome(result: Result, folder: Path) -> None:
     assert result.exit_code in (0, 1, 3), result.output
     lines = [line for line in result.stdout.splitlines() if line]
-    for words, file in (("synthetic log", "share/events.parquet"), ("report for you", "private/report.internal.html")):
+    for words, file in (
+        ("synthetic log", "share/events.parquet"),
+        ("report for you", "private/report.internal.html"),
+    ):
         line = next(line for line in lines if line.startswith(words))
-        assert line.endswith(f"{folder.name}/release/{file}") and (folder / "release" / file).exists()
-    assert result.stdout.count(" user") >= 2 and "differential privacy for each user" in result.stdout
+        assert (
+            line.endswith(f"{folder.name}/release/{file}") and (folder / "release" / file).exists()
+        )
+    assert (
+        result.stdout.count(" user") >= 2 and "differential privacy for each user" in result.stdout
+    )
     assert lines[-1].strip().startswith("synthrec init")
 
 
@@ -42,7 +49,9 @@ def test_demo_does_not_touch_a_folder_that_exists(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_of_the_readme_takes_less_than_four_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_of_the_readme_takes_less_than_four_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import time
 
     monkeypatch.chdir(tmp_path)

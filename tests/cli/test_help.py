@@ -11,7 +11,22 @@ from synthrec import __version__
 from synthrec.cli.main import cli
 from tests.conftest import REPOSITORY
 
-COMMANDS = ["demo", "init", "plan", "check", "run", "fit", "sample", "explain", "audit", "report", "inspect", "verify", "purge", "ledger"]
+COMMANDS = [
+    "demo",
+    "init",
+    "plan",
+    "check",
+    "run",
+    "fit",
+    "sample",
+    "explain",
+    "audit",
+    "report",
+    "inspect",
+    "verify",
+    "purge",
+    "ledger",
+]
 
 
 def test_help_lists_the_commands_in_the_order_in_which_a_newcomer_needs_them() -> None:

@@ -13,19 +13,27 @@ def test_init_writes_a_proposal_and_says_what_it_waits_for(owned: Path) -> None:
     result = CliRunner().invoke(cli, ["init", str(owned / "events.csv"), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert '"?"' in out.read_text()
-    assert "wait for your word" in result.output and "population" in result.output and "synthrec plan" in result.output
+    assert (
+        "wait for your word" in result.output
+        and "population" in result.output
+        and "synthrec plan" in result.output
+    )
 
 
 def test_init_never_writes_over_a_file(owned: Path) -> None:
     before = (owned / "synthrec.toml").read_bytes()
-    result = CliRunner().invoke(cli, ["init", str(owned / "events.csv"), "--out", str(owned / "synthrec.toml")])
+    result = CliRunner().invoke(
+        cli, ["init", str(owned / "events.csv"), "--out", str(owned / "synthrec.toml")]
+    )
     assert result.exit_code == 2 and "must not exist yet" in result.stderr
     assert (owned / "synthrec.toml").read_bytes() == before
     assert not list(owned.glob("*.part")) and not list(owned.glob(".*.part"))
 
 
 @pytest.mark.parametrize("content", [None, "", "user_id,item_id\n", "\x00\x01\x02"])
-def test_init_refuses_what_is_no_log_and_writes_nothing(tmp_path: Path, content: str | None) -> None:
+def test_init_refuses_what_is_no_log_and_writes_nothing(
+    tmp_path: Path, content: str | None
+) -> None:
     log, out = tmp_path / "log.csv", tmp_path / "synthrec.toml"
     if content is not None:
         log.write_text(content)
@@ -40,7 +48,12 @@ def test_values_are_filled_in_only_for_columns_declared_public(owned: Path) -> N
     silent, told = owned / "a.toml", owned / "b.toml"
     log = str(owned / "events.csv")
     assert CliRunner().invoke(cli, ["init", log, "--out", str(silent)]).exit_code == 0
-    assert CliRunner().invoke(cli, ["init", log, "--out", str(told), "--values-are-public", "rating"]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(cli, ["init", log, "--out", str(told), "--values-are-public", "rating"])
+        .exit_code
+        == 0
+    )
 
     def rating(path: Path) -> str:
         return next(line for line in path.read_text().splitlines() if line.startswith("rating"))
@@ -51,5 +64,7 @@ def test_values_are_filled_in_only_for_columns_declared_public(owned: Path) -> N
 
 def test_a_column_that_the_log_does_not_have_is_refused(owned: Path) -> None:
     out = owned / "new.toml"
-    result = CliRunner().invoke(cli, ["init", str(owned / "events.csv"), "--out", str(out), "--values-are-public", "colour"])
+    result = CliRunner().invoke(
+        cli, ["init", str(owned / "events.csv"), "--out", str(out), "--values-are-public", "colour"]
+    )
     assert result.exit_code == 2 and not out.exists()

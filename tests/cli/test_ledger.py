@@ -13,16 +13,30 @@ from synthrec.privacy.ledger import Charge, Ledger
 def written(path: Path) -> Path:
     account = Charge(source="movie ratings", release_id="r-1", kind="release")
     with Ledger.open(path) as ledger:
-        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)))
+        ledger.charge(
+            account.entry(
+                mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)
+            )
+        )
         for _ in range(3):
-            ledger.charge(account.entry(mechanism="game", event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10)))
+            ledger.charge(
+                account.entry(
+                    mechanism="game",
+                    event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10),
+                )
+            )
     return path
 
 
 def test_ledger_show_prints_every_mechanism_that_saw_the_log(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["ledger", "show", str(written(tmp_path / "l.jsonl"))])
     assert result.exit_code == 0
-    assert "r-1" in result.output and "items" in result.output and "game" in result.output and "30 x" in result.output
+    assert (
+        "r-1" in result.output
+        and "items" in result.output
+        and "game" in result.output
+        and "30 x" in result.output
+    )
 
 
 def test_a_broken_or_missing_ledger_is_one_message(tmp_path: Path) -> None:
@@ -34,10 +48,20 @@ def test_a_broken_or_missing_ledger_is_one_message(tmp_path: Path) -> None:
 
 
 def planned(path: Path) -> Path:
-    account = Charge(source="movie ratings", release_id="r-1", kind="release", planned=31, delta=1e-5)
+    account = Charge(
+        source="movie ratings", release_id="r-1", kind="release", planned=31, delta=1e-5
+    )
     with Ledger.open(path) as ledger:
-        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)))
-        ledger.charge(account.entry(mechanism="game", event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10)))
+        ledger.charge(
+            account.entry(
+                mechanism="items", event=gaussian(noise_multiplier=2.5, sampling_rate=1.0, count=1)
+            )
+        )
+        ledger.charge(
+            account.entry(
+                mechanism="game", event=gaussian(noise_multiplier=6.0, sampling_rate=0.1, count=10)
+            )
+        )
     return path
 
 
@@ -46,7 +70,9 @@ def test_ledger_show_says_what_is_left_and_which_attempt_died(owned: Path) -> No
     path = planned(owned / "l.jsonl")
     result = CliRunner().invoke(cli, ["ledger", "show", str(path), "--config", str(config)])
     assert result.exit_code == 0, result.output
-    assert "CHARGED 11 OF 31" in result.output and "is left for one further release" in result.output
+    assert (
+        "CHARGED 11 OF 31" in result.output and "is left for one further release" in result.output
+    )
     without = CliRunner().invoke(cli, ["ledger", "show", str(path)])
     assert without.exit_code == 0 and "name it with --config" in without.output
 
@@ -67,8 +93,16 @@ def test_plan_refuses_what_fit_would_and_else_says_what_of_the_cap_is_spent(owne
     before = CliRunner().invoke(cli, asked)
     assert before.exit_code == 0 and "0 is spent, 4 after this one" in before.output, before.output
     schema = Schema.load(config)
-    account = Charge(source=schema.source.name, release_id="r-1", kind="release", planned=1, delta=1e-6)
+    account = Charge(
+        source=schema.source.name, release_id="r-1", kind="release", planned=1, delta=1e-6
+    )
     with Ledger.open(schema.ledger_path) as ledger:
-        ledger.charge(account.entry(mechanism="items", event=gaussian(noise_multiplier=0.3, sampling_rate=1.0, count=1)))
+        ledger.charge(
+            account.entry(
+                mechanism="items", event=gaussian(noise_multiplier=0.3, sampling_rate=1.0, count=1)
+            )
+        )
     after = CliRunner().invoke(cli, asked)
-    assert after.exit_code == 2 and "delta 1e-06 (the smallest of all releases" in after.stderr, after.output
+    assert after.exit_code == 2 and "delta 1e-06 (the smallest of all releases" in after.stderr, (
+        after.output
+    )

@@ -14,7 +14,9 @@ class Clock:
         return self.now
 
 
-def test_plain_lines_tell_step_note_and_time_left_but_not_at_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_lines_tell_step_note_and_time_left_but_not_at_every_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     clock = Clock()
     with LineProgress(clock=clock).stage("training", total=100) as advance:
         for step in range(100):
@@ -28,7 +30,9 @@ def test_plain_lines_tell_step_note_and_time_left_but_not_at_every_step(capsys: 
     assert len(lines) == 12
 
 
-def test_a_stage_without_total_says_when_it_begins_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_without_total_says_when_it_begins_and_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with LineProgress(clock=Clock()).stage("reading") as advance:
         advance()
     assert capsys.readouterr().err.splitlines() == ["reading ...", "reading: done in 0 s"]

@@ -1,4 +1,6 @@
-"""Text that was read from a file cannot steer the terminal; a terminal that takes no more text ends a command with a code of its own."""
+"""Text that was read from a file cannot steer the terminal; a terminal that takes no more text ends
+a command with a code of its own.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ def test_what_could_steer_a_terminal_is_shown_as_an_escape_and_all_else_as_it_is
         assert plain(fine) == fine
 
 
-def test_words_of_a_release_reach_standard_output_progress_and_errors_escaped(capsys: pytest.CaptureFixture[str],
-                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_of_a_release_reach_standard_output_progress_and_errors_escaped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Found:
         def lines(self) -> list[str]:
             return [f"  axis 1  {HOSTILE}"]
@@ -41,19 +44,33 @@ def test_words_of_a_release_reach_standard_output_progress_and_errors_escaped(ca
 
     monkeypatch.setattr(explaining, "explain", refused)
     said = CliRunner().invoke(cli, ["explain", "release"])
-    assert said.exit_code == 2 and SHOWN in said.stderr and "\x1b" not in said.stderr and len(said.stderr.splitlines()) == 1
+    assert (
+        said.exit_code == 2
+        and SHOWN in said.stderr
+        and "\x1b" not in said.stderr
+        and len(said.stderr.splitlines()) == 1
+    )
     for progress in (LineProgress(), BarProgress()):
         progress.say(HOSTILE)
         with progress.stage("\x1b[2J", total=1) as advance:
             advance(note="\x1b[31m")
         told = capsys.readouterr().err
-        assert "owned" in told and "\x1b]0" not in told and "\x1b[2J" not in told and "\u202e" not in told
+        assert (
+            "owned" in told
+            and "\x1b]0" not in told
+            and "\x1b[2J" not in told
+            and "\u202e" not in told
+        )
 
 
 def test_only_one_function_prints() -> None:
     for path in (REPOSITORY / "synthrec" / "cli").glob("*.py"):
-        printing = re.findall(r"click\.(?:echo|secho)\(|\bprint\(", path.read_text(encoding="utf-8"))
-        assert len(printing) == {"terminal.py": 1, "progress.py": 1}.get(path.name, 0), path.name      # progress: of rich, what is plain
+        printing = re.findall(
+            r"click\.(?:echo|secho)\(|\bprint\(", path.read_text(encoding="utf-8")
+        )
+        assert len(printing) == {"terminal.py": 1, "progress.py": 1}.get(path.name, 0), (
+            path.name
+        )  # progress: of rich, what is plain
 
 
 def test_empty_lines_before_a_line_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,11 +79,15 @@ def test_empty_lines_before_a_line_are_printed(capsys: pytest.CaptureFixture[str
 
 
 def synthrec(*words: str, out: object, err: object = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "synthrec", *words], cwd=REPOSITORY, stdout=out, stderr=err)     # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(
+        [sys.executable, "-m", "synthrec", *words], cwd=REPOSITORY, stdout=out, stderr=err
+    )  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.mark.parametrize("words", [("--help",), ("sample", "nothing")])
-def test_a_pipe_whose_reader_has_gone_ends_with_141_and_a_full_disk_with_2(words: tuple[str, ...]) -> None:
+def test_a_pipe_whose_reader_has_gone_ends_with_141_and_a_full_disk_with_2(
+    words: tuple[str, ...],
+) -> None:
     process = synthrec(*words, out=subprocess.PIPE, err=subprocess.STDOUT)
     assert process.stdout is not None
     process.stdout.close()

@@ -1,4 +1,6 @@
-"""Looks at open columns on the simulated log: honest ones pass, and each seeded bug is caught by the check that is named for it."""
+"""Looks at open columns on the simulated log: honest ones pass, and each seeded bug is caught by
+the check that is named for it.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,13 @@ HONEST_UNIT, HONEST_NOISE = partition_selection.unit_weights, SystemNoise.lattic
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     schema = Schema.parse(CONFIG)
     here = supposed(schema)
-    return fitted(tmp_path_factory.mktemp("supposed"), name="open", schema=here, catalogue=Catalogue.read(here),
-                  plan=plan_release(schema, epsilon=8, delta=DELTA, model="marginals"))
+    return fitted(
+        tmp_path_factory.mktemp("supposed"),
+        name="open",
+        schema=here,
+        catalogue=Catalogue.read(here),
+        plan=plan_release(schema, epsilon=8, delta=DELTA, model="marginals"),
+    )
 
 
 def failed(checks: list[Check]) -> set[str]:
@@ -48,23 +55,63 @@ def test_a_supposed_domain_closes_every_open_column_and_opens_again() -> None:
 def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> None:
     checks = look_checks(subject)
     assert failed(checks) == set()
-    assert {plan.name for plan in subject.plan.openings} <= {check.name for check in checks if check.topic == "sensitivity"}
+    assert {plan.name for plan in subject.plan.openings} <= {
+        check.name for check in checks if check.topic == "sensitivity"
+    }
 
 
-@pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
-    (partition_selection, "union_threshold", lambda **_: 0.0, f"noise: {ITEMS}, one user's own"),
-    (session, "unit_weights", lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0, None),
-    (session, "lattice_sum", lambda block, *, norm: np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * LATTICE,
-     f"sensitivity: {ITEMS}"),
-    (SystemNoise, "lattice", lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), f"noise: {ITEMS}"),
-    (domain_discovery, "vocabulary", lambda column, keys, **_: {"values": tuple(sorted(SEEN))}, "replay: looks, without a user: unique item")])
-def test_a_look_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str | None, subject: Subject,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "saboteur", "named"),
+    [
+        (
+            partition_selection,
+            "union_threshold",
+            lambda **_: 0.0,
+            f"noise: {ITEMS}, one user's own",
+        ),
+        (
+            session,
+            "unit_weights",
+            lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0,
+            None,
+        ),
+        (
+            session,
+            "lattice_sum",
+            lambda block, *, norm: (
+                np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * LATTICE
+            ),
+            f"sensitivity: {ITEMS}",
+        ),
+        (
+            SystemNoise,
+            "lattice",
+            lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2),
+            f"noise: {ITEMS}",
+        ),
+        (
+            domain_discovery,
+            "vocabulary",
+            lambda column, keys, **_: {"values": tuple(sorted(SEEN))},
+            "replay: looks, without a user: unique item",
+        ),
+    ],
+)
+def test_a_look_that_breaks_a_rule_is_caught(
+    owner: Any,
+    name: str,
+    saboteur: Any,
+    named: str | None,
+    subject: Subject,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(owner, name, saboteur)
     if name == "vocabulary":
         remember_keys(monkeypatch)
     found = failed(look_checks(subject))
-    assert named in found if named else found == set(), found      # weights that are too large are clipped by the sum itself
+    assert named in found if named else found == set(), (
+        found
+    )  # weights that are too large are clipped by the sum itself
 
 
 SEEN: set[str] = set()
@@ -82,14 +129,19 @@ def remember_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(domain_discovery.OpenedLog, "key_sets", remembering)
 
 
-def test_a_look_whose_threshold_is_not_charged_is_missed_by_the_ledger(subject: Subject, tmp_path: Path,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_whose_threshold_is_not_charged_is_missed_by_the_ledger(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lacking(name: str) -> int:
         with Ledger.open(tmp_path / name) as ledger:
             look(subject, subject.events, ledger=ledger)
-        return unpaid(subject.plan.model_copy(update={"measurements": (), "training": None}), ledger.entries)
+        return unpaid(
+            subject.plan.model_copy(update={"measurements": (), "training": None}), ledger.entries
+        )
 
     assert lacking("honest") == 0
     honest = Charge.entry
-    monkeypatch.setattr(Charge, "entry", lambda self, *, extra_delta=0.0, **words: honest(self, **words))
+    monkeypatch.setattr(
+        Charge, "entry", lambda self, *, extra_delta=0.0, **words: honest(self, **words)
+    )
     assert lacking("sabotaged") > 0

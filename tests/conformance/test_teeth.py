@@ -1,4 +1,6 @@
-"""Seeded bugs, each on the installed code: the check that is named for it says so, by a number and not by a crash."""
+"""Seeded bugs, each on the installed code: the check that is named for it says so, by a number and
+not by a crash.
+"""
 
 from __future__ import annotations
 
@@ -58,29 +60,45 @@ def reused(size: int) -> np.ndarray:
 
 
 def seeded(size: int) -> np.ndarray:
-    return np.random.standard_normal(size)      # noqa: NPY002
+    return np.random.standard_normal(size)  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("saboteur", "named"), [
-    (np.zeros, {"noise: critic step", "noise: critic step, mostly empty batches", "canaries: lower bound on training's epsilon"}),
-    (half, {"noise: critic step", "noise: critic step, mostly empty batches"}),
-    (reused, {"noise: critic steps are fresh"}),
-    (seeded, {"noise: seeds repeat nothing"}),
-])
-def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(saboteur: Callable[[int], np.ndarray], named: set[str],
-                                                                            subject: Subject, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "named"),
+    [
+        (
+            np.zeros,
+            {
+                "noise: critic step",
+                "noise: critic step, mostly empty batches",
+                "canaries: lower bound on training's epsilon",
+            },
+        ),
+        (half, {"noise: critic step", "noise: critic step, mostly empty batches"}),
+        (reused, {"noise: critic steps are fresh"}),
+        (seeded, {"noise: seeds repeat nothing"}),
+    ],
+)
+def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(
+    saboteur: Callable[[int], np.ndarray], named: set[str], subject: Subject, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(mechanisms, "system_normal", lambda size, **_: saboteur(size))
     assert named <= failed(game_checks(subject))
 
 
 def test_a_seed_that_is_built_in_is_caught() -> None:
     assert failed(noise_of_processes()) == set()
-    prelude = ("import numpy; from synthrec.privacy import noise; "
-               "noise.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)")
-    assert failed(noise_of_processes(prelude=prelude)) == {"noise: noise of training of another process"}
+    prelude = (
+        "import numpy; from synthrec.privacy import noise; "
+        "noise.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)"
+    )
+    assert failed(noise_of_processes(prelude=prelude)) == {
+        "noise: noise of training of another process"
+    }
 
 
 # noise of measurements
+
 
 def reused_sum(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
     return total + scale * ONCE[: len(total)]
@@ -89,11 +107,17 @@ def reused_sum(self: SystemNoise, name: str, total: np.ndarray, *, scale: float)
 HONEST_NOISE = SystemNoise.lattice
 
 
-@pytest.mark.parametrize(("saboteur", "suffix"), [
-    (lambda self, name, total, *, scale: total.astype(float), ""),
-    (lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), ""), (reused_sum, " is fresh")])
-def test_noise_of_a_measurement_that_is_absent_halved_or_reused_is_caught_in_each(saboteur: Any, suffix: str, subject: Subject,
-                                                                                  monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "suffix"),
+    [
+        (lambda self, name, total, *, scale: total.astype(float), ""),
+        (lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2), ""),
+        (reused_sum, " is fresh"),
+    ],
+)
+def test_noise_of_a_measurement_that_is_absent_halved_or_reused_is_caught_in_each(
+    saboteur: Any, suffix: str, subject: Subject, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(SystemNoise, "lattice", saboteur)
     found = failed(noise_of_sums(subject, log=subject.read(subject.events)))
     assert {f"noise: {each.name}{suffix}" for each in subject.plan.measurements} <= found
@@ -117,26 +141,37 @@ def by_real_batch(self: UserOptimizer) -> None:
 
 def by_clip_factors(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
     rows = torch.cat([rows.flatten(start_dim=1) for rows in self._optimizer.grad_samples], dim=1)
-    factor = (self._optimizer.max_grad_norm / rows.norm(dim=1)).clamp(max=1.0).mean() if len(rows) else 1.0
+    factor = (
+        (self._optimizer.max_grad_norm / rows.norm(dim=1)).clamp(max=1.0).mean()
+        if len(rows)
+        else 1.0
+    )
     return tuple(gradient * factor for gradient in HONEST_FAKES(self, fake))
 
 
 HONEST_FAKES = PrivateCritic._fake_gradients
 
 
-@pytest.mark.parametrize(("owner", "name", "saboteur", "named"), [
-    (UserOptimizer, "clip_and_accumulate", loosely, "sensitivity: critic step, weights x100"),
-    (UserOptimizer, "scale_grad", by_real_batch, "sensitivity: critic step, denominator"),
-    (PrivateCritic, "_fake_gradients", by_clip_factors, "sensitivity: critic step, fakes")])
-def test_a_critic_step_that_breaks_a_rule_is_caught(owner: Any, name: str, saboteur: Any, named: str, subject: Subject,
-                                                    monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "saboteur", "named"),
+    [
+        (UserOptimizer, "clip_and_accumulate", loosely, "sensitivity: critic step, weights x100"),
+        (UserOptimizer, "scale_grad", by_real_batch, "sensitivity: critic step, denominator"),
+        (PrivateCritic, "_fake_gradients", by_clip_factors, "sensitivity: critic step, fakes"),
+    ],
+)
+def test_a_critic_step_that_breaks_a_rule_is_caught(
+    owner: Any, name: str, saboteur: Any, named: str, subject: Subject, monkeypatch: Patch
+) -> None:
     assert failed(critic_checks(subject)) == set()
     monkeypatch.setattr(owner, name, saboteur)
     assert named in failed(critic_checks(subject))
 
 
 def test_clipping_per_event_is_caught(subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr("synthrec.conformance.sensitivity.heavy_move", partial(heavy_move, per_event=True))
+    monkeypatch.setattr(
+        "synthrec.conformance.sensitivity.heavy_move", partial(heavy_move, per_event=True)
+    )
     assert "sensitivity: critic step, 10,000 events" in failed(critic_checks(subject))
 
 
@@ -147,9 +182,14 @@ def per_event(block: Any, *, norm: float) -> np.ndarray:
     return np.trunc(clipped * (mechanisms.LATTICE / norm)).astype(np.int64).sum(axis=0)
 
 
-def test_a_sum_that_is_clipped_per_event_or_looser_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_a_sum_that_is_clipped_per_event_or_looser_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest = session.lattice_sum
-    for saboteur in (per_event, lambda block, *, norm: (1.1 * honest(block, norm=1.1 * norm)).astype(np.int64)):
+    for saboteur in (
+        per_event,
+        lambda block, *, norm: (1.1 * honest(block, norm=1.1 * norm)).astype(np.int64),
+    ):
         monkeypatch.setattr(session, "lattice_sum", saboteur)
         found = failed(sensitivity(subject))
         assert {"sensitivity: items", "sensitivity: ratings"} <= found
@@ -161,7 +201,10 @@ def test_what_rounding_is_allowed_is_far_from_what_a_loose_clip_adds() -> None:
 
 # sampling
 
-def shuffled(users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+
+def shuffled(
+    users: int, *, sampling_rate: float, steps: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     parts = max(1, round(1 / sampling_rate))
     for step in range(steps):
         if step % parts == 0:
@@ -178,18 +221,34 @@ def without_empty_batches(users: int, **options: Any) -> Iterator[np.ndarray]:
         yield batch if len(batch) else np.zeros(1, dtype=np.int64)
 
 
-@pytest.mark.parametrize(("saboteur", "named"), [
-    (shuffled, {"sampling: sampler: batch sizes", "sampling: sampler: inclusions of a user", "sampling: training: inclusions of a user"}),
-    (off_by_a_tenth, {"sampling: sampler: rate", "sampling: training: rate"}),
-    (without_empty_batches, {"sampling: empty batches count"})])
-def test_another_sampler_is_caught(saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    ("saboteur", "named"),
+    [
+        (
+            shuffled,
+            {
+                "sampling: sampler: batch sizes",
+                "sampling: sampler: inclusions of a user",
+                "sampling: training: inclusions of a user",
+            },
+        ),
+        (off_by_a_tenth, {"sampling: sampler: rate", "sampling: training: rate"}),
+        (without_empty_batches, {"sampling: empty batches count"}),
+    ],
+)
+def test_another_sampler_is_caught(
+    saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(mechanisms, "poisson_batches", saboteur)
     assert named <= failed(game_checks(subject))
 
 
 # accounting
 
-def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+
+def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest = Ledger.charge
 
     def forgetful(self: Ledger, entry: Entry) -> Entry:
@@ -197,36 +256,55 @@ def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(subject
         return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
 
     monkeypatch.setattr(Ledger, "charge", forgetful)
-    assert {"accounting: ledger is whole, many users", "accounting: paid ahead, many users"} <= failed(game_checks(subject))
+    assert {
+        "accounting: ledger is whole, many users",
+        "accounting: paid ahead, many users",
+    } <= failed(game_checks(subject))
 
 
 # what comes from the data unpaid
 
-@pytest.mark.parametrize(("module", "name", "saboteur", "kind"), [
-    (training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]), (training, "measure", test_unpaid.activity_from_data, KINDS[0]),
-    (training, "measure", test_unpaid.groups_from_data, KINDS[0]), (training, "play", test_unpaid.started_from_data, KINDS[0])])
-def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(module: Any, name: str, saboteur: Any, kind: str,
-                                                                           subject: Subject, monkeypatch: Patch) -> None:
+
+@pytest.mark.parametrize(
+    ("module", "name", "saboteur", "kind"),
+    [
+        (training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]),
+        (training, "measure", test_unpaid.activity_from_data, KINDS[0]),
+        (training, "measure", test_unpaid.groups_from_data, KINDS[0]),
+        (training, "play", test_unpaid.started_from_data, KINDS[0]),
+    ],
+)
+def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(
+    module: Any, name: str, saboteur: Any, kind: str, subject: Subject, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(module, name, saboteur)
-    assert f"replay: without {kind}" in failed(replay(subject, release=simulated_release, kinds=(kind,)))
+    assert f"replay: without {kind}" in failed(
+        replay(subject, release=simulated_release, kinds=(kind,))
+    )
 
 
 def conditions_from_data(log: Any, **options: Any) -> Any:
     """The shares of attributes, unnoised."""
     found = test_unpaid.HONEST_MEASURE(log, **options)
     for name, shares in found.attributes.items():
-        found.attributes[name] = np.bincount(log.attributes[name], minlength=len(shares)) / len(log.attributes[name])
+        found.attributes[name] = np.bincount(log.attributes[name], minlength=len(shares)) / len(
+            log.attributes[name]
+        )
     return found
 
 
 def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatch: Patch) -> None:
     monkeypatch.setattr(training, "measure", conditions_from_data)
-    assert f"replay: without {KINDS[0]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[:1]))
+    assert f"replay: without {KINDS[0]}" in failed(
+        replay(subject, release=simulated_release, kinds=KINDS[:1])
+    )
 
 
 def test_a_vocabulary_that_one_user_widens_is_caught(subject: Subject, monkeypatch: Patch) -> None:
     monkeypatch.setattr(training, "measure", test_unpaid.vocabulary_from_data)
-    assert f"replay: without {KINDS[1]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[1:]))
+    assert f"replay: without {KINDS[1]}" in failed(
+        replay(subject, release=simulated_release, kinds=KINDS[1:])
+    )
 
 
 def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> None:
@@ -248,7 +326,9 @@ def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patc
     assert found[0].asked == "released things that differ: lines"
 
 
-def test_a_measurement_that_leans_on_other_users_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_a_measurement_that_leans_on_other_users_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest = measurements.activity_vectors
 
     def shares(log: Any, **options: Any) -> Any:
@@ -260,14 +340,21 @@ def test_a_measurement_that_leans_on_other_users_is_caught(subject: Subject, mon
 
 
 @pytest.mark.parametrize("sabotage", [test_unpaid.matched_features, test_unpaid.best_on_real_loss])
-def test_feature_matching_and_the_best_step_on_real_loss_are_caught(sabotage: Any, subject: Subject, monkeypatch: Patch) -> None:
+def test_feature_matching_and_the_best_step_on_real_loss_are_caught(
+    sabotage: Any, subject: Subject, monkeypatch: Patch
+) -> None:
     sabotage(monkeypatch)
-    assert f"replay: without {KINDS[0]}" in failed(replay(subject, release=simulated_release, kinds=KINDS[:1]))
+    assert f"replay: without {KINDS[0]}" in failed(
+        replay(subject, release=simulated_release, kinds=KINDS[:1])
+    )
 
 
 # what a release says and holds beside its generator
 
-def test_a_realised_audit_share_in_the_record_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+
+def test_a_realised_audit_share_in_the_record_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest, shares = synthesizer.read_log, list[float]()
 
     def reading(*words: Any, **options: Any) -> Any:
@@ -277,12 +364,18 @@ def test_a_realised_audit_share_in_the_record_is_caught(subject: Subject, monkey
 
     record = synthesizer.release_record
     monkeypatch.setattr(synthesizer, "read_log", reading)
-    monkeypatch.setattr(synthesizer, "release_record", lambda *, audit_share, **words: record(audit_share=shares[-1], **words))
+    monkeypatch.setattr(
+        synthesizer,
+        "release_record",
+        lambda *, audit_share, **words: record(audit_share=shares[-1], **words),
+    )
     found = replay(subject, release=simulated_release, kinds=KINDS[:1])
     assert failed(found) == {f"replay: without {KINDS[0]}"} and "release.json" in found[0].asked
 
 
-def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest, chunks, longest = synthesizer.train, Synthesizer.chunks, list[int]()
 
     def training_on(log: Any, **options: Any) -> Any:
@@ -297,7 +390,9 @@ def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(su
     monkeypatch.setattr(synthesizer, "train", training_on)
     monkeypatch.setattr(Synthesizer, "chunks", cut)
     found = replay(subject, release=simulated_release, kinds=["a user: longest"])
-    assert failed(found) == {"replay: without a user: longest"} and "events.parquet" in found[0].asked
+    assert (
+        failed(found) == {"replay: without a user: longest"} and "events.parquet" in found[0].asked
+    )
 
 
 # draws of noise
@@ -315,29 +410,41 @@ def until_positive(self: Session, plan: Any, total: np.ndarray) -> np.ndarray:
     return found
 
 
-def test_a_sum_that_is_drawn_twice_and_averaged_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_a_sum_that_is_drawn_twice_and_averaged_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(Session, "_noised", averaged)
-    assert failed(replay(subject, release=simulated_release, kinds=[])) == {"accounting: one draw for each charge"}
+    assert failed(replay(subject, release=simulated_release, kinds=[])) == {
+        "accounting: one draw for each charge"
+    }
 
 
-def test_noise_that_is_drawn_again_until_a_sum_is_positive_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_noise_that_is_drawn_again_until_a_sum_is_positive_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     log = subject.read(subject.events)
     assert failed(drawn_once(subject, log=log)) == set()
     monkeypatch.setattr(Session, "_noised", until_positive)
     assert failed(drawn_once(subject, log=log)) == {"noise: drawn once, whatever comes out"}
 
 
-def test_a_source_of_noise_that_draws_again_until_a_sum_is_positive_is_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_a_source_of_noise_that_draws_again_until_a_sum_is_positive_is_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     def again(self: SystemNoise, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
         while (found := HONEST_NOISE(self, name, total, scale=scale)).sum() <= 0:
             pass
         return found
 
     monkeypatch.setattr(SystemNoise, "lattice", again)
-    assert "noise: noise of sums leans nowhere" in failed(drawn_once(subject, log=subject.read(subject.events)))
+    assert "noise: noise of sums leans nowhere" in failed(
+        drawn_once(subject, log=subject.read(subject.events))
+    )
 
 
-def test_steps_that_run_without_their_charge_are_caught(subject: Subject, monkeypatch: Patch) -> None:
+def test_steps_that_run_without_their_charge_are_caught(
+    subject: Subject, monkeypatch: Patch
+) -> None:
     honest = Ledger.charge
 
     def forgetful(self: Ledger, entry: Entry) -> Entry:
@@ -345,7 +452,9 @@ def test_steps_that_run_without_their_charge_are_caught(subject: Subject, monkey
         return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
 
     monkeypatch.setattr(Ledger, "charge", forgetful)
-    assert "accounting: one draw for each charge" in failed(replay(subject, release=simulated_release, kinds=[]))
+    assert "accounting: one draw for each charge" in failed(
+        replay(subject, release=simulated_release, kinds=[])
+    )
 
 
 def test_released_folders_are_left_nowhere(subject: Subject) -> None:

@@ -1,4 +1,6 @@
-"""Tables that a Python caller hands over: whatever their library says when it computes them, no cell of theirs is heard."""
+"""Tables that a Python caller hands over: whatever their library says when it computes them, no
+cell of theirs is heard.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Unsayable:
 def ragged(folder: Path) -> Path:
     path = folder / "ragged.csv"
     rows = [f"{number},1,3,{small.START}\n" for number in range(200)]
-    path.write_text("".join(["user_id,item_id,rating,timestamp\n", *rows, f"{MARK}9,{MARK},3,5,{MARK}\n"]))
+    path.write_text(
+        "".join(["user_id,item_id,rating,timestamp\n", *rows, f"{MARK}9,{MARK},3,5,{MARK}\n"])
+    )
     return path
 
 
@@ -42,7 +46,9 @@ def failing_reader(folder: Path) -> Any:
         raise ValueError(MARK)
         yield
 
-    return pa.RecordBatchReader.from_batches(pa.schema([(name, pa.string()) for name in marked().columns]), batches())
+    return pa.RecordBatchReader.from_batches(
+        pa.schema([(name, pa.string()) for name in marked().columns]), batches()
+    )
 
 
 def ibis_cast(folder: Path) -> Any:
@@ -52,22 +58,30 @@ def ibis_cast(folder: Path) -> Any:
 
 FAILING: dict[str, Callable[[Path], Any]] = {
     "polars, a file that is no such table": lambda folder: pl.scan_csv(ragged(folder)),
-    "polars, a cast": lambda folder: pl.from_pandas(marked()).lazy().with_columns(pl.col("user_id").cast(pl.Int64)),
+    "polars, a cast": lambda folder: (
+        pl.from_pandas(marked()).lazy().with_columns(pl.col("user_id").cast(pl.Int64))
+    ),
     "Ibis, a cast": ibis_cast,
     "Arrow, a reader": failing_reader,
 }
 
 
 @pytest.mark.parametrize("case", FAILING)
-def test_an_error_of_the_library_that_computes_a_table_is_ours_and_quotes_nothing(case: str, tmp_path: Path) -> None:
+def test_an_error_of_the_library_that_computes_a_table_is_ours_and_quotes_nothing(
+    case: str, tmp_path: Path
+) -> None:
     schema, catalogue = small.prepared(tmp_path)
     with pytest.raises(DataError) as caught:
-        read_log(FAILING[case](tmp_path), schema, catalogue, spill=tmp_path / "spill", events_per_user=5)
+        read_log(
+            FAILING[case](tmp_path), schema, catalogue, spill=tmp_path / "spill", events_per_user=5
+        )
     assert MARK not in "".join(traceback.format_exception(caught.value)), case
 
 
 def test_asking_for_the_columns_of_such_a_table_quotes_nothing_either() -> None:
-    lazy = pl.from_pandas(marked()).lazy().map_batches(lambda frame: frame.cast({"user_id": pl.Int64}))
+    lazy = (
+        pl.from_pandas(marked()).lazy().map_batches(lambda frame: frame.cast({"user_id": pl.Int64}))
+    )
     try:
         columns_of(lazy)
     except DataError as error:
@@ -75,17 +89,28 @@ def test_asking_for_the_columns_of_such_a_table_quotes_nothing_either() -> None:
 
 
 @pytest.mark.parametrize("cell", ["\ud800" + MARK, Unsayable()])
-def test_a_cell_that_cannot_be_text_is_no_value_and_stops_nothing(cell: object, tmp_path: Path) -> None:
+def test_a_cell_that_cannot_be_text_is_no_value_and_stops_nothing(
+    cell: object, tmp_path: Path
+) -> None:
     frame = marked()
     frame["user_id"] = [cell if user == f"{MARK}1" else user for user in frame["user_id"]]
     assert len(small.read(frame, tmp_path).offsets) - 1 == 19
 
 
-def test_names_of_fields_in_json_lines_are_not_said_since_one_person_may_have_brought_them(tmp_path: Path) -> None:
+def test_names_of_fields_in_json_lines_are_not_said_since_one_person_may_have_brought_them(
+    tmp_path: Path,
+) -> None:
     schema, catalogue = small.prepared(tmp_path)
     frame = marked()
     frame.loc[3, f"{MARK}-my diary"] = "x"
     frame.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
-    heard = small.Heard()
-    read_log(tmp_path / "log.jsonl", schema, catalogue, spill=tmp_path / "spill", events_per_user=5, progress=heard)
+    heard = small.RecordingProgress()
+    read_log(
+        tmp_path / "log.jsonl",
+        schema,
+        catalogue,
+        spill=tmp_path / "spill",
+        events_per_user=5,
+        progress=heard,
+    )
     assert heard.lines == ["Fields that the configuration does not list are dropped."]

@@ -1,4 +1,6 @@
-"""A cell that no library reads is one person's: it stops nobody, and gives everybody else what they would have without it."""
+"""A cell that no library reads is one person's: it stops nobody, and gives everybody else what they
+would have without it.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +25,47 @@ from tests.data import small
 from tests.data.small import START, events, without_tables
 
 COLUMNS = ["user_id", "item_id", "rating", "timestamp", "comment"]
-LINES = b'"' + b'seen, and "" heard\n' * 320_000 + b'"'        # 6 MB
-CELLS = {"not UTF-8": b"caf\xe9", "not UTF-8, quoted": b'"caf\xe9, ""x""\n"', "half a character": "\ud800".encode("utf-8", "surrogatepass"),
-         "long": b"x" * 30_000, "too long": b"x" * 70_000, "too long, quoted": LINES[:95_001] + b'"', "never held": LINES[:760_001] + b'"'}
+LINES = b'"' + b'seen, and "" heard\n' * 320_000 + b'"'  # 6 MB
+CELLS = {
+    "not UTF-8": b"caf\xe9",
+    "not UTF-8, quoted": b'"caf\xe9, ""x""\n"',
+    "half a character": "\ud800".encode("utf-8", "surrogatepass"),
+    "long": b"x" * 30_000,
+    "too long": b"x" * 70_000,
+    "too long, quoted": LINES[:95_001] + b'"',
+    "never held": LINES[:760_001] + b'"',
+}
 
 
 def rows(odd: bytes | None, columns: Sequence[str] = COLUMNS) -> list[dict[str, bytes]]:
-    """A log with a comment, and among its rows five, of five people, with one odd cell each: another column's each time."""
-    found = [{name: str(cell).encode() for name, cell in row.items()} for row in events().assign(comment="fine, \"good\"").to_dict("records")]
+    """A log with a comment, and among its rows five, of five people, with one odd cell each:
+    another column's each time.
+    """
+    found = [
+        {name: str(cell).encode() for name, cell in row.items()}
+        for row in events().assign(comment='fine, "good"').to_dict("records")
+    ]
     if odd is not None:
         for place, column in enumerate(columns):
-            good = {"user_id": b"odd%d" % place, "item_id": b"1", "rating": b"3", "timestamp": b"%d" % START, "comment": b"so"}
+            good = {
+                "user_id": b"odd%d" % place,
+                "item_id": b"1",
+                "rating": b"3",
+                "timestamp": b"%d" % START,
+                "comment": b"so",
+            }
             found.insert(20 * (place + 1), good | {column: odd})
     return found
 
 
 def quoted(cell: bytes) -> bytes:
-    return cell if cell[:1] == b'"' else b'"' + cell.replace(b'"', b'""') + b'"' if b"," in cell else cell
+    return (
+        cell
+        if cell[:1] == b'"'
+        else b'"' + cell.replace(b'"', b'""') + b'"'
+        if b"," in cell
+        else cell
+    )
 
 
 def written(path: Path, log: list[dict[str, bytes]]) -> Path:
@@ -47,14 +73,34 @@ def written(path: Path, log: list[dict[str, bytes]]) -> Path:
     if name.endswith(".parquet"):
         columns = {column: [row[column] for row in log] for column in COLUMNS}
         arrays = {column: pa.array(cells, pa.binary()) for column, cells in columns.items()}
-        pq.write_table(pa.table({column: pa.Array.from_buffers(pa.string(), len(cells), cells.buffers()) for column, cells in arrays.items()}),
-                       path, row_group_size=50)
+        pq.write_table(
+            pa.table(
+                {
+                    column: pa.Array.from_buffers(pa.string(), len(cells), cells.buffers())
+                    for column, cells in arrays.items()
+                }
+            ),
+            path,
+            row_group_size=50,
+        )
         return path
     if ".jsonl" in name:
-        text = b"".join(b"{" + b",".join(b'"%s": "%s"' % (key.encode(), cell.strip(b'"').replace(b'"', b'\\"').replace(b"\n", b"\\n"))
-                                         for key, cell in row.items()) + b"}\n" for row in log)
+        text = b"".join(
+            b"{"
+            + b",".join(
+                b'"%s": "%s"'
+                % (key.encode(), cell.strip(b'"').replace(b'"', b'\\"').replace(b"\n", b"\\n"))
+                for key, cell in row.items()
+            )
+            + b"}\n"
+            for row in log
+        )
     else:
-        text = ",".join(COLUMNS).encode() + b"\n" + b"".join(b",".join(quoted(row[column]) for column in COLUMNS) + b"\n" for row in log)
+        text = (
+            ",".join(COLUMNS).encode()
+            + b"\n"
+            + b"".join(b",".join(quoted(row[column]) for column in COLUMNS) + b"\n" for row in log)
+        )
     path.write_bytes(gzip.compress(text, 1) if name.endswith(".gz") else text)
     return path
 
@@ -63,7 +109,13 @@ def written(path: Path, log: list[dict[str, bytes]]) -> Path:
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits divided by a hundred, so that cells beyond them are soon written."""
     for module in (cleaned, reader):
-        for name in ("READ_AS_IT_IS", "READ_FROM_A_COPY", "LONGEST_ROW", "LONGEST_CELL", "MOST_HELD"):
+        for name in (
+            "READ_AS_IT_IS",
+            "READ_FROM_A_COPY",
+            "LONGEST_ROW",
+            "LONGEST_CELL",
+            "MOST_HELD",
+        ):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, getattr(module, name) // 100)
 
@@ -74,7 +126,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return small.people(small.read(events(), tmp_path_factory.mktemp("alone")))
 
 
-def require_nobody_else_moved(alone: list[Any], folder: Path, form: str, odd: bytes, columns: Sequence[str] = COLUMNS) -> int:
+def require_nobody_else_moved(
+    alone: list[Any], folder: Path, form: str, odd: bytes, columns: Sequence[str] = COLUMNS
+) -> int:
     """How many of the people with an odd cell have a row that is used."""
     found = small.people(small.read(written(folder / f"log.{form}", rows(odd, columns)), folder))
     assert all(person in found for person in alone)
@@ -83,52 +137,104 @@ def require_nobody_else_moved(alone: list[Any], folder: Path, form: str, odd: by
 
 
 @pytest.mark.usefixtures("small_limits")
-@pytest.mark.parametrize(("form", "odd"), [
-    *(("csv", odd) for odd in CELLS), *(("jsonl", odd) for odd in ("not UTF-8", "half a character", "too long, quoted")),
-    ("csv.gz", "not UTF-8, quoted"), ("jsonl.gz", "not UTF-8"), ("parquet", "not UTF-8"), ("parquet", "too long"),
-])
-def test_one_persons_odd_cell_in_any_column_moves_nobody_else(form: str, odd: str, alone: list[Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "odd"),
+    [
+        *(("csv", odd) for odd in CELLS),
+        *(("jsonl", odd) for odd in ("not UTF-8", "half a character", "too long, quoted")),
+        ("csv.gz", "not UTF-8, quoted"),
+        ("jsonl.gz", "not UTF-8"),
+        ("parquet", "not UTF-8"),
+        ("parquet", "too long"),
+    ],
+)
+def test_one_persons_odd_cell_in_any_column_moves_nobody_else(
+    form: str, odd: str, alone: list[Any], tmp_path: Path
+) -> None:
     used = require_nobody_else_moved(alone, tmp_path, form, CELLS[odd])
-    assert (used == 0) if odd == "never held" else (1 <= used <= 5)       # the row with an odd comment is used like others
+    assert (
+        (used == 0) if odd == "never held" else (1 <= used <= 5)
+    )  # the row with an odd comment is used like others
 
 
-def test_a_row_of_three_megabytes_is_read_and_one_of_six_loses_its_long_cell(alone: list[Any], tmp_path: Path) -> None:
+def test_a_row_of_three_megabytes_is_read_and_one_of_six_loses_its_long_cell(
+    alone: list[Any], tmp_path: Path
+) -> None:
     for form, odd in (("csv", b"x" * 3_000_000), ("csv", LINES), ("jsonl", b"x" * 5_000_000)):
         assert require_nobody_else_moved(alone, tmp_path, form, odd, ["comment"]) == (form == "csv")
 
 
-def test_two_people_whose_ids_are_no_text_do_not_become_one(alone: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_people_whose_ids_are_no_text_do_not_become_one(
+    alone: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def found(log: list[dict[str, bytes]]) -> list[Any]:
-        return small.people(small.read(written(tmp_path / "log.csv", log), tmp_path, without_tables()))
+        return small.people(
+            small.read(written(tmp_path / "log.csv", log), tmp_path, without_tables())
+        )
 
-    first, second = ([row | {"user_id": name, "item_id": b"%d" % item} for item, row in enumerate(rows(None)[:5], start)]
-                     for name, start in ((b"caf\xe9", 1), (b"caf\xe8", 6)))
+    first, second = (
+        [
+            row | {"user_id": name, "item_id": b"%d" % item}
+            for item, row in enumerate(rows(None)[:5], start)
+        ]
+        for name, start in ((b"caf\xe9", 1), (b"caf\xe8", 6))
+    )
     assert found(rows(None) + first) == found(rows(None) + first + second) == found(rows(None))
-    monkeypatch.setattr(cleaned, "_kept", lambda cell: cell[0].encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1"))
-    assert found(rows(None) + first) != found(rows(None) + first + second)      # a saboteur: bytes replaced by one and the same sign
+    monkeypatch.setattr(
+        cleaned,
+        "_kept",
+        lambda cell: (
+            cell[0].encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
+        ),
+    )
+    assert found(rows(None) + first) != found(
+        rows(None) + first + second
+    )  # a saboteur: bytes replaced by one and the same sign
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_a_copy_that_ends_a_row_at_a_line_end_between_quotes_is_found_out(alone: list[Any], tmp_path: Path,
-                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_ends_a_row_at_a_line_end_between_quotes_is_found_out(
+    alone: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cleaned, "_QUOTED", '[^"]')
     with pytest.raises((AssertionError, DataError)):
         require_nobody_else_moved(alone, tmp_path, "csv", CELLS["too long, quoted"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
-def test_a_copy_holds_every_byte_that_the_database_reads(data: st.DataObject, tmp_path: Path) -> None:
-    plain, inside = st.text('ab" ', max_size=4), st.lists(st.sampled_from(['a', '""', ',', '\n', ' ']), max_size=5).map("".join)
-    cell = plain | st.tuples(st.sampled_from(["", " ", "  "]), inside, st.sampled_from(["", " "])).map(lambda t: f'{t[0]}"{t[1]}"{t[2]}')
-    text = "a,b,c\n" + "".join(",".join(row) + "\n" for row in data.draw(st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=4)))
+def test_a_copy_holds_every_byte_that_the_database_reads(
+    data: st.DataObject, tmp_path: Path
+) -> None:
+    plain, inside = (
+        st.text('ab" ', max_size=4),
+        st.lists(st.sampled_from(["a", '""', ",", "\n", " "]), max_size=5).map("".join),
+    )
+    cell = plain | st.tuples(
+        st.sampled_from(["", " ", "  "]), inside, st.sampled_from(["", " "])
+    ).map(lambda t: f'{t[0]}"{t[1]}"{t[2]}')
+    text = "a,b,c\n" + "".join(
+        ",".join(row) + "\n"
+        for row in data.draw(st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=4))
+    )
     (path := tmp_path / "log.csv").write_text(text, encoding="utf-8")
     try:
-        duckdb.read_csv(str(path), header=True, auto_detect=False, dtype=dict.fromkeys("abc", "VARCHAR"), sep=",", quotechar='"',
-                        escapechar='"').fetchall()
+        duckdb.read_csv(
+            str(path),
+            header=True,
+            auto_detect=False,
+            dtype=dict.fromkeys("abc", "VARCHAR"),
+            sep=",",
+            quotechar='"',
+            escapechar='"',
+        ).fetchall()
     except duckdb.Error:
-        return      # a file that is refused
-    assert cleaned.cleaned(open_file(path), ["a"], tmp_path).path.read_text(encoding="utf-8") == text
+        return  # a file that is refused
+    assert (
+        cleaned.cleaned(open_file(path), ["a"], tmp_path).path.read_text(encoding="utf-8") == text
+    )
 
 
 def test_a_frame_is_read_too(alone: list[Any], tmp_path: Path) -> None:
@@ -146,9 +252,21 @@ def test_whatever_else_looks_at_a_log_is_not_stopped_either(tmp_path: Path) -> N
             assert share_users(log, log, schema, spill=tmp_path / "spill")
 
 
-@pytest.mark.parametrize("line", ['{"Rating": 1, "%s": 2}', '{"": 1}', '{"\\ud800": 1}', '{"user_id": %s}' % ("9" * 5_000),
-                                  '{"x": %s%s}' % ("[" * 5_000, "]" * 5_000)])
-def test_names_and_values_in_one_persons_lines_stop_nobody(line: str, alone: list[Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"Rating": 1, "%s": 2}',
+        '{"": 1}',
+        '{"\\ud800": 1}',
+        '{"user_id": %s}' % ("9" * 5_000),
+        '{"x": %s%s}' % ("[" * 5_000, "]" * 5_000),
+    ],
+)
+def test_names_and_values_in_one_persons_lines_stop_nobody(
+    line: str, alone: list[Any], tmp_path: Path
+) -> None:
     text = events().to_json(orient="records", lines=True)
-    (path := tmp_path / "log.jsonl").write_text(text + line.replace("%s", "RATING") + "\n" + text.splitlines()[0], encoding="utf-8")
+    (path := tmp_path / "log.jsonl").write_text(
+        text + line.replace("%s", "RATING") + "\n" + text.splitlines()[0], encoding="utf-8"
+    )
     assert small.people(small.read(path, tmp_path)) == alone

@@ -1,4 +1,6 @@
-"""A path is itself: what stands in it is no pattern where a file or folder has that very name, and names no column."""
+"""A path is itself: what stands in it is no pattern where a file or folder has that very name, and
+names no column.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,17 @@ def written(path: Path, frame: pd.DataFrame) -> Path:
 
 
 @pytest.mark.parametrize("form", WRITERS)
-@pytest.mark.parametrize(("meant", "other"), [
-    ("events[1].{}", "events1.{}"), ("~/2024*/a?/[b]{{,x}}/log.{}", "~/2024x/ax/b/log.{}"), ("back\\slash/it's.{}", "back/it's.{}"),
-])
-def test_a_file_is_read_and_no_other_whose_name_fits_its_name_as_a_pattern(form: str, meant: str, other: str, tmp_path: Path,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("meant", "other"),
+    [
+        ("events[1].{}", "events1.{}"),
+        ("~/2024*/a?/[b]{{,x}}/log.{}", "~/2024x/ax/b/log.{}"),
+        ("back\\slash/it's.{}", "back/it's.{}"),
+    ],
+)
+def test_a_file_is_read_and_no_other_whose_name_fits_its_name_as_a_pattern(
+    form: str, meant: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(tmp_path / meant.format(form), events(users=7))
     written(tmp_path / other.format(form), events(users=3, seed=1))
     monkeypatch.chdir(tmp_path)
@@ -40,21 +48,30 @@ def test_a_file_is_read_and_no_other_whose_name_fits_its_name_as_a_pattern(form:
         assert len(small.people(small.read(log, tmp_path))) == 7
 
 
-def test_a_folder_of_that_very_name_is_no_pattern_with_or_without_a_pattern_for_its_files(tmp_path: Path) -> None:
+def test_a_folder_of_that_very_name_is_no_pattern_with_or_without_a_pattern_for_its_files(
+    tmp_path: Path,
+) -> None:
     for name, seed in (("2024*", 0), ("2024x", 1)):
         for part in ("a", "b"):
             written(tmp_path / name / f"{part}.csv", events(users=4, seed=seed))
     inside = (tmp_path / "2024*" / "a.csv", tmp_path / "2024*" / "b.csv")
     for log in (tmp_path / "2024*", tmp_path / "2024*" / "*.csv"):
         assert tuple(file.path for file in find_files(log)) == inside
-    assert {file.path for file in find_files(tmp_path / "202[4]?" / "a.csv")} == {tmp_path / "2024*" / "a.csv", tmp_path / "2024x" / "a.csv"}
+    assert {file.path for file in find_files(tmp_path / "202[4]?" / "a.csv")} == {
+        tmp_path / "2024*" / "a.csv",
+        tmp_path / "2024x" / "a.csv",
+    }
 
 
 @pytest.mark.parametrize("form", WRITERS)
 def test_a_folder_whose_name_assigns_a_value_replaces_no_column(form: str, tmp_path: Path) -> None:
     path = written(tmp_path / "user_id=77" / "rating=5" / f"log.{form}", events())
     expected = small.people(small.read(events(), tmp_path))
-    assert small.people(small.read(path, tmp_path)) == small.people(small.read(path.parent, tmp_path)) == expected
+    assert (
+        small.people(small.read(path, tmp_path))
+        == small.people(small.read(path.parent, tmp_path))
+        == expected
+    )
 
 
 def test_the_user_table_and_the_catalogue_are_the_files_that_are_named(tmp_path: Path) -> None:
@@ -65,9 +82,16 @@ def test_the_user_table_and_the_catalogue_are_the_files_that_are_named(tmp_path:
         for kind in ("users", "items"):
             table = pd.read_csv(tmp_path / "plain" / f"{kind}.csv")
             written(folder / f"{kind}[1].{form}", table)
-            written(folder / f"{kind}1.{form}", table.iloc[:, ::-1].head(1).rename(columns=str.upper))
+            written(
+                folder / f"{kind}1.{form}", table.iloc[:, ::-1].head(1).rename(columns=str.upper)
+            )
         text = config(('"users.csv"', f'"users[1].{form}"'), ('"items.csv"', f'"items[1].{form}"'))
         schema = small.Schema.parse(text, folder=folder)
         catalogue = Catalogue.read(schema)
         assert catalogue.ids.to_pylist() == list(range(1, small.ITEMS + 1))
-        assert small.people(read_log(events(), schema, catalogue, spill=tmp_path / "s[1]", events_per_user=None)) == expected
+        assert (
+            small.people(
+                read_log(events(), schema, catalogue, spill=tmp_path / "s[1]", events_per_user=None)
+            )
+            == expected
+        )

@@ -25,13 +25,18 @@ def keyed(ids: list[str], key: bytes, share: float) -> np.ndarray:
 
 def shuffled(ids: list[str], key: bytes, share: float) -> np.ndarray:
     """A saboteur: fixed sizes, by a seeded shuffle."""
-    roles = np.repeat([Role.MEMBER, Role.HOLDOUT], [round(len(ids) * (1 - share)), len(ids) - round(len(ids) * (1 - share))])
+    roles = np.repeat(
+        [Role.MEMBER, Role.HOLDOUT],
+        [round(len(ids) * (1 - share)), len(ids) - round(len(ids) * (1 - share))],
+    )
     return np.random.default_rng(0).permutation(roles).astype(np.int8)
 
 
 def ranked(ids: list[str], key: bytes, share: float) -> np.ndarray:
     """A saboteur: the last ones in order of hash are held out."""
-    order = np.argsort(np.argsort([hashlib.sha256(key + user.encode()).hexdigest() for user in ids]))
+    order = np.argsort(
+        np.argsort([hashlib.sha256(key + user.encode()).hexdigest() for user in ids])
+    )
     return np.where(order < len(ids) * (1 - share), Role.MEMBER, Role.HOLDOUT).astype(np.int8)
 
 
@@ -39,7 +44,10 @@ def moves(draw: RoleOf) -> int:
     """How many of 400 users change their role when others come or go."""
     ids = [f"user {place}" for place in range(400)]
     roles = draw(ids, KEY, 0.3)
-    return max(int((draw([*ids, "new"], KEY, 0.3)[:-1] != roles).sum()), int((draw(ids[:-150], KEY, 0.3) != roles[:-150]).sum()))
+    return max(
+        int((draw([*ids, "new"], KEY, 0.3)[:-1] != roles).sum()),
+        int((draw(ids[:-150], KEY, 0.3) != roles[:-150]).sum()),
+    )
 
 
 def test_adding_or_removing_a_user_moves_nobody() -> None:
@@ -50,14 +58,29 @@ def test_adding_or_removing_a_user_moves_nobody() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
 def test_shares_are_binomial_and_not_fixed(share: float) -> None:
     ids = [f"user {place}" for place in range(4_000)]
-    expected = {Role.MEMBER: 1 - 1.4 * share, Role.AUDIT: 0.4 * share, Role.HOLDOUT: 0.4 * share, Role.REFERENCE: 0.3 * share,
-                Role.TEST: 0.3 * share}
-    counts = {role: [int((keyed(ids, bytes([number]) * KEY_BYTES, share) == role).sum()) for number in range(20)] for role in Role}
+    expected = {
+        Role.MEMBER: 1 - 1.4 * share,
+        Role.AUDIT: 0.4 * share,
+        Role.HOLDOUT: 0.4 * share,
+        Role.REFERENCE: 0.3 * share,
+        Role.TEST: 0.3 * share,
+    }
+    counts = {
+        role: [
+            int((keyed(ids, bytes([number]) * KEY_BYTES, share) == role).sum())
+            for number in range(20)
+        ]
+        for role in Role
+    }
     for role, part in expected.items():
         low, high = stats.binom.ppf([1e-8, 1 - 1e-8], len(ids), part)
         assert all(low <= count <= high for count in counts[role]), role
         wrong_low, wrong_high = stats.binom.ppf([1e-8, 1 - 1e-8], len(ids), part * 1.3)
-        assert part < 0.05 or part > 0.75 or not all(wrong_low <= count <= wrong_high for count in counts[role])
+        assert (
+            part < 0.05
+            or part > 0.75
+            or not all(wrong_low <= count <= wrong_high for count in counts[role])
+        )
         assert part == 0 or len(set(counts[role])) > 1
 
 
@@ -75,7 +98,10 @@ def test_who_of_the_coined_users_trains_is_a_fair_coin_of_each() -> None:
     coined = np.isin(roles, (Role.AUDIT, Role.HOLDOUT))
     came_in = roles[coined] == Role.AUDIT
     assert stats.binomtest(int(came_in.sum()), int(coined.sum()), 0.5).pvalue > 1e-6
-    assert stats.binomtest(int((came_in[1:] == came_in[:-1]).sum()), int(coined.sum()) - 1, 0.5).pvalue > 1e-6
+    assert (
+        stats.binomtest(int((came_in[1:] == came_in[:-1]).sum()), int(coined.sum()) - 1, 0.5).pvalue
+        > 1e-6
+    )
 
 
 def test_another_key_draws_other_roles() -> None:

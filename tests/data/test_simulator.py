@@ -1,4 +1,6 @@
-"""The simulator contains what its first lines promise: tails, rhythm, sessions, and tastes that no linear map of attributes explains."""
+"""The simulator contains what its first lines promise: tails, rhythm, sessions, and tastes that no
+linear map of attributes explains.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,11 @@ def test_the_frames_are_what_a_data_owner_would_have(log: SimulatedLog) -> None:
     assert set(log.events["rating"]) == {1, 2, 3, 4, 5}
     assert log.events["timestamp"].is_monotonic_increasing
     assert not log.events.duplicated(["user_id", "item_id"]).any()
-    assert log.users["user_id"].is_unique and log.items["item_id"].is_unique and log.items["title"].is_unique
+    assert (
+        log.users["user_id"].is_unique
+        and log.items["item_id"].is_unique
+        and log.items["title"].is_unique
+    )
     assert set("|".join(log.items["genres"]).split("|")) <= set(GENRES)
     assert 0.005 < log.users["age_band"].isna().mean() < 0.04
 
@@ -59,7 +65,10 @@ def test_every_event_lies_in_the_declared_window(log: SimulatedLog) -> None:
 
 
 def test_activity_and_popularity_have_tails(log: SimulatedLog) -> None:
-    activity, popularity = log.events["user_id"].value_counts(), log.events["item_id"].value_counts()
+    activity, popularity = (
+        log.events["user_id"].value_counts(),
+        log.events["item_id"].value_counts(),
+    )
     assert activity.min() >= 12 and activity.mean() > 1.25 * activity.median()
     assert popularity.max() > 5 * popularity.median()
 
@@ -68,7 +77,10 @@ def test_days_and_weeks_have_a_rhythm(log: SimulatedLog) -> None:
     when = pd.to_datetime(log.events["timestamp"], unit="s")
     weekend = when.dt.dayofweek >= 5
     assert (when.dt.hour.between(1, 7)).mean() < 0.001
-    assert when[~weekend].dt.hour.between(18, 23).mean() > when[weekend].dt.hour.between(18, 23).mean() + 0.15
+    assert (
+        when[~weekend].dt.hour.between(18, 23).mean()
+        > when[weekend].dt.hour.between(18, 23).mean() + 0.15
+    )
 
 
 def test_events_come_in_sessions(log: SimulatedLog) -> None:
@@ -77,16 +89,22 @@ def test_events_come_in_sessions(log: SimulatedLog) -> None:
     assert (gap < 1_800).mean() > 0.85 and (gap > 86_400).mean() > 0.02
 
 
-def test_the_ideal_prediction_is_unbiased_and_far_better_than_biases(log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_ideal_prediction_is_unbiased_and_far_better_than_biases(
+    log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]
+) -> None:
     user, item = rows
     rating = log.events["rating"].to_numpy(dtype=float)
     ideal = log.truth.expected_rating(user, item)
     assert abs(np.mean(ideal - rating)) < 0.01
     residual, user_mean = rating - rating.mean(), np.zeros(2_000)
     item_mean = np.zeros(500)
-    for _ in range(8):                                   # biases fitted in sample: their error can only look too small
-        item_mean = np.bincount(item, residual - user_mean[user], 500) / np.maximum(1, np.bincount(item, minlength=500))
-        user_mean = np.bincount(user, residual - item_mean[item], 2_000) / np.bincount(user, minlength=2_000)
+    for _ in range(8):  # biases fitted in sample: their error can only look too small
+        item_mean = np.bincount(item, residual - user_mean[user], 500) / np.maximum(
+            1, np.bincount(item, minlength=500)
+        )
+        user_mean = np.bincount(user, residual - item_mean[item], 2_000) / np.bincount(
+            user, minlength=2_000
+        )
     biases = np.sqrt(np.mean((residual - item_mean[item] - user_mean[user]) ** 2))
     assert np.sqrt(np.mean((ideal - rating) ** 2)) < 0.9 * biases
 
@@ -97,7 +115,9 @@ def design(log: SimulatedLog) -> np.ndarray:
 
 
 def explained(features: np.ndarray, target: np.ndarray) -> float:
-    """Share of the target's variance over items that a linear map of features explains. Shapes: [V, F], [V, B] -> scalar."""
+    """Share of the target's variance over items that a linear map of features explains. Shapes: [V,
+    F], [V, B] -> scalar.
+    """
     fitted = features @ np.linalg.lstsq(features, target, rcond=None)[0]
     return 1 - ((target - fitted) ** 2).sum() / ((target - target.mean(axis=0)) ** 2).sum()
 
@@ -108,7 +128,7 @@ def test_taste_is_not_linear_in_the_items_attributes(log: SimulatedLog) -> None:
     assert linear < 0.6, "attributes must not explain taste"
     scenes = np.eye(log.truth.scene.max() + 1)[log.truth.scene]
     assert explained(scenes, taste) > 0.999, "hidden scenes must"
-    profiles = np.eye(16)[log.truth.scene % 16]          # genres and era with every interaction
+    profiles = np.eye(16)[log.truth.scene % 16]  # genres and era with every interaction
     assert linear + 0.05 < explained(profiles, taste) < 0.8
 
 
@@ -119,7 +139,9 @@ def test_taste_is_a_mixture_not_a_gaussian(log: SimulatedLog) -> None:
     assert within < 0.5 * liking.var(axis=0).sum()
 
 
-def test_items_of_a_franchise_are_picked_together(log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]) -> None:
+def test_items_of_a_franchise_are_picked_together(
+    log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]
+) -> None:
     user, item = rows
     picked = np.zeros((2_000, 500), dtype=bool)
     picked[user, item] = True
@@ -129,20 +151,33 @@ def test_items_of_a_franchise_are_picked_together(log: SimulatedLog, rows: tuple
         if len(mates) < 2:
             continue
         a, b = mates[:2]
-        lifts.append((picked[:, a] & picked[:, b]).mean() / (picked[:, a].mean() * picked[:, b].mean()))
-        same_scene = np.flatnonzero((log.truth.scene == log.truth.scene[a]) & (log.truth.franchise != franchise))
-        elsewhere += [(picked[:, a] & picked[:, c]).mean() / (picked[:, a].mean() * picked[:, c].mean()) for c in same_scene]
+        lifts.append(
+            (picked[:, a] & picked[:, b]).mean() / (picked[:, a].mean() * picked[:, b].mean())
+        )
+        same_scene = np.flatnonzero(
+            (log.truth.scene == log.truth.scene[a]) & (log.truth.franchise != franchise)
+        )
+        elsewhere += [
+            (picked[:, a] & picked[:, c]).mean() / (picked[:, a].mean() * picked[:, c].mean())
+            for c in same_scene
+        ]
     assert np.mean(lifts) > 1.1 * np.mean(elsewhere)
 
 
-def test_what_is_picked_depends_on_the_time_of_day(log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]) -> None:
+def test_what_is_picked_depends_on_the_time_of_day(
+    log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]
+) -> None:
     user, item = rows
     when = pd.to_datetime(log.events["timestamp"], unit="s")
     part = np.where(when.dt.dayofweek >= 5, 2, np.where(when.dt.hour >= 18, 1, 0))
     apart = []
     for circle in range(10):
         mine = log.truth.circle[user] == circle
-        shares = [np.bincount(log.truth.scene[item[mine & (part == p)]], minlength=32) / max(1, (mine & (part == p)).sum()) for p in (0, 1)]
+        shares = [
+            np.bincount(log.truth.scene[item[mine & (part == p)]], minlength=32)
+            / max(1, (mine & (part == p)).sum())
+            for p in (0, 1)
+        ]
         apart.append(0.5 * np.abs(shares[0] - shares[1]).sum())
     assert np.mean(apart) > 0.1
 
@@ -152,13 +187,20 @@ def test_gender_and_age_go_with_the_circle_and_region_does_not(log: SimulatedLog
 
     def dependence(column: str) -> float:
         table = pd.crosstab(circle, log.users[column], normalize=True).to_numpy()
-        return float(0.5 * np.abs(table - table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)).sum())
+        return float(
+            0.5
+            * np.abs(
+                table - table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
+            ).sum()
+        )
 
     assert dependence("gender") > 0.08 and dependence("age_band") > 0.2
     assert dependence("region") < 0.08
 
 
-def test_choice_weights_predict_what_users_pick(log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]) -> None:
+def test_choice_weights_predict_what_users_pick(
+    log: SimulatedLog, rows: tuple[np.ndarray, np.ndarray]
+) -> None:
     user, item = rows
     weights = log.truth.choice_weights(np.arange(200)).sum(axis=1)
     picked = np.zeros((200, 500), dtype=bool)
@@ -167,11 +209,15 @@ def test_choice_weights_predict_what_users_pick(log: SimulatedLog, rows: tuple[n
     assert rank[picked].mean() > rank[~picked].mean() + 120
 
 
-def test_the_folder_holds_a_complete_configuration_and_the_frames(log: SimulatedLog, tmp_path: Path) -> None:
+def test_the_folder_holds_a_complete_configuration_and_the_frames(
+    log: SimulatedLog, tmp_path: Path
+) -> None:
     schema = Schema.load(log.write(tmp_path / "demo"))
     schema.require_declared()
     schema.require_served()
     assert schema.source.population == 2_000 and schema.source.public
     for name in ("events", "users", "items"):
         read = pd.read_csv(tmp_path / "demo" / f"{name}.csv")
-        pd.testing.assert_frame_equal(read.fillna(""), getattr(log, name).fillna(""), check_dtype=False)
+        pd.testing.assert_frame_equal(
+            read.fillna(""), getattr(log, name).fillna(""), check_dtype=False
+        )

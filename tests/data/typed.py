@@ -1,4 +1,6 @@
-"""A small typed log: purchases and cancellations in baskets, with prices of items and countries of users. All of it simulated."""
+"""A small typed log: purchases and cancellations in baskets, with prices of items and countries of
+users. All of it simulated.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 
 K, ITEMS = 30, 60
-START = 1_704_067_200       # 2024-01-01 UTC
+START = 1_704_067_200  # 2024-01-01 UTC
 CONFIG = f"""
 [source]
 name = "small shop"
@@ -52,18 +54,53 @@ def shop(*, users: int = 300, seed: int = 0, person: str = "") -> pd.DataFrame:
             second += int(rng.integers(3_600, 20 * 86_400))
             for item in set(rng.choice(favourites, 1 + rng.poisson(3))):
                 quantity = int(rng.choice([1, 2, 6, 12]))
-                rows.append((f"{person}{user}", item + 1, second, "buy", quantity, price[item], f"B{user}-{number}", country))
+                rows.append(
+                    (
+                        f"{person}{user}",
+                        item + 1,
+                        second,
+                        "buy",
+                        quantity,
+                        price[item],
+                        f"B{user}-{number}",
+                        country,
+                    )
+                )
                 if rng.random() < 1 / 12:
-                    rows.append((f"{person}{user}", item + 1, second + 1_800, "cancel", -quantity, price[item], f"C{user}-{number}",
-                                 country))
-    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "action", "quantity", "price", "basket", "country"])
+                    rows.append(
+                        (
+                            f"{person}{user}",
+                            item + 1,
+                            second + 1_800,
+                            "cancel",
+                            -quantity,
+                            price[item],
+                            f"C{user}-{number}",
+                            country,
+                        )
+                    )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "user_id",
+            "item_id",
+            "timestamp",
+            "action",
+            "quantity",
+            "price",
+            "basket",
+            "country",
+        ],
+    )
 
 
 def write_items(folder: Path) -> Path:
     """The shop's catalogue."""
     folder.mkdir(parents=True, exist_ok=True)
     items = np.arange(1, ITEMS + 1)
-    pd.DataFrame({"item_id": items, "genre": np.where(items % 3, "tea", "mug")}).to_csv(folder / "items.csv", index=False)
+    pd.DataFrame({"item_id": items, "genre": np.where(items % 3, "tea", "mug")}).to_csv(
+        folder / "items.csv", index=False
+    )
     return folder
 
 

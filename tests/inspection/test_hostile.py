@@ -1,7 +1,9 @@
-"""Files made by an attacker: every reader returns, or raises one of our exceptions, whatever the bytes.
+"""Files made by an attacker: every reader returns, or raises one of our exceptions, whatever the
+bytes.
 
-A valid file is changed by a few edits (bytes flipped, cut, doubled; a number made giant; nesting without end; another JSON value), which
-reaches deeper than random bytes. The quick suite runs some hundred cases a reader, the slow one 100,000.
+A valid file is changed by a few edits (bytes flipped, cut, doubled; a number made giant; nesting
+without end; another JSON value), which reaches deeper than random bytes. The quick suite runs some
+hundred cases a reader, the slow one 100,000.
 """
 
 from __future__ import annotations
@@ -38,9 +40,48 @@ from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer
 
 QUICK, SLOW = 200, 100_000
-GIANTS = [b"1e999", b"-1e999", b"NaN", b"Infinity", b"9" * 400, b"-1", b"0", b"9" * 5000, b"1e308", b"null", b"[]", b"{}", b'""',
-          b"[" * 100_000, b'{"a":' * 100_000, b'"\x1b[2J"', b'"../../etc/passwd"', b"\xff\xfe", b"\x00" * 8, b"\xff" * 8, b"true"]
-TOKENS = [b"0", b"1", b"2", b'"', b"[", b"]", b"{", b"}", b":", b",", b"\n", b"'", b"F64", b"shape", b"min", b"max", b"="]
+GIANTS = [
+    b"1e999",
+    b"-1e999",
+    b"NaN",
+    b"Infinity",
+    b"9" * 400,
+    b"-1",
+    b"0",
+    b"9" * 5000,
+    b"1e308",
+    b"null",
+    b"[]",
+    b"{}",
+    b'""',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'"\x1b[2J"',
+    b'"../../etc/passwd"',
+    b"\xff\xfe",
+    b"\x00" * 8,
+    b"\xff" * 8,
+    b"true",
+]
+TOKENS = [
+    b"0",
+    b"1",
+    b"2",
+    b'"',
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b":",
+    b",",
+    b"\n",
+    b"'",
+    b"F64",
+    b"shape",
+    b"min",
+    b"max",
+    b"=",
+]
 Read = Callable[[Path], object]
 
 
@@ -51,17 +92,46 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulate(users=200, items=20, seed=5).write(folder, events_per_user=20)
     from synthrec import pipeline
 
-    pipeline.fit(str(folder / "events.csv"), schema=Schema.load(folder / "synthrec.toml"), epsilon=8, delta=1e-4, out=folder / "release",
-                 model="moments", device="cpu", synthetic_users=30)
-    checks = (judged("noise", "items", asked="scale of 850 draws, in planned noise", statistic=1.0, low=0.9, high=1.1),
-              judged("sensitivity", "critic step, weights x100", asked="a move", statistic=0.5, high=1.0))
-    pipeline.keep_mechanism(folder / "release", Conformance(synthrec_version=__version__, subject=SUBJECT, model="moments", epsilon=8,
-                                                            delta=1e-4, checks=checks, seconds=20.0))
+    pipeline.fit(
+        str(folder / "events.csv"),
+        schema=Schema.load(folder / "synthrec.toml"),
+        epsilon=8,
+        delta=1e-4,
+        out=folder / "release",
+        model="moments",
+        device="cpu",
+        synthetic_users=30,
+    )
+    checks = (
+        judged(
+            "noise",
+            "items",
+            asked="scale of 850 draws, in planned noise",
+            statistic=1.0,
+            low=0.9,
+            high=1.1,
+        ),
+        judged("sensitivity", "critic step, weights x100", asked="a move", statistic=0.5, high=1.0),
+    )
+    pipeline.keep_mechanism(
+        folder / "release",
+        Conformance(
+            synthrec_version=__version__,
+            subject=SUBJECT,
+            model="moments",
+            epsilon=8,
+            delta=1e-4,
+            checks=checks,
+            seconds=20.0,
+        ),
+    )
     return folder
 
 
 def edited(content: bytes, edits: list[tuple[int, int, int, bytes]]) -> bytes:
-    """Each edit: at a place, cut so many bytes, put others there; or put them in place of the next number."""
+    """Each edit: at a place, cut so many bytes, put others there; or put them in place of the next
+    number.
+    """
     for kind, place, length, put in edits:
         at = place % (len(content) + 1)
         if kind == 0:
@@ -71,24 +141,49 @@ def edited(content: bytes, edits: list[tuple[int, int, int, bytes]]) -> bytes:
         elif kind == 2:
             content = content[:at]
         else:
-            start = next((spot for spot in range(at, min(at + 400, len(content))) if content[spot : spot + 1].isdigit()), None)
+            start = next(
+                (
+                    spot
+                    for spot in range(at, min(at + 400, len(content)))
+                    if content[spot : spot + 1].isdigit()
+                ),
+                None,
+            )
             if start is not None:
                 end = start
-                while content[end : end + 1].isdigit() or content[end : end + 1] in (b".", b"e", b"-"):
+                while content[end : end + 1].isdigit() or content[end : end + 1] in (
+                    b".",
+                    b"e",
+                    b"-",
+                ):
                     end += 1
                 content = content[:start] + put + content[max(end, start + 1) :]
     return content
 
 
-EDITS = st.lists(st.tuples(st.sampled_from([0, 0, 1, 2, 3, 3, 3]), st.integers(0, 1 << 20), st.integers(0, 40),
-                           st.one_of(st.sampled_from(GIANTS), st.sampled_from(TOKENS), st.binary(max_size=8))), min_size=1, max_size=4)
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 1, 2, 3, 3, 3]),
+        st.integers(0, 1 << 20),
+        st.integers(0, 40),
+        st.one_of(st.sampled_from(GIANTS), st.sampled_from(TOKENS), st.binary(max_size=8)),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 def fuzz(path: Path, read: Read, *, cases: int) -> None:
     """Change the file, read it, put it back."""
     whole = path.read_bytes()
 
-    @settings(max_examples=cases, deadline=None, database=None, derandomize=cases == QUICK, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        derandomize=cases == QUICK,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(edits=EDITS)
     def attempt(edits: list[tuple[int, int, int, bytes]]) -> None:
         path.write_bytes(edited(whole, edits))
@@ -119,24 +214,40 @@ def tables(path: Path) -> object:
 
 def checks(path: Path) -> object:
     record, parts = mechanism_of(path.parent, words=None)
-    return parts if record is None else (*parts, *((check.found, check.allowed) for check in record.checks))
+    return (
+        parts
+        if record is None
+        else (*parts, *((check.found, check.allowed) for check in record.checks))
+    )
 
 
 READERS: dict[str, tuple[str, Read]] = {
     "manifest": ("release/share/manifest.json", lambda path: verify_manifest(path.parent)),
     "record": ("release/share/release.json", lambda path: read_record(path, kind=ReleaseRecord)),
     "mechanism": ("release/share/mechanism.json", checks),
-    "audit record": ("release/share/release.json", lambda path: read_record(path, kind=AuditRecord)),
+    "audit record": (
+        "release/share/release.json",
+        lambda path: read_record(path, kind=AuditRecord),
+    ),
     "words": ("release/share/generator.json", lambda path: Artifact.load(path.parent)),
     "tensors": ("release/share/generator.safetensors", lambda path: Artifact.load(path.parent)),
-    "excerpt": ("release/share/ledger.jsonl", lambda path: excerpt_of(path.parent, record=None, words=None)),
+    "excerpt": (
+        "release/share/ledger.jsonl",
+        lambda path: excerpt_of(path.parent, record=None, words=None),
+    ),
     "ledger": ("simulated-movie-ratings.ledger.jsonl", Ledger.read),
-    "head": ("simulated-movie-ratings.ledger.jsonl.head", lambda path: Ledger.read(path.with_name("simulated-movie-ratings.ledger.jsonl"))),
+    "head": (
+        "simulated-movie-ratings.ledger.jsonl.head",
+        lambda path: Ledger.read(path.with_name("simulated-movie-ratings.ledger.jsonl")),
+    ),
     "events": ("release/share/events.parquet", tables),
     "users": ("release/share/users.parquet", tables),
     "configuration": ("synthrec.toml", configured),
     "catalogue": ("items.csv", lambda path: configured(path.with_name("synthrec.toml"))),
-    "origin": ("release/private/origin.json", lambda path: open_folder(path.parent.parent).origin()),
+    "origin": (
+        "release/private/origin.json",
+        lambda path: open_folder(path.parent.parent).origin(),
+    ),
     "index": ("release/private/bounded/log.json", lambda path: EventLog.open(path.parent)),
     "offsets": ("release/private/bounded/offsets.npy", lambda path: EventLog.open(path.parent)),
     "items": ("release/private/bounded/item.npy", lambda path: EventLog.open(path.parent)),
@@ -158,18 +269,62 @@ def test_no_reader_fails_in_a_hundred_thousand_cases(made: Path, name: str) -> N
         fuzz(made / where, read, cases=SLOW)
 
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=12)
-                      | st.sampled_from(["9999-12-31", "0001-01-01", "../../../etc/passwd", "UTC", "dp", "log", "numeric", "ordinal"]),
-                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6)
-COLUMN = st.fixed_dictionaries({}, optional={
-    "type": st.sampled_from(["ordinal", "datetime", "categorical", "numeric", "id", "text"]), "min": VALUES, "max": VALUES, "step": VALUES,
-    "bins": VALUES, "decimals": VALUES, "scale": st.sampled_from(["linear", "log"]), "unit": st.sampled_from(["s", "iso"]), "zone": VALUES,
-    "values": VALUES, "bounds": VALUES, "of": st.sampled_from(["user", "item"]), "negative": VALUES, "follows": VALUES, "role": VALUES})
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        [
+            "9999-12-31",
+            "0001-01-01",
+            "../../../etc/passwd",
+            "UTC",
+            "dp",
+            "log",
+            "numeric",
+            "ordinal",
+        ]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+COLUMN = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["ordinal", "datetime", "categorical", "numeric", "id", "text"]),
+        "min": VALUES,
+        "max": VALUES,
+        "step": VALUES,
+        "bins": VALUES,
+        "decimals": VALUES,
+        "scale": st.sampled_from(["linear", "log"]),
+        "unit": st.sampled_from(["s", "iso"]),
+        "zone": VALUES,
+        "values": VALUES,
+        "bounds": VALUES,
+        "of": st.sampled_from(["user", "item"]),
+        "negative": VALUES,
+        "follows": VALUES,
+        "role": VALUES,
+    },
+)
 
 
 def declared(column: dict[str, object]) -> None:
-    said = {"source": {"name": "s", "population": 100, "ledger": "l", "epsilon_cap": 9.0}, "privacy": {"events_per_user": 9, "unit": "u"},
-            "columns": {"u": {"role": "user"}, "i": {"role": "item", "values": ["a", "b"]}, "x": column}}
+    said = {
+        "source": {"name": "s", "population": 100, "ledger": "l", "epsilon_cap": 9.0},
+        "privacy": {"events_per_user": 9, "unit": "u"},
+        "columns": {
+            "u": {"role": "user"},
+            "i": {"role": "item", "values": ["a", "b"]},
+            "x": column,
+        },
+    }
     try:
         schema = Schema.parse(said)
         schema.require_served()
@@ -178,27 +333,54 @@ def declared(column: dict[str, object]) -> None:
         pass
 
 
-@settings(max_examples=QUICK, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=QUICK,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(column=COLUMN)
-def test_no_declaration_of_a_column_fails_but_with_an_error_of_ours(column: dict[str, object]) -> None:
+def test_no_declaration_of_a_column_fails_but_with_an_error_of_ours(
+    column: dict[str, object],
+) -> None:
     declared(column)
 
 
-@pytest.mark.parametrize("column", [
-    {"type": "datetime", "unit": "s", "min": "2024-01-01", "max": "9999-12-31"},
-    {"type": "datetime", "unit": "s", "min": "0001-01-01", "max": "2024-01-01", "zone": "Asia/Tokyo"},
-    {"type": "datetime", "unit": "s", "min": "2024-01-01", "max": "2024-02-01", "zone": "../../../etc/passwd"},
-    {"type": "ordinal", "min": 0, "max": 10**400, "step": 1},
-    {"type": "ordinal", "min": 0.0, "max": 1e308, "step": 1e-308},
-    {"type": "numeric", "min": 0, "max": 10**400, "bins": 3},
-    {"type": "numeric", "min": -1e308, "max": 1e308, "scale": "log"},
-    {"type": "numeric", "min": 0.0, "max": 1e300, "decimals": 9},
-])
-def test_numbers_and_dates_at_the_end_of_their_range_are_refused_or_served(column: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"type": "datetime", "unit": "s", "min": "2024-01-01", "max": "9999-12-31"},
+        {
+            "type": "datetime",
+            "unit": "s",
+            "min": "0001-01-01",
+            "max": "2024-01-01",
+            "zone": "Asia/Tokyo",
+        },
+        {
+            "type": "datetime",
+            "unit": "s",
+            "min": "2024-01-01",
+            "max": "2024-02-01",
+            "zone": "../../../etc/passwd",
+        },
+        {"type": "ordinal", "min": 0, "max": 10**400, "step": 1},
+        {"type": "ordinal", "min": 0.0, "max": 1e308, "step": 1e-308},
+        {"type": "numeric", "min": 0, "max": 10**400, "bins": 3},
+        {"type": "numeric", "min": -1e308, "max": 1e308, "scale": "log"},
+        {"type": "numeric", "min": 0.0, "max": 1e300, "decimals": 9},
+    ],
+)
+def test_numbers_and_dates_at_the_end_of_their_range_are_refused_or_served(
+    column: dict[str, object],
+) -> None:
     declared(column)
 
 
-def test_a_number_of_thousands_of_digits_is_refused_in_toml_and_in_json_lines(tmp_path: Path) -> None:
+def test_a_number_of_thousands_of_digits_is_refused_in_toml_and_in_json_lines(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "log.jsonl").write_text('{"a": ' + "9" * 5000 + "}\n", encoding="utf-8")
     with pytest.raises(SynthrecError, match="readable table"):
         open_file(tmp_path / "log.jsonl")
@@ -206,7 +388,9 @@ def test_a_number_of_thousands_of_digits_is_refused_in_toml_and_in_json_lines(tm
         Schema.parse("a = " + "9" * 5000)
 
 
-def test_a_pipe_and_a_link_in_the_place_of_a_file_are_refused_at_once(made: Path, tmp_path: Path) -> None:
+def test_a_pipe_and_a_link_in_the_place_of_a_file_are_refused_at_once(
+    made: Path, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "release.json")
     with pytest.raises(SynthrecError):
         read_record(tmp_path / "release.json", kind=ReleaseRecord)
@@ -215,10 +399,20 @@ def test_a_pipe_and_a_link_in_the_place_of_a_file_are_refused_at_once(made: Path
         read_words(tmp_path / "generator.json")
 
 
-def test_a_shape_that_the_schema_does_not_ask_for_makes_no_array(made: Path, tmp_path: Path) -> None:
+def test_a_shape_that_the_schema_does_not_ask_for_makes_no_array(
+    made: Path, tmp_path: Path
+) -> None:
     share = made / "release/share"
     (tmp_path / "generator.json").write_bytes((share / "generator.json").read_bytes())
-    header = json.dumps({"frame.features": {"dtype": "F64", "shape": [1 << 40, 1 << 20], "data_offsets": [0, 1 << 63]}}).encode()
+    header = json.dumps(
+        {
+            "frame.features": {
+                "dtype": "F64",
+                "shape": [1 << 40, 1 << 20],
+                "data_offsets": [0, 1 << 63],
+            }
+        }
+    ).encode()
     (tmp_path / "generator.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(SynthrecError, match=r"safetensors must hold"):
         Artifact.load(tmp_path)
@@ -235,27 +429,42 @@ def test_a_schema_that_names_a_folder_of_the_reader_is_refused(made: Path, tmp_p
         read_words(tmp_path / "generator.json")
 
 
-@pytest.mark.parametrize(("noise", "count"), [(1e-300, 1), (2e-3, 1), (1.0, 10**30), (5e-324, 10**9), (1.0, 10**6)])
-def test_an_event_that_would_exhaust_an_accountant_is_refused_before_it(made: Path, tmp_path: Path, noise: float, count: int) -> None:
+@pytest.mark.parametrize(
+    ("noise", "count"), [(1e-300, 1), (2e-3, 1), (1.0, 10**30), (5e-324, 10**9), (1.0, 10**6)]
+)
+def test_an_event_that_would_exhaust_an_accountant_is_refused_before_it(
+    made: Path, tmp_path: Path, noise: float, count: int
+) -> None:
     import shutil
 
     share = Path(shutil.copytree(made / "release/share", tmp_path / "share"))
     (tmp_path / "l").unlink(missing_ok=True)
     entries = list(Ledger.read(made / "simulated-movie-ratings.ledger.jsonl").entries)
-    first = entries[0].model_copy(update={"event": entries[0].event.model_copy(update={"noise_multiplier": noise, "count": count})})
+    first = entries[0].model_copy(
+        update={
+            "event": entries[0].event.model_copy(update={"noise_multiplier": noise, "count": count})
+        }
+    )
     sealed = [first.sealed(previous=first.previous, charged_utc=first.charged_utc)]
     for entry in entries[1:]:
         sealed.append(entry.sealed(previous=sealed[-1].hash, charged_utc=entry.charged_utc))
-    (share / "ledger.jsonl").write_text("".join(f"{entry.model_dump_json()}\n" for entry in sealed), encoding="utf-8")
+    (share / "ledger.jsonl").write_text(
+        "".join(f"{entry.model_dump_json()}\n" for entry in sealed), encoding="utf-8"
+    )
     write_manifest(share)
     checks = {check.name: check for check in verify_share(share)}
-    if noise < 1e-3 or count > 10**6:       # no mechanism has such numbers
+    if noise < 1e-3 or count > 10**6:  # no mechanism has such numbers
         assert checks["ledger.jsonl"].found == "no sealed entry as synthrec writes it"
     else:
-        assert checks["epsilon"].found == "entries that no accountant of this version computes" and not checks["epsilon"].passed
+        assert (
+            checks["epsilon"].found == "entries that no accountant of this version computes"
+            and not checks["epsilon"].passed
+        )
 
 
-def test_an_excerpt_that_is_no_text_is_refused_by_whoever_loads_the_release(made: Path, tmp_path: Path) -> None:
+def test_an_excerpt_that_is_no_text_is_refused_by_whoever_loads_the_release(
+    made: Path, tmp_path: Path
+) -> None:
     import shutil
 
     share = Path(shutil.copytree(made / "release/share", tmp_path / "share"))
@@ -266,5 +475,7 @@ def test_an_excerpt_that_is_no_text_is_refused_by_whoever_loads_the_release(made
 
 
 def test_a_release_of_a_hostile_shape_still_loads_where_it_is_whole(made: Path) -> None:
-    assert Synthesizer.load(made / "release").sample(users=3, seed=1).events["user_id"].nunique() == 3
+    assert (
+        Synthesizer.load(made / "release").sample(users=3, seed=1).events["user_id"].nunique() == 3
+    )
     assert np.isfinite(Artifact.load(made / "release/share").estimates.activity).all()

@@ -1,6 +1,8 @@
-"""A checkpoint that somebody altered: continuing from it fails with an error of ours, or goes on with arrays of the right kind.
+"""A checkpoint that somebody altered: continuing from it fails with an error of ours, or goes on
+with arrays of the right kind.
 
-Read as `fit --resume` reads it: what it says of itself, what the ledger paid for, measurements, start and state of the game.
+Read as `fit --resume` reads it: what it says of itself, what the ledger paid for, measurements,
+start and state of the game.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Left:
     folder: Path
     entries: tuple[Entry, ...]
     plan: Plan
-    start: tuple[Any, Any]      # generator, tables
-    match: adversarial.Match
+    start: tuple[Any, Any]  # generator, tables
+    match: adversarial.GanState
 
     def read(self, _: Path) -> None:
         """As far as continuing goes before it trains on."""
@@ -57,7 +59,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("checkpoint")
     schema, catalogue = prepared(folder)
     plan, steps, held = make_plan(schema), iter(range(100)), dict[str, Any]()
-    honest, new, start = adversarial.PrivateCritic.step, adversarial.new_match, train.same_start
+    honest, new, start = adversarial.PrivateCritic.step, adversarial.new_gan, train.same_start
 
     def step(self: Any, *batch: Any) -> None:
         if next(steps) == 12:
@@ -66,14 +68,30 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
     with pytest.MonkeyPatch.context() as patch, Ledger.open(schema.ledger_path) as ledger:
         patch.setattr(adversarial.PrivateCritic, "step", step)
-        patch.setattr(adversarial, "new_match", lambda *words, **named: held.setdefault("match", new(*words, **named)))
-        patch.setattr(train, "same_start", lambda *pair, **named: start(*held.setdefault("start", pair), **named))
-        checkpoint = Checkpoint.begin(folder / "checkpoint", release_id=CHARGE.release_id, settled=(), same={"plan": "a"})
+        patch.setattr(
+            adversarial,
+            "new_match",
+            lambda *words, **named: held.setdefault("match", new(*words, **named)),
+        )
+        patch.setattr(
+            train,
+            "same_start",
+            lambda *pair, **named: start(*held.setdefault("start", pair), **named),
+        )
+        checkpoint = Checkpoint.begin(
+            folder / "checkpoint", release_id=CHARGE.release_id, settled=(), same={"plan": "a"}
+        )
         session = Session(plan, ledger=ledger, charge=CHARGE)
         session.continue_from(checkpoint)
         with pytest.raises(Killed):
-            train.train(make_log(), catalogue=catalogue, schema=schema, session=session, means=train.Means(effort=answers.QUICK, seed=0),
-                        progress=Progress())
+            train.train(
+                make_log(),
+                catalogue=catalogue,
+                schema=schema,
+                session=session,
+                means=train.Means(effort=answers.QUICK, seed=0),
+                progress=Progress(),
+            )
         entries = ledger.entries
     found = Left(folder / "checkpoint", entries, plan, held["start"], held["match"])
     found.read(found.folder)
@@ -95,7 +113,9 @@ def test_an_altered_checkpoint_is_refused_by_an_error_of_ours(left: Left, name: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
-def test_an_altered_checkpoint_is_refused_in_a_hundred_thousand_cases(left: Left, name: str) -> None:
+def test_an_altered_checkpoint_is_refused_in_a_hundred_thousand_cases(
+    left: Left, name: str
+) -> None:
     fuzz(FILES[name](left.folder), left.read, cases=SLOW)
 
 
@@ -105,18 +125,34 @@ SPOILT: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
     "another shape": (GAME, lambda a: a | {"mean": a["mean"][:1]}),
     "another type": (GAME, lambda a: a | {"mean": a["mean"].astype(np.int64)}),
     "a moment of another shape": (GAME, lambda a: a | {"critic_moments.0.exp_avg": np.zeros(3)}),
-    "a moment below 0": (GAME, lambda a: a | {"critic_moments.0.exp_avg_sq": -a["critic_moments.0.exp_avg_sq"] - 1}),
+    "a moment below 0": (
+        GAME,
+        lambda a: a | {"critic_moments.0.exp_avg_sq": -a["critic_moments.0.exp_avg_sq"] - 1},
+    ),
     "a moment of no weight": (GAME, lambda a: a | {"critic_moments.99.exp_avg": np.zeros(3)}),
     "a moment of no number": (GAME, lambda a: a | {"critic_moments.x.exp_avg": np.zeros(3)}),
     "something more": (GAME, lambda a: a | {"rows": np.zeros(3)}),
-    "half the moments": (GAME, lambda a: {name: array for name, array in a.items() if not name.startswith("critic_moments.0.exp_avg_")}),
+    "half the moments": (
+        GAME,
+        lambda a: {
+            name: array
+            for name, array in a.items()
+            if not name.startswith("critic_moments.0.exp_avg_")
+        },
+    ),
     "steps that are no whole number": (GAME, lambda a: a | {"done": np.array([np.nan])}),
     "steps below 0": (GAME, lambda a: a | {"done": np.array([-1])}),
     "more steps than were paid for": (GAME, lambda a: a | {"done": np.array([21])}),
-    "a table of another shape": (START, lambda a: a | {"tables.item_mean": a["tables.item_mean"][:1]}),
+    "a table of another shape": (
+        START,
+        lambda a: a | {"tables.item_mean": a["tables.item_mean"][:1]},
+    ),
     "a table of nothing but features": (START, lambda a: {"tables.features": a["tables.features"]}),
     "noise that is no number": (START, lambda a: a | {"tables.rating_noise": np.array([np.inf])}),
-    "features of another shape": (START, lambda a: a | {"tables.features": a["tables.features"][:1]}),
+    "features of another shape": (
+        START,
+        lambda a: a | {"tables.features": a["tables.features"][:1]},
+    ),
 }
 
 
@@ -125,7 +161,9 @@ def test_arrays_that_no_training_leaves_are_refused(left: Left, case: str) -> No
     name, spoil = SPOILT[case]
     path = left.folder / name
     whole = path.read_bytes()
-    save_file({name: np.ascontiguousarray(array) for name, array in spoil(load_file(path)).items()}, path)
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in spoil(load_file(path)).items()}, path
+    )
     try:
         with pytest.raises(SynthrecError):
             left.read(path)

@@ -33,7 +33,7 @@ from synthrec.progress import Progress
 __all__ = ["Replies", "clipped_sums"]
 
 ITEMS, K, USERS, STEPS = 40, 20, 90, 23
-START = 1_704_067_200       # 2024-01-01 UTC
+START = 1_704_067_200  # 2024-01-01 UTC
 CONFIG = f"""
 [source]
 name = "small log"
@@ -64,8 +64,13 @@ def prepared(folder: Path) -> tuple[Schema, Catalogue]:
     """Schema and catalogue on disk."""
     rng = np.random.default_rng(0)
     genres = np.array(["Drama", "War", "Comedy"])
-    items = pd.DataFrame({"item_id": np.arange(ITEMS) + 1, "year": rng.integers(1960, 2020, ITEMS),
-                          "genres": ["|".join(rng.choice(genres, 2, replace=False)) for _ in range(ITEMS)]})
+    items = pd.DataFrame(
+        {
+            "item_id": np.arange(ITEMS) + 1,
+            "year": rng.integers(1960, 2020, ITEMS),
+            "genres": ["|".join(rng.choice(genres, 2, replace=False)) for _ in range(ITEMS)],
+        }
+    )
     items.to_csv(folder / "items.csv", index=False)
     (folder / "synthrec.toml").write_text(CONFIG, encoding="utf-8")
     schema = Schema.load(folder / "synthrec.toml")
@@ -81,19 +86,37 @@ def make_log(*, users: int = USERS, seed: int = 0) -> EventLog:
     total = int(counts.sum())
     user = np.repeat(np.arange(users), counts)
     time = START + rng.integers(0, 360 * 86_400, total)
-    return EventLog(offsets=np.concatenate(([0], np.cumsum(counts))), item=np.concatenate(items).astype(np.int32),
-                    rating=rng.integers(1, 6, total).astype(np.float32), time=time[np.lexsort((time, user))].astype(np.int64),
-                    attributes={"gender": rng.integers(0, 3, users).astype(np.int16), "region": rng.integers(0, 4, users).astype(np.int16)})
+    return EventLog(
+        offsets=np.concatenate(([0], np.cumsum(counts))),
+        item=np.concatenate(items).astype(np.int32),
+        rating=rng.integers(1, 6, total).astype(np.float32),
+        time=time[np.lexsort((time, user))].astype(np.int64),
+        attributes={
+            "gender": rng.integers(0, 3, users).astype(np.int16),
+            "region": rng.integers(0, 4, users).astype(np.int16),
+        },
+    )
 
 
-def one_user(*, events: int, rating: float | None = None, item: int | None = None, seed: int = 0) -> EventLog:
+def one_user(
+    *, events: int, rating: float | None = None, item: int | None = None, seed: int = 0
+) -> EventLog:
     """A user of any size, who may pick an item again and again, at one moment."""
     rng = np.random.default_rng(seed)
-    return EventLog(offsets=np.array([0, events]),
-                    item=(np.arange(events) % ITEMS if item is None else np.full(events, item)).astype(np.int32),
-                    rating=(rng.integers(1, 6, events) if rating is None else np.full(events, rating)).astype(np.float32),
-                    time=np.full(events, START, dtype=np.int64),
-                    attributes={"gender": np.array([2], dtype=np.int16), "region": np.array([9], dtype=np.int16)})
+    return EventLog(
+        offsets=np.array([0, events]),
+        item=(np.arange(events) % ITEMS if item is None else np.full(events, item)).astype(
+            np.int32
+        ),
+        rating=(rng.integers(1, 6, events) if rating is None else np.full(events, rating)).astype(
+            np.float32
+        ),
+        time=np.full(events, START, dtype=np.int64),
+        attributes={
+            "gender": np.array([2], dtype=np.int16),
+            "region": np.array([9], dtype=np.int16),
+        },
+    )
 
 
 def without(log: EventLog, user: int) -> EventLog:
@@ -106,18 +129,27 @@ PLANS: dict[tuple[Model, str], Plan] = {}
 
 def make_plan(schema: Schema, *, model: Model = "gan") -> Plan:
     """A plan with few steps; solved once for equal schemas, wherever they lie."""
-    key = model, schema.model_dump_json(exclude={"folder": True, "source": {"ledger", "epsilon_cap"}})
-    plan = PLANS.get(key) or PLANS.setdefault(key, plan_release(schema, epsilon=5.0, delta=1e-4, model=model))
+    key = (
+        model,
+        schema.model_dump_json(exclude={"folder": True, "source": {"ledger", "epsilon_cap"}}),
+    )
+    plan = PLANS.get(key) or PLANS.setdefault(
+        key, plan_release(schema, epsilon=5.0, delta=1e-4, model=model)
+    )
     if plan.training is None:
         return plan
-    return plan.model_copy(update={"training": plan.training.model_copy(update={"steps": STEPS, "fakes_per_step": 16})})
+    return plan.model_copy(
+        update={"training": plan.training.model_copy(update={"steps": STEPS, "fakes_per_step": 16})}
+    )
 
 
 SOLVED: dict[str, Plan] = {}
 
 
 def solve_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal questions for a plan get the answer of the first: solving is the greater part of a small fit."""
+    """Equal questions for a plan get the answer of the first: solving is the greater part of a
+    small fit.
+    """
     honest = recipe.solve_plan
 
     def solve(**asked: Any) -> Plan:
@@ -135,25 +167,56 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Means", partial(Means, effort=QUICK))
 
 
-def trained(log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int = 0) -> tuple[Artifact, Ledger]:
+def trained(
+    log: EventLog, folder: Path, *, plan: Plan | None = None, seed: int = 0
+) -> tuple[Artifact, Ledger]:
     """One training with fixed initialisation, and the ledger that it wrote."""
     schema, catalogue = prepared(folder)
     torch.manual_seed(seed)
     with Ledger.open(schema.ledger_path) as ledger:
         session = Session(plan or make_plan(schema), ledger=ledger, charge=CHARGE)
-        found = train(log, catalogue=catalogue, schema=schema, session=session, means=Means(effort=QUICK, seed=seed), progress=Progress())
+        found = train(
+            log,
+            catalogue=catalogue,
+            schema=schema,
+            session=session,
+            means=Means(effort=QUICK, seed=seed),
+            progress=Progress(),
+        )
     return found, ledger
 
 
-def measured(log: EventLog, source: tuple[Schema, Catalogue], *, plan: Plan, replies: Replies) -> tuple[Estimates, FrozenNoise]:
-    """Estimates from frozen answers (in the unit of their measurement), and the source of noise that gave them."""
+def measured(
+    log: EventLog, source: tuple[Schema, Catalogue], *, plan: Plan, replies: Replies
+) -> tuple[Estimates, FrozenNoise]:
+    """Estimates from frozen answers (in the unit of their measurement), and the source of noise
+    that gave them.
+    """
     schema, catalogue = source
-    noise = FrozenNoise(replies={name: values * (LATTICE / plan.measurement(name).sensitivity) for name, values in replies.items()})
-    found = measure(log, catalogue=catalogue, schema=schema, session=Session(plan, ledger=NullLedger(), charge=CHARGE, noise=noise),
-                    progress=Progress(), effort=QUICK)
+    noise = FrozenNoise(
+        replies={
+            name: values * (LATTICE / plan.measurement(name).sensitivity)
+            for name, values in replies.items()
+        }
+    )
+    found = measure(
+        log,
+        catalogue=catalogue,
+        schema=schema,
+        session=Session(plan, ledger=NullLedger(), charge=CHARGE, noise=noise),
+        progress=Progress(),
+        effort=QUICK,
+    )
     return found, noise
 
 
 def subject_of(schema: Schema, catalogue: Catalogue, *, plan: Plan | None = None) -> Subject:
     """A subject of the conformance suite without a table, for checks that are handed their logs."""
-    return Subject(name="small log", schema=schema, catalogue=catalogue, plan=plan or make_plan(schema), events=pd.DataFrame(), awkward={})
+    return Subject(
+        name="small log",
+        schema=schema,
+        catalogue=catalogue,
+        plan=plan or make_plan(schema),
+        events=pd.DataFrame(),
+        edge_case_users={},
+    )

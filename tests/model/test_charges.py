@@ -1,4 +1,6 @@
-"""What a training writes into the ledger is what its plan lists, ahead of use, in blocks of at most ten steps. Teeth included."""
+"""What a training writes into the ledger is what its plan lists, ahead of use, in blocks of at most
+ten steps. Teeth included.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +23,40 @@ HONEST_BATCHES = SystemNoise.batches
 
 
 def is_paid_in_full(plan: Plan, entries: Sequence[Entry]) -> bool:
-    """Do the entries hold the plan's measurements once each and all steps of its game, in blocks of at most ten?"""
+    """Do the entries hold the plan's measurements once each and all steps of its game, in blocks of
+    at most ten?
+    """
     return unpaid(plan, entries) == 0
 
 
 @pytest.mark.parametrize("model", ["gan", "moments", "marginals"])
-def test_a_training_charges_what_its_plan_lists(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_charges_what_its_plan_lists(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick(monkeypatch)
     schema, _ = prepared(tmp_path)
     plan = make_plan(schema, model=model)
     _, ledger = trained(make_log(), tmp_path, plan=plan)
     entries = Ledger.read(schema.ledger_path).entries
     assert ledger.entries == entries and is_paid_in_full(plan, entries)
-    assert Accountant(events_of(entries)).epsilon(plan.delta) == plan.accountant().epsilon(plan.delta)
+    assert Accountant(events_of(entries)).epsilon(plan.delta) == plan.accountant().epsilon(
+        plan.delta
+    )
     assert not is_paid_in_full(plan, entries[:-1]) and not is_paid_in_full(plan, entries[1:])
 
 
-def test_a_block_that_is_not_charged_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_that_is_not_charged_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick(monkeypatch)
     honest = Ledger.charge
     seen: list[str] = []
 
     def forgetful(self: Ledger, entry: Entry) -> Entry:
         seen.append(entry.mechanism)
-        return entry if seen.count("game") == 2 and entry.mechanism == "game" else honest(self, entry)
+        return (
+            entry if seen.count("game") == 2 and entry.mechanism == "game" else honest(self, entry)
+        )
 
     monkeypatch.setattr(Ledger, "charge", forgetful)
     schema, _ = prepared(tmp_path)
@@ -61,15 +73,25 @@ def steps_are_paid_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> boo
     honest = dp_sgd.PrivateCritic.step
 
     def watched(self: Any, *batch: Any) -> None:
-        paid.append(sum(entry.event.count for entry in Ledger.read(schema.ledger_path).entries if entry.mechanism == "game"))
+        paid.append(
+            sum(
+                entry.event.count
+                for entry in Ledger.read(schema.ledger_path).entries
+                if entry.mechanism == "game"
+            )
+        )
         honest(self, *batch)
 
     monkeypatch.setattr(dp_sgd.PrivateCritic, "step", watched)
     trained(make_log(), tmp_path)
-    return len(paid) == STEPS and all(step <= charged < step + BLOCK for step, charged in enumerate(paid, start=1))
+    return len(paid) == STEPS and all(
+        step <= charged < step + BLOCK for step, charged in enumerate(paid, start=1)
+    )
 
 
-def test_every_step_is_paid_for_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_paid_for_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert steps_are_paid_ahead(tmp_path, monkeypatch)
 
 
@@ -87,8 +109,9 @@ def test_paying_afterwards_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("crash_at", "charged"), [(0, 10), (12, 20), (22, 23)])
-def test_a_crash_in_the_game_has_spent_the_block_it_was_in(crash_at: int, charged: int, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_the_game_has_spent_the_block_it_was_in(
+    crash_at: int, charged: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick(monkeypatch)
 
     def crashing(self: SystemNoise, users: int, **options: Any) -> Iterator[np.ndarray]:
@@ -103,11 +126,13 @@ def test_a_crash_in_the_game_has_spent_the_block_it_was_in(crash_at: int, charge
     schema, _ = prepared(tmp_path)
     entries = Ledger.read(schema.ledger_path).entries
     assert sum(entry.event.count for entry in entries if entry.mechanism == "game") == charged
-    with Ledger.open(schema.ledger_path) as ledger:       # and the lock is free again
+    with Ledger.open(schema.ledger_path) as ledger:  # and the lock is free again
         assert ledger.entries == entries
 
 
-def test_the_game_samples_and_noises_by_the_plan_that_it_is_charged_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_game_samples_and_noises_by_the_plan_that_it_is_charged_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick(monkeypatch)
     asked: list[dict[str, Any]] = []
 

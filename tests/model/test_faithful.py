@@ -1,4 +1,6 @@
-"""How far a synthetic log is from the release's measurements: brute force, and logs that are not like them."""
+"""How far a synthetic log is from the release's measurements: brute force, and logs that are not
+like them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import pytest
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.artifact import Artifact
-from synthrec.model.measured_fit import Tally
+from synthrec.model.measured_fit import MeasurementFit
 from synthrec.model.sampling import generate
 from tests.model.small import make_log, quick, trained
 
@@ -23,7 +25,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def distances(artifact: Artifact, *logs: EventLog) -> dict[str, float]:
-    tally = Tally(artifact.estimates)
+    tally = MeasurementFit(artifact.estimates)
     for log in logs:
         tally.add(log)
     return tally.distances()
@@ -33,17 +35,29 @@ def test_the_distances_are_total_variations_and_chunks_add_up(artifact: Artifact
     log = EventLog.concat(list(generate(artifact, users=400, rng=np.random.default_rng(1))))
     found = distances(artifact, log)
     assert found == distances(artifact, log.select(np.arange(150)), log.select(np.arange(150, 400)))
-    share = np.bincount(log.item, minlength=len(artifact.estimates.frame.popularity)) / len(log.item)
-    assert found["items"] == pytest.approx(np.abs(share - artifact.estimates.frame.popularity).sum() / 2, abs=6e-4)
-    assert {"items", "activity", "ratings", "attribute gender"} <= set(found) and all(0 <= each <= 1 for each in found.values())
+    share = np.bincount(log.item, minlength=len(artifact.estimates.frame.popularity)) / len(
+        log.item
+    )
+    assert found["items"] == pytest.approx(
+        np.abs(share - artifact.estimates.frame.popularity).sum() / 2, abs=6e-4
+    )
+    assert {"items", "activity", "ratings", "attribute gender"} <= set(found) and all(
+        0 <= each <= 1 for each in found.values()
+    )
 
 
-def test_what_was_drawn_from_the_measurements_is_near_and_another_log_far(artifact: Artifact) -> None:
+def test_what_was_drawn_from_the_measurements_is_near_and_another_log_far(
+    artifact: Artifact,
+) -> None:
     log = EventLog.concat(list(generate(artifact, users=2_000, rng=np.random.default_rng(1))))
     near = distances(artifact, log)
     assert near["activity"] < 0.05 and near["attribute gender"] < 0.05
     assert log.rating is not None
-    flat = dataclasses.replace(log, item=np.zeros_like(log.item), rating=np.full_like(log.rating, artifact.estimates.levels[0]))
+    flat = dataclasses.replace(
+        log,
+        item=np.zeros_like(log.item),
+        rating=np.full_like(log.rating, artifact.estimates.levels[0]),
+    )
     far = distances(artifact, flat)
     assert far["items"] > 0.5 > near["items"] and far["ratings"] > 0.3 > near["ratings"]
 

@@ -29,26 +29,46 @@ def without_ratings(folder: Path) -> tuple[Schema, Catalogue]:
 
 
 @pytest.mark.parametrize("model", ["marginals", "moments", "gan"])
-def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(model: Model, tmp_path: Path) -> None:
+def test_a_log_without_ratings_trains_and_charges_what_its_plan_lists(
+    model: Model, tmp_path: Path
+) -> None:
     schema, catalogue = without_ratings(tmp_path)
     plan = plan_release(schema, epsilon=5.0, delta=1e-4, model=model)
     assert not plan.has("ratings")
     if plan.training is not None:
-        plan = plan.model_copy(update={"training": plan.training.model_copy(update={"steps": 20, "fakes_per_step": 16})})
+        plan = plan.model_copy(
+            update={
+                "training": plan.training.model_copy(update={"steps": 20, "fakes_per_step": 16})
+            }
+        )
     log = dataclasses.replace(make_log(), rating=None)
     with Ledger.open(schema.ledger_path) as ledger:
-        session = Session(plan, ledger=ledger, charge=Charge(source="s", release_id="r", kind="release"))
-        artifact = train(log, catalogue=catalogue, schema=schema, session=session, means=Means(effort=QUICK, seed=0), progress=Progress())
+        session = Session(
+            plan, ledger=ledger, charge=Charge(source="s", release_id="r", kind="release")
+        )
+        artifact = train(
+            log,
+            catalogue=catalogue,
+            schema=schema,
+            session=session,
+            means=Means(effort=QUICK, seed=0),
+            progress=Progress(),
+        )
     sums = tuple(entry for entry in ledger.entries if entry.mechanism != "game")
     assert events_of(sums) == plan.events()[: len(sums)] and len(sums) == len(plan.measurements)
     artifact.save(tmp_path)
     again = Artifact.load(tmp_path)
     assert not again.tables.rated and not again.estimates.frame.rated
-    one, other = (list(generate(each, users=30, rng=np.random.default_rng(3))) for each in (artifact, again))
+    one, other = (
+        list(generate(each, users=30, rng=np.random.default_rng(3))) for each in (artifact, again)
+    )
     assert one[0].rating is None and (one[0].item == other[0].item).all()
 
 
 def test_ratings_logs_keep_their_plan(tmp_path: Path) -> None:
     rated, _ = prepared(tmp_path)
-    names = {each.name for each in plan_release(rated, epsilon=5.0, delta=1e-4, model="moments").measurements}
+    names = {
+        each.name
+        for each in plan_release(rated, epsilon=5.0, delta=1e-4, model="moments").measurements
+    }
     assert names == {"activity", "ratings", "items", "tastes", "attributes", "groups", "times"}

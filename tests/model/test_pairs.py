@@ -1,4 +1,6 @@
-"""Factors learned from pairs of items: a planted one is found, noise alone is not, and a row is one user's own."""
+"""Factors learned from pairs of items: a planted one is found, noise alone is not, and a row is one
+user's own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ import pytest
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model import cooccurrence
-from synthrec.model.cooccurrence import chances, items_in_pairs, pair_axes, pair_frame, pair_vectors
+from synthrec.model.cooccurrence import (
+    chances,
+    cooccurrence_factors,
+    items_in_pairs,
+    pair_frame,
+    pair_vectors,
+)
 from synthrec.privacy.mechanisms import LATTICE, lattice_pairs
 
 ITEMS, USERS, PICKS = 60, 3000, 12
@@ -29,7 +37,7 @@ def axes(log: EventLog, *, noise_std: float, features: np.ndarray, seed: int = 0
     norm = np.sqrt(0.5)
     total = lattice_pairs(pair_vectors(log, frame=frame), norm=norm) * (norm / LATTICE)
     noise = np.random.default_rng(seed).normal(0, noise_std, len(total))
-    return pair_axes(total + noise, noise_std=noise_std, frame=frame, features=features)
+    return cooccurrence_factors(total + noise, noise_std=noise_std, frame=frame, features=features)
 
 
 NO_FEATURES = np.zeros((ITEMS, 0))
@@ -41,7 +49,10 @@ def test_a_factor_that_no_feature_names_is_found_through_the_noise() -> None:
 
 
 def test_pure_noise_gives_weak_axes_at_most() -> None:
-    kept = [axes(planted(0.0, seed=seed), noise_std=30.0, features=NO_FEATURES, seed=seed).shape[1] for seed in range(10)]
+    kept = [
+        axes(planted(0.0, seed=seed), noise_std=30.0, features=NO_FEATURES, seed=seed).shape[1]
+        for seed in range(10)
+    ]
     assert max(kept) <= 2
 
 
@@ -62,10 +73,18 @@ def test_a_row_is_one_users_own_of_unit_length_and_empty_users_are_zero() -> Non
 
 def test_chances_sum_to_the_number_of_picks() -> None:
     popularity = np.random.default_rng(0).dirichlet(np.full(200, 0.3))
-    assert chances(np.array([1, 10, 40]), popularity=popularity).sum(axis=1) == pytest.approx([1, 10, 40], rel=0.05)
+    assert chances(np.array([1, 10, 40]), popularity=popularity).sum(axis=1) == pytest.approx(
+        [1, 10, 40], rel=0.05
+    )
 
 
 def test_more_users_or_less_noise_pair_more_items() -> None:
-    sizes = [items_in_pairs(population, noise_multiplier=2.0) for population in (1000, 10_000, 100_000)]
-    assert sizes == sorted(sizes) and sizes[0] == cooccurrence.FEWEST_ITEMS and sizes[-1] == cooccurrence.MOST_ITEMS
-    assert items_in_pairs(10_000, noise_multiplier=0.0) == cooccurrence.MOST_ITEMS
+    sizes = [
+        items_in_pairs(population, noise_multiplier=2.0) for population in (1000, 10_000, 100_000)
+    ]
+    assert (
+        sizes == sorted(sizes)
+        and sizes[0] == cooccurrence.FEWEST_ITEMS
+        and sizes[-1] == cooccurrence.MAX_ITEMS
+    )
+    assert items_in_pairs(10_000, noise_multiplier=0.0) == cooccurrence.MAX_ITEMS

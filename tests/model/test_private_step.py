@@ -1,4 +1,6 @@
-"""One critic step: clipped per user, noised, divided by a constant, fakes apart. Teeth: each rule is broken on purpose and caught."""
+"""One critic step: clipped per user, noised, divided by a constant, fakes apart. Teeth: each rule
+is broken on purpose and caught.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,19 @@ CLIP, EXPECTED, NOISE = 0.8, 50.0, 1.7
 
 
 def training(*, noise: float = NOISE) -> Training:
-    return Training(share=0.1, sampling_rate=0.1, expected_batch_size=EXPECTED, steps=20, clip_norm=CLIP, fakes_per_step=8,
-                    critic_rate=1e-3, generator_rate=1e-3, critic_steps_per_generator_step=2, anchor_weight=1.0, noise_multiplier=noise)
+    return Training(
+        share=0.1,
+        sampling_rate=0.1,
+        expected_batch_size=EXPECTED,
+        steps=20,
+        clip_norm=CLIP,
+        fakes_per_step=8,
+        critic_rate=1e-3,
+        generator_rate=1e-3,
+        critic_steps_per_generator_step=2,
+        anchor_weight=1.0,
+        noise_multiplier=noise,
+    )
 
 
 def Step(*, noise: float = 0.0, **options: Any) -> CriticStep:
@@ -53,7 +66,9 @@ def most_moved(*, scale: float = 1.0) -> float:
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 10.0])
-def test_one_user_moves_the_gradient_by_at_most_the_clip_norm_over_the_constant(scale: float) -> None:
+def test_one_user_moves_the_gradient_by_at_most_the_clip_norm_over_the_constant(
+    scale: float,
+) -> None:
     assert most_moved(scale=scale) <= 1 + 1e-4
 
 
@@ -66,24 +81,35 @@ HONEST_CLIPPING = UserOptimizer.clip_and_accumulate
 
 
 @pytest.mark.parametrize("saboteur", [loosely, DPOptimizer.clip_and_accumulate])
-def test_clipping_to_another_norm_or_letting_nan_through_is_caught(saboteur: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clipping_to_another_norm_or_letting_nan_through_is_caught(
+    saboteur: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(UserOptimizer, "clip_and_accumulate", saboteur)
     assert most_moved(scale=10.0) > 1.05
 
 
 def most_moved_among_many() -> float:
-    """The move of the clipped sum of 1,200 nearly equal users, in clip norms, when one of them leaves: adding floats rounds most here."""
+    """The move of the clipped sum of 1,200 nearly equal users, in clip norms, when one of them
+    leaves: adding floats rounds most here.
+    """
     batch = users(1).repeat(1200, 1) + 0.01 * users(1200, seed=3)
 
     def total(rows: torch.Tensor) -> torch.Tensor:
         critic = Step(scale=3.0).critic
         critic._optimizer.zero_grad()
-        torch.nn.functional.softplus(-critic._hooked(rows.double().requires_grad_())).sum().backward()
+        torch.nn.functional.softplus(
+            -critic._hooked(rows.double().requires_grad_())
+        ).sum().backward()
         critic._optimizer.clip_and_accumulate()
-        return torch.cat([parameter.summed_grad.double().flatten() for parameter in critic._optimizer.params])
+        return torch.cat(
+            [parameter.summed_grad.double().flatten() for parameter in critic._optimizer.params]
+        )
 
     whole = total(batch.clone())
-    return max(float((whole - total(torch.cat([batch[:gone], batch[gone + 1:]]))).norm()) / CLIP for gone in (0, 1, 600, 1199))
+    return max(
+        float((whole - total(torch.cat([batch[:gone], batch[gone + 1 :]]))).norm()) / CLIP
+        for gone in (0, 1, 600, 1199)
+    )
 
 
 def test_rounding_lets_no_user_of_a_large_batch_count_more_than_the_clip_norm() -> None:
@@ -92,7 +118,11 @@ def test_rounding_lets_no_user_of_a_large_batch_count_more_than_the_clip_norm() 
 
 def in_single_precision(self: UserOptimizer) -> None:
     rows = [parameter.grad_sample.float() for parameter in self.params]
-    norms = torch.stack([each.flatten(start_dim=1).square().sum(dim=1) for each in rows]).sum(dim=0).sqrt()
+    norms = (
+        torch.stack([each.flatten(start_dim=1).square().sum(dim=1) for each in rows])
+        .sum(dim=0)
+        .sqrt()
+    )
     for parameter, each in zip(self.params, rows, strict=True):
         parameter.summed_grad = torch.einsum("i,i...", (CLIP / norms).clamp(max=1.0), each).double()
 
@@ -106,7 +136,9 @@ def test_a_user_who_is_not_finite_counts_as_nothing_and_disturbs_nobody() -> Non
     step, batch = Step(), odd_batch()
     sound = torch.cat([batch[:16], batch[18:]])
     # equal but for the order in which two threads add: far below what one user may move
-    assert step(torch.cat([batch[16:18], sound]), FAKE) == pytest.approx(step(sound, FAKE), abs=1e-5)
+    assert step(torch.cat([batch[16:18], sound]), FAKE) == pytest.approx(
+        step(sound, FAKE), abs=1e-5
+    )
 
 
 def test_the_sum_of_a_batch_is_the_sum_of_its_users() -> None:
@@ -118,8 +150,12 @@ def test_the_sum_of_a_batch_is_the_sum_of_its_users() -> None:
 
 def frame() -> TasteFrame:
     rng = np.random.default_rng(0)
-    return TasteFrame(features=rng.normal(0, 1, (ITEMS, 4)), item_mean=np.full(ITEMS, 3.0), popularity=np.full(ITEMS, 1 / ITEMS),
-                      rating_unit=1.0)
+    return TasteFrame(
+        features=rng.normal(0, 1, (ITEMS, 4)),
+        item_mean=np.full(ITEMS, 3.0),
+        popularity=np.full(ITEMS, 1 / ITEMS),
+        rating_unit=1.0,
+    )
 
 
 def test_a_user_of_ten_thousand_events_counts_as_one_user() -> None:
@@ -159,7 +195,9 @@ def fixed_seed(size: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("saboteur", [none, half, fixed_seed])
-def test_noise_that_is_absent_halved_or_repeated_is_caught(saboteur: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_that_is_absent_halved_or_repeated_is_caught(
+    saboteur: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mechanisms, "system_normal", lambda size, **_: saboteur(size))
     assert not noise_is_as_planned(NOBODY)
 
@@ -181,10 +219,16 @@ def test_an_empty_batch_that_is_skipped_is_caught(monkeypatch: pytest.MonkeyPatc
 
 
 def noise_of_torch_runs(monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Does a step ask Opacus for noise? It would come from torch's generator, whatever `secure_mode` says."""
+    """Does a step ask Opacus for noise? It would come from torch's generator, whatever
+    `secure_mode` says.
+    """
     asked = []
     honest = optimizer._generate_noise
-    monkeypatch.setattr(optimizer, "_generate_noise", lambda *words, **named: asked.append(1) or honest(*words, **named))
+    monkeypatch.setattr(
+        optimizer,
+        "_generate_noise",
+        lambda *words, **named: asked.append(1) or honest(*words, **named),
+    )
     Step(noise=NOISE)(users(5), FAKE)
     return bool(asked)
 
@@ -199,10 +243,18 @@ def test_a_step_that_falls_back_to_opacus_noise_is_caught(monkeypatch: pytest.Mo
 
 
 def test_an_empty_batch_moves_the_critic() -> None:
-    step = PrivateCritic(Critic(inputs=INPUTS, hidden=HIDDEN), training=training(), release=lambda summed: summed + 1.0, device=CPU)
+    step = PrivateCritic(
+        Critic(inputs=INPUTS, hidden=HIDDEN),
+        training=training(),
+        release=lambda summed: summed + 1.0,
+        device=CPU,
+    )
     before = [parameter.clone() for parameter in step._hooked.parameters()]
     step.step(NOBODY, FAKE)
-    assert all(not torch.equal(old, new) for old, new in zip(before, step._hooked.parameters(), strict=True))
+    assert all(
+        not torch.equal(old, new)
+        for old, new in zip(before, step._hooked.parameters(), strict=True)
+    )
 
 
 def divides_by_the_constant() -> bool:
@@ -224,7 +276,9 @@ def test_division_by_the_real_batch_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 
 def fakes_are_apart() -> bool:
-    """Exchanging the fakes changes the gradient in the same way beside nobody, some, and many users of large gradients."""
+    """Exchanging the fakes changes the gradient in the same way beside nobody, some, and many users
+    of large gradients.
+    """
     return fake_error(Step(scale=3.0)) < ROUNDING
 
 
@@ -232,7 +286,9 @@ def test_the_fakes_pull_the_same_whatever_the_real_batch() -> None:
     assert fakes_are_apart()
 
 
-def test_fakes_scaled_by_the_real_batch_or_its_clipping_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fakes_scaled_by_the_real_batch_or_its_clipping_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     honest = PrivateCritic._fake_gradients
 
     def by_batch(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -240,7 +296,9 @@ def test_fakes_scaled_by_the_real_batch_or_its_clipping_are_caught(monkeypatch: 
         return tuple(gradient * (real / EXPECTED) for gradient in honest(self, fake))
 
     def by_clipping(self: PrivateCritic, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        rows = torch.cat([rows.flatten(start_dim=1) for rows in self._optimizer.grad_samples], dim=1)
+        rows = torch.cat(
+            [rows.flatten(start_dim=1) for rows in self._optimizer.grad_samples], dim=1
+        )
         factor = (CLIP / rows.norm(dim=1)).clamp(max=1.0).mean() if len(rows) else torch.tensor(1.0)
         return tuple(gradient * factor for gradient in honest(self, fake))
 
@@ -253,6 +311,10 @@ def test_the_critic_scores_each_user_alone() -> None:
     torch.manual_seed(0)
     critic, batch = Critic(inputs=INPUTS, hidden=HIDDEN), users(12)
     for mode in (critic.train(), critic.eval()):
-        assert torch.allclose(mode(batch), torch.cat([mode(user[None]) for user in batch]), atol=1e-6)
-    normed = torch.nn.Sequential(critic.body[0], torch.nn.BatchNorm1d(HIDDEN), *critic.body[1:]).train()      # the saboteur
+        assert torch.allclose(
+            mode(batch), torch.cat([mode(user[None]) for user in batch]), atol=1e-6
+        )
+    normed = torch.nn.Sequential(
+        critic.body[0], torch.nn.BatchNorm1d(HIDDEN), *critic.body[1:]
+    ).train()  # the saboteur
     assert not torch.allclose(normed(batch)[:6], normed(batch[:6]), atol=1e-3)

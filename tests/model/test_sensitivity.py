@@ -1,4 +1,6 @@
-"""Every measurement moves by at most its declared norm when a user leaves, and nobody else's part moves at all."""
+"""Every measurement moves by at most its declared norm when a user leaves, and nobody else's part
+moves at all.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,15 @@ NAMES = {"activity", "ratings", "items", "tastes", "attributes", "times", "group
 
 
 def most_moved(source: Source) -> dict[str, float]:
-    """Per measurement, the longest move of the clipped sum in declared norms; infinite if others' parts moved with it."""
+    """Per measurement, the longest move of the clipped sum in declared norms; infinite if others'
+    parts moved with it.
+    """
     return longest_moves(subject_of(*source))
 
 
-def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_elses_part(source: Source) -> None:
+def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_elses_part(
+    source: Source,
+) -> None:
     most = most_moved(source)
     assert set(most) == NAMES
     for name, move in most.items():
@@ -35,7 +41,7 @@ def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_
 
 def centred(log: EventLog, **options: object) -> np.ndarray:
     """A saboteur: subtracts the mean over all users."""
-    found = time_vectors(log, **options)      # type: ignore[arg-type]
+    found = time_vectors(log, **options)  # type: ignore[arg-type]
     return found - found.mean(axis=0)
 
 
@@ -45,12 +51,15 @@ def shares(log: EventLog, *, edges: tuple[int, ...]) -> np.ndarray:
     return rows / rows.shape[0]
 
 
-measurements_activity, measurements_groups = measurements.activity_vectors, measurements.group_vectors
+measurements_activity, measurements_groups = (
+    measurements.activity_vectors,
+    measurements.group_vectors,
+)
 
 
 def apart(log: EventLog, **options: object) -> np.ndarray:
     """A saboteur: each user's taste less the mean taste of all."""
-    rows = measurements_groups(log, **options)        # type: ignore[arg-type]
+    rows = measurements_groups(log, **options)  # type: ignore[arg-type]
     return rows - rows.mean(axis=0)
 
 
@@ -61,18 +70,39 @@ def beyond_average(log: EventLog, *, frame: PairFrame) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-@pytest.mark.parametrize(("name", "place", "saboteur"), [
-    ("times", "time_vectors", centred), ("activity", "activity_vectors", shares), ("groups", "group_vectors", apart),
-    ("pairs", "pair_vectors", beyond_average)])
-def test_a_vector_that_depends_on_other_users_is_caught(name: str, place: str, saboteur: object, source: Source,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "place", "saboteur"),
+    [
+        ("times", "time_vectors", centred),
+        ("activity", "activity_vectors", shares),
+        ("groups", "group_vectors", apart),
+        ("pairs", "pair_vectors", beyond_average),
+    ],
+)
+def test_a_vector_that_depends_on_other_users_is_caught(
+    name: str, place: str, saboteur: object, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(measurements, place, saboteur)
     assert most_moved(source)[name] == np.inf
 
 
-def test_clipping_that_is_left_to_the_vectors_is_caught(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthrec.privacy.session.lattice_sum", lambda block, *, norm: np.rint(np.nan_to_num(
-        np.asarray(block.sum(axis=0), dtype=np.float64).ravel(), posinf=0, neginf=0) * LATTICE / norm).clip(-2**60, 2**60).astype(np.int64))
+def test_clipping_that_is_left_to_the_vectors_is_caught(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "synthrec.privacy.session.lattice_sum",
+        lambda block, *, norm: (
+            np.rint(
+                np.nan_to_num(
+                    np.asarray(block.sum(axis=0), dtype=np.float64).ravel(), posinf=0, neginf=0
+                )
+                * LATTICE
+                / norm
+            )
+            .clip(-(2**60), 2**60)
+            .astype(np.int64)
+        ),
+    )
     most = most_moved(source)
     assert most["items"] > 1.0 and most["ratings"] > 1.0
 
@@ -89,7 +119,9 @@ def test_users_within_bounds_are_not_clipped_except_where_the_recipe_says(source
     }
     for name, block in vectors.items():
         rows = block.toarray() if hasattr(block, "toarray") else block
-        assert (np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)).all(), name
+        assert (
+            np.linalg.norm(rows, axis=1) <= plan.measurement(name).sensitivity * (1 + 1e-9)
+        ).all(), name
 
 
 def test_the_item_norm_is_what_a_user_of_half_k_middling_events_needs(source: Source) -> None:
@@ -102,16 +134,28 @@ def test_stacked_tastes_have_norm_below_one_and_half_vectors_keep_distances(sour
     seen: list[np.ndarray] = []
 
     def look(users: EventLog, *, frame: object) -> np.ndarray:
-        seen.append(taste_vectors(users, frame=frame))       # type: ignore[arg-type]
-        return second_moments(users, frame=frame)       # type: ignore[arg-type]
+        seen.append(taste_vectors(users, frame=frame))  # type: ignore[arg-type]
+        return second_moments(users, frame=frame)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurements, "second_moments", look)
-        clipped_sums(make_log(users=60), schema=schema, catalogue=catalogue, plan=make_plan(schema, model="gan"), replies={})
+        clipped_sums(
+            make_log(users=60),
+            schema=schema,
+            catalogue=catalogue,
+            plan=make_plan(schema, model="gan"),
+            replies={},
+        )
     tastes = np.concatenate(seen)
-    assert (np.linalg.norm(tastes, axis=1) < 1).all() and np.linalg.norm(tastes, axis=1).max() > 0.05
+    assert (np.linalg.norm(tastes, axis=1) < 1).all() and np.linalg.norm(
+        tastes, axis=1
+    ).max() > 0.05
     halves = half_vectors(tastes)
     assert np.linalg.norm(halves, axis=1) == pytest.approx((tastes**2).sum(axis=1))
-    assert from_half_vector(halves[3], size=tastes.shape[1]) == pytest.approx(np.outer(tastes[3], tastes[3]))
+    assert from_half_vector(halves[3], size=tastes.shape[1]) == pytest.approx(
+        np.outer(tastes[3], tastes[3])
+    )
     outer = (tastes[:, :, None] * tastes[:, None, :]).reshape(len(tastes), -1)
-    assert np.linalg.norm(halves[0] - halves[1]) == pytest.approx(np.linalg.norm(outer[0] - outer[1]))
+    assert np.linalg.norm(halves[0] - halves[1]) == pytest.approx(
+        np.linalg.norm(outer[0] - outer[1])
+    )

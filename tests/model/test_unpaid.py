@@ -1,7 +1,9 @@
-"""Nothing passes from the log to what is released but through a paid sum or a noised step: replay finds any other path.
+"""Nothing passes from the log to what is released but through a paid sum or a noised step: replay
+finds any other path.
 
-All answers are frozen (sums and critic steps reply what they replied before, batches are real), so a training on the log and one on the
-log without a user must release the same arrays to the last bit. Teeth: unpaid paths are opened on purpose.
+All answers are frozen (sums and critic steps reply what they replied before, batches are real), so
+a training on the log and one on the log without a user must release the same arrays to the last
+bit. Teeth: unpaid paths are opened on purpose.
 """
 
 from __future__ import annotations
@@ -21,24 +23,43 @@ from synthrec.data.schema import Schema
 from synthrec.model import adversarial, dp_sgd
 from synthrec.model import train as training
 from synthrec.model.dp_sgd import PrivateCritic
-from tests.model.small import STEPS, USERS, Replies, make_log, make_plan, prepared, quick, subject_of, trained, without
+from tests.model.small import (
+    STEPS,
+    USERS,
+    Replies,
+    make_log,
+    make_plan,
+    prepared,
+    quick,
+    subject_of,
+    trained,
+    without,
+)
 
 Source = tuple[Schema, Catalogue]
 
 
 def differs(source: Source) -> list[str]:
-    """What differs between a release from the log, from it without its last user (alone with an item), and from half of it."""
+    """What differs between a release from the log, from it without its last user (alone with an
+    item), and from half of it.
+    """
     replies, log, subject = Replies(), make_log(), subject_of(*source)
     parts = (log, without(log, USERS - 1), log.select(np.arange(USERS // 2)))
     whole, *others = (released(subject, part, replies=replies) for part in parts)
     return [name for other in others for name in differences(whole, other)]
 
 
-def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(source: Source) -> None:
+def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(
+    source: Source,
+) -> None:
     assert differs(source) == []
 
 
-HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = training.measure, training.play, adversarial.pool_log
+HONEST_MEASURE, HONEST_PLAY, HONEST_POOL = (
+    training.measure,
+    training.train_gan,
+    adversarial.pool_log,
+)
 
 
 def vocabulary_from_data(log: EventLog, **options: Any) -> Any:
@@ -46,7 +67,9 @@ def vocabulary_from_data(log: EventLog, **options: Any) -> Any:
     found = HONEST_MEASURE(log, **options)
     seen = np.isin(np.arange(len(found.frame.popularity)), log.item)
     popularity = np.where(seen, found.frame.popularity, 1e-9)
-    return dataclasses.replace(found, frame=dataclasses.replace(found.frame, popularity=popularity / popularity.sum()))
+    return dataclasses.replace(
+        found, frame=dataclasses.replace(found.frame, popularity=popularity / popularity.sum())
+    )
 
 
 def activity_from_data(log: EventLog, **options: Any) -> Any:
@@ -59,7 +82,9 @@ def activity_from_data(log: EventLog, **options: Any) -> Any:
 def groups_from_data(log: EventLog, **options: Any) -> Any:
     """A saboteur: groups differ as those in the log do."""
     found = HONEST_MEASURE(log, **options)
-    share = np.bincount(np.asarray(log.attributes["gender"]), minlength=3)[:, None] / len(log.offsets)
+    share = np.bincount(np.asarray(log.attributes["gender"]), minlength=3)[:, None] / len(
+        log.offsets
+    )
     values = {**found.groups.values, "gender": found.groups.values["gender"] * share}
     return dataclasses.replace(found, groups=dataclasses.replace(found.groups, values=values))
 
@@ -79,7 +104,11 @@ def scaled_by_data(log: EventLog, **options: Any) -> Any:
     return pooled
 
 
-HONEST_STEP, HONEST_GENERATOR_STEP, HONEST_AVERAGE = PrivateCritic.step, adversarial._generator_step, adversarial._average
+HONEST_STEP, HONEST_GENERATOR_STEP, HONEST_AVERAGE = (
+    PrivateCritic.step,
+    adversarial._generator_step,
+    adversarial._average,
+)
 LAST: dict[str, torch.Tensor] = {}
 
 
@@ -103,12 +132,16 @@ def matched_features(patch: pytest.MonkeyPatch) -> None:
 
 
 def best_on_real_loss(patch: pytest.MonkeyPatch) -> None:
-    """A saboteur: releases the generator of the step at which the critic's loss on the real batch was largest."""
+    """A saboteur: releases the generator of the step at which the critic's loss on the real batch
+    was largest.
+    """
     losses: list[float] = []
 
     def judged(self: PrivateCritic, real: torch.Tensor, fake: torch.Tensor) -> None:
         HONEST_STEP(self, real, fake)
-        losses.append(float(torch.nn.functional.softplus(-self.score(real)).mean().nan_to_num().detach()))
+        losses.append(
+            float(torch.nn.functional.softplus(-self.score(real)).mean().nan_to_num().detach())
+        )
 
     def best(average: Any, generator: Any) -> None:
         if losses[-1] >= max(losses):
@@ -119,28 +152,47 @@ def best_on_real_loss(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("sabotage", [matched_features, best_on_real_loss])
-def test_a_generator_that_sees_a_real_batch_is_caught(sabotage: Any, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generator_that_sees_a_real_batch_is_caught(
+    sabotage: Any, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sabotage(monkeypatch)
     assert "generator.safetensors" in differs(source)
 
 
-@pytest.mark.parametrize(("module", "name", "saboteur"), [
-    (training, "measure", vocabulary_from_data), (training, "measure", activity_from_data),
-    (training, "measure", groups_from_data), (training, "play", started_from_data),
-    (adversarial, "pool_log", scaled_by_data)])
-def test_an_unpaid_path_is_caught(module: Any, name: str, saboteur: Any, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "saboteur"),
+    [
+        (training, "measure", vocabulary_from_data),
+        (training, "measure", activity_from_data),
+        (training, "measure", groups_from_data),
+        (training, "play", started_from_data),
+        (adversarial, "pool_log", scaled_by_data),
+    ],
+)
+def test_an_unpaid_path_is_caught(
+    module: Any, name: str, saboteur: Any, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(adversarial, "FARTHEST", adversarial.FARTHEST)
     monkeypatch.setattr(module, name, saboteur)
     assert differs(source)
 
 
-def test_one_user_more_changes_no_constant_of_the_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_user_more_changes_no_constant_of_the_game(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[Any, ...]] = []
     honest = dp_sgd.PrivateCritic.step
 
     def watched(self: Any, real: torch.Tensor, fake: torch.Tensor) -> None:
-        seen.append((len(fake), self._optimizer.expected_batch_size, self._optimizer.max_grad_norm, self._optimizer.noise_multiplier,
-                     self._optimizer.original_optimizer.param_groups[0]["lr"]))
+        seen.append(
+            (
+                len(fake),
+                self._optimizer.expected_batch_size,
+                self._optimizer.max_grad_norm,
+                self._optimizer.noise_multiplier,
+                self._optimizer.original_optimizer.param_groups[0]["lr"],
+            )
+        )
         honest(self, real, fake)
 
     monkeypatch.setattr(dp_sgd.PrivateCritic, "step", watched)
@@ -156,11 +208,21 @@ def test_one_user_more_changes_no_constant_of_the_game(tmp_path: Path, monkeypat
     schema, _ = prepared(tmp_path / "plan")
     plan = make_plan(schema).training
     assert plan is not None
-    assert runs[0][0] == (plan.fakes_per_step, plan.expected_batch_size, plan.clip_norm, plan.noise_multiplier, plan.critic_rate)
+    assert runs[0][0] == (
+        plan.fakes_per_step,
+        plan.expected_batch_size,
+        plan.clip_norm,
+        plan.noise_multiplier,
+        plan.critic_rate,
+    )
 
 
-def test_the_generators_step_sees_scores_of_fakes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real rows enter PrivateCritic.step and nothing else: rows marked by their values are looked for in everything scored."""
+def test_the_generators_step_sees_scores_of_fakes_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real rows enter PrivateCritic.step and nothing else: rows marked by their values are looked
+    for in everything scored.
+    """
     quick(monkeypatch)
     pooled: list[np.ndarray] = []
     scored: list[torch.Tensor] = []

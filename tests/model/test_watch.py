@@ -1,4 +1,6 @@
-"""A game that went wrong is set aside by a rule that sees the generator alone; a healthy one is kept."""
+"""A game that went wrong is set aside by a rule that sees the generator alone; a healthy one is
+kept.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from synthrec.progress import Progress
 from tests.model.small import make_log, make_plan, prepared, quick, trained
 
 
-class Heard(Progress):
+class RecordingProgress(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -53,7 +55,9 @@ def huge(generator: Generator) -> None:
 
 
 def shifted(generator: Generator) -> None:
-    generator.residual[-1].bias += 0.6 * torch.linalg.matrix_norm(generator.factor) / len(generator.scale) ** 0.5
+    generator.residual[-1].bias += (
+        0.6 * torch.linalg.matrix_norm(generator.factor) / len(generator.scale) ** 0.5
+    )
 
 
 def everybody_alike(generator: Generator) -> None:
@@ -71,34 +75,70 @@ def one_direction(generator: Generator) -> None:
     generator.factor[0, 0] = whole
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (not_a_number, "weights are not finite"), (huge, "drifted|not finite"), (shifted, "drifted"), (everybody_alike, "vary 0.01"),
-    (everybody_extreme, "vary 2.6"), (one_direction, "of the directions")])
-def test_a_generator_made_to_diverge_or_collapse_is_set_aside(change: Callable[[Generator], None], said: str, artifact: Artifact) -> None:
-    anchor, heard = anchor_of(artifact), Heard()
-    anchor.factor.copy_(torch.eye(len(anchor.factor)) / 4)     # noise on so small a log may leave it one direction
-    found = watch(changed(anchor, change), anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1), progress=heard)
-    assert found.generator is anchor and found.game.startswith("set aside: ") and "set aside" in heard.lines[0]
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (not_a_number, "weights are not finite"),
+        (huge, "drifted|not finite"),
+        (shifted, "drifted"),
+        (everybody_alike, "vary 0.01"),
+        (everybody_extreme, "vary 2.6"),
+        (one_direction, "of the directions"),
+    ],
+)
+def test_a_generator_made_to_diverge_or_collapse_is_set_aside(
+    change: Callable[[Generator], None], said: str, artifact: Artifact
+) -> None:
+    anchor, heard = anchor_of(artifact), RecordingProgress()
+    anchor.factor.copy_(
+        torch.eye(len(anchor.factor)) / 4
+    )  # noise on so small a log may leave it one direction
+    found = watch(
+        changed(anchor, change),
+        anchor=anchor,
+        estimates=artifact.estimates,
+        rng=np.random.default_rng(1),
+        progress=heard,
+    )
+    assert (
+        found.generator is anchor
+        and found.game.startswith("set aside: ")
+        and "set aside" in heard.lines[0]
+    )
     assert any(part in found.game for part in said.split("|")), found.game
 
 
 def test_a_healthy_game_is_kept_and_nothing_is_said(artifact: Artifact) -> None:
-    anchor, heard = anchor_of(artifact), Heard()
-    found = watch(artifact.generator, anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1), progress=heard)
+    anchor, heard = anchor_of(artifact), RecordingProgress()
+    found = watch(
+        artifact.generator,
+        anchor=anchor,
+        estimates=artifact.estimates,
+        rng=np.random.default_rng(1),
+        progress=heard,
+    )
     assert found.generator is artifact.generator and found.game == "kept" and heard.lines == []
-    assert trouble(anchor, anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1)) is None
+    assert (
+        trouble(anchor, anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1))
+        is None
+    )
 
 
 @pytest.mark.parametrize("rate", [1e30, 3.0])
-def test_training_that_diverges_ends_with_the_anchor_and_says_so_in_the_release(rate: float, tmp_path: Path,
-                                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_that_diverges_ends_with_the_anchor_and_says_so_in_the_release(
+    rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick(monkeypatch)
     plan = make_plan(prepared(tmp_path)[0])
     assert plan.training is not None
-    plan = plan.model_copy(update={"training": plan.training.model_copy(update={"generator_rate": rate})})
+    plan = plan.model_copy(
+        update={"training": plan.training.model_copy(update={"generator_rate": rate})}
+    )
     found, _ = trained(make_log(), tmp_path, plan=plan)
     assert found.game is not None and found.game.startswith("set aside: ")
     assert all(bool(torch.isfinite(weight).all()) for weight in found.generator.parameters())
-    assert found.generator.residual[-1].weight.abs().max() == 0        # as anchored: the game taught nothing
+    assert (
+        found.generator.residual[-1].weight.abs().max() == 0
+    )  # as anchored: the game taught nothing
     found.save(tmp_path)
     assert Artifact.load(tmp_path).game == found.game

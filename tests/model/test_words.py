@@ -1,4 +1,6 @@
-"""Texts of the public catalogue become features where their words recur, and nothing where they do not."""
+"""Texts of the public catalogue become features where their words recur, and nothing where they do
+not.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ COLOURS, THINGS = ("red", "blue", "pink", "green"), ("mug", "bag", "lamp", "cloc
 
 def descriptions(*, items: int = 200) -> list[str | None]:
     rng = np.random.default_rng(0)
-    return [f"{rng.choice(COLOURS)} {rng.choice(THINGS)} SET OF {place}".upper() for place in range(items)]
+    return [
+        f"{rng.choice(COLOURS)} {rng.choice(THINGS)} SET OF {place}".upper()
+        for place in range(items)
+    ]
 
 
 def test_words_that_recur_become_columns_and_axes_are_named_by_their_words() -> None:
@@ -24,7 +29,9 @@ def test_words_that_recur_become_columns_and_axes_are_named_by_their_words() -> 
 
 
 def test_names_whose_words_do_not_recur_and_empty_texts_give_no_features() -> None:
-    names = ["".join(np.random.default_rng(place).choice(list("abcdefgh"), 9)) for place in range(300)]
+    names = [
+        "".join(np.random.default_rng(place).choice(list("abcdefgh"), 9)) for place in range(300)
+    ]
     assert word_features("title", list(names)) == {}
     assert word_features("title", [None] * 300) == {} and word_features("title", []) == {}
 

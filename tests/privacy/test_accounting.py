@@ -25,7 +25,10 @@ def run(noise: float, *, rate: float = 1.0, count: int = 1) -> Event:
 
 def exact_delta(mu: float, epsilon: float) -> float:
     """Balle and Wang 2018, theorem 8."""
-    return float(stats.norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * stats.norm.cdf(-mu / 2 - epsilon / mu))
+    return float(
+        stats.norm.cdf(mu / 2 - epsilon / mu)
+        - math.exp(epsilon) * stats.norm.cdf(-mu / 2 - epsilon / mu)
+    )
 
 
 def exact_epsilon(mu: float, delta: float) -> float:
@@ -33,13 +36,21 @@ def exact_epsilon(mu: float, delta: float) -> float:
 
 
 def integrated_delta(noise: float, rate: float, epsilon: float) -> float:
-    """Hockey-stick divergence of one subsampled Gaussian, the worse of adding and removing, on a fine grid."""
+    """Hockey-stick divergence of one subsampled Gaussian, the worse of adding and removing, on a
+    fine grid.
+    """
     x = np.linspace(-14 * noise, 14 * noise + 1, 400_001)
     without = stats.norm.pdf(x, 0, noise)
     mixed = (1 - rate) * without + rate * stats.norm.pdf(x, 1, noise)
     step = x[1] - x[0]
     growth = math.exp(epsilon)
-    return float(step * max(np.maximum(0, one - growth * other).sum() for one, other in ((mixed, without), (without, mixed))))
+    return float(
+        step
+        * max(
+            np.maximum(0, one - growth * other).sum()
+            for one, other in ((mixed, without), (without, mixed))
+        )
+    )
 
 
 @pytest.mark.parametrize("noise", [0.4, 1.0, 5.0])
@@ -56,7 +67,9 @@ def test_gaussians_compose_as_the_closed_form_says_however_they_are_written() ->
     exact = exact_epsilon(mu, 1e-6)
     for events in ([run(2.0, count=3), run(1.5)], [run(2.0), run(1.5), run(2.0), run(2.0)]):
         assert exact <= Accountant(events).epsilon(1e-6) <= exact + 2e-3
-    assert Accountant([run(2.0, count=2), run(1.5)]).epsilon(1e-6) < exact - 0.05       # one run forgotten is seen
+    assert (
+        Accountant([run(2.0, count=2), run(1.5)]).epsilon(1e-6) < exact - 0.05
+    )  # one run forgotten is seen
 
 
 @pytest.mark.parametrize(("noise", "rate"), [(1.0, 0.1), (0.7, 0.3), (2.0, 0.05)])
@@ -69,7 +82,9 @@ def test_one_subsampled_step_costs_what_integration_says(noise: float, rate: flo
 
 def test_blocks_of_a_training_cost_what_the_whole_costs() -> None:
     blocks = [run(1.2, rate=0.2, count=10)] * 4 + [run(1.2, rate=0.2, count=3)]
-    assert Accountant(blocks).epsilon(1e-5) == Accountant([run(1.2, rate=0.2, count=43)]).epsilon(1e-5)
+    assert Accountant(blocks).epsilon(1e-5) == Accountant([run(1.2, rate=0.2, count=43)]).epsilon(
+        1e-5
+    )
 
 
 def test_the_second_accountant_agrees() -> None:
@@ -81,7 +96,9 @@ def test_the_second_accountant_agrees() -> None:
 
 @settings(max_examples=4, deadline=None)
 @given(noise=st.floats(0.6, 4), rate=st.floats(0.01, 0.5), count=st.integers(1, 50))
-def test_epsilon_falls_with_noise_and_rises_with_rate_and_steps(noise: float, rate: float, count: int) -> None:
+def test_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
+    noise: float, rate: float, count: int
+) -> None:
     here = Accountant([run(noise, rate=rate, count=count)]).epsilon(1e-5)
     assert Accountant([run(noise * 1.5, rate=rate, count=count)]).epsilon(1e-5) <= here
     assert Accountant([run(noise, rate=min(1.0, rate * 1.5), count=count)]).epsilon(1e-5) >= here
@@ -92,7 +109,11 @@ def test_epsilon_falls_with_noise_and_rises_with_rate_and_steps(noise: float, ra
 def test_without_noise_epsilon_is_infinite_and_every_attack_possible() -> None:
     open_book = Accountant([run(5.0), run(0.0)])
     assert open_book.epsilon(1e-5) == math.inf == cross_check([run(0.0)], delta=1e-5)
-    assert open_book.bound().auc == 1.0 and open_book.bound().tpr == 1.0 and open_book.bound().advantage == 1.0
+    assert (
+        open_book.bound().auc == 1.0
+        and open_book.bound().tpr == 1.0
+        and open_book.bound().advantage == 1.0
+    )
 
 
 def test_deltas_of_thresholds_are_added() -> None:
@@ -107,9 +128,13 @@ def test_nothing_asked_costs_nothing() -> None:
 
 
 def test_an_event_of_an_unknown_kind_is_refused_and_never_skipped() -> None:
-    for wrong in ({"kind": "laplace", "noise_multiplier": 1.0}, {"kind": "gaussian", "noise_multiplier": -1.0},
-                  {"kind": "gaussian", "noise_multiplier": math.nan}, {"kind": "gaussian", "noise_multiplier": 1.0, "count": 0},
-                  {"kind": "gaussian", "noise_multiplier": 1.0, "sampling_rate": 1.5}):
+    for wrong in (
+        {"kind": "laplace", "noise_multiplier": 1.0},
+        {"kind": "gaussian", "noise_multiplier": -1.0},
+        {"kind": "gaussian", "noise_multiplier": math.nan},
+        {"kind": "gaussian", "noise_multiplier": 1.0, "count": 0},
+        {"kind": "gaussian", "noise_multiplier": 1.0, "sampling_rate": 1.5},
+    ):
         with pytest.raises(ValidationError):
             Event.model_validate(wrong)
 
@@ -134,19 +159,40 @@ def test_no_attack_on_a_simulated_gaussian_beats_the_bound() -> None:
     assert not (hits <= np.array(Accountant([run(1.4 / mu)]).bound().roc)[:, 1] + 0.01).all()
 
 
-@pytest.mark.parametrize("events", [
-    [run(1e-3)], [run(0.3, count=10**6)], [run(0.13, rate=1e-12, count=10**6)], [run(0.3, rate=0.999999)],
-    [run(1 + place / 1000, rate=0.01) for place in range(101)], [run(50.0, rate=1e-6, count=10**6)] * 11])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [run(1e-3)],
+        [run(0.3, count=10**6)],
+        [run(0.13, rate=1e-12, count=10**6)],
+        [run(0.3, rate=0.999999)],
+        [run(1 + place / 1000, rate=0.01) for place in range(101)],
+        [run(50.0, rate=1e-6, count=10**6)] * 11,
+    ],
+)
 def test_what_no_accountant_ends_on_is_refused_at_once_by_all(events: list[Event]) -> None:
     begun = time.process_time()
-    for ask in (Accountant, lambda events: cross_check(events, delta=1e-5), lambda events: renyi_bound(events, delta=1e-5)):
+    for ask in (
+        Accountant,
+        lambda events: cross_check(events, delta=1e-5),
+        lambda events: renyi_bound(events, delta=1e-5),
+    ):
         with pytest.raises(BudgetError, match="what accountants compute"):
             ask(events)
     assert time.process_time() - begun < 5
 
 
-@pytest.mark.parametrize("wrong", [{"noise_multiplier": 1e-150}, {"noise_multiplier": 5e-324}, {"noise_multiplier": 1e300},
-                                   {"sampling_rate": 1e-150}, {"count": 10**9}, {"noise_multiplier": math.inf}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"noise_multiplier": 1e-150},
+        {"noise_multiplier": 5e-324},
+        {"noise_multiplier": 1e300},
+        {"sampling_rate": 1e-150},
+        {"count": 10**9},
+        {"noise_multiplier": math.inf},
+    ],
+)
 def test_an_event_with_numbers_of_no_mechanism_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Event.model_validate({"kind": "gaussian", "noise_multiplier": 1.0} | wrong)

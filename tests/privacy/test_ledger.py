@@ -1,4 +1,6 @@
-"""The ledger: ahead of use, on disk, unbroken, held by one. Teeth: each way to tamper is tried, and a blind check would let it pass."""
+"""The ledger: ahead of use, on disk, unbroken, held by one. Teeth: each way to tamper is tried, and
+a blind check would let it pass.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,18 @@ from hypothesis import strategies as st
 from synthrec.errors import BudgetError
 from synthrec.privacy import ledger as module
 from synthrec.privacy.event import gaussian
-from synthrec.privacy.ledger import Charge, Entry, Head, Ledger, events_of, extra_delta_of, head_path, remember, remembered, walk
+from synthrec.privacy.ledger import (
+    Charge,
+    Entry,
+    Head,
+    Ledger,
+    events_of,
+    extra_delta_of,
+    head_path,
+    remember,
+    remembered,
+    walk,
+)
 from synthrec.privacy.mechanisms import GaussianSum
 from tests.conftest import REPOSITORY
 from tests.privacy.small import noisy_sum
@@ -27,7 +40,9 @@ PLAN = GaussianSum(name="items", purpose="", unit="", sensitivity=1.0, noise_mul
 
 
 def entry(noise: float = 1.5, count: int = 1) -> Entry:
-    return CHARGE.entry(mechanism="game", event=gaussian(noise_multiplier=noise, sampling_rate=0.1, count=count))
+    return CHARGE.entry(
+        mechanism="game", event=gaussian(noise_multiplier=noise, sampling_rate=0.1, count=count)
+    )
 
 
 @pytest.fixture
@@ -69,18 +84,33 @@ def unknown_kind(lines: list[bytes]) -> list[bytes]:
 
 
 def unknown_field(lines: list[bytes]) -> list[bytes]:
-    return [*lines[:-1], lines[-1].replace(b'{"format_version":2', b'{"format_version":2,"refund":true')]
+    return [
+        *lines[:-1],
+        lines[-1].replace(b'{"format_version":2', b'{"format_version":2,"refund":true'),
+    ]
 
 
 def other_version(lines: list[bytes]) -> list[bytes]:
     return [*lines[:-1], lines[-1].replace(b'"format_version":2', b'"format_version":3')]
 
 
-TAMPERED = [altered, cheaper, removed, first_removed, reordered, doubled, unknown_kind, unknown_field, other_version]
+TAMPERED = [
+    altered,
+    cheaper,
+    removed,
+    first_removed,
+    reordered,
+    doubled,
+    unknown_kind,
+    unknown_field,
+    other_version,
+]
 
 
 @pytest.mark.parametrize("tamper", TAMPERED)
-def test_a_tampered_ledger_is_refused_and_left_as_it_is(tamper: Callable[[list[bytes]], list[bytes]], path: Path) -> None:
+def test_a_tampered_ledger_is_refused_and_left_as_it_is(
+    tamper: Callable[[list[bytes]], list[bytes]], path: Path
+) -> None:
     lines = path.read_bytes().splitlines()
     changed = b"".join(line + b"\n" for line in tamper(lines))
     assert changed != path.read_bytes()
@@ -93,8 +123,9 @@ def test_a_tampered_ledger_is_refused_and_left_as_it_is(tamper: Callable[[list[b
 
 
 @pytest.mark.parametrize("tamper", [altered, cheaper])
-def test_the_tampering_would_pass_a_check_that_does_not_hash(tamper: Callable[[list[bytes]], list[bytes]], path: Path,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tampering_would_pass_a_check_that_does_not_hash(
+    tamper: Callable[[list[bytes]], list[bytes]], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path.write_bytes(b"".join(line + b"\n" for line in tamper(path.read_bytes().splitlines())))
     monkeypatch.setattr(Entry, "digest", lambda self: self.hash)
     assert len(Ledger.read(path).entries) == 4
@@ -121,7 +152,9 @@ def test_a_whole_last_entry_counts_also_when_its_newline_is_lost(path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"user_id,item_id\n1,2\n3,4", b"one line", b"{}", b"\n\n"])
-def test_another_file_named_as_the_ledger_is_refused_and_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+def test_another_file_named_as_the_ledger_is_refused_and_left_as_it_is(
+    content: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "events.csv").write_bytes(content)
     with pytest.raises(BudgetError), Ledger.open(tmp_path / "events.csv"):
         pass
@@ -129,11 +162,19 @@ def test_another_file_named_as_the_ledger_is_refused_and_left_as_it_is(content: 
 
 
 def test_a_second_holder_is_refused_in_this_process_and_in_another(path: Path) -> None:
-    code = ("import sys; from pathlib import Path; from synthrec.errors import BudgetError; from synthrec.privacy.ledger import Ledger\n"
-            "try:\n    with Ledger.open(Path(sys.argv[1])): print('held')\nexcept BudgetError as error: print(error.found)")
+    code = (
+        "import sys; from pathlib import Path; from synthrec.errors import BudgetError; from synthrec.privacy.ledger import Ledger\n"
+        "try:\n    with Ledger.open(Path(sys.argv[1])): print('held')\nexcept BudgetError as error: print(error.found)"
+    )
 
     def other() -> str:
-        return subprocess.run([sys.executable, "-c", code, str(path)], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            cwd=REPOSITORY,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     with Ledger.open(path):
         with pytest.raises(BudgetError, match="one process"), Ledger.open(path):
@@ -142,7 +183,9 @@ def test_a_second_holder_is_refused_in_this_process_and_in_another(path: Path) -
     assert other().strip() == "held"
 
 
-def test_an_entry_is_on_disk_before_the_first_user_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_is_on_disk_before_the_first_user_is_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[str] = []
     real = os.fsync
 
@@ -151,9 +194,15 @@ def test_an_entry_is_on_disk_before_the_first_user_is_looked_at(path: Path, monk
         yield np.ones((2, 3))
 
     with Ledger.open(path) as ledger:
-        monkeypatch.setattr(module.os, "fsync", lambda handle: (real(handle), order.append("on disk"))[0])
+        monkeypatch.setattr(
+            module.os, "fsync", lambda handle: (real(handle), order.append("on disk"))[0]
+        )
         noisy_sum(users(), plan=PLAN, size=3, ledger=ledger, charge=CHARGE)
-    assert order == ["on disk", "on disk", "looked at with 5 entries"]       # the entry, and the remembered head
+    assert order == [
+        "on disk",
+        "on disk",
+        "looked at with 5 entries",
+    ]  # the entry, and the remembered head
 
 
 def test_a_crash_while_users_are_looked_at_has_spent(path: Path) -> None:
@@ -163,10 +212,14 @@ def test_a_crash_while_users_are_looked_at_has_spent(path: Path) -> None:
 
     with pytest.raises(MemoryError), Ledger.open(path) as ledger:
         noisy_sum(users(), plan=PLAN, size=3, ledger=ledger, charge=CHARGE)
-    assert Ledger.read(path).entries[-1].event == gaussian(noise_multiplier=1.0, sampling_rate=1.0, count=1)
+    assert Ledger.read(path).entries[-1].event == gaussian(
+        noise_multiplier=1.0, sampling_rate=1.0, count=1
+    )
 
 
-def test_nothing_runs_when_the_ledger_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_runs_when_the_ledger_cannot_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -183,7 +236,7 @@ def test_nothing_runs_when_the_ledger_cannot_be_written(path: Path, monkeypatch:
 def test_a_ledger_that_is_closed_or_only_read_cannot_be_charged(path: Path, tmp_path: Path) -> None:
     with Ledger.open(path) as ledger:
         pass
-    with (tmp_path / "another").open("wb") as stream:       # likely gets the closed ledger's number
+    with (tmp_path / "another").open("wb") as stream:  # likely gets the closed ledger's number
         for closed in (ledger, Ledger.read(path)):
             with pytest.raises(BudgetError, match="open to be charged"):
                 closed.charge(entry())
@@ -196,11 +249,15 @@ def test_internal_entries_are_listed_and_not_counted_and_trials_count(path: Path
         ledger.charge(entry().model_copy(update={"kind": "internal"}))
         ledger.charge(entry().model_copy(update={"kind": "trial", "extra_delta": 1e-7}))
     read = Ledger.read(path)
-    assert len(read.counted()) == 5 and len(read.internal()) == 1 and len(read.of_release("r1")) == 5
+    assert (
+        len(read.counted()) == 5 and len(read.internal()) == 1 and len(read.of_release("r1")) == 5
+    )
     assert extra_delta_of(read.counted()) == 1e-7 and len(events_of(read.entries)) == 6
 
 
-def test_a_ledger_says_days_and_no_moments_since_running_times_depend_on_the_log(path: Path) -> None:
+def test_a_ledger_says_days_and_no_moments_since_running_times_depend_on_the_log(
+    path: Path,
+) -> None:
     for line in path.read_text().splitlines():
         assert len(json.loads(line)["charged_utc"]) == len("2025-01-31")
 
@@ -211,11 +268,15 @@ def cut_to(path: Path, entries: int) -> None:
 
 
 @pytest.mark.parametrize("entries", [0, 1, 3])
-def test_a_ledger_restored_from_an_older_backup_is_refused_with_what_is_missing_and_a_remedy(entries: int, path: Path) -> None:
+def test_a_ledger_restored_from_an_older_backup_is_refused_with_what_is_missing_and_a_remedy(
+    entries: int, path: Path
+) -> None:
     cut_to(path, entries)
     before = path.read_bytes()
     for use in (Ledger.read, lambda place: Ledger.open(place).__enter__()):
-        with pytest.raises(BudgetError, match=f"{entries} entries where 4 were written.*as it was last written"):
+        with pytest.raises(
+            BudgetError, match=f"{entries} entries where 4 were written.*as it was last written"
+        ):
             use(path)
     assert not path.exists() if entries == 0 else path.read_bytes() == before
 
@@ -233,7 +294,7 @@ def test_another_history_of_the_same_length_is_refused(path: Path) -> None:
     head_path(path).unlink()
     with Ledger.open(path) as ledger:
         for _ in range(4):
-            ledger.charge(entry(20.0))      # whole, unbroken, and cheaper
+            ledger.charge(entry(20.0))  # whole, unbroken, and cheaper
     assert head is not None
     remember(path, head)
     with pytest.raises(BudgetError, match="another entry in the head's place"):
@@ -242,14 +303,16 @@ def test_another_history_of_the_same_length_is_refused(path: Path) -> None:
 
 def test_a_ledger_cut_short_would_pass_without_the_head(path: Path) -> None:
     cut_to(path, 2)
-    head_path(path).unlink()        # the saboteur
+    head_path(path).unlink()  # the saboteur
     with Ledger.open(path) as ledger:
         assert len(ledger.entries) == 2
         ledger.charge(entry())
     assert remembered(path) == Head(count=3, hash=ledger.entries[-1].hash)
 
 
-def test_a_crash_between_an_entry_and_its_head_leaves_a_ledger_that_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_between_an_entry_and_its_head_leaves_a_ledger_that_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -257,7 +320,9 @@ def test_a_crash_between_an_entry_and_its_head_leaves_a_ledger_that_is_read(path
         patch.setattr(module, "remember", killed)
         with pytest.raises(BudgetError, match="No space"):
             ledger.charge(entry())
-        with pytest.raises(BudgetError, match="open to be charged"):        # or its link would be to the wrong line
+        with pytest.raises(
+            BudgetError, match="open to be charged"
+        ):  # or its link would be to the wrong line
             ledger.charge(entry())
     assert len(Ledger.read(path).entries) == 5
     with Ledger.open(path) as ledger:
@@ -265,7 +330,9 @@ def test_a_crash_between_an_entry_and_its_head_leaves_a_ledger_that_is_read(path
     assert remembered(path) == Head(count=6, hash=ledger.entries[-1].hash)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"format_version":2,"count":1,"hash":""}', b"\xff" * 9])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"format_version":2,"count":1,"hash":""}', b"\xff" * 9]
+)
 def test_a_head_that_cannot_be_read_is_said(content: bytes, path: Path) -> None:
     head_path(path).write_bytes(content)
     with pytest.raises(BudgetError, match="another thing in films.ledger.jsonl.head"):
@@ -274,9 +341,15 @@ def test_a_head_that_cannot_be_read_is_said(content: bytes, path: Path) -> None:
 
 def test_a_newer_version_and_an_unknown_kind_are_named(path: Path) -> None:
     whole = path.read_bytes()
-    for old, new, said in ((b'{"format_version":2', b'{"format_version":7', "format_version 7 at films.ledger.jsonl, line 1"),
-                           (b'"kind":"release"', b'"kind":"gift"', "the unknown kind gift at"),
-                           (b'"kind":"release"', b'"kind":"Anna Example, 12 High Street"', "an unknown kind at")):
+    for old, new, said in (
+        (
+            b'{"format_version":2',
+            b'{"format_version":7',
+            "format_version 7 at films.ledger.jsonl, line 1",
+        ),
+        (b'"kind":"release"', b'"kind":"gift"', "the unknown kind gift at"),
+        (b'"kind":"release"', b'"kind":"Anna Example, 12 High Street"', "an unknown kind at"),
+    ):
         path.write_bytes(whole.replace(old, new, 1))
         with pytest.raises(BudgetError) as refused:
             Ledger.read(path)
@@ -287,34 +360,62 @@ def test_a_ledger_of_the_first_version_is_read_and_continued(tmp_path: Path) -> 
     path = tmp_path / "old.jsonl"
     path.write_bytes((Path(__file__).parent / "ledger_v1.jsonl").read_bytes())
     with Ledger.open(path) as ledger:
-        assert [each.kind for each in ledger.entries] == ["release", "release", "internal", "internal", "trial", "trial"]
+        assert [each.kind for each in ledger.entries] == [
+            "release",
+            "release",
+            "internal",
+            "internal",
+            "trial",
+            "trial",
+        ]
         assert ledger.entries[0].extra_delta == 1e-7 and ledger.entries[0].planned is None
         ledger.charge(entry())
     assert [each.format_version for each in Ledger.read(path).entries] == [1] * 6 + [2]
 
 
-def test_a_plan_cannot_be_written_into_a_line_of_the_first_version_whose_hash_does_not_hold_it() -> None:
+def test_a_plan_cannot_be_written_into_a_line_of_the_first_version_whose_hash_does_not_hold_it() -> (
+    None
+):
     line = (Path(__file__).parent / "ledger_v1.jsonl").read_bytes().splitlines()[0]
     assert isinstance(next(walk([line])), Entry)
     assert not isinstance(next(walk([line.replace(b'"hash"', b'"planned":9,"hash"')])), Entry)
 
 
 @settings(max_examples=30, deadline=None)
-@given(charges=st.lists(st.tuples(st.just(0.0) | st.floats(1e-3, 1e9), st.floats(1e-12, 1), st.integers(1, 10**6), st.floats(0, 0.5),
-                                  st.text(max_size=20)), min_size=1, max_size=5))
-def test_what_is_charged_is_read_back(charges: list[tuple[float, float, int, float, str]],
-                                      tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    charges=st.lists(
+        st.tuples(
+            st.just(0.0) | st.floats(1e-3, 1e9),
+            st.floats(1e-12, 1),
+            st.integers(1, 10**6),
+            st.floats(0, 0.5),
+            st.text(max_size=20),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_is_charged_is_read_back(
+    charges: list[tuple[float, float, int, float, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("ledger") / "a.jsonl"
     with Ledger.open(path) as ledger:
         for noise, rate, count, extra, name in charges:
-            ledger.charge(CHARGE.entry(mechanism=name, extra_delta=extra,
-                                       event=gaussian(noise_multiplier=noise, sampling_rate=rate, count=count)))
+            ledger.charge(
+                CHARGE.entry(
+                    mechanism=name,
+                    extra_delta=extra,
+                    event=gaussian(noise_multiplier=noise, sampling_rate=rate, count=count),
+                )
+            )
     assert Ledger.read(path).entries == ledger.entries
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_no_changed_byte_goes_unnoticed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_changed_byte_goes_unnoticed(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("ledger") / "a.jsonl"
     with Ledger.open(path) as ledger:
         for place in range(3):

@@ -14,21 +14,44 @@ from synthrec.model.recipe import plan_release
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
 from synthrec.privacy.plan import BLOCK, Game, Measure, Plan, solve_plan
 
-MEASURES = (Measure(name="activity", purpose="", unit="users", sensitivity=1.0, share=0.05),
-            Measure(name="items", purpose="", unit="events", sensitivity=14.0, share=0.75))
-GAME = Game(share=0.2, sampling_rate=0.2, expected_batch_size=1200.0, steps=203, clip_norm=1.0, fakes_per_step=64, critic_rate=1e-3,
-            generator_rate=1e-3, critic_steps_per_generator_step=2, anchor_weight=1.0)
+MEASURES = (
+    Measure(name="activity", purpose="", unit="users", sensitivity=1.0, share=0.05),
+    Measure(name="items", purpose="", unit="events", sensitivity=14.0, share=0.75),
+)
+GAME = Game(
+    share=0.2,
+    sampling_rate=0.2,
+    expected_batch_size=1200.0,
+    steps=203,
+    clip_norm=1.0,
+    fakes_per_step=64,
+    critic_rate=1e-3,
+    generator_rate=1e-3,
+    critic_steps_per_generator_step=2,
+    anchor_weight=1.0,
+)
 
 
 @lru_cache
-def solved(*, epsilon: float = 3.0, delta: float = 1e-5, population: int = 6000, game: Game | None = GAME) -> Plan:
-    return solve_plan(model="gan" if game else "moments", epsilon=epsilon, delta=delta, population=population, events_per_user=100,
-                      measures=MEASURES, game=game)
+def solved(
+    *, epsilon: float = 3.0, delta: float = 1e-5, population: int = 6000, game: Game | None = GAME
+) -> Plan:
+    return solve_plan(
+        model="gan" if game else "moments",
+        epsilon=epsilon,
+        delta=delta,
+        population=population,
+        events_per_user=100,
+        measures=MEASURES,
+        game=game,
+    )
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 5.0, 8.0])
 @pytest.mark.parametrize("game", [GAME, None])
-def test_a_plan_spends_what_was_asked_and_hardly_less_by_both_accountants(epsilon: float, game: Game | None) -> None:
+def test_a_plan_spends_what_was_asked_and_hardly_less_by_both_accountants(
+    epsilon: float, game: Game | None
+) -> None:
     plan = solved(epsilon=epsilon, game=game)
     spent = Accountant(plan.events()).epsilon(plan.delta)
     assert epsilon * (1 - 1.2e-3) - 2 * CROSS_CHECK_ERROR <= spent <= epsilon
@@ -51,15 +74,27 @@ def test_a_plan_with_a_step_or_a_measurement_left_out_would_spend_less() -> None
 def test_blocks_hold_at_most_ten_steps_and_all_of_them() -> None:
     training = solved().training
     assert training is not None
-    assert sum(training.blocks()) == 203 and max(training.blocks()) == BLOCK == 10 and min(training.blocks()) > 0
-    assert [training.model_copy(update={"steps": steps}).blocks() for steps in (1, 10, 20)] == [(1,), (10,), (10, 10)]
+    assert (
+        sum(training.blocks()) == 203
+        and max(training.blocks()) == BLOCK == 10
+        and min(training.blocks()) > 0
+    )
+    assert [training.model_copy(update={"steps": steps}).blocks() for steps in (1, 10, 20)] == [
+        (1,),
+        (10,),
+        (10, 10),
+    ]
 
 
 def test_shares_are_parts_of_one_over_noise_squared() -> None:
     plan = solved(game=None)
     weights = {each.name: 1 / each.noise_multiplier**2 for each in plan.measurements}
-    assert weights["items"] / weights["activity"] == pytest.approx(15.0) and sum(plan.budget_share.values()) == pytest.approx(1.0)
-    assert plan.measurement("items").noise_std == pytest.approx(14.0 * plan.measurement("items").noise_multiplier)
+    assert weights["items"] / weights["activity"] == pytest.approx(15.0) and sum(
+        plan.budget_share.values()
+    ) == pytest.approx(1.0)
+    assert plan.measurement("items").noise_std == pytest.approx(
+        14.0 * plan.measurement("items").noise_multiplier
+    )
 
 
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, math.nan])
@@ -86,10 +121,18 @@ def test_the_rule_for_delta_follows_the_declared_population() -> None:
 
 
 def test_a_plan_takes_public_words_only_and_is_frozen() -> None:
-    assert set(inspect.signature(solve_plan).parameters) == {"model", "epsilon", "delta", "population", "events_per_user", "measures",
-                                                             "looks", "game"}
+    assert set(inspect.signature(solve_plan).parameters) == {
+        "model",
+        "epsilon",
+        "delta",
+        "population",
+        "events_per_user",
+        "measures",
+        "looks",
+        "game",
+    }
     with pytest.raises(ValidationError):
-        solved(game=None).epsilon = 9.0      # type: ignore[misc]
+        solved(game=None).epsilon = 9.0  # type: ignore[misc]
 
 
 def test_a_plan_survives_json() -> None:
@@ -103,19 +146,41 @@ def test_a_plan_without_noise_says_that_it_is_not_private() -> None:
     assert all(event.kind == "none" for event in plan.events())
 
 
-@pytest.mark.parametrize("wrong", [
-    {"steps": 10**9}, {"fakes_per_step": 10**9}, {"critic_steps_per_generator_step": 0}, {"sampling_rate": 1e-150},
-    {"expected_batch_size": 0.0}, {"clip_norm": math.inf}, {"noise_multiplier": 1e-200}, {"critic_rate": math.nan},
-    {"generator_rate": 1e308}, {"anchor_weight": 1e308}, {"share": -1.0}])
-def test_a_constant_that_no_plan_has_is_refused_before_anything_is_run_by_it(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 10**9},
+        {"fakes_per_step": 10**9},
+        {"critic_steps_per_generator_step": 0},
+        {"sampling_rate": 1e-150},
+        {"expected_batch_size": 0.0},
+        {"clip_norm": math.inf},
+        {"noise_multiplier": 1e-200},
+        {"critic_rate": math.nan},
+        {"generator_rate": 1e308},
+        {"anchor_weight": 1e308},
+        {"share": -1.0},
+    ],
+)
+def test_a_constant_that_no_plan_has_is_refused_before_anything_is_run_by_it(
+    wrong: dict[str, float],
+) -> None:
     words = solved().model_dump()
     words["training"] |= wrong
     with pytest.raises(ValidationError):
         Plan.model_validate(words)
 
 
-@pytest.mark.parametrize("wrong", [{"epsilon": -1.0}, {"delta": 0.0}, {"delta": math.nan}, {"population": 10**30},
-                                   {"events_per_user": 10**9}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epsilon": -1.0},
+        {"delta": 0.0},
+        {"delta": math.nan},
+        {"population": 10**30},
+        {"events_per_user": 10**9},
+    ],
+)
 def test_a_budget_that_no_plan_has_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Plan.model_validate(solved().model_dump() | wrong)

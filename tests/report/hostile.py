@@ -1,4 +1,6 @@
-"""Every place of a record that the schemas know, and the same record with something hostile at each of them."""
+"""Every place of a record that the schemas know, and the same record with something hostile at each
+of them.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +13,42 @@ from pydantic import BaseModel
 
 Path = tuple[str | int, ...]
 # closes attribute, element, comment, title and style, then runs by three ways
-HOSTILE = "\"'>--></title></style></text></svg><script>document.title='HIT'</script><img src=x onerror=document.title='HIT'>" \
-          "<svg onload=document.title='HIT'>{{ 7 * 7 }}\x1b"
+HOSTILE = (
+    "\"'>--></title></style></text></svg><script>document.title='HIT'</script><img src=x onerror=document.title='HIT'>"
+    "<svg onload=document.title='HIT'>{{ 7 * 7 }}\x1b"
+)
 
 
 def schema_of(name: str) -> dict[str, Any]:
     """The published JSON Schema of a record."""
-    found: dict[str, Any] = json.loads(files("synthrec.report.schemas").joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(
+        files("synthrec.report.schemas").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+    )
     return found
 
 
-def places(value: Any, schema: dict[str, Any], root: dict[str, Any], at: Path = (), named: str = "") -> Iterator[tuple[Path, str, str]]:
-    """(where, kind, name in the schema) of each leaf, kinds "text", "word" (one of a list), "number"; keys of mappings are "key"."""
+def places(
+    value: Any, schema: dict[str, Any], root: dict[str, Any], at: Path = (), named: str = ""
+) -> Iterator[tuple[Path, str, str]]:
+    """(where, kind, name in the schema) of each leaf, kinds "text", "word" (one of a list),
+    "number"; keys of mappings are "key".
+    """
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         yield from places(value, root["$defs"][name], root, at, name)
     elif "anyOf" in schema:
-        kinds = {"null": value is None, "string": isinstance(value, str), "integer": isinstance(value, int),
-                 "number": isinstance(value, float | int), "array": isinstance(value, list)}
-        fitting = [each for each in schema["anyOf"] if kinds.get(each.get("type", ""), isinstance(value, dict))]
+        kinds = {
+            "null": value is None,
+            "string": isinstance(value, str),
+            "integer": isinstance(value, int),
+            "number": isinstance(value, float | int),
+            "array": isinstance(value, list),
+        }
+        fitting = [
+            each
+            for each in schema["anyOf"]
+            if kinds.get(each.get("type", ""), isinstance(value, dict))
+        ]
         yield from places(value, fitting[0], root, at, named)
     elif "enum" in schema or "const" in schema:
         yield at, "word", named
@@ -39,7 +58,9 @@ def places(value: Any, schema: dict[str, Any], root: dict[str, Any], at: Path = 
     elif schema.get("type") == "object":
         for key, each in value.items():
             yield (*at, key), "key", named
-            yield from places(each, schema["additionalProperties"], root, (*at, key), f"{named}{{}}")
+            yield from places(
+                each, schema["additionalProperties"], root, (*at, key), f"{named}{{}}"
+            )
     elif schema.get("type") == "array":
         for place, each in enumerate(value):
             below = schema["prefixItems"][place] if "prefixItems" in schema else schema["items"]
@@ -48,13 +69,24 @@ def places(value: Any, schema: dict[str, Any], root: dict[str, Any], at: Path = 
         yield at, "text" if schema["type"] == "string" else "number", named
 
 
-def texts_named(schema: dict[str, Any], root: dict[str, Any], named: str = "", seen: frozenset[str] = frozenset()) -> set[str]:
+def texts_named(
+    schema: dict[str, Any],
+    root: dict[str, Any],
+    named: str = "",
+    seen: frozenset[str] = frozenset(),
+) -> set[str]:
     """The names of all free texts that the schema allows, by the schema alone."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return set() if name in seen else texts_named(root["$defs"][name], root, name, seen | {name})
+        return (
+            set() if name in seen else texts_named(root["$defs"][name], root, name, seen | {name})
+        )
     parts = [*schema.get("anyOf", ()), *schema.get("prefixItems", ())]
-    found = {name for part in parts for name in texts_named(part, root, named if "anyOf" in schema else f"{named}[]", seen)}
+    found = {
+        name
+        for part in parts
+        for name in texts_named(part, root, named if "anyOf" in schema else f"{named}[]", seen)
+    }
     if "enum" in schema or "const" in schema:
         return found
     for key, below in schema.get("properties", {}).items():
@@ -76,10 +108,12 @@ def with_value(document: Any, at: Path, value: Any) -> Any:
 
 
 def spoilt(record: BaseModel, name: str, *, keep: frozenset[str] = frozenset()) -> Any:
-    """The record's JSON with every text and key hostile, but for the texts by the names in `keep`; equal texts stay equal."""
+    """The record's JSON with every text and key hostile, but for the texts by the names in `keep`;
+    equal texts stay equal.
+    """
     schema, document = schema_of(name), json.loads(record.model_dump_json())
     found = list(places(document, schema, schema))
-    for at, kind, named in reversed(found):         # keys after what is below them
+    for at, kind, named in reversed(found):  # keys after what is below them
         place = document
         for step in at[:-1]:
             place = place[step]

@@ -1,4 +1,6 @@
-"""The public edition holds what the allow-list names: marks planted in every private field are found in none of it."""
+"""The public edition holds what the allow-list names: marks planted in every private field are
+found in none of it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def everywhere() -> AuditRecord:
     """An audit that is marked in each of its fields; what a type does not allow stays."""
     said = audit().model_dump()
     kept = {("subject",), ("effort",), ("format_version",), ("verdict",)}
-    marked = {name: value if (name,) in kept else planted(value, [0]) for name, value in said.items()}
+    marked = {
+        name: value if (name,) in kept else planted(value, [0]) for name, value in said.items()
+    }
     return AuditRecord.model_construct(**marked)
 
 
@@ -58,18 +62,33 @@ def leaves(value: Any) -> Iterator[Any]:
 
 def test_marks_in_every_private_field_are_in_no_file_that_is_shared() -> None:
     private, marked = release(source_public=False), everywhere()
-    assert sum(MARK in str(leaf) or (isinstance(leaf, (int, float)) and leaf > BASE) for leaf in leaves(marked.__dict__)) > 1000
-    texts = {"page": render(private, marked, mechanism=conformance(), edition=Edition.PUBLIC), **shared_texts(private, conformance())}
+    assert (
+        sum(
+            MARK in str(leaf) or (isinstance(leaf, (int, float)) and leaf > BASE)
+            for leaf in leaves(marked.__dict__)
+        )
+        > 1000
+    )
+    texts = {
+        "page": render(private, marked, mechanism=conformance(), edition=Edition.PUBLIC),
+        **shared_texts(private, conformance()),
+    }
     for name, text in texts.items():
         assert marks(text) == [], name
 
 
 def test_the_same_marks_are_found_where_the_source_is_public() -> None:
-    assert "QUAGGA" in render(release(source_public=True), audit(reason="QUAGGA", utility=None), edition=Edition.PUBLIC)
-    assert "QUAGGA" in render(release(source_public=False), audit(reason="QUAGGA", utility=None), edition=Edition.INTERNAL)
+    assert "QUAGGA" in render(
+        release(source_public=True), audit(reason="QUAGGA", utility=None), edition=Edition.PUBLIC
+    )
+    assert "QUAGGA" in render(
+        release(source_public=False), audit(reason="QUAGGA", utility=None), edition=Edition.INTERNAL
+    )
 
 
-def test_a_field_that_nobody_has_allowed_is_not_in_the_public_edition(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_that_nobody_has_allowed_is_not_in_the_public_edition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("synthrec.report.edition.PUBLIC_OF_RELEASE", PUBLIC_OF_RELEASE - {"limits"})
     shown = seen(release(source_public=False), audit(), None, edition=Edition.PUBLIC)
     assert shown.audit is None and shown.release.limits == ()
@@ -84,5 +103,8 @@ def test_somebody_has_decided_for_every_field_whether_it_is_public() -> None:
 
 def test_the_public_edition_is_the_same_bytes_whatever_the_audit_found() -> None:
     private = release(source_public=False)
-    pages = {render(private, found, mechanism=conformance(), edition=Edition.PUBLIC) for found in (None, audit(), *verdicts().values())}
+    pages = {
+        render(private, found, mechanism=conformance(), edition=Edition.PUBLIC)
+        for found in (None, audit(), *verdicts().values())
+    }
     assert len(pages) == 1

@@ -1,4 +1,6 @@
-"""Whatever strings the records hold, the pages have the elements and attributes of honest pages, and a policy under which nothing runs."""
+"""Whatever strings the records hold, the pages have the elements and attributes of honest pages,
+and a policy under which nothing runs.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,16 @@ from tests.report.records import audit, brief, conformance, release
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 RECORDS: dict[str, BaseModel] = {
-    "release": release(source_public=False, game="kept", paid_declarations=("item ids",), faithful=({"name": "items", "distance": 0.1},),
-                       training={"steps": 400, "optimizer": "adam"}),
-    "audit": audit(), "mechanism": conformance()}
+    "release": release(
+        source_public=False,
+        game="kept",
+        paid_declarations=("item ids",),
+        faithful=({"name": "items", "distance": 0.1},),
+        training={"steps": 400, "optimizer": "adam"},
+    ),
+    "audit": audit(),
+    "mechanism": conformance(),
+}
 # texts that choose what is drawn: hostile in the first round, honest in the second
 STEER = frozenset({"Arm.name", "Against.rival", "Mechanism.name", ".budget_share", ".policy"})
 
@@ -59,8 +68,13 @@ class Skeleton(HTMLParser):
 def pages(documents: dict[str, object]) -> dict[str, str]:
     """Both editions, and the index of reference releases."""
     one = ReleaseRecord.model_validate(documents["release"])
-    two, three = AuditRecord.model_validate(documents["audit"]), Conformance.model_validate(documents["mechanism"])
-    found = {edition.value: render(one, two, mechanism=three, edition=edition) for edition in Edition}
+    two, three = (
+        AuditRecord.model_validate(documents["audit"]),
+        Conformance.model_validate(documents["mechanism"]),
+    )
+    found = {
+        edition.value: render(one, two, mechanism=three, edition=edition) for edition in Edition
+    }
     return found | {"index": index({"r": (one, two, three)})}
 
 
@@ -76,7 +90,8 @@ def honest() -> dict[str, str]:
 
 @pytest.mark.parametrize("keep", [frozenset(), STEER])
 def test_hostile_text_anywhere_in_the_records_adds_no_element_and_no_attribute_to_a_page(
-        honest: dict[str, str], keep: frozenset[str]) -> None:
+    honest: dict[str, str], keep: frozenset[str]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = hostile_pages(keep=keep)
@@ -99,8 +114,14 @@ def test_text_in_place_of_a_number_or_of_one_of_a_list_of_words_is_refused(name:
     record, schema = RECORDS[name], schema_of(name)
     document = json.loads(record.model_dump_json())
     found = list(places(document, schema, schema))
-    texts = {named for _, kind, named in found if kind == "text"}       # one of them may be a number, too
-    first = {named: at for at, kind, named in reversed(found) if kind in ("number", "word") and named not in texts}
+    texts = {
+        named for _, kind, named in found if kind == "text"
+    }  # one of them may be a number, too
+    first = {
+        named: at
+        for at, kind, named in reversed(found)
+        if kind in ("number", "word") and named not in texts
+    }
     for at in first.values():
         with pytest.raises(ValidationError):
             type(record).model_validate_json(json.dumps(with_value(document, at, HOSTILE)))
@@ -117,26 +138,60 @@ def test_a_hostile_release_is_text_in_the_picture_of_its_taste_axes() -> None:
     axis = Axis(title=HOSTILE, share=0.5, spread=0.1, low=end, high=end)
 
     def drawn(axes: TasteAxes) -> list[str]:
-        return sorted({f"{each.tag} {name}" for each in ElementTree.fromstring(picture(axes)).iter() for name in each.attrib})
+        return sorted(
+            {
+                f"{each.tag} {name}"
+                for each in ElementTree.fromstring(picture(axes)).iter()
+                for name in each.attrib
+            }
+        )
 
-    hostile = TasteAxes(source=HOSTILE, release_id=HOSTILE, choosing=(axis,), rating=(axis,), bias_share=0.1, learned=(axis,))
+    hostile = TasteAxes(
+        source=HOSTILE,
+        release_id=HOSTILE,
+        choosing=(axis,),
+        rating=(axis,),
+        bias_share=0.1,
+        learned=(axis,),
+    )
     plain = End(names=(Name(label="a", strength=0.5),), items=("b",))
     calm = Axis(title="c", share=0.5, spread=0.1, low=plain, high=plain)
-    assert drawn(hostile) == drawn(TasteAxes(source="d", release_id="e", choosing=(calm,), rating=(calm,), bias_share=0.1, learned=(calm,)))
+    assert drawn(hostile) == drawn(
+        TasteAxes(
+            source="d",
+            release_id="e",
+            choosing=(calm,),
+            rating=(calm,),
+            bias_share=0.1,
+            learned=(calm,),
+        )
+    )
     assert "HIT" in picture(hostile)
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 5e-324, 0.0, math.inf, math.nan])
-def test_pictures_of_records_whose_numbers_are_all_extreme_are_drawn_or_left_out_without_a_warning(value: float) -> None:
+def test_pictures_of_records_whose_numbers_are_all_extreme_are_drawn_or_left_out_without_a_warning(
+    value: float,
+) -> None:
     def extreme(found: Any) -> Any:
         if isinstance(found, BaseModel):
-            return found.model_copy(update={name: extreme(each) for name, each in found.__dict__.items()})
-        return tuple(map(extreme, found)) if isinstance(found, tuple) else value if isinstance(found, float) else found
+            return found.model_copy(
+                update={name: extreme(each) for name, each in found.__dict__.items()}
+            )
+        return (
+            tuple(map(extreme, found))
+            if isinstance(found, tuple)
+            else value
+            if isinstance(found, float)
+            else found
+        )
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = pictures(extreme(release(releases_before=1)), extreme(audit()))
-    assert all(text == NOT_DRAWN or ElementTree.fromstring(text) is not None for text in drawn.values())
+    assert all(
+        text == NOT_DRAWN or ElementTree.fromstring(text) is not None for text in drawn.values()
+    )
     assert ("<svg" in drawn["roc"]) == (abs(value) < 1)
     assert not any(re.search(r"\b(nan|inf)\b", text) for text in drawn.values() if "<svg" in text)
 
@@ -144,7 +199,12 @@ def test_pictures_of_records_whose_numbers_are_all_extreme_are_drawn_or_left_out
 def test_a_curve_without_points_takes_no_picture_from_another_one() -> None:
     use = audit().utility
     assert use is not None
-    found = brief(audit(), utility=AuditedUtility(protocol=None, curves=(use.curves[0].model_copy(update={"points": ()}), use.curves[1])))
+    found = brief(
+        audit(),
+        utility=AuditedUtility(
+            protocol=None, curves=(use.curves[0].model_copy(update={"points": ()}), use.curves[1])
+        ),
+    )
     assert "Cold start: new users" in render(release(), found, edition=Edition.INTERNAL)
 
 

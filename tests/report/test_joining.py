@@ -1,4 +1,6 @@
-"""Files join a release all at once: whatever moment the process dies at, the next command finds all of before or all of after."""
+"""Files join a release all at once: whatever moment the process dies at, the next command finds all
+of before or all of after.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from synthrec.errors import ReleaseError
 from synthrec.report import manifest
 from synthrec.report.manifest import JOINING, joining, settle, verify_manifest, write_manifest
 
-OLD, NEW = {"a.html": b"old", "b.json": b"old", "c": b"stays"}, {"a.html": b"new", "b.json": b"new", "c": b"stays", "d": b"new"}
+OLD, NEW = (
+    {"a.html": b"old", "b.json": b"old", "c": b"stays"},
+    {"a.html": b"new", "b.json": b"new", "c": b"stays", "d": b"new"},
+)
 
 
 @pytest.fixture
@@ -35,7 +40,9 @@ def join(share: Path) -> None:
 def held(share: Path) -> dict[str, bytes]:
     settle(share)
     verify_manifest(share)
-    return {path.name: path.read_bytes() for path in share.iterdir() if path.name != manifest.MANIFEST}
+    return {
+        path.name: path.read_bytes() for path in share.iterdir() if path.name != manifest.MANIFEST
+    }
 
 
 class Died(BaseException):
@@ -61,10 +68,12 @@ def die_at(place: int, patch: pytest.MonkeyPatch) -> None:
 
     for name in ("replace", "fsync", "mkdir"):
         patch.setattr(os, name, dying(getattr(os, name)))
-    patch.setattr(manifest.shutil, "rmtree", lambda *_, **__: None)     # the dead clean nothing up
+    patch.setattr(manifest.shutil, "rmtree", lambda *_, **__: None)  # the dead clean nothing up
 
 
-def test_at_whatever_moment_it_dies_there_is_all_of_before_or_all_of_after(share: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_at_whatever_moment_it_dies_there_is_all_of_before_or_all_of_after(
+    share: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     found = []
     for place in range(60):
         copy = Path(shutil.copytree(share, tmp_path_factory.mktemp("copy") / "share"))
@@ -80,10 +89,18 @@ def test_at_whatever_moment_it_dies_there_is_all_of_before_or_all_of_after(share
         assert not (copy / JOINING).exists()
         if not died:
             break
-    assert not died and len(found) > 6 and all(each in (OLD, NEW) for each in found) and OLD in found and NEW in found[:-1]
+    assert (
+        not died
+        and len(found) > 6
+        and all(each in (OLD, NEW) for each in found)
+        and OLD in found
+        and NEW in found[:-1]
+    )
 
 
-def test_a_failed_rename_is_told_as_ours_and_the_next_command_finishes_it(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rename_is_told_as_ours_and_the_next_command_finishes_it(
+    share: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     honest = os.replace
 
     def full(source: Any, target: Any) -> None:

@@ -20,7 +20,10 @@ def share(tmp_path: Path) -> Path:
 
 
 def test_an_untouched_folder_verifies_and_lists_every_file(share: Path) -> None:
-    assert [entry.path for entry in verify_manifest(share).files] == ["deep/release.json", "events.parquet"]
+    assert [entry.path for entry in verify_manifest(share).files] == [
+        "deep/release.json",
+        "events.parquet",
+    ]
 
 
 def test_writing_the_manifest_twice_gives_the_same_bytes(share: Path) -> None:
@@ -59,7 +62,9 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
         verify_manifest(tmp_path)
 
 
-def test_a_link_that_leads_outside_does_not_stand_in_for_a_file(share: Path, tmp_path: Path) -> None:
+def test_a_link_that_leads_outside_does_not_stand_in_for_a_file(
+    share: Path, tmp_path: Path
+) -> None:
     outside = tmp_path / "elsewhere"
     outside.write_bytes((share / "events.parquet").read_bytes())
     (share / "events.parquet").unlink()
@@ -68,7 +73,9 @@ def test_a_link_that_leads_outside_does_not_stand_in_for_a_file(share: Path, tmp
         verify_manifest(share)
 
 
-def test_a_path_in_the_manifest_that_leads_outside_is_missing_and_never_read(share: Path, tmp_path: Path) -> None:
+def test_a_path_in_the_manifest_that_leads_outside_is_missing_and_never_read(
+    share: Path, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_text("s")
     manifest = json.loads((share / "manifest.json").read_text())
     manifest["files"][0]["path"] = "../secret"

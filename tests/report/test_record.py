@@ -23,11 +23,18 @@ def test_an_audit_record_comes_back_from_its_file_unchanged(tmp_path: Path) -> N
 
 def test_an_infinite_epsilon_survives_the_file(tmp_path: Path) -> None:
     record = release(epsilon=math.inf, epsilon_cross_check=math.inf, not_private=True)
-    assert read_record(write_record(record, path=tmp_path / "release.json"), kind=ReleaseRecord).epsilon == math.inf
+    assert (
+        read_record(
+            write_record(record, path=tmp_path / "release.json"), kind=ReleaseRecord
+        ).epsilon
+        == math.inf
+    )
 
 
 def test_equal_records_make_byte_identical_files(tmp_path: Path) -> None:
-    one, two = (write_record(release(), path=tmp_path / name).read_bytes() for name in ("a.json", "b.json"))
+    one, two = (
+        write_record(release(), path=tmp_path / name).read_bytes() for name in ("a.json", "b.json")
+    )
     assert one == two
 
 
@@ -37,14 +44,28 @@ def test_a_record_cannot_be_changed() -> None:
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"release\.json must hold a ReleaseRecord; found no such file"):
+    with pytest.raises(
+        ReleaseError, match=r"release\.json must hold a ReleaseRecord; found no such file"
+    ):
         read_record(tmp_path / "release.json", kind=ReleaseRecord)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"secret-mark": 1}', '{"epsilon": "secret-mark"}', "\x00\x01", '{"format_version": 2}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"secret-mark": 1}',
+        '{"epsilon": "secret-mark"}',
+        "\x00\x01",
+        '{"format_version": 2}',
+    ],
 )
-def test_a_record_that_is_none_is_refused_without_quoting_its_values(tmp_path: Path, text: str) -> None:
+def test_a_record_that_is_none_is_refused_without_quoting_its_values(
+    tmp_path: Path, text: str
+) -> None:
     path = tmp_path / "release.json"
     path.write_text(text)
     with pytest.raises(ReleaseError) as caught:

@@ -12,8 +12,17 @@ from synthrec.report.render import render
 from synthrec.report.requirements import Condition, Row, answered, documents, paths_of, status
 from tests.report.records import audit, brief, conformance, release, verdicts
 
-RECORDS: dict[str, Any] = {"release": release().model_dump(), "audit": audit().model_dump(), "mechanism": conformance().model_dump()}
-CITED = [(document.name, row, path) for document in documents() for row in document.rows for path in paths_of(row)]
+RECORDS: dict[str, Any] = {
+    "release": release().model_dump(),
+    "audit": audit().model_dump(),
+    "mechanism": conformance().model_dump(),
+}
+CITED = [
+    (document.name, row, path)
+    for document in documents()
+    for row in document.rows
+    for path in paths_of(row)
+]
 
 
 def flipped(value: Any, condition: Condition, path: str) -> Any:
@@ -44,34 +53,55 @@ def put(records: Any, steps: list[str], value: Any) -> None:
     put(changed[place], steps[1:], value)
 
 
-@pytest.mark.parametrize(("document", "row", "path"), CITED, ids=[f"{name}: {path}" for name, _, path in CITED])
+@pytest.mark.parametrize(
+    ("document", "row", "path"), CITED, ids=[f"{name}: {path}" for name, _, path in CITED]
+)
 def test_flipping_a_cited_field_changes_the_cell(document: str, row: Row, path: str) -> None:
     assert status(row, RECORDS) == "met", "the full fixture meets all that records can"
-    condition = next(each for each in row.met_when if path in (each.path, each.times, each.less, each.than))
+    condition = next(
+        each for each in row.met_when if path in (each.path, each.times, each.less, each.than)
+    )
     records = copy.deepcopy(RECORDS)
     put(records, path.split("."), lambda value: flipped(value, condition, path))
     assert status(row, records) != "met"
 
 
-@pytest.mark.parametrize(("document", "row", "path"), CITED, ids=[f"{name}: {path}" for name, _, path in CITED])
-def test_a_cited_field_that_nobody_measured_leaves_the_cell_unmet(document: str, row: Row, path: str) -> None:
+@pytest.mark.parametrize(
+    ("document", "row", "path"), CITED, ids=[f"{name}: {path}" for name, _, path in CITED]
+)
+def test_a_cited_field_that_nobody_measured_leaves_the_cell_unmet(
+    document: str, row: Row, path: str
+) -> None:
     records = copy.deepcopy(RECORDS)
     put(records, path.split("."), lambda value: None)
     assert status(row, records) in ("not assessed", "not met")
 
 
 def test_without_an_audit_what_rests_on_it_is_not_assessed() -> None:
-    statuses = [answer.status for _, answers in answered(release(), None, None) for answer in answers]
+    statuses = [
+        answer.status for _, answers in answered(release(), None, None) for answer in answers
+    ]
     assert "not met" not in statuses and statuses.count("not assessed") == sum(
-        any(not path.startswith("release.") for path in paths_of(row)) for document in documents() for row in document.rows)
+        any(not path.startswith("release.") for path in paths_of(row))
+        for document in documents()
+        for row in document.rows
+    )
 
 
 def test_a_leak_is_seen_in_the_table() -> None:
     from synthrec.audit.record import Verdict
 
-    leaking = dict(answered(release(), verdicts()[Verdict.LEAK_DETECTED], conformance(failing=True)))
-    by_name = {document.name: [answer.status for answer in answers] for document, answers in leaking.items()}
-    assert by_name["EDPB opinion 28/2024"][0] == "not met" and by_name["NIST SP 800-226"][5] == "not met"
+    leaking = dict(
+        answered(release(), verdicts()[Verdict.LEAK_DETECTED], conformance(failing=True))
+    )
+    by_name = {
+        document.name: [answer.status for answer in answers]
+        for document, answers in leaking.items()
+    }
+    assert (
+        by_name["EDPB opinion 28/2024"][0] == "not met"
+        and by_name["NIST SP 800-226"][5] == "not met"
+    )
 
 
 def test_rows_for_people_name_who_signs_and_every_row_says_where_the_evidence_is() -> None:
@@ -79,7 +109,9 @@ def test_rows_for_people_name_who_signs_and_every_row_says_where_the_evidence_is
     for document in documents():
         for row in document.rows:
             assert bool(row.met_when) != bool(row.signs), row.asks
-    assert page.count('class="sign"') == sum(row.signs is not None for document in documents() for row in document.rows)
+    assert page.count('class="sign"') == sum(
+        row.signs is not None for document in documents() for row in document.rows
+    )
 
 
 def test_no_clause_is_cited() -> None:
@@ -88,7 +120,11 @@ def test_no_clause_is_cited() -> None:
 
     for document in documents():
         for row in document.rows:
-            assert not re.search(r"\b(section|clause|article|art\.|recital|paragraph|§)\s*\d", row.asks, re.IGNORECASE)
+            assert not re.search(
+                r"\b(section|clause|article|art\.|recital|paragraph|§)\s*\d",
+                row.asks,
+                re.IGNORECASE,
+            )
 
 
 def test_too_few_people_to_tell_whether_training_data_are_reproduced_meet_nothing() -> None:
@@ -96,12 +132,20 @@ def test_too_few_people_to_tell_whether_training_data_are_reproduced_meet_nothin
     replay = records["audit"]["disclosure"]["replay"]
     for who in ("members", "holdout"):
         replay[who] |= {"value": 2.5, "low": 1.0, "high": 4.0, "n": 4}
-    row = next(row for document in documents() for row in document.rows if "not reproduced" in row.asks)
+    row = next(
+        row for document in documents() for row in document.rows if "not reproduced" in row.asks
+    )
     assert status(row, records) == "not assessed"
 
 
-@pytest.mark.parametrize("asks", ["Singling out", "Linkability", "Inference", "Show by documented tests", "not reproduced"])
+@pytest.mark.parametrize(
+    "asks",
+    ["Singling out", "Linkability", "Inference", "Show by documented tests", "not reproduced"],
+)
 def test_a_second_run_says_nothing_of_the_very_data_that_are_released(asks: str) -> None:
     row = next(row for document in documents() for row in document.rows if asks in row.asks)
     assert status(row, RECORDS) == "met"
-    assert status(row, {**RECORDS, "audit": {**RECORDS["audit"], "subject": "second run"}}) == "not assessed"
+    assert (
+        status(row, {**RECORDS, "audit": {**RECORDS["audit"], "subject": "second run"}})
+        == "not assessed"
+    )

@@ -1,8 +1,11 @@
-"""Every attack against the same people, for any log that poses as synthetic: scores, then records with Holm's correction.
+"""Every attack against the same people, for any log that poses as synthetic: scores, then records
+with Holm's correction.
 
-All attacks on one synthetic log: what the attacker sees, and a score for each target from each attack.
+All attacks on one synthetic log: what the attacker sees, and a score for each target from each
+attack.
 
-Nothing here knows who trained: targets come in one log, and whatever is fitted is fitted on synthetic and reference users.
+Nothing here knows who trained: targets come in one log, and whatever is fitted is fitted on
+synthetic and reference users.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from synthrec.audit.attacks.learned import BehaviourSpace
 from synthrec.audit.attacks.metrics import EXPOSED_SHARE, attack_from_scores, averaged, holm
 from synthrec.audit.attacks.nearest_user import Nearest, Space, nearest
 from synthrec.audit.record import Attack
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 KNOWS = {
@@ -31,23 +34,29 @@ KNOWS[scoreboard.ECCENTRICITY] = scoreboard.KNOWS
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Sight:
-    """What an attacker sees: people to ask about, the synthetic log, and other real people who were in no training."""
+class AttackerView:
+    """What an attacker sees: people to ask about, the synthetic log, and other real people who were
+    in no training.
+    """
 
     targets: EventLog
     synthetic: EventLog
     reference: EventLog
     items: int
 
-    def alike(self) -> Sight:
+    def alike(self) -> AttackerView:
         """The same with only those columns that all three logs have."""
         logs = (self.targets, self.synthetic, self.reference)
-        missing = {name: None for name in ("rating", "time") if any(getattr(log, name) is None for log in logs)}
-        return Sight(*(replace(log, **missing) for log in logs), items=self.items)  # type: ignore[arg-type]
+        missing = {
+            name: None
+            for name in ("rating", "time")
+            if any(getattr(log, name) is None for log in logs)
+        }
+        return AttackerView(*(replace(log, **missing) for log in logs), items=self.items)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Searched:
+class NeighbourSearch:
     """One way of being near, and who was found: in it, a planted user costs one more row."""
 
     space: Space
@@ -56,11 +65,15 @@ class Searched:
     far: Nearest
 
     @classmethod
-    def of(cls, space: Space, sight: Sight) -> Searched:
+    def of(cls, space: Space, sight: AttackerView) -> NeighbourSearch:
         """Search synthetic and reference users for every target."""
         asked = space.asked(sight.targets)
-        return cls(space=space, asked=asked, near=nearest(space, asked, space.given(sight.synthetic)),
-                   far=nearest(space, asked, space.given(sight.reference)))
+        return cls(
+            space=space,
+            asked=asked,
+            near=nearest(space, asked, space.given(sight.synthetic)),
+            far=nearest(space, asked, space.given(sight.reference)),
+        )
 
     def score(self) -> np.ndarray:
         """Shapes: float64[T]."""
@@ -72,10 +85,10 @@ class Scored:
     """Scores by attack's name, and the searches behind some of them. Shapes: scores float64[T]."""
 
     scores: Mapping[str, np.ndarray]
-    searches: Mapping[str, Searched]
+    searches: Mapping[str, NeighbourSearch]
 
 
-def score_targets(sight: Sight, *, rng: np.random.Generator) -> Scored:
+def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
     """Every attack but the blend."""
     sight = sight.alike()
     synthetic, reference, items = sight.synthetic, sight.reference, sight.items
@@ -86,24 +99,33 @@ def score_targets(sight: Sight, *, rng: np.random.Generator) -> Scored:
         scoreboard.NAME: scoreboard.Scoreboard.fit(synthetic, reference=reference, items=items),
         learned.DENSITY_RATIO: learned.Densities(behaviour),
     }
-    searches = {name: Searched.of(space, sight) for name, space in spaces.items()}
+    searches = {name: NeighbourSearch.of(space, sight) for name, space in spaces.items()}
     scores = {name: searched.score() for name, searched in searches.items()}
     scores[scoreboard.ECCENTRICITY] = scoreboard.eccentricity(searches[scoreboard.NAME].near)
-    scores[learned.CLASSIFIER] = learned.classifier_scores(behaviour(sight.targets), synthetic=behaviour(synthetic), reference=behaviour(reference),
-                                               rng=rng)
-    scores[marginals.NAME] = marginals.score(sight.targets, synthetic=synthetic, reference=reference, items=items)
+    scores[learned.CLASSIFIER] = learned.classifier_scores(
+        behaviour(sight.targets),
+        synthetic=behaviour(synthetic),
+        reference=behaviour(reference),
+        rng=rng,
+    )
+    scores[marginals.NAME] = marginals.score(
+        sight.targets, synthetic=synthetic, reference=reference, items=items
+    )
     return Scored(scores={name: scores[name] for name in KNOWS}, searches=searches)
 
 
 def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarray:
-    """How rare somebody's items are among reference users, on average: chosen beforehand, without a label or the synthetic log.
+    """How rare somebody's items are among reference users, on average: chosen beforehand, without a
+    label or the synthetic log.
 
     Shapes:
         float64[T].
     """
     weights = nearest_user.inverse_document_frequency(reference, items=items)
     counts = np.diff(targets.offsets)
-    total = np.bincount(targets.user_of_event(), weights=weights[targets.item], minlength=len(counts))
+    total = np.bincount(
+        targets.user_of_event(), weights=weights[targets.item], minlength=len(counts)
+    )
     return np.asarray(total / np.maximum(counts, 1))
 
 
@@ -113,12 +135,14 @@ class Result:
 
     attacks: tuple[Attack, ...]
     scores: Mapping[str, np.ndarray]
-    searches: Mapping[str, Searched]
+    searches: Mapping[str, NeighbourSearch]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Battery:
-    """The people asked about, and the labels that attacks do not see. Shapes: member bool[T], exposed bool[T]."""
+class AttackSuite:
+    """The people asked about, and the labels that attacks do not see. Shapes: member bool[T],
+    exposed bool[T].
+    """
 
     targets: EventLog
     member: np.ndarray
@@ -128,28 +152,48 @@ class Battery:
     resamples: int
 
     @classmethod
-    def of(cls, people: People, *, fpr: float, resamples: int) -> Battery:
-        """Trained users, then holdout users; the tenth of them whose items are rarest among reference users is the most exposed."""
+    def of(cls, people: AuditSplits, *, fpr: float, resamples: int) -> AttackSuite:
+        """Trained users, then holdout users; the tenth of them whose items are rarest among
+        reference users is the most exposed.
+        """
         targets = EventLog.concat([people.trained, people.holdout])
         rarity = exposure(targets, reference=people.reference, items=people.items)
         member = np.arange(len(rarity)) < len(people.trained.offsets) - 1
         exposed = np.zeros(len(rarity), dtype=bool)
         exposed[np.argsort(-rarity, kind="stable")[: int(EXPOSED_SHARE * len(rarity))]] = True
-        return cls(targets=targets, member=member, exposed=exposed, items=people.items, fpr=fpr, resamples=resamples)
+        return cls(
+            targets=targets,
+            member=member,
+            exposed=exposed,
+            items=people.items,
+            fpr=fpr,
+            resamples=resamples,
+        )
 
-    def attack(self, synthetic: EventLog, *, reference: EventLog, rng: np.random.Generator) -> Result:
+    def attack(
+        self, synthetic: EventLog, *, reference: EventLog, rng: np.random.Generator
+    ) -> Result:
         """All attacks, the blend among them where both classes are large enough to be halved."""
-        found = score_targets(Sight(self.targets, synthetic, reference, self.items), rng=rng)
+        found = score_targets(AttackerView(self.targets, synthetic, reference, self.items), rng=rng)
         known = len(reference.offsets) - 1
-        attacks = [self.measured(name, scores, reference=known, rng=rng) for name, scores in found.scores.items()]
+        attacks = [
+            self.measured(name, scores, reference=known, rng=rng)
+            for name, scores in found.scores.items()
+        ]
         scores = dict(found.scores)
         if self._halvable:
-            scores[learned.BLEND], attack = self._told(learned.BLEND, np.stack(list(found.scores.values()), axis=1), reference=known, rng=rng)
+            scores[learned.BLEND], attack = self._told(
+                learned.BLEND,
+                np.stack(list(found.scores.values()), axis=1),
+                reference=known,
+                rng=rng,
+            )
             attacks.append(attack)
         return Result(attacks=holm(attacks), scores=scores, searches=found.searches)
 
     def groups(self, reference: EventLog, *, rng: np.random.Generator) -> tuple[Attack, ...]:
-        """Behaviour of members against holdout users, no synthetic log: whatever it finds is not membership.
+        """Behaviour of members against holdout users, no synthetic log: whatever it finds is not
+        membership.
 
         Guarantees: before Holm's correction; none where the groups are too small to be halved.
         """
@@ -157,21 +201,53 @@ class Battery:
             return ()
         sets = nearest_user.ItemSets.fit(reference, reference=reference, items=self.items)
         behaviour = BehaviourSpace.fit(reference, reference=reference, sets=sets, rng=rng)
-        return (self._told(learned.GROUPS, behaviour(self.targets), reference=len(reference.offsets) - 1, rng=rng)[1],)
+        return (
+            self._told(
+                learned.GROUPS,
+                behaviour(self.targets),
+                reference=len(reference.offsets) - 1,
+                rng=rng,
+            )[1],
+        )
 
     @property
     def _halvable(self) -> bool:
-        return bool(min(self.member.sum(), (~self.member).sum()) >= learned.LEAST_PER_CLASS)
+        return bool(min(self.member.sum(), (~self.member).sum()) >= learned.MIN_PER_CLASS)
 
-    def _told(self, name: str, columns: np.ndarray, *, reference: int, rng: np.random.Generator) -> tuple[np.ndarray, Attack]:
-        """An attacker who was told who of one half trained, asked about the other; then the reverse. Shapes: columns float[T, F]."""
+    def _told(
+        self, name: str, columns: np.ndarray, *, reference: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, Attack]:
+        """An attacker who was told who of one half trained, asked about the other; then the
+        reverse. Shapes: columns float[T, F].
+        """
         first = learned.halves(self.member, rng=rng)
         scores = learned.blend_scores(columns, member=self.member, first=first)
-        return scores, averaged([self.measured(name, scores, reference=reference, rng=rng, among=half) for half in (first, ~first)])
+        return scores, averaged(
+            [
+                self.measured(name, scores, reference=reference, rng=rng, among=half)
+                for half in (first, ~first)
+            ]
+        )
 
-    def measured(self, name: str, scores: np.ndarray, *, reference: int, rng: np.random.Generator,
-                 among: np.ndarray | None = None) -> Attack:
+    def measured(
+        self,
+        name: str,
+        scores: np.ndarray,
+        *,
+        reference: int,
+        rng: np.random.Generator,
+        among: np.ndarray | None = None,
+    ) -> Attack:
         """One attack's record, before Holm's correction; `among` some of the people."""
         some = np.ones(len(scores), dtype=bool) if among is None else among
-        return attack_from_scores(name, knows=KNOWS.get(name, learned.BLEND_KNOWS), scores=scores[some], member=self.member[some],
-                                  exposed=self.exposed[some], reference=reference, fpr=self.fpr, rng=rng, resamples=self.resamples)
+        return attack_from_scores(
+            name,
+            knows=KNOWS.get(name, learned.BLEND_KNOWS),
+            scores=scores[some],
+            member=self.member[some],
+            exposed=self.exposed[some],
+            reference=reference,
+            fpr=self.fpr,
+            rng=rng,
+            resamples=self.resamples,
+        )

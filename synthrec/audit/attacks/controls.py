@@ -1,15 +1,21 @@
-"""Controls: a planted leak must be found, an innocent log must not, and an attacker without the synthetic log must know nothing.
+"""Controls: a planted leak must be found, an innocent log must not, and an attacker without the
+synthetic log must know nothing.
 
-- *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of their items swapped, in several
-  draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited log; Holm's correction counts all the
-  attacks nevertheless. So the whole battery's power is at least what is stated. On a log that leaks already any share
-  is found: power says something beside a pass only.
-- *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no such log at all: behaviour alone.
-- *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so they are not independent.
+- *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth
+  of their items swapped, in several
+  draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited
+  log; Holm's correction counts all the attacks nevertheless. So the whole battery's power is at
+  least what is stated. On a log that leaks already any share is found: power says something beside
+  a pass only.
+- *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no
+  such log at all: behaviour alone.
+- *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so
+  they are not independent.
 
 How much work the controls get; records say how many draws were made.
 
-Training users planted in a synthetic log, slightly altered: a leak that an audit worth its name must find.
+Training users planted in a synthetic log, slightly altered: a leak that an audit worth its name
+must find.
 """
 
 from __future__ import annotations
@@ -21,11 +27,11 @@ import numpy as np
 
 from synthrec.audit import intervals, profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
-from synthrec.audit.attacks.battery import Battery, Result
+from synthrec.audit.attacks.battery import AttackSuite, Result
 from synthrec.audit.attacks.metrics import Rule, flagged, holm, strongest
 from synthrec.audit.attacks.nearest_user import nearest, replaced
 from synthrec.audit.record import Attack, Controls, Figure, LeakProbe
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 EffortName = Literal["quick", "full"]
@@ -33,20 +39,26 @@ EffortName = Literal["quick", "full"]
 
 @dataclass(frozen=True)
 class Effort:
-    """Draws of each planted share and of the bootstrap, and the attacks that look for planted users: the cheapest."""
+    """Draws of each planted share and of the bootstrap, and the attacks that look for planted
+    users: the cheapest.
+    """
 
     draws: int
     seekers: tuple[str, ...]
-    resamples: int              # of a bootstrapped interval
+    resamples: int  # of a bootstrapped interval
 
 
 EFFORTS: dict[EffortName, Effort] = {
     "quick": Effort(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
-    "full": Effort(draws=20, seekers=(nearest_user.NAME, learned.DENSITY_RATIO, scoreboard.NAME, marginals.NAME), resamples=1_000),
+    "full": Effort(
+        draws=20,
+        seekers=(nearest_user.NAME, learned.DENSITY_RATIO, scoreboard.NAME, marginals.NAME),
+        resamples=1_000,
+    ),
 }
 
 
-SWAPPED_SHARE = 0.1         # of a planted user's events: their item is another one
+SWAPPED_SHARE = 0.1  # of a planted user's events: their item is another one
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -61,8 +73,11 @@ class Planting:
         return EventLog.concat([synthetic.select(np.flatnonzero(self.kept)), self.copies])
 
 
-def plant(trained: EventLog, *, synthetic_users: int, share: float, rng: np.random.Generator) -> Planting:
-    """`share` of the synthetic users are replaced by training users, a tenth of whose items are swapped for popular ones.
+def plant(
+    trained: EventLog, *, synthetic_users: int, share: float, rng: np.random.Generator
+) -> Planting:
+    """`share` of the synthetic users are replaced by training users, a tenth of whose items are
+    swapped for popular ones.
 
     At least one user is planted. Training users are taken again only when all of them are in.
     """
@@ -70,12 +85,17 @@ def plant(trained: EventLog, *, synthetic_users: int, share: float, rng: np.rand
     planted = min(synthetic_users, max(1, int(np.rint(share * synthetic_users)))) if users else 0
     kept = np.ones(synthetic_users, dtype=bool)
     kept[rng.permutation(synthetic_users)[:planted]] = False
-    chosen = np.concatenate([rng.permutation(users) for _ in range(-(-planted // max(1, users)))] or [np.empty(0, dtype=np.int64)])
+    chosen = np.concatenate(
+        [rng.permutation(users) for _ in range(-(-planted // max(1, users)))]
+        or [np.empty(0, dtype=np.int64)]
+    )
     return Planting(kept=kept, copies=altered(trained.select(chosen[:planted]), rng=rng))
 
 
 def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
-    """A tenth of each user's events, at least one, get the item of a random event: popular items come often."""
+    """A tenth of each user's events, at least one, get the item of a random event: popular items
+    come often.
+    """
     swaps = np.ceil(SWAPPED_SHARE * profiles.activity(log)).astype(np.int64)
     swapped = profiles.random_rank(log, rng=rng) < swaps[profiles.user_of_event(log)]
     item = np.array(log.item, copy=True)
@@ -84,67 +104,134 @@ def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
 
 
 SHARES = (1.0, 0.2, 0.05, 0.01)
-_NEIGHBOURS = 5             # the most that a score reads
+_NEIGHBOURS = 5  # the most that a score reads
 
 
 @dataclass(frozen=True)
-class Innocent:
+class NullControls:
     """Logs that leak nobody."""
 
     blind: tuple[Attack, ...]
     bootstrap_flagged: Figure
 
 
-def together(leaks: tuple[LeakProbe, ...], innocent: Innocent, *, policy: Rule) -> Controls:
-    """The record; power is the smallest share from which on all larger ones were found often enough."""
+def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Rule) -> Controls:
+    """The record; power is the smallest share from which on all larger ones were found often
+    enough.
+    """
     power = None
     for leak in leaks:
         if leak.found.value < policy.power:
             break
         power = leak.share
-    return Controls(leaks=leaks, power=power, blind=innocent.blind, bootstrap_flagged=innocent.bootstrap_flagged)
+    return Controls(
+        leaks=leaks, power=power, blind=innocent.blind, bootstrap_flagged=innocent.bootstrap_flagged
+    )
 
 
-def graded_leak(battery: Battery, *, result: Result, people: People, policy: Rule, effort: Effort,
-                rng: np.random.Generator) -> tuple[LeakProbe, ...]:
+def graded_leak(
+    battery: AttackSuite,
+    *,
+    result: Result,
+    people: AuditSplits,
+    policy: Rule,
+    effort: Effort,
+    rng: np.random.Generator,
+) -> tuple[LeakProbe, ...]:
     """Each share's draws, by the rule of the verdict."""
     users = len(people.synthetic.offsets) - 1
     probes = []
     for share in SHARES:
-        found = [_sought(plant(people.trained, synthetic_users=users, share=share, rng=rng), battery=battery, result=result, people=people,
-                         effort=effort, rng=rng) for _ in range(effort.draws)]
-        probes.append(LeakProbe(share=share, draws=effort.draws,
-                                found=intervals.wilson(sum(flagged(attacks, policy) for attacks in found), n=effort.draws),
-                                auc=float(np.mean([strongest(attacks).auc.value for attacks in found]))))
+        found = [
+            _sought(
+                plant(people.trained, synthetic_users=users, share=share, rng=rng),
+                battery=battery,
+                result=result,
+                people=people,
+                effort=effort,
+                rng=rng,
+            )
+            for _ in range(effort.draws)
+        ]
+        probes.append(
+            LeakProbe(
+                share=share,
+                draws=effort.draws,
+                found=intervals.wilson(
+                    sum(flagged(attacks, policy) for attacks in found), n=effort.draws
+                ),
+                auc=float(np.mean([strongest(attacks).auc.value for attacks in found])),
+            )
+        )
     return tuple(probes)
 
 
-def innocent(battery: Battery, *, people: People, policy: Rule, effort: Effort, rng: np.random.Generator) -> Innocent:
+def innocent(
+    battery: AttackSuite,
+    *,
+    people: AuditSplits,
+    policy: Rule,
+    effort: Effort,
+    rng: np.random.Generator,
+) -> NullControls:
     """The blind attacker, and bootstraps of what it saw."""
     order = rng.permutation(len(people.reference.offsets) - 1)
     posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
-    blind = holm((*battery.attack(posing, reference=known, rng=rng).attacks,
-                  *battery.groups(people.reference, rng=rng)))
+    blind = holm(
+        (
+            *battery.attack(posing, reference=known, rng=rng).attacks,
+            *battery.groups(people.reference, rng=rng),
+        )
+    )
     users = len(posing.offsets) - 1
-    alarms = [flagged(battery.attack(posing.select(rng.integers(0, users, users)), reference=known, rng=rng).attacks, policy)
-              for _ in range(effort.draws)]
-    return Innocent(blind=blind, bootstrap_flagged=intervals.wilson(sum(alarms), n=len(alarms)))
+    alarms = [
+        flagged(
+            battery.attack(
+                posing.select(rng.integers(0, users, users)), reference=known, rng=rng
+            ).attacks,
+            policy,
+        )
+        for _ in range(effort.draws)
+    ]
+    return NullControls(blind=blind, bootstrap_flagged=intervals.wilson(sum(alarms), n=len(alarms)))
 
 
-def _sought(planting: Planting, *, battery: Battery, result: Result, people: People, effort: Effort,
-            rng: np.random.Generator) -> tuple[Attack, ...]:
+def _sought(
+    planting: Planting,
+    *,
+    battery: AttackSuite,
+    result: Result,
+    people: AuditSplits,
+    effort: Effort,
+    rng: np.random.Generator,
+) -> tuple[Attack, ...]:
     """The cheap attacks on a leaky log, corrected as if all had been run."""
     reference = len(people.reference.offsets) - 1
-    attacks = [battery.measured(name, _scores(name, planting, battery=battery, result=result, people=people), reference=reference, rng=rng)
-               for name in effort.seekers]
+    attacks = [
+        battery.measured(
+            name,
+            _scores(name, planting, battery=battery, result=result, people=people),
+            reference=reference,
+            rng=rng,
+        )
+        for name in effort.seekers
+    ]
     return holm(attacks, tests=len(result.attacks))
 
 
-def _scores(name: str, planting: Planting, *, battery: Battery, result: Result, people: People) -> np.ndarray:
+def _scores(
+    name: str, planting: Planting, *, battery: AttackSuite, result: Result, people: AuditSplits
+) -> np.ndarray:
     if name == marginals.NAME:
-        return marginals.score(battery.targets, synthetic=planting.applied_to(people.synthetic), reference=people.reference,
-                               items=people.items)
+        return marginals.score(
+            battery.targets,
+            synthetic=planting.applied_to(people.synthetic),
+            reference=people.reference,
+            items=people.items,
+        )
     searched = result.searches[name]
-    fresh = nearest(searched.space, searched.asked, searched.space.given(planting.copies), count=_NEIGHBOURS)
+    fresh = nearest(
+        searched.space, searched.asked, searched.space.given(planting.copies), count=_NEIGHBOURS
+    )
     near = replaced(searched.near, kept=planting.kept, fresh=fresh, count=_NEIGHBOURS)
     return searched.space.score(near, searched.far)

@@ -1,25 +1,33 @@
-"""Classifier of synthetic against reference users (after LOGAN; Hayes, Melis, Danezis, De Cristofaro 2019): who looks synthetic?
+"""Classifier of synthetic against reference users (after LOGAN; Hayes, Melis, Danezis, De
+Cristofaro 2019): who looks synthetic?
 
-A generator that remembers makes training users look more synthetic than others. Logistic regression and boosted trees in the behaviour
-space, each fitted on synthetic and reference users without a third of them in turn; a person's score is the mean log odds. Cross-fitting
-weighs the two: by how well they tell the left-out third, so a method that learned its own users by heart weighs nothing.
+A generator that remembers makes training users look more synthetic than others. Logistic regression
+and boosted trees in the behaviour space, each fitted on synthetic and reference users without a
+third of them in turn; a person's score is the mean log odds. Cross-fitting weighs the two: by how
+well they tell the left-out third, so a method that learned its own users by heart weighs nothing.
 
-A person's behaviour as a few dozen numbers: what they choose, how much, how they rate, when they are there.
+A person's behaviour as a few dozen numbers: what they choose, how much, how they rate, when they
+are there.
 
-Item sets are projected on the leading directions of their variety (randomised SVD); the other numbers are plain statistics. What is
-learned, directions, centre and scale, is learned of synthetic and reference users only, so that it cannot know who was in training.
+Item sets are projected on the leading directions of their variety (randomised SVD); the other
+numbers are plain statistics. What is learned, directions, centre and scale, is learned of synthetic
+and reference users only, so that it cannot know who was in training.
 
-All attacks as one: a logistic regression that was told who of a calibration half trained, asked about the other half; then the reverse.
+All attacks as one: a logistic regression that was told who of a calibration half trained, asked
+about the other half; then the reverse.
 
-Nobody is scored by a model that saw their own label. The two halves' results still depend on each other: each half chose the weights for
-the other, so both are high, or low, together, and the pooled sample is worth no more than one half of it. That is why the halves are
-measured apart and their intervals averaged (`attack.averaged`), and why the blend's scores are no input to a bound that takes each
-person's coin for independent of all guesses.
+Nobody is scored by a model that saw their own label. The two halves' results still depend on each
+other: each half chose the weights for the other, so both are high, or low, together, and the pooled
+sample is worth no more than one half of it. That is why the halves are measured apart and their
+intervals averaged (`attack.averaged`), and why the blend's scores are no input to a bound that
+takes each person's coin for independent of all guesses.
 
-Density ratio (DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): is a person where synthetic users are denser than real ones?
+Density ratio (DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): is a person where synthetic
+users are denser than real ones?
 
-Densities by nearest neighbours in the behaviour space: the score is the mean logarithm of the distances to the nearest few reference
-users less that to the nearest few synthetic ones. Sizes and dimension shift all users alike.
+Densities by nearest neighbours in the behaviour space: the score is the mean logarithm of the
+distances to the nearest few reference users less that to the nearest few synthetic ones. Sizes and
+dimension shift all users alike.
 """
 
 from __future__ import annotations
@@ -46,11 +54,15 @@ _MIN_PROBABILITY = 1e-4
 
 METHODS: tuple[Callable[[], Any], ...] = (
     lambda: LogisticRegression(C=0.1, max_iter=300, class_weight="balanced"),
-    lambda: HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False, random_state=0),
+    lambda: HistGradientBoostingClassifier(
+        max_iter=60, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False, random_state=0
+    ),
 )
 
 
-def classifier_scores(targets: np.ndarray, *, synthetic: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def classifier_scores(
+    targets: np.ndarray, *, synthetic: np.ndarray, reference: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Mean log odds of being synthetic, each method weighed by its left-out AUC above one half.
 
     Shapes:
@@ -74,17 +86,21 @@ def classifier_scores(targets: np.ndarray, *, synthetic: np.ndarray, reference: 
 
 
 def _odds(model: Any, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(logit(np.clip(model.predict_proba(rows)[:, 1], _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)))
+    return np.asarray(
+        logit(np.clip(model.predict_proba(rows)[:, 1], _MIN_PROBABILITY, 1 - _MIN_PROBABILITY))
+    )
 
 
 def _auc(classifier_scores: np.ndarray, label: np.ndarray) -> float:
     ranks, inside = stats.rankdata(classifier_scores), int(label.sum())
-    return float((ranks[label].sum() - inside * (inside + 1) / 2) / (inside * (len(label) - inside)))
+    return float(
+        (ranks[label].sum() - inside * (inside + 1) / 2) / (inside * (len(label) - inside))
+    )
 
 
 DIRECTIONS = 32
 DAY, HOUR = 86_400, 3_600
-DAY_PARTS = 6               # of four hours each
+DAY_PARTS = 6  # of four hours each
 SESSION_GAP_SECONDS = 1_800
 
 
@@ -100,26 +116,51 @@ class BehaviourSpace:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, synthetic: EventLog, *, reference: EventLog, sets: ItemSets, rng: np.random.Generator) -> BehaviourSpace:
+    def fit(
+        cls, synthetic: EventLog, *, reference: EventLog, sets: ItemSets, rng: np.random.Generator
+    ) -> BehaviourSpace:
         """Directions, centre and scale of synthetic and reference users together."""
         seen = EventLog.concat([synthetic, reference])
         rows = sets.asked(seen)
         count = max(1, min(DIRECTIONS, rows.shape[0] - 1, rows.shape[1] - 1))
-        _, _, directions = randomized_svd(sparse.csr_matrix(rows), n_components=count, n_iter=3, random_state=int(rng.integers(2**31)))
-        bare = cls(sets=sets, directions=directions.T.astype(np.float32), rated=seen.rating is not None, timed=seen.time is not None,
-                   centre=np.zeros(1), scale=np.ones(1))
+        _, _, directions = randomized_svd(
+            sparse.csr_matrix(rows),
+            n_components=count,
+            n_iter=3,
+            random_state=int(rng.integers(2**31)),
+        )
+        bare = cls(
+            sets=sets,
+            directions=directions.T.astype(np.float32),
+            rated=seen.rating is not None,
+            timed=seen.time is not None,
+            centre=np.zeros(1),
+            scale=np.ones(1),
+        )
         raw = bare._raw(seen)
         scale = raw.std(axis=0)
-        scale[:count] = max(float(np.sqrt(np.mean(scale[:count] ** 2))), 1e-12)     # one scale for all directions: the leading ones lead
-        return cls(sets=sets, directions=bare.directions, rated=bare.rated, timed=bare.timed, centre=raw.mean(axis=0),
-                   scale=np.where(scale > 1e-9, scale, 1.0))
+        scale[:count] = max(
+            float(np.sqrt(np.mean(scale[:count] ** 2))), 1e-12
+        )  # one scale for all directions: the leading ones lead
+        return cls(
+            sets=sets,
+            directions=bare.directions,
+            rated=bare.rated,
+            timed=bare.timed,
+            centre=raw.mean(axis=0),
+            scale=np.where(scale > 1e-9, scale, 1.0),
+        )
 
     def __call__(self, log: EventLog) -> np.ndarray:
         """Shapes: float32[B, F], about centred and of unit variance."""
         return ((self._raw(log) - self.centre) / self.scale).astype(np.float32)
 
     def _raw(self, log: EventLog) -> np.ndarray:
-        columns = [self.sets.asked(log) @ self.directions, np.log1p(profiles.activity(log))[:, None], _rarity(log, self.sets.weights)]
+        columns = [
+            self.sets.asked(log) @ self.directions,
+            np.log1p(profiles.activity(log))[:, None],
+            _rarity(log, self.sets.weights),
+        ]
         if self.rated:
             columns.append(_ratings(log))
         if self.timed:
@@ -128,7 +169,9 @@ class BehaviourSpace:
 
 
 def _mean(log: EventLog, values: np.ndarray) -> np.ndarray:
-    """Mean of a value over each user's events, zero for nobody's. Shapes: float[N] -> float64[B, 1]."""
+    """Mean of a value over each user's events, zero for nobody's. Shapes: float[N] -> float64[B,
+    1].
+    """
     total = np.bincount(profiles.user_of_event(log), weights=values, minlength=len(log.offsets) - 1)
     return np.asarray(total / np.maximum(profiles.activity(log), 1))[:, None]
 
@@ -145,35 +188,50 @@ def _ratings(log: EventLog) -> np.ndarray:
 
 
 def _week(log: EventLog) -> np.ndarray:
-    """Share of events in each part of the day, on working days and at weekends. Shapes: float64[B, 12]."""
+    """Share of events in each part of the day, on working days and at weekends. Shapes: float64[B,
+    12].
+    """
     time = np.asarray(log.time, dtype=np.int64)
     part = (time % DAY) // (DAY // DAY_PARTS)
-    weekend = (time // DAY + 3) % 7 >= 5            # 1970-01-01 was a Thursday
-    return np.concatenate([_mean(log, ((part == p) & (weekend == w)).astype(np.float64)) for w in (False, True) for p in range(DAY_PARTS)],
-                          axis=1)
+    weekend = (time // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+    return np.concatenate(
+        [
+            _mean(log, ((part == p) & (weekend == w)).astype(np.float64))
+            for w in (False, True)
+            for p in range(DAY_PARTS)
+        ],
+        axis=1,
+    )
 
 
 def _gaps(log: EventLog) -> np.ndarray:
-    """First day, span, mean and spread of the logarithm of gaps, share of gaps within a session. Shapes: float64[B, 5]."""
+    """First day, span, mean and spread of the logarithm of gaps, share of gaps within a session.
+    Shapes: float64[B, 5].
+    """
     time, user = np.asarray(log.time, dtype=np.float64), profiles.user_of_event(log)
     users, events = len(log.offsets) - 1, profiles.activity(log)
     within = user[1:] == user[:-1]
     gap, owner = np.log1p(np.maximum(np.diff(time), 0.0))[within], user[1:][within]
     count = np.maximum(np.bincount(owner, minlength=users), 1)
-    mean, square, short = (np.bincount(owner, weights=w, minlength=users) / count
-                           for w in (gap, gap**2, gap < np.log1p(SESSION_GAP_SECONDS)))
+    mean, square, short = (
+        np.bincount(owner, weights=w, minlength=users) / count
+        for w in (gap, gap**2, gap < np.log1p(SESSION_GAP_SECONDS))
+    )
     some = events > 0
     begins, ends = np.zeros(users), np.zeros(users)
     begins[some], ends[some] = time[log.offsets[:-1][some]], time[log.offsets[1:][some] - 1]
-    span, spread = np.log1p(np.maximum(ends - begins, 0.0) / HOUR), np.sqrt(np.maximum(square - mean**2, 0.0))
+    span, spread = (
+        np.log1p(np.maximum(ends - begins, 0.0) / HOUR),
+        np.sqrt(np.maximum(square - mean**2, 0.0)),
+    )
     return np.stack((begins / DAY, span, mean, spread, short), axis=1)
 
 
 BLEND = "blend of all attacks"
-GROUPS = "behaviour of the two groups"      # the same, of behaviour and without the synthetic log
+GROUPS = "behaviour of the two groups"  # the same, of behaviour and without the synthetic log
 BLEND_KNOWS = "all that the others know, and who of other people trained"
-LEAST_PER_CLASS = 8         # in both halves together
-_MAX_DEVIATIONS = 6.0                 # robust standard deviations
+MIN_PER_CLASS = 8  # in both halves together
+_MAX_DEVIATIONS = 6.0  # robust standard deviations
 
 
 def halves(member: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
@@ -194,13 +252,17 @@ def blend_scores(scores: np.ndarray, *, member: np.ndarray, first: np.ndarray) -
     columns = standardised(scores)
     found = np.empty(len(member))
     for half in (first, ~first):
-        model = LogisticRegression(C=0.1, max_iter=500, class_weight="balanced").fit(columns[~half], member[~half])
+        model = LogisticRegression(C=0.1, max_iter=500, class_weight="balanced").fit(
+            columns[~half], member[~half]
+        )
         found[half] = (stats.rankdata(model.decision_function(columns[half])) - 0.5) / half.sum()
     return found
 
 
 def standardised(scores: np.ndarray) -> np.ndarray:
-    """Around the median, in robust standard deviations, with tails kept but bounded. Shapes: float[T, A] -> float64[T, A]."""
+    """Around the median, in robust standard deviations, with tails kept but bounded. Shapes:
+    float[T, A] -> float64[T, A].
+    """
     centred = scores - np.median(scores, axis=0)
     spread = 1.4826 * np.median(np.abs(centred), axis=0)
     spread = np.where(spread > 0, spread, np.maximum(centred.std(axis=0), 1e-12))
@@ -210,7 +272,7 @@ def standardised(scores: np.ndarray) -> np.ndarray:
 DENSITY_RATIO = "density ratio"
 DENSITY_RATIO_KNOWS = "items, ratings, times of events"
 NEIGHBOURS = 5
-_SMALLEST = 1e-6            # squared distance of a perfect copy
+_SMALLEST = 1e-6  # squared distance of a perfect copy
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -1,6 +1,8 @@
-"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a test, and Holm's correction.
+"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a
+test, and Holm's correction.
 
-Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are measured apart and then averaged.
+Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are
+measured apart and then averaged.
 
 When attacks say that a release leaks: the one rule that the verdict and every control use.
 """
@@ -18,13 +20,23 @@ from synthrec.audit.record import Attack, Figure
 
 ROC_POINTS = 101
 TPR_RESAMPLES = 1_000
-LEAST_FOR_1_PERCENT = 1_000     # users a class
+MIN_FOR_1_PERCENT = 1_000  # users a class
 EXPOSED_SHARE = 0.1
-LEAST_EXPOSED = 50              # users a class
+MIN_EXPOSED = 50  # users a class
 
 
-def attack_from_scores(name: str, *, knows: str, scores: np.ndarray, member: np.ndarray, exposed: np.ndarray, reference: int, fpr: float,
-                       rng: np.random.Generator, resamples: int = TPR_RESAMPLES) -> Attack:
+def attack_from_scores(
+    name: str,
+    *,
+    knows: str,
+    scores: np.ndarray,
+    member: np.ndarray,
+    exposed: np.ndarray,
+    reference: int,
+    fpr: float,
+    rng: np.random.Generator,
+    resamples: int = TPR_RESAMPLES,
+) -> Attack:
     """Any attack as a record; `p_holm` is the plain p value until `holm` has seen all attacks.
 
     Shapes:
@@ -36,45 +48,84 @@ def attack_from_scores(name: str, *, knows: str, scores: np.ndarray, member: np.
         raise ValueError("an attack needs members and holdout users, found none of one kind")
     false_rate, true_rate = roc(inside, outside=outside)
     most_exposed = [scores[exposed & kind] for kind in (member, ~member)]
-    enough = min(map(len, most_exposed)) >= LEAST_EXPOSED
-    p_value = exceeds_one_half(inside, outside=outside)
+    enough = min(map(len, most_exposed)) >= MIN_EXPOSED
+    p_value = mann_whitney_p_value(inside, outside=outside)
     return Attack(
-        name=name, knows=knows, auc=intervals.auc(inside, negative=outside), advantage=advantage(inside, outside=outside),
-        tpr=tpr_at(inside, outside=outside, fpr=fpr, rng=rng, resamples=resamples), fpr=fpr,
-        tpr_at_1_percent=(tpr_at(inside, outside=outside, fpr=0.01, rng=rng, resamples=resamples)
-                          if min(m, n) >= LEAST_FOR_1_PERCENT else None),
-        members=m, holdout=n, reference=reference, detectable_auc=intervals.detectable_auc(m, n=n), p_value=p_value, p_holm=p_value,
+        name=name,
+        knows=knows,
+        auc=intervals.auc(inside, negative=outside),
+        advantage=advantage(inside, outside=outside),
+        tpr=tpr_at(inside, outside=outside, fpr=fpr, rng=rng, resamples=resamples),
+        fpr=fpr,
+        tpr_at_1_percent=(
+            tpr_at(inside, outside=outside, fpr=0.01, rng=rng, resamples=resamples)
+            if min(m, n) >= MIN_FOR_1_PERCENT
+            else None
+        ),
+        members=m,
+        holdout=n,
+        reference=reference,
+        detectable_auc=intervals.detectable_auc(m, n=n),
+        p_value=p_value,
+        p_holm=p_value,
         most_exposed=intervals.auc(most_exposed[0], negative=most_exposed[1]) if enough else None,
-        roc=tuple((float(rate), float(_read_roc(false_rate[None], true_rate[None], fpr=rate)[0]))
-                  for rate in np.linspace(0.0, 1.0, ROC_POINTS)),
+        roc=tuple(
+            (float(rate), float(_read_roc(false_rate[None], true_rate[None], fpr=rate)[0]))
+            for rate in np.linspace(0.0, 1.0, ROC_POINTS)
+        ),
     )
 
 
 def averaged(parts: Sequence[Attack]) -> Attack:
-    """One attack measured on disjoint parts of its users, whose results may depend on each other in any way.
+    """One attack measured on disjoint parts of its users, whose results may depend on each other in
+    any way.
 
-    Each figure is the mean of the parts', and so are its limits: the standard deviation of a mean is at most the mean of the standard
-    deviations. The p value is twice the mean (Rueschendorf 1982; Vovk, Wang 2020), which is valid whatever the dependence.
+    Each figure is the mean of the parts', and so are its limits: the standard deviation of a mean
+    is at most the mean of the standard deviations. The p value is twice the mean (Rueschendorf
+    1982; Vovk, Wang 2020), which is valid whatever the dependence.
     """
     first = parts[0]
     p_value = min(1.0, 2 * float(np.mean([part.p_value for part in parts])))
-    return first.model_copy(update={
-        **{name: _mean(found) if all(found := [getattr(part, name) for part in parts]) else None
-           for name in ("auc", "advantage", "tpr", "tpr_at_1_percent", "most_exposed")},
-        "members": sum(part.members for part in parts), "holdout": sum(part.holdout for part in parts),
-        "detectable_auc": max(part.detectable_auc for part in parts), "p_value": p_value, "p_holm": p_value,
-        "roc": tuple((float(fpr), float(tpr)) for fpr, tpr in np.mean([part.roc for part in parts], axis=0)),
-    })
+    return first.model_copy(
+        update={
+            **{
+                name: _mean(found)
+                if all(found := [getattr(part, name) for part in parts])
+                else None
+                for name in ("auc", "advantage", "tpr", "tpr_at_1_percent", "most_exposed")
+            },
+            "members": sum(part.members for part in parts),
+            "holdout": sum(part.holdout for part in parts),
+            "detectable_auc": max(part.detectable_auc for part in parts),
+            "p_value": p_value,
+            "p_holm": p_value,
+            "roc": tuple(
+                (float(fpr), float(tpr))
+                for fpr, tpr in np.mean([part.roc for part in parts], axis=0)
+            ),
+        }
+    )
 
 
 def _mean(figures: Sequence[Figure]) -> Figure:
-    value, low, high = (float(np.mean([getattr(figure, name) for figure in figures])) for name in ("value", "low", "high"))
-    return Figure(value=value, low=low, high=high, n=sum(figure.n for figure in figures), confidence=figures[0].confidence,
-                  method=f"{figures[0].method}, mean over {len(figures)} halves")
+    value, low, high = (
+        float(np.mean([getattr(figure, name) for figure in figures]))
+        for name in ("value", "low", "high")
+    )
+    return Figure(
+        value=value,
+        low=low,
+        high=high,
+        n=sum(figure.n for figure in figures),
+        confidence=figures[0].confidence,
+        method=f"{figures[0].method}, mean over {len(figures)} halves",
+    )
 
 
-def exceeds_one_half(inside: np.ndarray, *, outside: np.ndarray) -> float:
-    """One-sided p value of AUC <= 1/2 (Mann, Whitney 1947; normal, corrected for ties); 1 where all scores are equal."""
+def mann_whitney_p_value(inside: np.ndarray, *, outside: np.ndarray) -> float:
+    """One-sided p value of AUC <= 1/2 (Mann, Whitney 1947; normal, corrected for ties); 1 where all
+    scores are equal.
+    """
     m, n = len(inside), len(outside)
     together = np.concatenate((inside, outside))
     ranks = stats.rankdata(together)
@@ -88,63 +139,116 @@ def exceeds_one_half(inside: np.ndarray, *, outside: np.ndarray) -> float:
 
 
 def holm(attacks: Sequence[Attack], *, tests: int | None = None) -> tuple[Attack, ...]:
-    """The attacks with `p_holm` for all of them (Holm 1979); `tests` counts also tests that were not run, as if their p were 1."""
+    """The attacks with `p_holm` for all of them (Holm 1979); `tests` counts also tests that were
+    not run, as if their p were 1.
+    """
     tests = len(attacks) if tests is None else tests
     p_values = np.array([attack.p_value for attack in attacks])
     order = np.argsort(p_values, kind="stable")
     stepped = np.maximum.accumulate(p_values[order] * (tests - np.arange(len(attacks))))
     corrected = np.empty(len(attacks))
     corrected[order] = np.minimum(stepped, 1.0)
-    return tuple(attack.model_copy(update={"p_holm": float(p)}) for attack, p in zip(attacks, corrected, strict=True))
+    return tuple(
+        attack.model_copy(update={"p_holm": float(p)})
+        for attack, p in zip(attacks, corrected, strict=True)
+    )
 
 
 def roc(inside: np.ndarray, *, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rates from (0, 0) to (1, 1); tied scores are one step, so a threshold inside a tie is a coin."""
+    """False and true positive rates from (0, 0) to (1, 1); tied scores are one step, so a threshold
+    inside a tie is a coin.
+    """
     cuts, code = np.unique(-np.concatenate((inside, outside)), return_inverse=True)
-    steps = [np.bincount(part, minlength=len(cuts)) for part in (code[:len(inside)], code[len(inside):])]
-    true_rate, false_rate = (np.concatenate(([0.0], np.cumsum(step) / max(1, step.sum()))) for step in steps)
+    steps = [
+        np.bincount(part, minlength=len(cuts))
+        for part in (code[: len(inside)], code[len(inside) :])
+    ]
+    true_rate, false_rate = (
+        np.concatenate(([0.0], np.cumsum(step) / max(1, step.sum()))) for step in steps
+    )
     return false_rate, true_rate
 
 
-def tpr_at(inside: np.ndarray, *, outside: np.ndarray, fpr: float, rng: np.random.Generator, resamples: int = TPR_RESAMPLES) -> Figure:
-    """True positive rate at a false positive rate; the threshold is found anew in every resample of both classes."""
+def tpr_at(
+    inside: np.ndarray,
+    *,
+    outside: np.ndarray,
+    fpr: float,
+    rng: np.random.Generator,
+    resamples: int = TPR_RESAMPLES,
+) -> Figure:
+    """True positive rate at a false positive rate; the threshold is found anew in every resample of
+    both classes.
+    """
     false_rate, true_rate = roc(inside, outside=outside)
     value = float(_read_roc(false_rate[None], true_rate[None], fpr=fpr)[0])
     _, code = np.unique(-np.concatenate((inside, outside)), return_inverse=True)
     at_once = max(1, 2_000_000 // len(code))
-    drawn = np.concatenate([
-        _read_roc(_resampled_rates(code[len(inside):], steps=len(false_rate), count=count, rng=rng),
-                  _resampled_rates(code[:len(inside)], steps=len(false_rate), count=count, rng=rng), fpr=fpr)
-        for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
-    ])
+    drawn = np.concatenate(
+        [
+            _read_roc(
+                _resampled_rates(code[len(inside) :], steps=len(false_rate), count=count, rng=rng),
+                _resampled_rates(code[: len(inside)], steps=len(false_rate), count=count, rng=rng),
+                fpr=fpr,
+            )
+            for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
+        ]
+    )
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return Figure(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(inside) + len(outside),
-                  method=f"bootstrap of members and holdout users, {resamples:,} resamples")
+    return Figure(
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        n=len(inside) + len(outside),
+        method=f"bootstrap of members and holdout users, {resamples:,} resamples",
+    )
 
 
-def _resampled_rates(code: np.ndarray, *, steps: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Rates of `count` bootstrap resamples at every step of the joint ROC. Shapes: code int[n] < steps - 1 -> float64[count, steps]."""
-    drawn = code[rng.integers(0, len(code), (count, len(code)))] + 1 + steps * np.arange(count)[:, None]
-    return np.asarray(np.cumsum(np.bincount(drawn.ravel(), minlength=count * steps).reshape(count, steps), axis=1) / len(code))
+def _resampled_rates(
+    code: np.ndarray, *, steps: int, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Rates of `count` bootstrap resamples at every step of the joint ROC. Shapes: code int[n] <
+    steps - 1 -> float64[count, steps].
+    """
+    drawn = (
+        code[rng.integers(0, len(code), (count, len(code)))] + 1 + steps * np.arange(count)[:, None]
+    )
+    return np.asarray(
+        np.cumsum(np.bincount(drawn.ravel(), minlength=count * steps).reshape(count, steps), axis=1)
+        / len(code)
+    )
 
 
 def _read_roc(false_rate: np.ndarray, true_rate: np.ndarray, *, fpr: float) -> np.ndarray:
-    """TPR at `fpr` of each curve: its last point at or below, then the line to the next. Shapes: float[R, steps] -> float64[R]."""
+    """TPR at `fpr` of each curve: its last point at or below, then the line to the next. Shapes:
+    float[R, steps] -> float64[R].
+    """
     rows = np.arange(len(false_rate))
     before = (false_rate <= fpr).sum(axis=1) - 1
     after = np.minimum(before + 1, false_rate.shape[1] - 1)
     width = false_rate[rows, after] - false_rate[rows, before]
-    part = np.where(width > 0, (fpr - false_rate[rows, before]) / np.where(width > 0, width, 1.0), 0.0)
-    return np.asarray(true_rate[rows, before] + part * (true_rate[rows, after] - true_rate[rows, before]))
+    part = np.where(
+        width > 0, (fpr - false_rate[rows, before]) / np.where(width > 0, width, 1.0), 0.0
+    )
+    return np.asarray(
+        true_rate[rows, before] + part * (true_rate[rows, after] - true_rate[rows, before])
+    )
 
 
 def advantage(inside: np.ndarray, *, outside: np.ndarray) -> Figure:
-    """Largest TPR - FPR over thresholds; its band is Kolmogorov and Smirnov's, which holds for the best threshold too."""
+    """Largest TPR - FPR over thresholds; its band is Kolmogorov and Smirnov's, which holds for the
+    best threshold too.
+    """
     false_rate, true_rate = roc(inside, outside=outside)
     value = float((true_rate - false_rate).max())
     band = float(np.sqrt(-np.log(0.025) / 2 * (1 / len(inside) + 1 / len(outside))))
-    return Figure(value=value, low=max(0.0, value - band), high=min(1.0, value + band), n=len(inside) + len(outside),
-                  method="Kolmogorov-Smirnov band")
+    return Figure(
+        value=value,
+        low=max(0.0, value - band),
+        high=min(1.0, value + band),
+        n=len(inside) + len(outside),
+        method="Kolmogorov-Smirnov band",
+    )
 
 
 class Rule(Protocol):
@@ -156,7 +260,9 @@ class Rule(Protocol):
 
     @property
     def confidence(self) -> float:
-        """Of intervals; what is left of 1 is how often all attacks together may raise a false alarm."""
+        """Of intervals; what is left of 1 is how often all attacks together may raise a false
+        alarm.
+        """
 
     @property
     def power(self) -> float:
@@ -164,8 +270,13 @@ class Rule(Protocol):
 
 
 def flagged(attacks: Sequence[Attack], policy: Rule) -> bool:
-    """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit passes the policy's limit?"""
-    return any(attack.p_holm <= 1 - policy.confidence and attack.auc.low > policy.leak_auc for attack in attacks)
+    """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit
+    passes the policy's limit?
+    """
+    return any(
+        attack.p_holm <= 1 - policy.confidence and attack.auc.low > policy.leak_auc
+        for attack in attacks
+    )
 
 
 def strongest(attacks: Sequence[Attack]) -> Attack:

@@ -1,12 +1,15 @@
-"""Calibrated nearest user: does somebody's set of items lie closer to a synthetic user than the population explains?
+"""Calibrated nearest user: does somebody's set of items lie closer to a synthetic user than the
+population explains?
 
-A profile is the set of items a user has, weighted by inverse document frequency (rare items tell more). The score is the cosine to the
-nearest synthetic user less the mean cosine to the nearest few reference users, who were in no training (calibration: Watson, Guo, Cormode,
-Sablayrolles 2022).
+A profile is the set of items a user has, weighted by inverse document frequency (rare items tell
+more). The score is the cosine to the nearest synthetic user less the mean cosine to the nearest few
+reference users, who were in no training (calibration: Watson, Guo, Cormode, Sablayrolles 2022).
 
-The users of one log who are most like each target, in blocks; and the same after some of them made room for others.
+The users of one log who are most like each target, in blocks; and the same after some of them made
+room for others.
 
-Three attacks ask who comes nearest and differ in what near means: each is a `Space`, fitted on synthetic and reference users only.
+Three attacks ask who comes nearest and differ in what near means: each is a `Space`, fitted on
+synthetic and reference users only.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from scipy import sparse
 from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
 
-KEPT = 64                   # nearest others kept of each target, so that planted copies cost only their own rows
-_BLOCK_CELLS = 10_000_000   # likenesses held at once
+KEPT = 64  # nearest others kept of each target, so that planted copies cost only their own rows
+_BLOCK_CELLS = 10_000_000  # likenesses held at once
 
 
 class Space(Protocol):
@@ -37,12 +40,15 @@ class Space(Protocol):
         """Higher is nearer. Shapes: float32[t, O]."""
 
     def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Higher says member: near is among synthetic users, far among reference users. Shapes: float64[T]."""
+        """Higher says member: near is among synthetic users, far among reference users. Shapes:
+        float64[T].
+        """
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Nearest:
-    """The nearest others of each target, nearest first; `spread` is the standard deviation over all others.
+    """The nearest others of each target, nearest first; `spread` is the standard deviation over all
+    others.
 
     Shapes:
         likeness float32[T, m], place int[T, m] (row of the other user), spread float32[T].
@@ -63,18 +69,23 @@ def nearest(space: Space, asked: Any, given: Any, *, count: int = KEPT) -> Neare
     for first in range(0, targets if others else 0, block):
         rows = slice(first, first + block)
         found = space.likeness(asked[rows], given)
-        top = np.argpartition(found, others - count, axis=1)[:, others - count:]
+        top = np.argpartition(found, others - count, axis=1)[:, others - count :]
         values = np.take_along_axis(found, top, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
-        likeness[rows], place[rows] = np.take_along_axis(values, order, axis=1), np.take_along_axis(top, order, axis=1)
+        likeness[rows], place[rows] = (
+            np.take_along_axis(values, order, axis=1),
+            np.take_along_axis(top, order, axis=1),
+        )
         spread[rows] = found.std(axis=1)
     return Nearest(likeness, place, spread)
 
 
 def replaced(before: Nearest, *, kept: np.ndarray, fresh: Nearest, count: int) -> Nearest:
-    """The `count` nearest when only the users in `kept` stay of those searched before, and the fresh ones join them.
+    """The `count` nearest when only the users in `kept` stay of those searched before, and the
+    fresh ones join them.
 
-    `spread` is left as it was: it says nothing about fresh users, and `place` of fresh users starts at zero again.
+    `spread` is left as it was: it says nothing about fresh users, and `place` of fresh users starts
+    at zero again.
 
     Shapes:
         kept bool[S].
@@ -82,11 +93,17 @@ def replaced(before: Nearest, *, kept: np.ndarray, fresh: Nearest, count: int) -
     stays = kept[before.place]
     enough = stays.sum(axis=1) >= min(count, int(kept.sum()))
     if not enough.all():
-        raise ValueError("replaced users must leave enough of the nearest ones, found too many of them gone: search again")
+        raise ValueError(
+            "replaced users must leave enough of the nearest ones, found too many of them gone: search again"
+        )
     values = np.concatenate((np.where(stays, before.likeness, -np.inf), fresh.likeness), axis=1)
     places = np.concatenate((before.place, fresh.place), axis=1)
     order = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    return Nearest(np.take_along_axis(values, order, axis=1), np.take_along_axis(places, order, axis=1), before.spread)
+    return Nearest(
+        np.take_along_axis(values, order, axis=1),
+        np.take_along_axis(places, order, axis=1),
+        before.spread,
+    )
 
 
 NAME = "calibrated nearest user"
@@ -102,7 +119,9 @@ class ItemSets:
 
     @classmethod
     def fit(cls, synthetic: EventLog, *, reference: EventLog, items: int) -> ItemSets:
-        """Weights from synthetic and reference users only: under the null, members and holdout users are exchangeable."""
+        """Weights from synthetic and reference users only: under the null, members and holdout
+        users are exchangeable.
+        """
         return cls(inverse_document_frequency(synthetic, reference, items=items))
 
     def asked(self, log: EventLog) -> sparse.csr_array:
@@ -138,5 +157,7 @@ def unit_profiles(log: EventLog, *, weights: np.ndarray) -> sparse.csr_array:
     matrix = profiles.pattern(log, items=len(weights))
     matrix.data = weights[matrix.indices]
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    matrix.data = (matrix.data / np.repeat(np.where(norm > 0, norm, 1.0), np.diff(matrix.indptr))).astype(np.float32)
+    matrix.data = (
+        matrix.data / np.repeat(np.where(norm > 0, norm, 1.0), np.diff(matrix.indptr))
+    ).astype(np.float32)
     return matrix

@@ -1,7 +1,8 @@
 """All membership attacks on one release, with the controls that make a pass mean something.
 
-The game: somebody is either a user who trained or one whom chance kept out, and an attacker who has the synthetic log and other real
-people from the same population says which. Private throughout: the figures are not differentially private (rule 14).
+The game: somebody is either a user who trained or one whom chance kept out, and an attacker who has
+the synthetic log and other real people from the same population says which. Private throughout: the
+figures are not differentially private (rule 14).
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthrec.audit.attacks import controls, learned
-from synthrec.audit.attacks.battery import Battery
+from synthrec.audit.attacks.battery import AttackSuite
 from synthrec.audit.attacks.controls import EFFORTS, EffortName
 from synthrec.audit.attacks.metrics import Rule, strongest
 from synthrec.audit.record import AttackBound, Membership
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.progress import Progress
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Attacked:
-    """The record, and what it was made of: per attack one score for each trained and for each holdout user.
+    """The record, and what it was made of: per attack one score for each trained and for each
+    holdout user.
 
-    The blend's scores used other people's labels, so they are no input to a bound that takes guesses for functions of the release alone;
-    `label_free` leaves them out.
+    The blend's scores used other people's labels, so they are no input to a bound that takes
+    guesses for functions of the release alone; `label_free` leaves them out.
     """
 
     membership: Membership
@@ -37,24 +39,48 @@ class Attacked:
         return {name: pair for name, pair in self.scores.items() if name != learned.BLEND}
 
 
-def run_attacks(people: People, *, bound: AttackBound | None, policy: Rule, effort: EffortName, rng: np.random.Generator,
-                fpr: float = 0.1, progress: Progress | None = None) -> Attacked:
-    """Attack, control, and write down. Needs at least two users who trained, two holdout users and four reference users.
+def run_attacks(
+    people: AuditSplits,
+    *,
+    bound: AttackBound | None,
+    policy: Rule,
+    effort: EffortName,
+    rng: np.random.Generator,
+    fpr: float = 0.1,
+    progress: Progress | None = None,
+) -> Attacked:
+    """Attack, control, and write down. Needs at least two users who trained, two holdout users and
+    four reference users.
 
-    Guarantees: scores of all attacks but the blend depend on no label; nothing is fitted on a user whom it scores.
+    Guarantees: scores of all attacks but the blend depend on no label; nothing is fitted on a user
+    whom it scores.
     """
     counts, progress = EFFORTS[effort], progress or Progress()
-    if min(len(people.trained.offsets), len(people.holdout.offsets)) < 3 or len(people.reference.offsets) < 5:
-        raise ValueError("attacks need at least 2 trained, 2 holdout and 4 reference users, found fewer")
-    battery = Battery.of(people, fpr=fpr, resamples=counts.resamples)
+    if (
+        min(len(people.trained.offsets), len(people.holdout.offsets)) < 3
+        or len(people.reference.offsets) < 5
+    ):
+        raise ValueError(
+            "attacks need at least 2 trained, 2 holdout and 4 reference users, found fewer"
+        )
+    battery = AttackSuite.of(people, fpr=fpr, resamples=counts.resamples)
     with progress.stage("attack", total=3) as advance:
         result = battery.attack(people.synthetic, reference=people.reference, rng=rng)
         advance(1)
-        planted = controls.graded_leak(battery, result=result, people=people, policy=policy, effort=counts, rng=rng)
+        planted = controls.graded_leak(
+            battery, result=result, people=people, policy=policy, effort=counts, rng=rng
+        )
         advance(1)
         innocent = controls.innocent(battery, people=people, policy=policy, effort=counts, rng=rng)
         advance(1)
-    membership = Membership(attacks=result.attacks, headline=strongest(result.attacks).name, bound=bound,
-                            controls=controls.together(planted, innocent, policy=policy))
+    membership = Membership(
+        attacks=result.attacks,
+        headline=strongest(result.attacks).name,
+        bound=bound,
+        controls=controls.together(planted, innocent, policy=policy),
+    )
     member = battery.member
-    return Attacked(membership, scores={name: (found[member], found[~member]) for name, found in result.scores.items()})
+    return Attacked(
+        membership,
+        scores={name: (found[member], found[~member]) for name, found in result.scores.items()},
+    )

@@ -1,4 +1,6 @@
-"""What a motivated intruder who holds the synthetic log learns about a person who trained, beyond what the population gives away."""
+"""What a motivated intruder who holds the synthetic log learns about a person who trained, beyond
+what the population gives away.
+"""
 
 from synthrec.audit.disclosure.measure import measure_disclosure
 

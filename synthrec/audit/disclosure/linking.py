@@ -1,20 +1,26 @@
-"""Attribute inference: an intruder knows 8 events of a person and guesses something else from the synthetic users who look like them.
+"""Attribute inference: an intruder knows 8 events of a person and guesses something else from the
+synthetic users who look like them.
 
-What is guessed: every attribute that real and synthetic users both have (the commonest among the five nearest); the rating of a hidden
-event (that of the nearest user who has the item); and which of two items the person has, one of theirs and one that is not, about as common
-in the synthetic log (the one that a nearer user has). The random attacker draws from the synthetic log's attributes and ratings, or throws
-a coin.
+What is guessed: every attribute that real and synthetic users both have (the commonest among the
+five nearest); the rating of a hidden event (that of the nearest user who has the item); and which
+of two items the person has, one of theirs and one that is not, about as common in the synthetic log
+(the one that a nearer user has). The random attacker draws from the synthetic log's attributes and
+ratings, or throws a coin.
 
-Which synthetic user looks most like somebody of whom a few events are known: Narayanan and Shmatikov's (2008) scoreboard.
+Which synthetic user looks most like somebody of whom a few events are known: Narayanan and
+Shmatikov's (2008) scoreboard.
 
-Each known event gives every synthetic user who has its item a weight, larger for rarer items, times one for the item itself and up to one
-more each for a rating and a date that agree. A synthetic user who has the item several times counts the best of them.
+Each known event gives every synthetic user who has its item a weight, larger for rarer items, times
+one for the item itself and up to one more each for a rating and a date that agree. A synthetic user
+who has the item several times counts the best of them.
 
-Linkability: an intruder knows 2, 4 or 8 events of a person and names the synthetic user who looks most like them.
+Linkability: an intruder knows 2, 4 or 8 events of a person and names the synthetic user who looks
+most like them.
 
-The link is judged by what the intruder did not know: it succeeds when the named user has the person's rarest other item (fewest times in
-the synthetic log, ties by chance). For people outside training it succeeds as often as tastes alone make it; that is the control. The
-random attacker names any synthetic user.
+The link is judged by what the intruder did not know: it succeeds when the named user has the
+person's rarest other item (fewest times in the synthetic log, ties by chance). For people outside
+training it succeeds as often as tastes alone make it; that is the control. The random attacker
+names any synthetic user.
 """
 
 from __future__ import annotations
@@ -24,7 +30,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from synthrec.audit.disclosure.common import DATE_ERROR_SECONDS, RATING_ERROR, Person, equally_many, people_known, risk_of
+from synthrec.audit.disclosure.common import (
+    DATE_ERROR_SECONDS,
+    RATING_ERROR,
+    Person,
+    equally_many,
+    people_known,
+    risk_of,
+)
 from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 
@@ -37,13 +50,13 @@ class Scoreboard:
         self.users = len(synthetic.offsets) - 1
         self.user = np.asarray(synthetic.user_of_event())
         self._by_item = np.argsort(synthetic.item, kind="stable")
-        self.having = np.bincount(synthetic.item, minlength=items)      # events of each item
+        self.having = np.bincount(synthetic.item, minlength=items)  # events of each item
         self._ends = np.cumsum(self.having)
         self._weight = 1.0 / np.log(2.0 + self.having)
 
     def column(self, item: int) -> np.ndarray:
         """Events of an item. Shapes: int[E]."""
-        return self._by_item[self._ends[item] - self.having[item]:self._ends[item]]
+        return self._by_item[self._ends[item] - self.having[item] : self._ends[item]]
 
     def has(self, user: int, item: int) -> bool:
         """Does a synthetic user have an item?"""
@@ -51,11 +64,15 @@ class Scoreboard:
         return bool((self.log.item[first:end] == item).any())
 
     def scores(self, person: Person) -> Iterator[np.ndarray]:
-        """Everybody's score after each further known event; the array is reused. Shapes: float64[S]."""
+        """Everybody's score after each further known event; the array is reused. Shapes:
+        float64[S].
+        """
         total = np.zeros(self.users)
         for place, item in enumerate(person.item):
             column, part = self.column(item), np.zeros(self.users)
-            np.maximum.at(part, self.user[column], self._agreement(person, place=place, column=column))
+            np.maximum.at(
+                part, self.user[column], self._agreement(person, place=place, column=column)
+            )
             total += self._weight[item] * part
             yield total
 
@@ -64,12 +81,16 @@ class Scoreboard:
         if person.rating is not None and self.log.rating is not None:
             found += np.exp(-np.abs(self.log.rating[column] - person.rating[place]) / RATING_ERROR)
         if person.time is not None and self.log.time is not None:
-            found += np.exp(-np.abs(self.log.time[column] - person.time[place]) / DATE_ERROR_SECONDS)
+            found += np.exp(
+                -np.abs(self.log.time[column] - person.time[place]) / DATE_ERROR_SECONDS
+            )
         return found
 
 
 def nearest(score: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarray:
-    """The highest positive scores, best first, ties by chance; fewer than `count` where fewer agree in anything. Shapes: int[<= count]."""
+    """The highest positive scores, best first, ties by chance; fewer than `count` where fewer agree
+    in anything. Shapes: int[<= count].
+    """
     among = np.flatnonzero(score > 0)
     if len(among) > count:
         least = np.partition(score[among], len(among) - count)[len(among) - count]
@@ -79,7 +100,7 @@ def nearest(score: np.ndarray, *, count: int, rng: np.random.Generator) -> np.nd
 
 
 EVENTS_KNOWN, NEIGHBOURS = 8, 5
-NEARBY = 10             # places in the order of popularity within which a decoy is sought
+NEARBY = 10  # places in the order of popularity within which a decoy is sought
 
 
 class Guess(NamedTuple):
@@ -89,47 +110,97 @@ class Guess(NamedTuple):
     random: bool
 
 
-def attribute_inference(trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator) -> Iterable[Risk]:
+def attribute_inference(
+    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+) -> Iterable[Risk]:
     """One risk for each secret; users with fewer than nine events are not attacked."""
-    inside, outside = equally_many(*(people_known(log, events=EVENTS_KNOWN, rng=rng) for log in (trained, holdout)))
+    inside, outside = equally_many(
+        *(people_known(log, events=EVENTS_KNOWN, rng=rng) for log in (trained, holdout))
+    )
     if not inside:
         return
     order = np.argsort(board.having, kind="stable")
-    found = [[dict(_guesses(person, log=log, board=board, order=order, rng=rng)) for person in people]
-             for people, log in ((inside, trained), (outside, holdout))]
+    found = [
+        [dict(_guesses(person, log=log, board=board, order=order, rng=rng)) for person in people]
+        for people, log in ((inside, trained), (outside, holdout))
+    ]
     for setting in dict.fromkeys(name for guesses in found for guess in guesses for name in guess):
-        attack, control = (np.array([guess[setting].right for guess in guesses if setting in guess], dtype=bool) for guesses in found)
-        random = np.array([guess[setting].random for guess in found[0] if setting in guess], dtype=bool)
-        yield risk_of("attribute inference", setting=f"{setting}, {EVENTS_KNOWN} known events", attack=attack, control=control, random=random)
+        attack, control = (
+            np.array([guess[setting].right for guess in guesses if setting in guess], dtype=bool)
+            for guesses in found
+        )
+        random = np.array(
+            [guess[setting].random for guess in found[0] if setting in guess], dtype=bool
+        )
+        yield risk_of(
+            "attribute inference",
+            setting=f"{setting}, {EVENTS_KNOWN} known events",
+            attack=attack,
+            control=control,
+            random=random,
+        )
 
 
-def _guesses(person: Person, *, log: EventLog, board: Scoreboard, order: np.ndarray,
-             rng: np.random.Generator) -> Iterator[tuple[str, Guess]]:
+def _guesses(
+    person: Person, *, log: EventLog, board: Scoreboard, order: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[str, Guess]]:
     *_, score = board.scores(person)
     near = nearest(score, count=NEIGHBOURS, rng=rng)
     for name in log.attributes:
         if name in board.log.attributes:
-            yield name, _attribute(int(log.attributes[name][person.row]), codes=board.log.attributes[name], near=near, rng=rng)
+            yield (
+                name,
+                _attribute(
+                    int(log.attributes[name][person.row]),
+                    codes=board.log.attributes[name],
+                    near=near,
+                    rng=rng,
+                ),
+            )
     event = int(rng.choice(person.hidden))
     if log.rating is not None and board.log.rating is not None:
-        yield "rating of a hidden event", _rating(float(log.rating[event]), item=int(log.item[event]), score=score, board=board, rng=rng)
-    decoy = _decoy(int(log.item[event]), own=log.item[log.offsets[person.row]:log.offsets[person.row + 1]], order=order, rng=rng)
+        yield (
+            "rating of a hidden event",
+            _rating(
+                float(log.rating[event]),
+                item=int(log.item[event]),
+                score=score,
+                board=board,
+                rng=rng,
+            ),
+        )
+    decoy = _decoy(
+        int(log.item[event]),
+        own=log.item[log.offsets[person.row] : log.offsets[person.row + 1]],
+        order=order,
+        rng=rng,
+    )
     if decoy is not None:
-        closest = [score[board.user[board.column(item)]].max(initial=0.0) for item in (int(log.item[event]), decoy)]
+        closest = [
+            score[board.user[board.column(item)]].max(initial=0.0)
+            for item in (int(log.item[event]), decoy)
+        ]
         coin = bool(rng.random() < 0.5)
-        yield "a hidden item against a decoy", Guess(closest[0] > closest[1] or (closest[0] == closest[1] and coin), coin)
+        yield (
+            "a hidden item against a decoy",
+            Guess(closest[0] > closest[1] or (closest[0] == closest[1] and coin), coin),
+        )
 
 
-def _attribute(truth: int, *, codes: np.ndarray, near: np.ndarray, rng: np.random.Generator) -> Guess:
+def _attribute(
+    truth: int, *, codes: np.ndarray, near: np.ndarray, rng: np.random.Generator
+) -> Guess:
     anybody = int(codes[rng.integers(len(codes))])
     if len(near) == 0:
         return Guess(anybody == truth, anybody == truth)
     values, first, votes = np.unique(codes[near], return_index=True, return_counts=True)
-    guess = values[np.lexsort((first, -votes))[0]]      # of equally many votes those of the nearest
+    guess = values[np.lexsort((first, -votes))[0]]  # of equally many votes those of the nearest
     return Guess(int(guess) == truth, anybody == truth)
 
 
-def _rating(truth: float, *, item: int, score: np.ndarray, board: Scoreboard, rng: np.random.Generator) -> Guess:
+def _rating(
+    truth: float, *, item: int, score: np.ndarray, board: Scoreboard, rng: np.random.Generator
+) -> Guess:
     assert board.log.rating is not None
     column = board.column(item)
     anybody = float(board.log.rating[rng.integers(len(board.log.rating))])
@@ -139,10 +210,14 @@ def _rating(truth: float, *, item: int, score: np.ndarray, board: Scoreboard, rn
     return Guess(float(board.log.rating[best]) == truth, anybody == truth)
 
 
-def _decoy(item: int, *, own: np.ndarray, order: np.ndarray, rng: np.random.Generator) -> int | None:
-    """An item that the person does not have, near theirs in the order of popularity; None if they have all of those."""
+def _decoy(
+    item: int, *, own: np.ndarray, order: np.ndarray, rng: np.random.Generator
+) -> int | None:
+    """An item that the person does not have, near theirs in the order of popularity; None if they
+    have all of those.
+    """
     place = int(np.flatnonzero(order == item)[0])
-    around = order[max(0, place - NEARBY):place + NEARBY + 1]
+    around = order[max(0, place - NEARBY) : place + NEARBY + 1]
     others = around[~np.isin(around, own)]
     return int(rng.choice(others)) if len(others) else None
 
@@ -150,18 +225,39 @@ def _decoy(item: int, *, own: np.ndarray, order: np.ndarray, rng: np.random.Gene
 EVENTS_KNOWN_OF_HALVES = (2, 4, 8)
 
 
-def linkability(trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator) -> Iterable[Risk]:
-    """One risk for each number of known events that anybody can have; users are attacked who have more than that."""
+def linkability(
+    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+) -> Iterable[Risk]:
+    """One risk for each number of known events that anybody can have; users are attacked who have
+    more than that.
+    """
     for events in EVENTS_KNOWN_OF_HALVES:
-        inside, outside = equally_many(*(people_known(log, events=events, rng=rng) for log in (trained, holdout)))
+        inside, outside = equally_many(
+            *(people_known(log, events=events, rng=rng) for log in (trained, holdout))
+        )
         if not inside:
             return
-        secret = [[_rarest(person, log=log, board=board, rng=rng) for person in people]
-                  for people, log in ((inside, trained), (outside, holdout))]
-        attack, control = (np.array([_linked(person, item=item, board=board, rng=rng) for person, item in zip(people, items, strict=True)])
-                           for people, items in zip((inside, outside), secret, strict=True))
+        secret = [
+            [_rarest(person, log=log, board=board, rng=rng) for person in people]
+            for people, log in ((inside, trained), (outside, holdout))
+        ]
+        attack, control = (
+            np.array(
+                [
+                    _linked(person, item=item, board=board, rng=rng)
+                    for person, item in zip(people, items, strict=True)
+                ]
+            )
+            for people, items in zip((inside, outside), secret, strict=True)
+        )
         anybody = np.array([board.has(int(rng.integers(board.users)), item) for item in secret[0]])
-        yield risk_of("linkability", setting=f"{events} known events", attack=attack, control=control, random=anybody)
+        yield risk_of(
+            "linkability",
+            setting=f"{events} known events",
+            attack=attack,
+            control=control,
+            random=anybody,
+        )
 
 
 def _rarest(person: Person, *, log: EventLog, board: Scoreboard, rng: np.random.Generator) -> int:

@@ -1,11 +1,13 @@
-"""The three risks that the Article 29 Working Party names (opinion 05/2014), and verbatim replay, all per user.
+"""The three risks that the Article 29 Working Party names (opinion 05/2014), and verbatim replay,
+all per user.
 
-Each attack runs on users who trained, on as many holdout users (what the population gives away), and as guesswork. A risk is what the
-first reaches beyond the second: (attack - control) / (1 - control). The shape is that of Giomi, Boenisch, Wehmeyer, Tasnadi 2023; the unit
-here is a user with all their events, not a row.
+Each attack runs on users who trained, on as many holdout users (what the population gives away),
+and as guesswork. A risk is what the first reaches beyond the second: (attack - control) / (1 -
+control). The shape is that of Giomi, Boenisch, Wehmeyer, Tasnadi 2023; the unit here is a user with
+all their events, not a row.
 
-The users attacked are a random sample of those who trained. Users who have no more events than the intruder knows leave nothing to be
-learned and are not attacked.
+The users attacked are a random sample of those who trained. Users who have no more events than the
+intruder knows leave nothing to be learned and are not attacked.
 """
 
 from __future__ import annotations
@@ -18,27 +20,39 @@ from synthrec.audit.disclosure.linking import Scoreboard, attribute_inference, l
 from synthrec.audit.disclosure.replay import replay
 from synthrec.audit.disclosure.singling_out import singling_out
 from synthrec.audit.record import Disclosure
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
-MOST_USERS = {"quick": 1_000, "full": 5_000}      # attacked, of each class
+MAX_USERS = {"quick": 1_000, "full": 5_000}  # attacked, of each class
 
 
-def measure_disclosure(people: People, *, effort: Literal["quick", "full"], rng: np.random.Generator) -> Disclosure | None:
-    """All risks; None without two users of each class, or without a synthetic log. Equal generators give equal figures.
+def measure_disclosure(
+    people: AuditSplits, *, effort: Literal["quick", "full"], rng: np.random.Generator
+) -> Disclosure | None:
+    """All risks; None without two users of each class, or without a synthetic log. Equal generators
+    give equal figures.
 
-    Guarantees: reads private logs; figures of a real log are not differentially private and stay below private/ (rule 14).
+    Guarantees: reads private logs; figures of a real log are not differentially private and stay
+    below private/ (rule 14).
     """
-    users = min(MOST_USERS[effort], *(len(log.offsets) - 1 for log in (people.trained, people.holdout)))
+    users = min(
+        MAX_USERS[effort], *(len(log.offsets) - 1 for log in (people.trained, people.holdout))
+    )
     if users < 2 or len(people.synthetic.item) == 0:
         return None
-    trained, holdout = (_some(log, users=users, rng=rng) for log in (people.trained, people.holdout))
+    trained, holdout = (
+        _some(log, users=users, rng=rng) for log in (people.trained, people.holdout)
+    )
     board = Scoreboard(people.synthetic, items=people.items)
     copies = max(1, round(board.users / (len(people.trained.offsets) - 1)))
-    risks = (*singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
-             *linkability(trained, holdout=holdout, board=board, rng=rng),
-             *attribute_inference(trained, holdout=holdout, board=board, rng=rng))
-    return Disclosure(risks=risks, replay=replay(trained, holdout=holdout, synthetic=people.synthetic, rng=rng))
+    risks = (
+        *singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
+        *linkability(trained, holdout=holdout, board=board, rng=rng),
+        *attribute_inference(trained, holdout=holdout, board=board, rng=rng),
+    )
+    return Disclosure(
+        risks=risks, replay=replay(trained, holdout=holdout, synthetic=people.synthetic, rng=rng)
+    )
 
 
 def _some(log: EventLog, *, users: int, rng: np.random.Generator) -> EventLog:

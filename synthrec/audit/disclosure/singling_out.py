@@ -1,11 +1,13 @@
 """Singling out: predicates read off the synthetic log that describe exactly one person.
 
-A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it with this rating, in this window of
-four weeks. Each synthetic user gives up to three that share no fact, of facts drawn from the rarest third of theirs by the synthetic log;
-kept are those that describe no more synthetic users than there are for each real one. A real user is singled out when some predicate
-describes them and nobody else of a log of real users. Logs of trained and of holdout users have the same size, since a predicate is the
-likelier to describe just one the fewer there are to describe: rates depend on that size, and only their excess is of interest. The random
-attacker joins the same facts across synthetic users.
+A predicate joins two or three facts of one synthetic user: that somebody has an item; or has it
+with this rating, in this window of four weeks. Each synthetic user gives up to three that share no
+fact, of facts drawn from the rarest third of theirs by the synthetic log; kept are those that
+describe no more synthetic users than there are for each real one. A real user is singled out when
+some predicate describes them and nobody else of a log of real users. Logs of trained and of holdout
+users have the same size, since a predicate is the likelier to describe just one the fewer there are
+to describe: rates depend on that size, and only their excess is of interest. The random attacker
+joins the same facts across synthetic users.
 """
 
 from __future__ import annotations
@@ -19,33 +21,60 @@ from synthrec.audit.disclosure.common import DATE_ERROR_SECONDS, risk_of
 from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 
-GROUPS = 3              # predicates of one synthetic user
-RARE_PART = 3           # one in so many of a user's facts counts as rare
+GROUPS = 3  # predicates of one synthetic user
+RARE_PART = 3  # one in so many of a user's facts counts as rare
 WINDOW_SECONDS = 2 * DATE_ERROR_SECONDS
-_AT_ONCE = 4_000        # predicates matched at once
+_AT_ONCE = 4_000  # predicates matched at once
 
 
-def singling_out(trained: EventLog, *, holdout: EventLog, synthetic: EventLog, copies: int, rng: np.random.Generator) -> Iterable[Risk]:
+def singling_out(
+    trained: EventLog,
+    *,
+    holdout: EventLog,
+    synthetic: EventLog,
+    copies: int,
+    rng: np.random.Generator,
+) -> Iterable[Risk]:
     """A risk for two items, for three, and for two with what else the events say.
 
-    `trained` and `holdout` have equally many users; `copies`: how many synthetic users there are for each real one.
+    `trained` and `holdout` have equally many users; `copies`: how many synthetic users there are
+    for each real one.
     """
     logs = (trained, holdout, synthetic)
-    yield from (_risk(logs, facts=size, detailed=False, copies=copies, setting=f"{size} items", rng=rng) for size in (2, 3))
+    yield from (
+        _risk(logs, facts=size, detailed=False, copies=copies, setting=f"{size} items", rng=rng)
+        for size in (2, 3)
+    )
     words = (("rating", "rating"), ("four weeks", "time"))
     told = [word for word, column in words if all(getattr(log, column) is not None for log in logs)]
     if told:
-        yield _risk(logs, facts=2, detailed=True, copies=copies, setting=f"2 items with {' and '.join(told)}", rng=rng)
+        yield _risk(
+            logs,
+            facts=2,
+            detailed=True,
+            copies=copies,
+            setting=f"2 items with {' and '.join(told)}",
+            rng=rng,
+        )
 
 
-def _risk(logs: tuple[EventLog, EventLog, EventLog], *, facts: int, detailed: bool, copies: int, setting: str,
-          rng: np.random.Generator) -> Risk:
+def _risk(
+    logs: tuple[EventLog, EventLog, EventLog],
+    *,
+    facts: int,
+    detailed: bool,
+    copies: int,
+    setting: str,
+    rng: np.random.Generator,
+) -> Risk:
     trained, holdout, synthetic = _fact_sets(logs, detailed=detailed)
     predicates = _predicates(synthetic, facts=facts, rng=rng)
     predicates = predicates[[len(who) <= copies for who in _described(predicates, by=synthetic)]]
     shuffled = rng.permuted(predicates, axis=0)
-    attack, control, random = (_singled_out(who, by=real) for who, real in
-                               ((predicates, trained), (predicates, holdout), (shuffled, trained)))
+    attack, control, random = (
+        _singled_out(who, by=real)
+        for who, real in ((predicates, trained), (predicates, holdout), (shuffled, trained))
+    )
     return risk_of("singling out", setting=setting, attack=attack, control=control, random=random)
 
 
@@ -63,8 +92,10 @@ def _fact_sets(logs: tuple[EventLog, ...], *, detailed: bool) -> list[sparse.csr
     ends = np.cumsum([len(log.item) for log in logs])
     sets = []
     for log, codes in zip(logs, np.split(code, ends[:-1]), strict=True):
-        matrix = sparse.csr_array((np.ones(len(codes), dtype=np.float32), codes, np.array(log.offsets)),
-                                  shape=(len(log.offsets) - 1, int(code.max(initial=-1)) + 1))
+        matrix = sparse.csr_array(
+            (np.ones(len(codes), dtype=np.float32), codes, np.array(log.offsets)),
+            shape=(len(log.offsets) - 1, int(code.max(initial=-1)) + 1),
+        )
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         sets.append(matrix)
@@ -74,16 +105,25 @@ def _fact_sets(logs: tuple[EventLog, ...], *, detailed: bool) -> list[sparse.csr
 def _predicates(synthetic: sparse.csr_array, *, facts: int, rng: np.random.Generator) -> np.ndarray:
     """Rare facts of each synthetic user in groups. Shapes: int[Q, facts]."""
     having = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
-    user, counts = np.repeat(np.arange(synthetic.shape[0]), np.diff(synthetic.indptr)), np.diff(synthetic.indptr)
+    user, counts = (
+        np.repeat(np.arange(synthetic.shape[0]), np.diff(synthetic.indptr)),
+        np.diff(synthetic.indptr),
+    )
     rarity = _places(user, by=having[synthetic.indices], first=synthetic.indptr, rng=rng)
     rare = np.minimum(counts, np.maximum(facts, -(-counts // RARE_PART)))
-    order = _places(user, by=(rarity >= rare[user]).astype(np.int64), first=synthetic.indptr, rng=rng)      # rare ones first, at random
-    whole = np.minimum(GROUPS, rare // facts) * facts       # facts that fill a group
+    order = _places(
+        user, by=(rarity >= rare[user]).astype(np.int64), first=synthetic.indptr, rng=rng
+    )  # rare ones first, at random
+    whole = np.minimum(GROUPS, rare // facts) * facts  # facts that fill a group
     kept = order < whole[user]
-    return np.asarray(synthetic.indices[kept][np.lexsort((order[kept], user[kept]))].reshape(-1, facts))
+    return np.asarray(
+        synthetic.indices[kept][np.lexsort((order[kept], user[kept]))].reshape(-1, facts)
+    )
 
 
-def _places(user: np.ndarray, *, by: np.ndarray, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _places(
+    user: np.ndarray, *, by: np.ndarray, first: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Each fact's place among its user's, smallest first, ties by chance. Shapes: int[N]."""
     order = np.lexsort((rng.random(len(user)), by, user))
     places = np.empty(len(user), dtype=np.int64)
@@ -95,9 +135,15 @@ def _described(predicates: np.ndarray, *, by: sparse.csr_array) -> Iterator[np.n
     """The users whom each predicate describes. Shapes: int[Q, facts] -> Q times int[<= B]."""
     columns, facts = by.T.tocsr(), predicates.shape[1]
     for first in range(0, len(predicates), _AT_ONCE):
-        some = predicates[first:first + _AT_ONCE]
-        asked = sparse.csr_array((np.ones(some.size, dtype=np.float32), some.ravel(), np.arange(0, some.size + 1, facts)),
-                                 shape=(len(some), by.shape[1]))
+        some = predicates[first : first + _AT_ONCE]
+        asked = sparse.csr_array(
+            (
+                np.ones(some.size, dtype=np.float32),
+                some.ravel(),
+                np.arange(0, some.size + 1, facts),
+            ),
+            shape=(len(some), by.shape[1]),
+        )
         met = asked @ columns
         for start, end in zip(met.indptr[:-1], met.indptr[1:], strict=True):
             yield met.indices[start:end][met.data[start:end] == facts]

@@ -1,13 +1,15 @@
-"""Sessions: a user's events without a longer pause than half an hour; gaps between events, events of a session, sessions of a user.
+"""Sessions: a user's events without a longer pause than half an hour; gaps between events, events
+of a session, sessions of a user.
 
 Visits and baskets: what a user does on one item, and what is done together.
 
-A visit is all of a user's events on one item. Sizes are compared over buckets that grow by the square root of two.
+A visit is all of a user's events on one item. Sizes are compared over buckets that grow by the
+square root of two.
 
 Typed events: their types, which types lead to which on an item, and the numbers that they hold.
 
-The funnel is the order in which types come for the first time on an item by one user: the first four of them. Where the schema says
-that one type follows another, the share for which it holds.
+The funnel is the order in which types come for the first time on an item by one user: the first
+four of them. Where the schema says that one type follows another, the share for which it holds.
 
 Time: the hours of the week, the calendar, and when histories begin.
 """
@@ -29,7 +31,9 @@ OCTAVES = 2.0 ** np.arange(26)
 
 
 class Rhythm(NamedTuple):
-    """Histograms by octaves: seconds between a user's events, sessions of a user, events of a session."""
+    """Histograms by octaves: seconds between a user's events, sessions of a user, events of a
+    session.
+    """
 
     gap: np.ndarray
     per_user: np.ndarray
@@ -38,13 +42,21 @@ class Rhythm(NamedTuple):
 
 def sessions_questions() -> list[Question]:
     """Of logs with times."""
-    def asked(name: str, part: Callable[[Rhythm], np.ndarray], over: str) -> Question:
-        return Question("sessions", f"{name}, by octaves", f"total variation over {over}", _rhythm,
-                        lambda one, other: total_variation(part(one), other=part(other)))
 
-    return [asked("gap between events", lambda found: found.gap, "gaps"),
-            asked("sessions of a user", lambda found: found.per_user, "users"),
-            asked("events of a session", lambda found: found.per_session, "sessions")]
+    def asked(name: str, part: Callable[[Rhythm], np.ndarray], over: str) -> Question:
+        return Question(
+            "sessions",
+            f"{name}, by octaves",
+            f"total variation over {over}",
+            _rhythm,
+            lambda one, other: total_variation(part(one), other=part(other)),
+        )
+
+    return [
+        asked("gap between events", lambda found: found.gap, "gaps"),
+        asked("sessions of a user", lambda found: found.per_user, "users"),
+        asked("events of a session", lambda found: found.per_session, "sessions"),
+    ]
 
 
 def _rhythm(sample: Sample) -> Rhythm:
@@ -62,24 +74,53 @@ def rhythm(log: EventLog) -> Rhythm:
     opens = first | (gap > SESSION_GAP_SECONDS)
     per_user = np.bincount(user[opens])
     per_session = np.diff(np.append(np.flatnonzero(opens), len(opens)))
-    return Rhythm(*(np.bincount(np.searchsorted(OCTAVES, each, side="right"), minlength=len(OCTAVES) + 1)
-                    for each in (gap[~first], per_user[per_user > 0], per_session)))
+    return Rhythm(
+        *(
+            np.bincount(np.searchsorted(OCTAVES, each, side="right"), minlength=len(OCTAVES) + 1)
+            for each in (gap[~first], per_user[per_user > 0], per_session)
+        )
+    )
 
 
 def visits_questions(schema: Schema, *, timed: bool) -> list[Question]:
     """Of logs in which a user may come back to an item, or with baskets."""
     found: list[Question] = []
     if schema.several:
-        found += [histogram("events", "events of a visit", lambda sample: buckets(visit_sizes(sample.whole)), over="visits", linked=True),
-                  number("events", "visits of more than one event", lambda sample: float((visit_sizes(sample.whole) > 1).mean()),
-                         method="difference of shares of visits", linked=True)]
+        found += [
+            histogram(
+                "events",
+                "events of a visit",
+                lambda sample: buckets(visit_sizes(sample.whole)),
+                over="visits",
+                linked=True,
+            ),
+            number(
+                "events",
+                "visits of more than one event",
+                lambda sample: float((visit_sizes(sample.whole) > 1).mean()),
+                method="difference of shares of visits",
+                linked=True,
+            ),
+        ]
     if (basket := schema.basket) is not None:
         name = basket.name
-        found.append(histogram("events", f"events per {name}", lambda sample: buckets(basket_sizes(sample.whole, name)),
-                               over=name))
+        found.append(
+            histogram(
+                "events",
+                f"events per {name}",
+                lambda sample: buckets(basket_sizes(sample.whole, name)),
+                over=name,
+            )
+        )
         if timed:
-            found.append(number("events", f"{name} at one moment", lambda sample: at_one_moment(sample.whole, name),
-                                method="difference of shares"))
+            found.append(
+                number(
+                    "events",
+                    f"{name} at one moment",
+                    lambda sample: at_one_moment(sample.whole, name),
+                    method="difference of shares",
+                )
+            )
     return found
 
 
@@ -103,7 +144,9 @@ def basket_sizes(log: EventLog, name: str) -> np.ndarray:
 
 def _grouped(log: EventLog, group: np.ndarray) -> np.ndarray:
     """One number for each pair of user and group."""
-    return np.asarray(log.user_of_event().astype(np.int64) * (int(np.max(group, initial=0)) + 1) + group)
+    return np.asarray(
+        log.user_of_event().astype(np.int64) * (int(np.max(group, initial=0)) + 1) + group
+    )
 
 
 def at_one_moment(log: EventLog, name: str) -> float:
@@ -112,58 +155,99 @@ def at_one_moment(log: EventLog, name: str) -> float:
     if not len(place):
         return 1.0
     time = np.asarray(log.time, dtype=np.int64)
-    low, high = np.full(place.max() + 1, np.iinfo(np.int64).max), np.full(place.max() + 1, np.iinfo(np.int64).min)
+    low, high = (
+        np.full(place.max() + 1, np.iinfo(np.int64).max),
+        np.full(place.max() + 1, np.iinfo(np.int64).min),
+    )
     np.minimum.at(low, place, time)
     np.maximum.at(high, place, time)
     return float((low == high).mean())
 
 
-MOST_TYPES = 12         # in an order of types; later ones are not told apart
+MAX_TYPES = 12  # in an order of types; later ones are not told apart
 FUNNEL = 4
 
 
 def events_questions(schema: Schema) -> list[Question]:
     """Of logs with the schema's columns of events."""
     found = [] if schema.kind is None else _of_types(schema.kind)
-    found += [histogram("events", f"{column.name} by type", _by_type(schema, column.name, column.size + 1), over="events")
-              for column in schema.details.values()]
+    found += [
+        histogram(
+            "events",
+            f"{column.name} by type",
+            _by_type(schema, column.name, column.size + 1),
+            over="events",
+        )
+        for column in schema.details.values()
+    ]
     for column in schema.marks_of("item").values():
-        found += [histogram("events", column.name, _plain(column.name), over="events"),
-                  number("events", f"{column.name} the item's most common one", _usual(column.name), linked=True,
-                         method="difference of shares of events")]
+        found += [
+            histogram("events", column.name, _plain(column.name), over="events"),
+            number(
+                "events",
+                f"{column.name} the item's most common one",
+                _usual(column.name),
+                linked=True,
+                method="difference of shares of events",
+            ),
+        ]
     return found
 
 
 def _of_types(kind: EventCategory) -> list[Question]:
     name = kind.name
-    return [histogram("events", name, _plain(name), over="events"),
-            histogram("events", f"order of {name} on an item", lambda sample: np.bincount(funnels(sample.whole, name)), over="visits",
-                      linked=True),
-            histogram("events", f"which {name} a user has", lambda sample: held(sample.whole, name), over="users"),
-            *(number("events", f"{later} after {earlier}", _following(name, kind.labels.index(later), kind.labels.index(earlier)),
-                     method="difference of shares of events", linked=True) for later, earlier in kind.follows.items())]
+    return [
+        histogram("events", name, _plain(name), over="events"),
+        histogram(
+            "events",
+            f"order of {name} on an item",
+            lambda sample: np.bincount(funnels(sample.whole, name)),
+            over="visits",
+            linked=True,
+        ),
+        histogram(
+            "events",
+            f"which {name} a user has",
+            lambda sample: held(sample.whole, name),
+            over="users",
+        ),
+        *(
+            number(
+                "events",
+                f"{later} after {earlier}",
+                _following(name, kind.labels.index(later), kind.labels.index(earlier)),
+                method="difference of shares of events",
+                linked=True,
+            )
+            for later, earlier in kind.follows.items()
+        ),
+    ]
 
 
 def funnels(log: EventLog, name: str) -> np.ndarray:
     """A number for each visit that says which types it has in which order of first coming."""
     order, visit = in_visits(log)
-    kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64)[order], MOST_TYPES - 1)
-    fresh = np.sort(np.unique(visit * MOST_TYPES + kind, return_index=True)[1])
+    kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64)[order], MAX_TYPES - 1)
+    fresh = np.sort(np.unique(visit * MAX_TYPES + kind, return_index=True)[1])
     visit, kind = visit[fresh], kind[fresh]
-    first = np.flatnonzero(np.concatenate(([True], np.diff(visit) != 0))) if len(visit) else np.zeros(0, dtype=np.int64)
+    first = (
+        np.flatnonzero(np.concatenate(([True], np.diff(visit) != 0)))
+        if len(visit)
+        else np.zeros(0, dtype=np.int64)
+    )
     place = np.arange(len(visit)) - np.repeat(first, np.diff(np.append(first, len(visit))))
     short = place < FUNNEL
     code = np.zeros(int(visit.max(initial=-1)) + 1, dtype=np.int64)
-    np.add.at(code, visit[short], (kind[short] + 1) * (MOST_TYPES + 1) ** place[short])
+    np.add.at(code, visit[short], (kind[short] + 1) * (MAX_TYPES + 1) ** place[short])
     return code
 
 
 def held(log: EventLog, name: str) -> np.ndarray:
     """Users by the set of types that they have."""
-    kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64), MOST_TYPES - 1)
-    had = np.zeros((len(log.offsets) - 1, MOST_TYPES), dtype=np.int64)
+    kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64), MAX_TYPES - 1)
+    had = np.zeros((len(log.offsets) - 1, MAX_TYPES), dtype=np.int64)
     had[log.user_of_event(), kind] = 1
-    return np.bincount(had @ (1 << np.arange(MOST_TYPES)))
+    return np.bincount(had @ (1 << np.arange(MAX_TYPES)))
 
 
 def _plain(name: str) -> Callable[[Sample], np.ndarray]:
@@ -172,32 +256,49 @@ def _plain(name: str) -> Callable[[Sample], np.ndarray]:
 
 def _by_type(schema: Schema, name: str, cells: int) -> Callable[[Sample], np.ndarray]:
     def of(sample: Sample) -> np.ndarray:
-        kind = 0 if schema.kind is None else np.asarray(sample.whole.marks[schema.kind.name], dtype=np.int64)
+        kind = (
+            0
+            if schema.kind is None
+            else np.asarray(sample.whole.marks[schema.kind.name], dtype=np.int64)
+        )
         return np.bincount(kind * cells + np.asarray(sample.whole.marks[name]))
+
     return of
 
 
 def _usual(name: str) -> Callable[[Sample], float]:
     """Share of events whose value is their item's most common one."""
+
     def of(sample: Sample) -> float:
         log, code = sample.whole, np.asarray(sample.whole.marks[name], dtype=np.int64)
-        pairs, count = np.unique(np.asarray(log.item, dtype=np.int64) * (int(code.max(initial=0)) + 1) + code, return_counts=True)
+        pairs, count = np.unique(
+            np.asarray(log.item, dtype=np.int64) * (int(code.max(initial=0)) + 1) + code,
+            return_counts=True,
+        )
         most = np.zeros(int(log.item.max(initial=-1)) + 1, dtype=np.int64)
         np.maximum.at(most, pairs // (int(code.max(initial=0)) + 1), count)
         return float(most.sum() / max(1, len(code)))
+
     return of
 
 
 def _following(name: str, later: int, earlier: int) -> Callable[[Sample], float]:
-    """Share of events of one type that have one of the other before them, strictly earlier where there is time; 1 of none."""
+    """Share of events of one type that have one of the other before them, strictly earlier where
+    there is time; 1 of none.
+    """
+
     def of(sample: Sample) -> float:
         log = sample.whole
         order, visit = in_visits(log)
-        kind, when = np.asarray(log.marks[name])[order], order if log.time is None else np.asarray(log.time)[order]
+        kind, when = (
+            np.asarray(log.marks[name])[order],
+            order if log.time is None else np.asarray(log.time)[order],
+        )
         begun = np.full(int(visit.max(initial=-1)) + 1, np.iinfo(np.int64).max)
         np.minimum.at(begun, visit[kind == earlier], when[kind == earlier])
         asked = kind == later
         return float((begun[visit[asked]] < when[asked]).mean()) if asked.any() else 1.0
+
     return of
 
 
@@ -208,12 +309,36 @@ START_BINS = 32
 def hour_questions(column: Datetime) -> list[Question]:
     """Of logs with times; hours are those of the declared zone."""
     return [
-        histogram("time", "hour by weekday", lambda sample: hours(sample.whole, column=column), over="events"),
-        histogram("time", "hour", lambda sample: hours(sample.whole, column=column).reshape(7, 24).sum(axis=0), over="events"),
-        histogram("time", "weekday", lambda sample: hours(sample.whole, column=column).reshape(7, 24).sum(axis=1), over="events"),
-        histogram("time", "events per 30 days", lambda sample: months(sample.whole, column=column), over="events"),
-        histogram("time", f"start of history, in {START_BINS} parts of the window", lambda sample: starts(sample.whole, column=column),
-                  over="users"),
+        histogram(
+            "time",
+            "hour by weekday",
+            lambda sample: hours(sample.whole, column=column),
+            over="events",
+        ),
+        histogram(
+            "time",
+            "hour",
+            lambda sample: hours(sample.whole, column=column).reshape(7, 24).sum(axis=0),
+            over="events",
+        ),
+        histogram(
+            "time",
+            "weekday",
+            lambda sample: hours(sample.whole, column=column).reshape(7, 24).sum(axis=1),
+            over="events",
+        ),
+        histogram(
+            "time",
+            "events per 30 days",
+            lambda sample: months(sample.whole, column=column),
+            over="events",
+        ),
+        histogram(
+            "time",
+            f"start of history, in {START_BINS} parts of the window",
+            lambda sample: starts(sample.whole, column=column),
+            over="users",
+        ),
     ]
 
 
@@ -225,14 +350,23 @@ def hours(log: EventLog, *, column: Datetime) -> np.ndarray:
 def months(log: EventLog, *, column: Datetime) -> np.ndarray:
     """Events of each 30 days of the window; what lies outside counts at its ends."""
     last = (column.max_seconds - column.min_seconds) // MONTH_SECONDS
-    return np.bincount(np.clip((_time(log) - column.min_seconds) // MONTH_SECONDS, 0, last), minlength=last + 1)
+    return np.bincount(
+        np.clip((_time(log) - column.min_seconds) // MONTH_SECONDS, 0, last), minlength=last + 1
+    )
 
 
 def starts(log: EventLog, *, column: Datetime) -> np.ndarray:
     """Users by the part of the window in which they begin."""
-    first = np.minimum.reduceat(_time(log), log.offsets[:-1][np.diff(log.offsets) > 0]) if len(log.item) else np.zeros(0, dtype=np.int64)
+    first = (
+        np.minimum.reduceat(_time(log), log.offsets[:-1][np.diff(log.offsets) > 0])
+        if len(log.item)
+        else np.zeros(0, dtype=np.int64)
+    )
     width = (column.max_seconds + 1 - column.min_seconds) / START_BINS
-    return np.bincount(np.clip((first - column.min_seconds) // width, 0, START_BINS - 1).astype(np.int64), minlength=START_BINS)
+    return np.bincount(
+        np.clip((first - column.min_seconds) // width, 0, START_BINS - 1).astype(np.int64),
+        minlength=START_BINS,
+    )
 
 
 def _time(log: EventLog) -> np.ndarray:

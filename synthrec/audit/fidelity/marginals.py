@@ -1,25 +1,30 @@
 """Popularity: which share of the events goes to each item, and how unequal the shares are.
 
-- total variation; Jensen-Shannon divergence in bits, the mean of two divergences from the mean distribution (Lin 1991);
-- Kullback-Leibler divergence of real from synthetic in bits, every item of the catalogue counting half an event more in both logs
+- total variation; Jensen-Shannon divergence in bits, the mean of two divergences from the mean
+  distribution (Lin 1991);
+- Kullback-Leibler divergence of real from synthetic in bits, every item of the catalogue counting
+  half an event more in both logs
   (Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all;
 - Gini coefficient over the catalogue: 0 where all items are equal, near 1 where one has everything;
 - the most popular items: share of the real ones that are not among the synthetic ones.
 
 Activity: how many events users have, whole and cut at K.
 
-Wasserstein distance: the mean number of events by which users would have to be changed (Kantorovich; scipy's `wasserstein_distance`).
-A release that bounds users at K cannot follow the whole log beyond K: that row shows what the bound costs.
+Wasserstein distance: the mean number of events by which users would have to be changed
+(Kantorovich; scipy's `wasserstein_distance`). A release that bounds users at K cannot follow the
+whole log beyond K: that row shows what the bound costs.
 
 Attributes of users, each alone and two at a time.
 
-A generator that draws attributes independently of each other gets each alone right and pairs wrong: the second kind of row is there to
-say so. A column of events that is the same for all events of a user counts as an attribute.
+A generator that draws attributes independently of each other gets each alone right and pairs wrong:
+the second kind of row is there to say so. A column of events that is the same for all events of a
+user counts as an attribute.
 
 Ratings: their levels, mean and spread, and what each item is worth.
 
-The per-item error is the mean distance of item means, weighted by the real events of the item; means are drawn towards the log's own
-mean as if by DAMPING further events (the protocol's damping), so that an item nobody rated is an average one.
+The per-item error is the mean distance of item means, weighted by the real events of the item;
+means are drawn towards the log's own mean as if by DAMPING further events (the protocol's damping),
+so that an item nobody rated is an average one.
 """
 
 from __future__ import annotations
@@ -37,24 +42,46 @@ from synthrec.audit.realism import total_variation
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 
-MOST_POPULAR = 100
+MAX_POPULAR = 100
 
 
 def popularity_questions(items: int) -> list[Question]:
     """Of any log."""
-    top = max(1, min(MOST_POPULAR, items // 4))
+    top = max(1, min(MAX_POPULAR, items // 4))
 
     def counts(sample: Sample) -> np.ndarray:
         return np.bincount(sample.whole.item, minlength=items)
 
     return [
         histogram("popularity", "events of each item", counts, over="events"),
-        Question("popularity", "events of each item, in bits", "Jensen-Shannon divergence (bits)", counts, jensen_shannon),
-        Question("popularity", "events of each item, real from synthetic", "Kullback-Leibler divergence (bits), half an event added",
-                 counts, lambda synthetic, real: kullback_leibler(real + 0.5, other=synthetic + 0.5)),
-        number("popularity", "how unequal items are", counts, value=gini, method="difference of Gini coefficients"),
-        Question("popularity", f"the {top} most popular items", "share of the real ones missed", counts,
-                 lambda synthetic, real: missed(synthetic, real, top=top)),
+        Question(
+            "popularity",
+            "events of each item, in bits",
+            "Jensen-Shannon divergence (bits)",
+            counts,
+            jensen_shannon,
+        ),
+        Question(
+            "popularity",
+            "events of each item, real from synthetic",
+            "Kullback-Leibler divergence (bits), half an event added",
+            counts,
+            lambda synthetic, real: kullback_leibler(real + 0.5, other=synthetic + 0.5),
+        ),
+        number(
+            "popularity",
+            "how unequal items are",
+            counts,
+            value=gini,
+            method="difference of Gini coefficients",
+        ),
+        Question(
+            "popularity",
+            f"the {top} most popular items",
+            "share of the real ones missed",
+            counts,
+            lambda synthetic, real: missed(synthetic, real, top=top),
+        ),
     ]
 
 
@@ -77,11 +104,17 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
 def gini(counts: np.ndarray) -> float:
     """Half the mean absolute difference of all pairs, over the mean; 0 for nothing."""
     total, size = counts.sum(), len(counts)
-    return float(2 * (np.arange(1, size + 1) @ np.sort(counts)) / (size * total) - (size + 1) / size) if total else 0.0
+    return (
+        float(2 * (np.arange(1, size + 1) @ np.sort(counts)) / (size * total) - (size + 1) / size)
+        if total
+        else 0.0
+    )
 
 
 def missed(synthetic: np.ndarray, real: np.ndarray, *, top: int) -> float:
-    """Share of the `top` real items that are not among as many synthetic ones; of equals the earlier row counts as more popular."""
+    """Share of the `top` real items that are not among as many synthetic ones; of equals the
+    earlier row counts as more popular.
+    """
     most = [set(np.argsort(-counts, kind="stable")[:top]) for counts in (synthetic, real)]
     return 1 - len(most[0] & most[1]) / top
 
@@ -89,25 +122,59 @@ def missed(synthetic: np.ndarray, real: np.ndarray, *, top: int) -> float:
 def activity_questions() -> list[Question]:
     """Of any log."""
     return [
-        histogram("activity", "events of a user, cut at K", lambda sample: buckets(profiles.activity(sample.cut)), over="users"),
-        Question("activity", "events of a user", "Wasserstein distance (events)", lambda sample: profiles.activity(sample.whole),
-                 lambda one, other: float(wasserstein_distance(one, other))),
-        number("activity", "mean events of a user", lambda sample: profiles.activity(sample.whole).mean()),
+        histogram(
+            "activity",
+            "events of a user, cut at K",
+            lambda sample: buckets(profiles.activity(sample.cut)),
+            over="users",
+        ),
+        Question(
+            "activity",
+            "events of a user",
+            "Wasserstein distance (events)",
+            lambda sample: profiles.activity(sample.whole),
+            lambda one, other: float(wasserstein_distance(one, other)),
+        ),
+        number(
+            "activity",
+            "mean events of a user",
+            lambda sample: profiles.activity(sample.whole).mean(),
+        ),
     ]
 
 
-MOST_PAIRS = 15
+MAX_PAIRS = 15
 
 
 def attributes_questions(real: EventLog, *, other: EventLog, schema: Schema) -> list[Question]:
     """Of the attributes that both logs have, in the schema's order."""
-    columns = {name: _attribute(name) for name in schema.user_attributes if name in real.attributes and name in other.attributes}
-    columns |= {name: _of_first_event(name) for name in schema.marks_of("user") if name in real.marks and name in other.marks}
-    sizes = {name: column.size + 1 for name, column in {**schema.user_attributes, **schema.marks_of("user")}.items()}
-    pairs = list(combinations(columns, 2))[:MOST_PAIRS]
-    return [histogram("attributes", name, _counted(column), over="users") for name, column in columns.items()] + [
-        histogram("attributes", f"{one} and {two}", _counted(columns[one], columns[two], size=sizes[two]), over="users")
-        for one, two in pairs]
+    columns = {
+        name: _attribute(name)
+        for name in schema.user_attributes
+        if name in real.attributes and name in other.attributes
+    }
+    columns |= {
+        name: _of_first_event(name)
+        for name in schema.marks_of("user")
+        if name in real.marks and name in other.marks
+    }
+    sizes = {
+        name: column.size + 1
+        for name, column in {**schema.user_attributes, **schema.marks_of("user")}.items()
+    }
+    pairs = list(combinations(columns, 2))[:MAX_PAIRS]
+    return [
+        histogram("attributes", name, _counted(column), over="users")
+        for name, column in columns.items()
+    ] + [
+        histogram(
+            "attributes",
+            f"{one} and {two}",
+            _counted(columns[one], columns[two], size=sizes[two]),
+            over="users",
+        )
+        for one, two in pairs
+    ]
 
 
 def _attribute(name: str) -> Callable[[Sample], np.ndarray]:
@@ -116,21 +183,29 @@ def _attribute(name: str) -> Callable[[Sample], np.ndarray]:
 
 def _of_first_event(name: str) -> Callable[[Sample], np.ndarray]:
     """The value of each user's first event; users without events have none."""
+
     def of(sample: Sample) -> np.ndarray:
         log = sample.whole
         active = np.diff(log.offsets) > 0
         code = np.full(len(active), -1, dtype=np.int64)
         code[active] = np.asarray(log.marks[name])[log.offsets[:-1][active]]
         return code
+
     return of
 
 
-def _counted(one: Callable[[Sample], np.ndarray], two: Callable[[Sample], np.ndarray] | None = None, *,
-             size: int = 1) -> Callable[[Sample], np.ndarray]:
+def _counted(
+    one: Callable[[Sample], np.ndarray],
+    two: Callable[[Sample], np.ndarray] | None = None,
+    *,
+    size: int = 1,
+) -> Callable[[Sample], np.ndarray]:
     """Users by the code of one attribute, or by the codes of two."""
+
     def of(sample: Sample) -> np.ndarray:
         first, second = one(sample), np.zeros(1, dtype=np.int64) if two is None else two(sample)
         return np.bincount((first * size + second)[(first >= 0) & (second >= 0)])
+
     return of
 
 
@@ -150,10 +225,25 @@ def ratings_questions(items: int) -> list[Question]:
         Question("ratings", "levels", "total variation over events", _rating, _levels_apart),
         number("ratings", "mean", lambda sample: _rating(sample).mean()),
         number("ratings", "standard deviation", lambda sample: _rating(sample).std()),
-        Question("ratings", "mean of each item", f"mean error over events, means damped by {DAMPING:g}",
-                 lambda sample: item_means(sample.whole, items=items), _means_apart),
-        ratio("ratings", "variance within users", lambda sample: realism.rating_variances(sample.whole)[0], linked=True),
-        ratio("ratings", "variance of users' means", lambda sample: realism.rating_variances(sample.whole)[1], linked=True),
+        Question(
+            "ratings",
+            "mean of each item",
+            f"mean error over events, means damped by {DAMPING:g}",
+            lambda sample: item_means(sample.whole, items=items),
+            _means_apart,
+        ),
+        ratio(
+            "ratings",
+            "variance within users",
+            lambda sample: realism.rating_variances(sample.whole)[0],
+            linked=True,
+        ),
+        ratio(
+            "ratings",
+            "variance of users' means",
+            lambda sample: realism.rating_variances(sample.whole)[1],
+            linked=True,
+        ),
     ]
 
 
@@ -163,14 +253,20 @@ def _rating(sample: Sample) -> np.ndarray:
 
 def _levels_apart(one: np.ndarray, other: np.ndarray) -> float:
     levels, code = np.unique(np.concatenate((one, other)), return_inverse=True)
-    return total_variation(np.bincount(code[: len(one)], minlength=len(levels)), other=np.bincount(code[len(one) :], minlength=len(levels)))
+    return total_variation(
+        np.bincount(code[: len(one)], minlength=len(levels)),
+        other=np.bincount(code[len(one) :], minlength=len(levels)),
+    )
 
 
 def item_means(log: EventLog, *, items: int) -> ItemMeans:
     """Every item's mean rating, damped."""
     rating = np.asarray(log.rating, dtype=np.float64)
     events = np.bincount(log.item, minlength=items)
-    return ItemMeans((np.bincount(log.item, rating, items) + DAMPING * rating.mean()) / (events + DAMPING), events)
+    return ItemMeans(
+        (np.bincount(log.item, rating, items) + DAMPING * rating.mean()) / (events + DAMPING),
+        events,
+    )
 
 
 def _means_apart(one: ItemMeans, other: ItemMeans) -> float:

@@ -14,11 +14,13 @@ from synthrec.data.eventlog import EventLog
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Sample:
-    """A private log as the questions see it: whole, cut at K random events a user, and the first few users of the cut one."""
+    """A private log as the questions see it: whole, cut at K random events a user, and the first
+    few users of the cut one.
+    """
 
     whole: EventLog
     cut: EventLog
-    few: EventLog       # for what compares every user with every other
+    few: EventLog  # for what compares every user with every other
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,30 +31,64 @@ class Question:
     name: str
     method: str
     of: Callable[[Sample], Any]
-    apart: Callable[[Any, Any], float]          # distance of (synthetic, real)
-    value: Callable[[Any], float] | None = None     # the answer as one number worth showing
-    linked: bool = False        # does it look at which events are one user's, beyond how many they are?
+    apart: Callable[[Any, Any], float]  # distance of (synthetic, real)
+    value: Callable[[Any], float] | None = None  # the answer as one number worth showing
+    linked: bool = False  # does it look at which events are one user's, beyond how many they are?
 
 
-def histogram(topic: str, name: str, of: Callable[[Sample], np.ndarray], *, over: str, linked: bool = False) -> Question:
+def histogram(
+    topic: str, name: str, of: Callable[[Sample], np.ndarray], *, over: str, linked: bool = False
+) -> Question:
     """Total variation of the shares of a histogram; the shorter of two ends in zeros."""
+
     def apart(one: np.ndarray, other: np.ndarray) -> float:
         size = max(len(one), len(other))
-        return total_variation(np.pad(one, (0, size - len(one))), other=np.pad(other, (0, size - len(other))))
+        return total_variation(
+            np.pad(one, (0, size - len(one))), other=np.pad(other, (0, size - len(other)))
+        )
 
     return Question(topic, name, f"total variation over {over}", of, apart, linked=linked)
 
 
-def number(topic: str, name: str, of: Callable[[Sample], Any], *, method: str = "difference", value: Callable[[Any], float] = float,
-           linked: bool = False) -> Question:
+def number(
+    topic: str,
+    name: str,
+    of: Callable[[Sample], Any],
+    *,
+    method: str = "difference",
+    value: Callable[[Any], float] = float,
+    linked: bool = False,
+) -> Question:
     """How far two numbers differ."""
-    return Question(topic, name, method, of, lambda one, other: abs(value(one) - value(other)), value=value, linked=linked)
+    return Question(
+        topic,
+        name,
+        method,
+        of,
+        lambda one, other: abs(value(one) - value(other)),
+        value=value,
+        linked=linked,
+    )
 
 
-def ratio(topic: str, name: str, of: Callable[[Sample], Any], *, value: Callable[[Any], float] = float, linked: bool = False) -> Question:
+def ratio(
+    topic: str,
+    name: str,
+    of: Callable[[Sample], Any],
+    *,
+    value: Callable[[Any], float] = float,
+    linked: bool = False,
+) -> Question:
     """How far two numbers differ, as a part of the real one."""
-    return Question(topic, name, "difference / real", of, lambda one, other: relative(value(one), other=value(other)), value=value,
-                    linked=linked)
+    return Question(
+        topic,
+        name,
+        "difference / real",
+        of,
+        lambda one, other: relative(value(one), other=value(other)),
+        value=value,
+        linked=linked,
+    )
 
 
 def relative(one: float, *, other: float) -> float:
@@ -61,7 +97,9 @@ def relative(one: float, *, other: float) -> float:
 
 
 def buckets(sizes: np.ndarray) -> np.ndarray:
-    """Histogram over buckets that grow by the square root of two: 1, 2, 3, 4-5, 6-7, 8-11, ... Shapes: int64[N] -> int64[...]."""
+    """Histogram over buckets that grow by the square root of two: 1, 2, 3, 4-5, 6-7, 8-11, ...
+    Shapes: int64[N] -> int64[...].
+    """
     return np.bincount(np.searchsorted(EDGES, sizes, side="right"))
 
 

@@ -1,25 +1,32 @@
 """Co-occurrence: which items the same users have, beyond what the items' popularity says.
 
-The lift of two items is the number of users who have both over what independence would give; half a user is added above and below. The
-row compares the logarithms over all pairs of the items that most real users have: 1 - Pearson's correlation, 0 where the same pairs
-attract and repel each other as much, 1 where what goes together in one log says nothing of the other.
+The lift of two items is the number of users who have both over what independence would give; half a
+user is added above and below. The row compares the logarithms over all pairs of the items that most
+real users have: 1 - Pearson's correlation, 0 where the same pairs attract and repel each other as
+much, 1 where what goes together in one log says nothing of the other.
 
 Spectrum: how much of the user-item matrix its leading directions hold.
 
-Singular values of the matrix of zeros and ones (at most K events and a few hundred users of either log): the squares as shares of all of
-it. The first direction is popularity and activity; what follows is what users have in common besides. Noise spreads it over all
-directions, a collapsed generator heaps it on a few.
+Singular values of the matrix of zeros and ones (at most K events and a few hundred users of either
+log): the squares as shares of all of it. The first direction is popularity and activity; what
+follows is what users have in common besides. Noise spreads it over all directions, a collapsed
+generator heaps it on a few.
 
-Do synthetic users differ as real ones do? A generator that has collapsed writes the same few users again and again.
+Do synthetic users differ as real ones do? A generator that has collapsed writes the same few users
+again and again.
 
 Users are cut at K random events, and at most a thousand are looked at, except for the last row:
 
-- items in effect: exp of the entropy of the items' shares of events; catalogue used: share of its items with an event;
-- directions in effect: exp of the entropy of the spectrum of users' unit item profiles (effective rank, Roy and Vetterli 2007);
-- nearest other user: cosine of the item sets with the most similar other user of the same log, at the quartiles. It looks at users of
+- items in effect: exp of the entropy of the items' shares of events; catalogue used: share of its
+  items with an event;
+- directions in effect: exp of the entropy of the spectrum of users' unit item profiles (effective
+  rank, Roy and Vetterli 2007);
+- nearest other user: cosine of the item sets with the most similar other user of the same log, at
+  the quartiles. It looks at users of
   one log only; that synthetic users lie near real ones would be no pass (rule 15);
 - any two users: mean cosine of their item sets;
-- whole users twice: share of users who share all events (items and ratings) with another user of the same log.
+- whole users twice: share of users who share all events (items and ratings) with another user of
+  the same log.
 """
 
 from __future__ import annotations
@@ -47,10 +54,22 @@ def cooccurrence_questions(real: EventLog, *, items: int) -> list[Question]:
         return log_lift(sample.cut, top=top, items=items)
 
     return [
-        Question("co-occurrence", f"lift of pairs of the {len(top)} most popular items", "1 - correlation of log lifts", lift,
-                 lambda one, other: 1 - correlation(one, other), linked=True),
-        number("co-occurrence", "how far pairs are from independent", lift, value=lambda found: float(found.std()), linked=True,
-               method="difference of standard deviations of log lifts"),
+        Question(
+            "co-occurrence",
+            f"lift of pairs of the {len(top)} most popular items",
+            "1 - correlation of log lifts",
+            lift,
+            lambda one, other: 1 - correlation(one, other),
+            linked=True,
+        ),
+        number(
+            "co-occurrence",
+            "how far pairs are from independent",
+            lift,
+            value=lambda found: float(found.std()),
+            linked=True,
+            method="difference of standard deviations of log lifts",
+        ),
     ]
 
 
@@ -75,21 +94,43 @@ LEADING = 50
 
 def spectrum_questions(items: int) -> list[Question]:
     """Of any log."""
+
     def shares(sample: Sample) -> np.ndarray:
         return energy(sample.few, items=items)
 
     return [
-        Question("spectrum", "squared singular values of the user-item matrix", "total variation over directions", shares,
-                 lambda one, other: total_variation(one, other=other), linked=True),
-        Question("spectrum", f"the same from the second to number {LEADING + 1}", "total variation over directions", shares,
-                 lambda one, other: total_variation(one[1 : LEADING + 1], other=other[1 : LEADING + 1]), linked=True),
-        Question("spectrum", f"share of directions 2 to {LEADING + 1}", "difference", shares,
-                 lambda one, other: abs(leading(one) - leading(other)), value=leading, linked=True),
+        Question(
+            "spectrum",
+            "squared singular values of the user-item matrix",
+            "total variation over directions",
+            shares,
+            lambda one, other: total_variation(one, other=other),
+            linked=True,
+        ),
+        Question(
+            "spectrum",
+            f"the same from the second to number {LEADING + 1}",
+            "total variation over directions",
+            shares,
+            lambda one, other: total_variation(one[1 : LEADING + 1], other=other[1 : LEADING + 1]),
+            linked=True,
+        ),
+        Question(
+            "spectrum",
+            f"share of directions 2 to {LEADING + 1}",
+            "difference",
+            shares,
+            lambda one, other: abs(leading(one) - leading(other)),
+            value=leading,
+            linked=True,
+        ),
     ]
 
 
 def energy(log: EventLog, *, items: int) -> np.ndarray:
-    """Shares of the squared singular values, the first LEADING + 1 one by one, then all others. Shapes: float64[LEADING + 2]."""
+    """Shares of the squared singular values, the first LEADING + 1 one by one, then all others.
+    Shapes: float64[LEADING + 2].
+    """
     matrix = profiles.pattern(log, items=items).astype(np.float64)
     gram = (matrix @ matrix.T if matrix.shape[0] <= items else matrix.T @ matrix).toarray()
     squares = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0)
@@ -110,16 +151,35 @@ IN_EFFECT = ("items in effect", "directions in effect")
 
 def variety_questions(items: int) -> list[Question]:
     """Of any log."""
+
     def found(sample: Sample) -> dict[str, float]:
         return variety_of(sample.few, items=items)
 
     def figure(name: str) -> Callable[[dict[str, float]], float]:
         return lambda figures: figures[name]
 
-    names = ("items in effect", "catalogue used", "directions in effect", *(f"nearest other user, {name}" for name in QUARTILES),
-             "any two users")
-    return [*((ratio if name in IN_EFFECT else number)("variety", name, found, value=figure(name), linked=True) for name in names),
-            number("variety", "whole users twice", lambda sample: repeated_users(sample.whole), method="difference of shares", linked=True)]
+    names = (
+        "items in effect",
+        "catalogue used",
+        "directions in effect",
+        *(f"nearest other user, {name}" for name in QUARTILES),
+        "any two users",
+    )
+    return [
+        *(
+            (ratio if name in IN_EFFECT else number)(
+                "variety", name, found, value=figure(name), linked=True
+            )
+            for name in names
+        ),
+        number(
+            "variety",
+            "whole users twice",
+            lambda sample: repeated_users(sample.whole),
+            method="difference of shares",
+            linked=True,
+        ),
+    ]
 
 
 def variety_of(log: EventLog, *, items: int) -> dict[str, float]:
@@ -134,7 +194,10 @@ def variety_of(log: EventLog, *, items: int) -> dict[str, float]:
         "items in effect": effective_number(counts),
         "catalogue used": float((counts > 0).mean()),
         "directions in effect": effective_number(np.maximum(spectrum, 0)),
-        **{f"nearest other user, {name}": float(np.quantile(nearest, part)) for name, part in QUARTILES.items()},
+        **{
+            f"nearest other user, {name}": float(np.quantile(nearest, part))
+            for name, part in QUARTILES.items()
+        },
         "any two users": realism.mean_cosine(log, items=items),
     }
 
@@ -144,8 +207,13 @@ def cosines(log: EventLog, *, items: int) -> np.ndarray:
     matrix = profiles.pattern(log, items=items).astype(np.float64)
     size = np.maximum(np.diff(matrix.indptr), 1)
     matrix.data /= np.sqrt(np.repeat(size, np.diff(matrix.indptr)))
-    return np.concatenate([(matrix[start : start + BLOCK] @ matrix.T).toarray() for start in range(0, matrix.shape[0], BLOCK)] or
-                          [np.zeros((0, 0))])
+    return np.concatenate(
+        [
+            (matrix[start : start + BLOCK] @ matrix.T).toarray()
+            for start in range(0, matrix.shape[0], BLOCK)
+        ]
+        or [np.zeros((0, 0))]
+    )
 
 
 def effective_number(weights: np.ndarray) -> float:
@@ -159,9 +227,18 @@ def effective_number(weights: np.ndarray) -> float:
 
 def repeated_users(log: EventLog) -> float:
     """Share of users whose events, in no order, are those of another user."""
-    rating = np.zeros(len(log.item)) if log.rating is None else np.asarray(log.rating, dtype=np.float64)
+    rating = (
+        np.zeros(len(log.item)) if log.rating is None else np.asarray(log.rating, dtype=np.float64)
+    )
     order = np.lexsort((rating, log.item, profiles.user_of_event(log)))
     events = np.stack([np.asarray(log.item, dtype=np.float64)[order], rating[order]], axis=1)
-    whole = [events[start:end].tobytes() for start, end in zip(log.offsets[:-1], log.offsets[1:], strict=True)]
-    _, code, count = np.unique(np.array([hash(each) for each in whole], dtype=np.int64), return_inverse=True, return_counts=True)
+    whole = [
+        events[start:end].tobytes()
+        for start, end in zip(log.offsets[:-1], log.offsets[1:], strict=True)
+    ]
+    _, code, count = np.unique(
+        np.array([hash(each) for each in whole], dtype=np.int64),
+        return_inverse=True,
+        return_counts=True,
+    )
     return float((count[code] > 1).mean()) if whole else 0.0

@@ -1,4 +1,5 @@
-"""Forest plot: every attack with its interval, beside guessing, what could have been found, the controls, and the proved bound.
+"""Forest plot: every attack with its interval, beside guessing, what could have been found, the
+controls, and the proved bound.
 
 The three risks: success on members beside success on people outside, and beside guessing.
 
@@ -33,7 +34,7 @@ from synthrec.report.plots.style import (
     svg,
 )
 
-Line = tuple[str, str, Attack | None, float | None, str]       # kind, label, attack, AUC alone, remark
+Line = tuple[str, str, Attack | None, float | None, str]  # kind, label, attack, AUC alone, remark
 
 
 def forest(membership: Membership) -> str:
@@ -51,43 +52,112 @@ def forest(membership: Membership) -> str:
         if bound is not None:
             axes.axvspan(bound.auc, 1.0, color=WASH, linewidth=0, zorder=0)
             axes.axvline(bound.auc, color=INK, linewidth=1.2, zorder=1)
-            axes.text(bound.auc, -0.85, f"proved limit {sentences.rounded_up(bound.auc, digits=3)}", fontsize=SMALL,
-                      ha="right" if bound.auc > 0.75 else "left")
+            axes.text(
+                bound.auc,
+                -0.85,
+                f"proved limit {sentences.rounded_up(bound.auc, digits=3)}",
+                fontsize=SMALL,
+                ha="right" if bound.auc > 0.75 else "left",
+            )
         for place, (kind, label, attack, value, note) in enumerate(rows):
             mine = attack is not None and kind == "attack" and attack.name == membership.headline
             colour = BLUE if mine else INK
             beside: Any = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            axes.text(-0.02, place, label, ha="right", color=MUTED if kind == "head" else colour, fontweight="bold" if mine else "normal",
-                      fontsize=TEXT if kind == "attack" else SMALL, **beside)
+            axes.text(
+                -0.02,
+                place,
+                label,
+                ha="right",
+                color=MUTED if kind == "head" else colour,
+                fontweight="bold" if mine else "normal",
+                fontsize=TEXT if kind == "attack" else SMALL,
+                **beside,
+            )
             axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **beside)
             if attack is not None:
-                dot(axes, attack.auc, row=place, colour=colour, hollow=kind == "blind", marker="D" if kind == "blind" else "o",
-                    size=4.5 if kind == "blind" else 6)
+                dot(
+                    axes,
+                    attack.auc,
+                    row=place,
+                    colour=colour,
+                    hollow=kind == "blind",
+                    marker="D" if kind == "blind" else "o",
+                    size=4.5 if kind == "blind" else 6,
+                )
                 if kind == "attack":
-                    axes.plot([attack.detectable_auc], [place], marker="|", markersize=9, markeredgewidth=1.4, color=GREEN, zorder=2)
+                    axes.plot(
+                        [attack.detectable_auc],
+                        [place],
+                        marker="|",
+                        markersize=9,
+                        markeredgewidth=1.4,
+                        color=GREEN,
+                        zorder=2,
+                    )
             elif value is not None:
-                axes.plot([value], [place], marker="^", markersize=6, color=GREEN, zorder=3, clip_on=False)
+                axes.plot(
+                    [value], [place], marker="^", markersize=6, color=GREEN, zorder=3, clip_on=False
+                )
             if kind == "head":
-                axes.axhline(place + 0.5, xmin=-0.86, xmax=1.6, color=HAIR, linewidth=0.8, clip_on=False)
+                axes.axhline(
+                    place + 0.5, xmin=-0.86, xmax=1.6, color=HAIR, linewidth=0.8, clip_on=False
+                )
         bare(axes, rows=len(rows))
         axes.set(xlim=(left, 1.0), yticks=[], xlabel="AUC: 0.5 tells nothing, 1 tells everybody")
-        return svg(canvas, name="forest", title="Every attack with its interval, controls, and what could have been found")
+        return svg(
+            canvas,
+            name="forest",
+            title="Every attack with its interval, controls, and what could have been found",
+        )
 
 
 def _rows(membership: Membership) -> list[Line]:
     controls = membership.controls
-    rows: list[Line] = [("head", "attacks on this release", None, None, "AUC (interval), corrected p")]
-    rows += [("attack", each.name, each, None, f"{sentences.number(each.auc.value)} ({sentences.interval(each.auc)}), p {each.p_holm:.2f}")
-             for each in membership.attacks]
+    rows: list[Line] = [
+        ("head", "attacks on this release", None, None, "AUC (interval), corrected p")
+    ]
+    rows += [
+        (
+            "attack",
+            each.name,
+            each,
+            None,
+            f"{sentences.number(each.auc.value)} ({sentences.interval(each.auc)}), p {each.p_holm:.2f}",
+        )
+        for each in membership.attacks
+    ]
     if controls.blind:
         worst = max(controls.blind, key=lambda each: each.auc.low)
         rows.append(("head", "the same without the synthetic log: nothing to find", None, None, ""))
-        rows.append(("blind", f"strongest of {len(controls.blind)}: {worst.name}", worst, None,
-                     f"{sentences.number(worst.auc.value)} ({sentences.interval(worst.auc)})"))
+        rows.append(
+            (
+                "blind",
+                f"strongest of {len(controls.blind)}: {worst.name}",
+                worst,
+                None,
+                f"{sentences.number(worst.auc.value)} ({sentences.interval(worst.auc)})",
+            )
+        )
     if controls.leaks:
-        rows.append(("head", "planted leaks: training users among the synthetic", None, None, "AUC, found in"))
-        rows += [("leak", f"{sentences.percent(each.share)} of the synthetic users", None, each.auc,
-                  f"{sentences.number(each.auc)}, {sentences.percent(each.found.value)} of {each.draws} draws") for each in controls.leaks]
+        rows.append(
+            (
+                "head",
+                "planted leaks: training users among the synthetic",
+                None,
+                None,
+                "AUC, found in",
+            )
+        )
+        rows += [
+            (
+                "leak",
+                f"{sentences.percent(each.share)} of the synthetic users",
+                None,
+                each.auc,
+                f"{sentences.number(each.auc)}, {sentences.percent(each.found.value)} of {each.draws} draws",
+            )
+            for each in controls.leaks
+        ]
     return rows
 
 
@@ -100,22 +170,54 @@ def risks(disclosure: Disclosure) -> str:
         axes = canvas.add_axes((0.3, 0.5 / inches, 0.5, 1 - 0.85 / inches))
         beside: Any = {"transform": axes.get_yaxis_transform(), "va": "center"}
         for place, risk in enumerate(rows):
-            axes.plot((risk.random.value, risk.random.value), (place - 0.3, place + 0.3), color=MUTED, linewidth=1.2)
-            dot(axes, risk.control, row=place + 0.15, colour=ORANGE, marker="s", hollow=True, size=5)
+            axes.plot(
+                (risk.random.value, risk.random.value),
+                (place - 0.3, place + 0.3),
+                color=MUTED,
+                linewidth=1.2,
+            )
+            dot(
+                axes, risk.control, row=place + 0.15, colour=ORANGE, marker="s", hollow=True, size=5
+            )
             dot(axes, risk.attack, row=place - 0.15, colour=BLUE, size=5)
             axes.text(-0.03, place - 0.14, risk.name, ha="right", **beside)
-            axes.text(-0.03, place + 0.22, risk.setting, ha="right", color=MUTED, fontsize=SMALL, **beside)
-            axes.text(1.02, place, f"{sentences.percent(risk.risk.value, digits=1)} ({sentences.interval(risk.risk, digits=1, as_percent=True)})",
-                      ha="left", fontsize=SMALL, **beside)
+            axes.text(
+                -0.03, place + 0.22, risk.setting, ha="right", color=MUTED, fontsize=SMALL, **beside
+            )
+            axes.text(
+                1.02,
+                place,
+                f"{sentences.percent(risk.risk.value, digits=1)} ({sentences.interval(risk.risk, digits=1, as_percent=True)})",
+                ha="left",
+                fontsize=SMALL,
+                **beside,
+            )
             axes.axhline(place + 0.5, xmin=-0.6, xmax=1.4, color=HAIR, linewidth=0.6, clip_on=False)
         axes.text(1.02, -0.62, "beyond control", fontsize=SMALL, color=MUTED, **beside)
-        for place, (mark, colour, label) in enumerate((("●", BLUE, "members"), ("□", ORANGE, "people outside"), ("|", MUTED, "guessing"))):
-            axes.text(0.02 + 0.27 * place, -0.62, f"{mark} {label}", fontsize=SMALL, color=colour, **beside)
+        for place, (mark, colour, label) in enumerate(
+            (("●", BLUE, "members"), ("□", ORANGE, "people outside"), ("|", MUTED, "guessing"))
+        ):
+            axes.text(
+                0.02 + 0.27 * place,
+                -0.62,
+                f"{mark} {label}",
+                fontsize=SMALL,
+                color=colour,
+                **beside,
+            )
         bare(axes, rows=len(rows), room=0.55)
         most = max(max(risk.attack.high, risk.control.high, risk.random.value) for risk in rows)
-        axes.set(xlim=(0, min(1.0, 1.05 * most) or 1), yticks=[], xlabel="share of people on whom the attack succeeds")
+        axes.set(
+            xlim=(0, min(1.0, 1.05 * most) or 1),
+            yticks=[],
+            xlabel="share of people on whom the attack succeeds",
+        )
         percent_ticks(axes)
-        return svg(canvas, name="risks", title="Success of three attacks on members, on people outside, and by guessing")
+        return svg(
+            canvas,
+            name="risks",
+            title="Success of three attacks on members, on people outside, and by guessing",
+        )
 
 
 TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
@@ -131,27 +233,93 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
         axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
         axes.text(0.03, 0.985, "out of reach", color=MUTED, va="top", ha="left", fontsize=8)
-        key: list[tuple[str, str, str, Any]] = [("proved limit of any attacker", f"AUC {sentences.rounded_up(bound.auc, digits=3)}", INK, "-")]
+        key: list[tuple[str, str, str, Any]] = [
+            (
+                "proved limit of any attacker",
+                f"AUC {sentences.rounded_up(bound.auc, digits=3)}",
+                INK,
+                "-",
+            )
+        ]
         if membership is not None:
             attack = membership.strongest
             others = [other for other in membership.attacks if other.name != attack.name]
             for other in others:
-                axes.plot(*zip(*other.roc, strict=True), color=SKY, linewidth=0.8, zorder=2, clip_on=False)
-            axes.plot(*zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False)
-            axes.plot((attack.fpr, attack.fpr), (attack.tpr.low, attack.tpr.high), color=BLUE, linewidth=1.4, zorder=5)
-            axes.plot([attack.fpr], [attack.tpr.value], marker="o", markersize=6, color=BLUE, zorder=5)
-            key.append((f"strongest: {attack.name}", f"AUC {sentences.number(attack.auc.value)}", BLUE, "-"))
+                axes.plot(
+                    *zip(*other.roc, strict=True), color=SKY, linewidth=0.8, zorder=2, clip_on=False
+                )
+            axes.plot(
+                *zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False
+            )
+            axes.plot(
+                (attack.fpr, attack.fpr),
+                (attack.tpr.low, attack.tpr.high),
+                color=BLUE,
+                linewidth=1.4,
+                zorder=5,
+            )
+            axes.plot(
+                [attack.fpr], [attack.tpr.value], marker="o", markersize=6, color=BLUE, zorder=5
+            )
+            key.append(
+                (
+                    f"strongest: {attack.name}",
+                    f"AUC {sentences.number(attack.auc.value)}",
+                    BLUE,
+                    "-",
+                )
+            )
             if others:
                 most = max(other.auc.value for other in others)
-                key.append((f"{len(others)} other attacks", f"AUC up to {sentences.number(most)}", SKY, "-"))
+                key.append(
+                    (
+                        f"{len(others)} other attacks",
+                        f"AUC up to {sentences.number(most)}",
+                        SKY,
+                        "-",
+                    )
+                )
         key.append(("guessing", "AUC 0.500", MUTED, (0, (1, 3))))
         for row, (what, value, colour, dashes) in enumerate(key):
             height = 0.055 + 0.07 * (len(key) - 1 - row)
-            axes.plot((0.34, 0.385), (height, height), color=colour, linewidth=2, linestyle=dashes, zorder=6)
-            axes.text(0.4, height, what, va="center", ha="left", zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})
-            axes.text(1.0, height, value, va="center", ha="right", color=MUTED, zorder=6,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})
-        axes.set(xlim=(0, 1), ylim=(0, 1.0), xlabel="false alarms: share of people outside, called members", xticks=TICKS, yticks=TICKS[1:])
+            axes.plot(
+                (0.34, 0.385),
+                (height, height),
+                color=colour,
+                linewidth=2,
+                linestyle=dashes,
+                zorder=6,
+            )
+            axes.text(
+                0.4,
+                height,
+                what,
+                va="center",
+                ha="left",
+                zorder=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            )
+            axes.text(
+                1.0,
+                height,
+                value,
+                va="center",
+                ha="right",
+                color=MUTED,
+                zorder=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            )
+        axes.set(
+            xlim=(0, 1),
+            ylim=(0, 1.0),
+            xlabel="false alarms: share of people outside, called members",
+            xticks=TICKS,
+            yticks=TICKS[1:],
+        )
         axes.set_ylabel("hits: share of members recognised")
         percent_ticks(axes, both=True)
-        return svg(canvas, name="roc", title="What the attacks reached, under what any attacker can reach at most")
+        return svg(
+            canvas,
+            name="roc",
+            title="What the attacks reached, under what any attacker can reach at most",
+        )

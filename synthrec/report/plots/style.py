@@ -1,7 +1,9 @@
-"""One look for all pictures, and the way from a figure to inline SVG that is byte-identical for equal records.
+"""One look for all pictures, and the way from a figure to inline SVG that is byte-identical for
+equal records.
 
-Text stays text (the page's own font, readable by search and by screen readers); no script, no date, nothing from outside the page.
-Colours are Okabe and Ito's, which colour-blind readers tell apart; no meaning hangs on colour alone.
+Text stays text (the page's own font, readable by search and by screen readers); no script, no date,
+nothing from outside the page. Colours are Okabe and Ito's, which colour-blind readers tell apart;
+no meaning hangs on colour alone.
 
 A tile's little axis.
 """
@@ -22,11 +24,20 @@ from matplotlib.figure import Figure as Canvas
 from synthrec.audit.record import Figure
 
 INK, MUTED, HAIR, WASH = "#1d2733", "#5a6675", "#d9dfe6", "#f1f4f7"
-BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#e69f00",
+    "#56b4e9",
+    "#cc79a7",
+)
 SMALL, TEXT = 8.0, 9.0
-WIDE = 8.3                  # inches: the width of the page's column
-PIXELS = 103                # of the page to an inch, so that letters are as large as the page's small ones
-NO_XML = re.compile("[^\t\n\r -~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")       # control characters and the like
+WIDE = 8.3  # inches: the width of the page's column
+PIXELS = 103  # of the page to an inch, so that letters are as large as the page's small ones
+NO_XML = re.compile(
+    "[^\t\n\r -~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # control characters and the like
 STYLE: Any = {
     "svg.hashsalt": "synthrec",
     "svg.fonttype": "none",
@@ -47,11 +58,30 @@ STYLE: Any = {
 }
 
 
-def dot(axes: Axes, figure: Figure, *, row: float, colour: str = INK, marker: str = "o", hollow: bool = False, size: float = 6.0) -> None:
+def dot(
+    axes: Axes,
+    figure: Figure,
+    *,
+    row: float,
+    colour: str = INK,
+    marker: str = "o",
+    hollow: bool = False,
+    size: float = 6.0,
+) -> None:
     """A statistic and its interval, lying."""
-    axes.plot((figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2, clip_on=False)
-    axes.plot([figure.value], [row], marker=marker, markersize=size, color=colour, markerfacecolor="white" if hollow else colour, zorder=3,
-              clip_on=False)
+    axes.plot(
+        (figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2, clip_on=False
+    )
+    axes.plot(
+        [figure.value],
+        [row],
+        marker=marker,
+        markersize=size,
+        color=colour,
+        markerfacecolor="white" if hollow else colour,
+        zorder=3,
+        clip_on=False,
+    )
 
 
 def bare(axes: Axes, *, rows: int, room: float = 0.6) -> None:
@@ -67,33 +97,59 @@ def percent_ticks(axes: Axes, *, both: bool = False) -> None:
 
 
 def svg(canvas: Canvas, *, name: str, title: str) -> Markup:
-    """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen readers.
+    """The figure as an inline element: no prolog, no metadata, ids of its own, a title for screen
+    readers.
 
-    Guarantees: markup is matplotlib's or stands here; `title`, like every text that matplotlib writes, is escaped.
+    Guarantees: markup is matplotlib's or stands here; `title`, like every text that matplotlib
+    writes, is escaped.
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")       # the reader's own fonts draw the text
-        canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # the reader's own fonts draw the text
+        canvas.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     text = buffer.getvalue()
     text = NO_XML.sub("\ufffd", text[text.index("<svg") :])
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\sid="', f' id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
-    text = re.sub(r"(\d\.\d{3})\d+", r"\1", text)           # a thousandth of a point is enough
+    text = re.sub(r"(\d\.\d{3})\d+", r"\1", text)  # a thousandth of a point is enough
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert box is not None, "matplotlib writes a view box"
     pixels = float(box[1]) / 72 * PIXELS
     head = Markup(
         '<svg class="plot-{name}" viewBox="0 0 {wide} {tall}" style="max-width:{most:.0f}px;min-width:{least:.0f}px" '
         'role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    ).format(name=name, wide=box[1], tall=box[2], most=pixels, least=min(600.0, 0.75 * pixels), title=NO_XML.sub("\ufffd", title))
+    ).format(
+        name=name,
+        wide=box[1],
+        tall=box[2],
+        most=pixels,
+        least=min(600.0, 0.75 * pixels),
+        title=NO_XML.sub("\ufffd", title),
+    )
     return head + Markup(text[text.index(">") + 1 :].strip())
 
 
-def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], figure: Figure | None, name: str, title: str) -> str:
-    """A tile's little axis: marks with a word each, and one figure with its interval in blue; all of it within `low` and `high`."""
+def scale_strip(
+    *,
+    low: float,
+    high: float,
+    marks: Sequence[tuple[float, str]],
+    figure: Figure | None,
+    name: str,
+    title: str,
+) -> str:
+    """A tile's little axis: marks with a word each, and one figure with its interval in blue; all
+    of it within `low` and `high`.
+    """
     with rc_context(STYLE):
         canvas = Canvas(figsize=(2.4, 0.7))
         axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
@@ -101,10 +157,20 @@ def scale_strip(*, low: float, high: float, marks: Sequence[tuple[float, str]], 
         axes.set(xlim=(low, high), ylim=(-1, 1))
         axes.plot((low, high), (0, 0), color=HAIR, linewidth=3, zorder=1, clip_on=False)
         for x, word in marks:
-            side = "left" if x <= low + 0.15 * (high - low) else "right" if x >= high - 0.15 * (high - low) else "center"
+            side = (
+                "left"
+                if x <= low + 0.15 * (high - low)
+                else "right"
+                if x >= high - 0.15 * (high - low)
+                else "center"
+            )
             axes.plot((x, x), (-0.3, 0.3), color=INK, linewidth=1.4, zorder=3, clip_on=False)
             axes.text(x, -0.95, word, ha=side, va="bottom", fontsize=10.5, color=MUTED)
         if figure is not None:
-            axes.plot((figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False)
-            axes.plot([figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False)
+            axes.plot(
+                (figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False
+            )
+            axes.plot(
+                [figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False
+            )
         return svg(canvas, name=name, title=title)

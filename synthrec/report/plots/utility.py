@@ -1,10 +1,13 @@
-"""The utility ladder: each arm as a dot with its interval, between the floor and the real log; better is to the right.
+"""The utility ladder: each arm as a dot with its interval, between the floor and the real log;
+better is to the right.
 
 Curves of use over size: augmentation of a small log, and people or items of whom little is known.
 
-Small multiples: each distance to the real log in units of the distance of two halves of the real users, one panel a topic.
+Small multiples: each distance to the real log in units of the distance of two halves of the real
+users, one panel a topic.
 
-Recommenders trained on the real and on the synthetic log, in the order that the real log gives them.
+Recommenders trained on the real and on the synthetic log, in the order that the real log gives
+them.
 """
 
 from __future__ import annotations
@@ -18,21 +21,53 @@ from matplotlib.figure import Figure as Canvas
 
 from synthrec.audit.record import Arm, Curve, Fidelity, Figure, PanelRow, Utility
 from synthrec.report import sentences
-from synthrec.report.plots.style import BLUE, GREEN, HAIR, INK, MUTED, ORANGE, PURPLE, SMALL, STYLE, VERMILLION, WASH, WIDE, bare, dot, svg
+from synthrec.report.plots.style import (
+    BLUE,
+    GREEN,
+    HAIR,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SMALL,
+    STYLE,
+    VERMILLION,
+    WASH,
+    WIDE,
+    bare,
+    dot,
+    svg,
+)
 
 
 def ladder(utility: Utility) -> str:
-    """Each arm of the utility ladder as a dot with its interval, between the floor and the real log; better is to the right."""
+    """Each arm of the utility ladder as a dot with its interval, between the floor and the real
+    log; better is to the right.
+    """
     arms = utility.ladder
     panels = [
-        ("rating error (RMSE)", {arm.name: arm.rmse for arm in arms if arm.name != "popularity"}, "nothing", True),
-        ("ranking quality (NDCG@10)", {arm.name: arm.ndcg for arm in arms if arm.name != "nothing"}, "popularity", False),
+        (
+            "rating error (RMSE)",
+            {arm.name: arm.rmse for arm in arms if arm.name != "popularity"},
+            "nothing",
+            True,
+        ),
+        (
+            "ranking quality (NDCG@10)",
+            {arm.name: arm.ndcg for arm in arms if arm.name != "nothing"},
+            "popularity",
+            False,
+        ),
     ]
-    panels = [panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1]
+    panels = [
+        panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1
+    ]
     with rc_context(STYLE):
         inches = 0.42 * len(arms) + 0.7
         canvas = Canvas(figsize=(WIDE, inches))
-        left = min(0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / (72 * WIDE))     # points of a letter over points of the width
+        left = min(
+            0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / (72 * WIDE)
+        )  # points of a letter over points of the width
         room = {"left": left, "right": 0.985, "bottom": 0.46 / inches, "top": 0.995, "wspace": 0.06}
         grid = canvas.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw=room)[0]
         for axes, (label, figures, floor, falling) in zip(grid, panels, strict=True):
@@ -40,13 +75,25 @@ def ladder(utility: Utility) -> str:
             axes.set_xlabel(f"{label}, better →")
         grid[0].set_yticks(range(len(arms)), [arm.label for arm in arms])
         for tick, arm in zip(grid[0].get_yticklabels(), arms, strict=True):
-            tick.set(color=BLUE if arm.name == "synthrec" else INK, fontweight="bold" if arm.name == "synthrec" else "normal")
-        return svg(canvas, name="ladder", title="Utility of each arm between knowing nothing and the real log, with intervals")
+            tick.set(
+                color=BLUE if arm.name == "synthrec" else INK,
+                fontweight="bold" if arm.name == "synthrec" else "normal",
+            )
+        return svg(
+            canvas,
+            name="ladder",
+            title="Utility of each arm between knowing nothing and the real log, with intervals",
+        )
 
 
-def _ladder_panel(axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure | None], floor: str, falling: bool) -> None:
-    figures = {name: each for name, each in figures.items()
-               if each is not None and math.isfinite(each.low + each.value + each.high)}
+def _ladder_panel(
+    axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure | None], floor: str, falling: bool
+) -> None:
+    figures = {
+        name: each
+        for name, each in figures.items()
+        if each is not None and math.isfinite(each.low + each.value + each.high)
+    }
     if not figures:
         return
     bottom, top = figures.get(floor), figures.get("real")
@@ -63,9 +110,25 @@ def _ladder_panel(axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure 
         failed = any(not limit.passed for limit in arm.realism)
         axes.plot((figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2)
         shape, inside = ("X", "white") if failed else ("o", colour)
-        axes.plot([figure.value], [row], marker=shape, markersize=6.5, color=colour, markerfacecolor=inside, zorder=3)
+        axes.plot(
+            [figure.value],
+            [row],
+            marker=shape,
+            markersize=6.5,
+            color=colour,
+            markerfacecolor=inside,
+            zorder=3,
+        )
         said = sentences.number(figure.value) + (" fails realism" if failed else "")
-        axes.annotate(said, (figure.value, row), xytext=(5, 5), textcoords="offset points", ha="left", fontsize=8, color=colour)
+        axes.annotate(
+            said,
+            (figure.value, row),
+            xytext=(5, 5),
+            textcoords="offset points",
+            ha="left",
+            fontsize=8,
+            color=colour,
+        )
     known = [figure for figure in figures.values() if figure is not None]
     left, right = min(figure.low for figure in known), max(figure.high for figure in known)
     margin = 0.16 * (right - left or 1.0)
@@ -76,7 +139,14 @@ def _ladder_panel(axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure 
     axes.spines["left"].set_visible(False)
 
 
-LOOKS = ((INK, "s", "-"), (MUTED, "v", (0, (4, 2))), (GREEN, "D", "-"), (ORANGE, "^", "-"), (PURPLE, "P", "-"), (VERMILLION, "X", "-"))
+LOOKS = (
+    (INK, "s", "-"),
+    (MUTED, "v", (0, (4, 2))),
+    (GREEN, "D", "-"),
+    (ORANGE, "^", "-"),
+    (PURPLE, "P", "-"),
+    (VERMILLION, "X", "-"),
+)
 
 
 def curve(found: Curve, *, name: str) -> str:
@@ -84,39 +154,78 @@ def curve(found: Curve, *, name: str) -> str:
     measures = list(dict.fromkeys(point.measure for point in found.points))
     arms = list(dict.fromkeys(point.arm for point in found.points))
     others = [arm for arm in arms if not _ours(arm)]
-    looks = {arm: (BLUE, "o", "-") if _ours(arm) else LOOKS[others.index(arm) % len(LOOKS)] for arm in arms}
+    looks = {
+        arm: (BLUE, "o", "-") if _ours(arm) else LOOKS[others.index(arm) % len(LOOKS)]
+        for arm in arms
+    }
     with rc_context(STYLE):
         canvas = Canvas(figsize=(8.3 if len(measures) > 1 else 6.6, 3.1))
-        room = {"left": 0.08, "right": 0.83 if len(measures) == 1 else 0.88, "bottom": 0.17, "top": 0.93, "wspace": 0.65}
-        for axes, measure in zip(canvas.subplots(1, len(measures), squeeze=False, gridspec_kw=room)[0], measures, strict=True):
+        room = {
+            "left": 0.08,
+            "right": 0.83 if len(measures) == 1 else 0.88,
+            "bottom": 0.17,
+            "top": 0.93,
+            "wspace": 0.65,
+        }
+        for axes, measure in zip(
+            canvas.subplots(1, len(measures), squeeze=False, gridspec_kw=room)[0],
+            measures,
+            strict=True,
+        ):
             sizes = sorted({point.size for point in found.points if point.measure == measure})
             ends = []
             for arm in arms:
-                points = [point for point in found.points if point.arm == arm and point.measure == measure]
+                points = [
+                    point for point in found.points if point.arm == arm and point.measure == measure
+                ]
                 points.sort(key=lambda point: point.size)
                 if not points:
                     continue
                 colour, marker, dashes = looks[arm]
-                beside = 0.03 * (arms.index(arm) - (len(arms) - 1) / 2)        # so that intervals do not hide each other
+                beside = 0.03 * (
+                    arms.index(arm) - (len(arms) - 1) / 2
+                )  # so that intervals do not hide each other
                 xs = [sizes.index(point.size) + beside for point in points]
-                axes.vlines(xs, [point.figure.low for point in points], [point.figure.high for point in points], color=colour, linewidth=1)
-                axes.plot(xs, [point.figure.value for point in points], color=colour, marker=marker, linestyle=dashes, markersize=5,
-                          linewidth=2 if colour == BLUE else 1.3)
+                axes.vlines(
+                    xs,
+                    [point.figure.low for point in points],
+                    [point.figure.high for point in points],
+                    color=colour,
+                    linewidth=1,
+                )
+                axes.plot(
+                    xs,
+                    [point.figure.value for point in points],
+                    color=colour,
+                    marker=marker,
+                    linestyle=dashes,
+                    markersize=5,
+                    linewidth=2 if colour == BLUE else 1.3,
+                )
                 ends.append((points[-1].figure.value, arm, colour))
             for height, label, colour in _apart(ends, axes.get_ylim()):
                 axes.text(len(sizes) - 0.85, height, label, color=colour, va="center", fontsize=8)
             axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
             axes.set(xlabel=found.size_means, title="")
-            axes.set_title(f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better", fontsize=9, color=MUTED, loc="left")
+            axes.set_title(
+                f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better",
+                fontsize=9,
+                color=MUTED,
+                loc="left",
+            )
             axes.set_xlim(-0.25, len(sizes) - 0.9)
-        return svg(canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}")
+        return svg(
+            canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}"
+        )
 
 
 def _ours(arm: str) -> bool:
     return arm == "synthrec" or "synthetic" in arm
 
 
-def _apart(ends: list[tuple[float, str, str]], limits: tuple[float, float]) -> list[tuple[float, str, str]]:
+def _apart(
+    ends: list[tuple[float, str, str]], limits: tuple[float, float]
+) -> list[tuple[float, str, str]]:
     """Labels at the lines' ends, moved up where they would touch."""
     gap, placed = 0.065 * (limits[1] - limits[0]), []
     for height, label, colour in sorted(ends):
@@ -125,8 +234,8 @@ def _apart(ends: list[tuple[float, str, str]], limits: tuple[float, float]) -> l
     return placed
 
 
-LEAST, MOST = 0.25, 40.0        # of the distance of two halves; what lies beyond is drawn at the edge
-ROW, HEAD = 0.29, 0.42          # inches
+LEAST, MOST = 0.25, 40.0  # of the distance of two halves; what lies beyond is drawn at the edge
+ROW, HEAD = 0.29, 0.42  # inches
 
 
 def comparable(found: Sequence[Fidelity]) -> list[Fidelity]:
@@ -135,7 +244,9 @@ def comparable(found: Sequence[Fidelity]) -> list[Fidelity]:
 
 
 def fidelity(found: Sequence[Fidelity]) -> str:
-    """Two columns of panels of `comparable` figures on one logarithmic axis; left of 1 is as close as other real people are."""
+    """Two columns of panels of `comparable` figures on one logarithmic axis; left of 1 is as close
+    as other real people are.
+    """
     topics = list(dict.fromkeys(each.topic for each in found))
     panels = [(topic, [each for each in found if each.topic == topic]) for topic in topics]
     columns = _columns(panels)
@@ -146,10 +257,21 @@ def fidelity(found: Sequence[Fidelity]) -> str:
             top = tall + 0.35
             for topic, rows in column:
                 inches = _height(rows)
-                place = (0.015 + 0.51 * side, (top - inches + 0.1) / (tall + 0.35), 0.46, (inches - HEAD) / (tall + 0.35))
-                _panel(canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1])
+                place = (
+                    0.015 + 0.51 * side,
+                    (top - inches + 0.1) / (tall + 0.35),
+                    0.46,
+                    (inches - HEAD) / (tall + 0.35),
+                )
+                _panel(
+                    canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1]
+                )
                 top -= inches
-        return svg(canvas, name="fidelity", title="Distances to the real log, in units of that of two halves of its users, by topic")
+        return svg(
+            canvas,
+            name="fidelity",
+            title="Distances to the real log, in units of that of two halves of its users, by topic",
+        )
 
 
 def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> None:
@@ -161,7 +283,14 @@ def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> N
         mine = min(max(each.distance / each.halves, LEAST), MOST)
         axes.plot((1, mine), (place, place), color=HAIR, linewidth=1.6, zorder=1)
         if each.floor is not None:
-            axes.plot([min(max(each.floor / each.halves, LEAST), MOST)], [place], marker="x", markersize=5, color=INK, zorder=2)
+            axes.plot(
+                [min(max(each.floor / each.halves, LEAST), MOST)],
+                [place],
+                marker="x",
+                markersize=5,
+                color=INK,
+                zorder=2,
+            )
         axes.plot([mine], [place], marker="o", markersize=6, color=BLUE, zorder=3)
         axes.text(LEAST * 1.04, place - 0.42, each.name, fontsize=7.5, color=INK, va="center")
     axes.set(xlim=(LEAST, MOST), ylim=(len(rows) - 0.55, -0.8), yticks=[])
@@ -169,7 +298,9 @@ def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> N
     axes.spines["left"].set_visible(False)
     axes.minorticks_off()
     ticks = [0.25, 0.5, 1, 2, 5, 10, 20, 40]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks] if last else [""] * len(ticks), fontsize=SMALL)
+    axes.set_xticks(
+        ticks, [f"{tick:g}" for tick in ticks] if last else [""] * len(ticks), fontsize=SMALL
+    )
 
 
 def _height(rows: Sequence[Fidelity]) -> float:
@@ -184,7 +315,7 @@ def _columns(panels: list[tuple[str, list[Fidelity]]]) -> list[list[tuple[str, l
             break
         left.append(panel)
         spent += _height(panel[1])
-    return [column for column in (left, panels[len(left):]) if column]
+    return [column for column in (left, panels[len(left) :]) if column]
 
 
 def panel(found: Sequence[PanelRow]) -> str:
@@ -198,12 +329,34 @@ def panel(found: Sequence[PanelRow]) -> str:
             dot(axes, row.real, row=place - 0.22, colour=INK, size=5)
             dot(axes, row.synthetic, row=place, colour=BLUE, size=5, marker="D")
             dot(axes, row.receiver, row=place + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
-            axes.text(-0.02, place, row.name, transform=axes.get_yaxis_transform(), ha="right", va="center")
+            axes.text(
+                -0.02,
+                place,
+                row.name,
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+            )
             axes.axhline(place + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
-        key = (("●", INK, "real log, real users"), ("◆", BLUE, "synthetic log, real users"), ("□", GREEN, "synthetic log, synthetic users"))
+        key = (
+            ("●", INK, "real log, real users"),
+            ("◆", BLUE, "synthetic log, real users"),
+            ("□", GREEN, "synthetic log, synthetic users"),
+        )
         for place, (mark, colour, label) in enumerate(key):
-            axes.text(0.34 * place, -0.68, f"{mark} {label}", transform=axes.get_yaxis_transform(), fontsize=SMALL, color=colour,
-                      va="center")
+            axes.text(
+                0.34 * place,
+                -0.68,
+                f"{mark} {label}",
+                transform=axes.get_yaxis_transform(),
+                fontsize=SMALL,
+                color=colour,
+                va="center",
+            )
         bare(axes, rows=len(rows), room=0.5)
         axes.set(xlim=(0, None), yticks=[], xlabel="NDCG@10: trained on, scored on")
-        return svg(canvas, name="panel", title="Ranking quality of recommenders by the log that they were trained and scored on")
+        return svg(
+            canvas,
+            name="panel",
+            title="Ranking quality of recommenders by the log that they were trained and scored on",
+        )

@@ -1,4 +1,6 @@
-"""One population cut into the parts of an audit; strangers pose as a synthetic log that leaks nobody."""
+"""One population cut into the parts of an audit; strangers pose as a synthetic log that leaks
+nobody.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from synthrec.audit.splits import People
+from synthrec.audit.splits import AuditSplits
 from synthrec.audit.verdict import Policy, policy
 from synthrec.data.eventlog import EventLog
 
@@ -20,15 +22,31 @@ def limits() -> Policy:
 
 
 @pytest.fixture(scope="session")
-def cast(everybody: EventLog) -> Callable[..., People]:
+def cast(everybody: EventLog) -> Callable[..., AuditSplits]:
     """Random roles for some of everybody; `synthetic` is the strangers unless another log is given."""
 
-    def make(rng: np.random.Generator, *, trained: int = 400, holdout: int = 200, reference: int = 120, strangers: int = 480,
-             synthetic: EventLog | None = None) -> People:
+    def make(
+        rng: np.random.Generator,
+        *,
+        trained: int = 400,
+        holdout: int = 200,
+        reference: int = 120,
+        strangers: int = 480,
+        synthetic: EventLog | None = None,
+    ) -> AuditSplits:
         order = rng.permutation(len(everybody.offsets) - 1)
         ends = np.cumsum((trained, holdout, reference, strangers))
         logs = [everybody.select(part) for part in np.split(order, ends)[:4]]
-        return People(trained=logs[0], coined=rng.random(trained) < 0.5, holdout=logs[1], reference=logs[2], test=logs[2],
-                      train_whole=logs[0], synthetic=logs[3] if synthetic is None else synthetic, items=ITEMS, events_per_user=10_000)
+        return AuditSplits(
+            trained=logs[0],
+            coined=rng.random(trained) < 0.5,
+            holdout=logs[1],
+            reference=logs[2],
+            test=logs[2],
+            train_whole=logs[0],
+            synthetic=logs[3] if synthetic is None else synthetic,
+            items=ITEMS,
+            events_per_user=10_000,
+        )
 
     return make
