@@ -55,7 +55,7 @@ TRAINED, HOLDOUT = 0.55, 0.25
 
 def cast(split: Split, *, seed: int) -> AuditSplits:
     """Everybody but the synthetic users, who are the test users for now."""
-    users = len(split.bounded.offsets) - 1
+    users = split.bounded.users
     order = np.random.default_rng(10_000 + seed).permutation(users)
     trained, holdout, reference = (
         split.bounded.select(np.sort(part))
@@ -66,7 +66,7 @@ def cast(split: Split, *, seed: int) -> AuditSplits:
     )
     return AuditSplits(
         trained=trained,
-        coined=np.zeros(len(trained.offsets) - 1, dtype=bool),
+        coined=np.zeros(trained.users, dtype=bool),
         holdout=holdout,
         reference=reference,
         test=split.test,
@@ -196,7 +196,7 @@ def levels(split: Split, *, worlds: int) -> str:
     found = []
     for world in range(worlds):
         people, rng = cast(split, seed=1_000 + world), np.random.default_rng(world)
-        order = rng.permutation(len(people.reference.offsets) - 1)
+        order = rng.permutation(people.reference.users)
         posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
         found.append(
             AttackSuite.of(people, fpr=0.1, resamples=20)

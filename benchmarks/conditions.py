@@ -46,7 +46,7 @@ def known_by(
     assert log.rating is not None
     part = log.select(np.flatnonzero(log.attributes[attribute] == code))
     shares = words[part.item].sum(axis=0)
-    return len(part.offsets) - 1, float(np.mean(part.rating)), shares / shares.sum()
+    return part.users, float(np.mean(part.rating)), shares / shares.sum()
 
 
 def errors(made: EventLog, *, real: EventLog, words: np.ndarray, sizes: dict[str, int]) -> Errors:
@@ -151,7 +151,7 @@ def cell(split: Split, *, epsilon: float, model: Model, seed: int) -> dict[str, 
     found["groups never measured"] = scored(
         trained(split, plan=without_groups(split, epsilon=epsilon, model=model), seed=seed)
     )
-    users, rng, halves = len(split.bounded.offsets) - 1, np.random.default_rng(seed), []
+    users, rng, halves = split.bounded.users, np.random.default_rng(seed), []
     for _ in range(HALVES):
         order = rng.permutation(users)
         one, other = (

@@ -36,7 +36,7 @@ SEED, RESAMPLES = 1, 500
 
 def leaky(people: AuditSplits, *, share: float, rng: np.random.Generator) -> AuditSplits:
     """The same people with another synthetic log."""
-    users = len(people.synthetic.offsets) - 1
+    users = people.synthetic.users
     return replace(
         people,
         synthetic=plant(people.trained, synthetic_users=users, share=share, rng=rng).applied_to(

@@ -72,7 +72,7 @@ def load(name: str, *, seed: int, epsilon: float, data: Path | None = None) -> C
     catalogue, trained = Catalogue.read(schema), kept["trained"]
     people = AuditSplits(
         trained=trained,
-        coined=np.zeros(len(trained.offsets) - 1, dtype=bool),
+        coined=np.zeros(trained.users, dtype=bool),
         holdout=kept["holdout"],
         reference=kept["reference"],
         test=kept["test"],

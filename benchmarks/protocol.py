@@ -51,7 +51,7 @@ class Questions:
         """
         rng = np.random.default_rng(seed)
         observed, heldout = split_test(split.test, rng)
-        weights = intervals.resamples(len(split.test.offsets) - 1, count=RESAMPLES, rng=rng)
+        weights = intervals.resamples(split.test.users, count=RESAMPLES, rng=rng)
         start, realism_seed = rng.integers(2**63, size=2)
         return cls(split, observed, heldout, weights, int(start), int(realism_seed))
 
@@ -118,7 +118,7 @@ class Questions:
 
 def first_users(log: EventLog, *, most: int) -> EventLog:
     """The log, or its first users where it has more: their order says nothing."""
-    return log if len(log.offsets) - 1 <= most else log.select(np.arange(most))
+    return log if log.users <= most else log.select(np.arange(most))
 
 
 def binding(name: str, *, epsilon: float) -> bool:

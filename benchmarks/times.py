@@ -109,7 +109,7 @@ def synthetic(
 
 def halves(log: EventLog, *, column: Datetime, rng: np.random.Generator) -> dict[str, float]:
     """How far two random halves of the real users lie apart."""
-    order = rng.permutation(len(log.offsets) - 1)
+    order = rng.permutation(log.users)
     return distances(log.select(order[::2]), log.select(order[1::2]), column=column)
 
 

@@ -65,10 +65,8 @@ def compared(one: EventLog, other: EventLog, *, split: Split) -> list[Compared]:
     user.
     """
     rng = np.random.default_rng(0)
-    users = min(MAX_USERS, *(len(log.offsets) - 1 for log in (one, other)))
-    drawn, truth = (
-        log.select(rng.permutation(len(log.offsets) - 1)[:users]) for log in (one, other)
-    )
+    users = min(MAX_USERS, *(log.users for log in (one, other)))
+    drawn, truth = (log.select(rng.permutation(log.users)[:users]) for log in (one, other))
     truth = cut(truth, events_per_user=split.schema.privacy.events_per_user, rng=rng)
     found, expected = (
         variety_of(log, items=split.catalogue.size) | {"whole users twice": repeated_users(log)}
@@ -79,7 +77,7 @@ def compared(one: EventLog, other: EventLog, *, split: Split) -> list[Compared]:
 
 def halves(split: Split) -> list[Compared]:
     """Real users beside other real users."""
-    order = np.random.default_rng(0).permutation(len(split.bounded.offsets) - 1)
+    order = np.random.default_rng(0).permutation(split.bounded.users)
     return compared(split.bounded.select(order[::2]), split.train.select(order[1::2]), split=split)
 
 

@@ -164,7 +164,7 @@ class AuditInputs:
         people, seen = self.people, hashlib.sha256()
         for log in (people.train_whole, people.test, people.synthetic):
             for column in (
-                np.diff(log.offsets),
+                log.activity,
                 log.item,
                 log.rating,
                 log.time,
@@ -172,7 +172,7 @@ class AuditInputs:
             ):
                 seen.update(b"-" if column is None else np.sort(np.asarray(column)))
         for log in (people.holdout, people.reference):
-            seen.update(np.sort(np.diff(log.offsets)))
+            seen.update(np.sort(log.activity))
         seen.update(
             f"{len(people.coined)} {int(np.count_nonzero(people.coined))} {self.schema.model_dump_json()}".encode()
         )
@@ -418,7 +418,7 @@ def _same_people(bounded: EventLog, whole: EventLog, *, most: int) -> bool:
         sums = np.concatenate(
             (np.zeros(1, np.uint64), np.cumsum(draws[np.asarray(log.item)], dtype=np.uint64))
         )
-        sizes = np.diff(log.offsets)
+        sizes = log.activity
         found = (
             sums[log.offsets[1:]] - sums[log.offsets[:-1]]
         )  # wraps around, which is well defined
@@ -517,7 +517,7 @@ def baseline_logs(
             plan=plan,
             progress=progress,
         )
-        users = len(evidence.people.synthetic.offsets) - 1
+        users = evidence.people.synthetic.users
         log = EventLog.concat(list(generate(artifact, users=users, rng=np.random.default_rng())))
         arms[str(model)] = ArmInput(
             log=log, label=label, epsilon=release.epsilon, ledger_kind="internal"
@@ -705,11 +705,11 @@ def run_audit(
         epsilon=claim.epsilon if claim else None,
         delta=claim.delta if claim else None,
         split=Split(
-            trained=len(people.trained.offsets) - 1,
+            trained=people.trained.users,
             coined_in=int(people.coined.sum()),
-            holdout=len(people.holdout.offsets) - 1,
-            reference=len(people.reference.offsets) - 1,
-            test=len(people.test.offsets) - 1,
+            holdout=people.holdout.users,
+            reference=people.reference.users,
+            test=people.test.users,
         ),
         utility=utility,
         membership=attacked.membership,

@@ -655,7 +655,7 @@ def _write(
             for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
                 tally.add(chunk)
                 yield chunk
-                advance(len(chunk.offsets) - 1)
+                advance(chunk.users)
 
         write_log(
             events,

@@ -135,7 +135,7 @@ def test_the_critics_of_the_ablation_meet_nobody_and_are_charged_and_noised_all_
     asked: dict[str, int] = {}
 
     def count(name: str, users: Any) -> None:
-        asked[name] = sum(len(block.offsets) - 1 for block in users.blocks())
+        asked[name] = sum(block.users for block in users.blocks())
 
     monkeypatch.setattr(
         Session, "noisy_sum", lambda self, name, users, vectors, **_: count(name, users)
@@ -149,14 +149,14 @@ def test_the_critics_of_the_ablation_meet_nobody_and_are_charged_and_noised_all_
         session.noisy_sum(name, split.bounded, None, size=2)
     session.critic_batches(split.bounded, None)
     assert asked == {
-        "items": len(split.bounded.offsets) - 1,
+        "items": split.bounded.users,
         "game": 0,
         **dict.fromkeys(arms.PLAYED, 0),
     }
 
 
 def test_users_come_in_an_order_that_no_shuffling_moves(split: logs.Split) -> None:
-    users = len(split.test.offsets) - 1
+    users = split.test.users
     shuffled = split.test.select(np.random.default_rng(0).permutation(users))
     again = logs.in_lasting_order(shuffled)
     assert not np.array_equal(shuffled.item, split.test.item)

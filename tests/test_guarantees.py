@@ -61,7 +61,7 @@ def people(log: EventLog, *, first: int = 0) -> pd.DataFrame:
     names = {"gender": ["F", "M", "zebra-other"], "region": ["north", "south", "west", ""]}
     return pd.DataFrame(
         {
-            "user_id": [f"{MARK}-{place + first}" for place in range(len(log.offsets) - 1)],
+            "user_id": [f"{MARK}-{place + first}" for place in range(log.users)],
             **{name: np.array(values)[log.attributes[name]] for name, values in names.items()},
         }
     )
@@ -163,7 +163,7 @@ def test_a_count_that_is_printed_is_caught(
     honest = synthesizer.train
 
     def talkative(members: EventLog, *, progress: Any, **options: Any) -> Any:
-        progress.say(f"training on {len(members.offsets) - 1} users")
+        progress.say(f"training on {members.users} users")
         return honest(members, progress=progress, **options)
 
     monkeypatch.setattr(synthesizer, "train", talkative)
@@ -193,7 +193,7 @@ def test_no_value_or_count_reaches_any_channel_in_python(
     heard = said.out + said.err + caplog.text + "".join(str(each.message) for each in warned)
     heard = re.sub(r"\d+:\d\d:\d\d|\b\d+ ?%", "", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", heard))
     assert "game" in heard and MARK not in heard
-    for count in (USERS, len(log.item), *np.diff(log.offsets).max(keepdims=True) * 1000 + 7):
+    for count in (USERS, len(log.item), *log.activity.max(keepdims=True) * 1000 + 7):
         assert not re.search(rf"(?<![\d.]){count:,}(?![\d.])|(?<![\d.]){count}(?![\d.])", heard), (
             "a count"
         )

@@ -69,7 +69,7 @@ def measure_augmentation(
         draws: partners of each size; errors are averaged over them.
     """
     partners = EventLog.concat([people.holdout, people.reference])
-    most = len(partners.offsets) - 1
+    most = partners.users
     observed, heldout = split_test(people.test, rng)
     if (
         most < SIZES[0]
@@ -85,7 +85,7 @@ def measure_augmentation(
         }.items()
     }
     sizes = [size for size in SIZES if size <= most]
-    weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
+    weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
     points = []
     for size in sizes:
         found: dict[str, list[np.ndarray]] = {}
@@ -114,7 +114,7 @@ def measure_augmentation(
 
 
 def _some(log: EventLog, *, rng: np.random.Generator) -> EventLog:
-    users = len(log.offsets) - 1
+    users = log.users
     return log if users <= MAX_ADDED else log.select(rng.permutation(users)[:MAX_ADDED])
 
 
@@ -205,7 +205,7 @@ def measure_cold_start(
     if not len(heldout.item) or (scale is None and people.items > recommenders.MAX_EASE_ITEMS):
         return None
     order = profiles.random_rank(observed, rng=rng)
-    weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
+    weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
     logs = {COLD_REAL: people.train_whole, COLD_SYNTHETIC: people.synthetic, **others}
     seed = int(rng.integers(2**63))
     scorers = {
@@ -304,14 +304,14 @@ def measure_cold_items(
     fold = rng.permutation(people.items) % FOLDS
     raters = EventLog.concat([people.holdout, people.reference])
     order = _random_rank_in_item(raters, rng=rng)
-    weights = intervals.resamples(len(heldout.offsets) - 1, count=RESAMPLES, rng=rng)
+    weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
     logs = {
         COLD_NOTHING: None,
         COLD_REAL: people.train_whole,
         COLD_SYNTHETIC: people.synthetic,
         **others,
     }
-    sums = {size: {arm: np.zeros((2, len(heldout.offsets) - 1)) for arm in logs} for size in KNOWN}
+    sums = {size: {arm: np.zeros((2, heldout.users)) for arm in logs} for size in KNOWN}
     for part, (arm, log) in product(range(FOLDS), logs.items()):
         new = fold == part
         model = (
@@ -409,9 +409,7 @@ def _user_bias(model: Factorisation, *, known: EventLog) -> np.ndarray:
     deviation = (
         np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
     )
-    return damped_means(
-        deviation, group=profiles.user_of_event(known), groups=len(known.offsets) - 1
-    )
+    return damped_means(deviation, group=profiles.user_of_event(known), groups=known.users)
 
 
 def _random_rank_in_item(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:

@@ -178,7 +178,7 @@ def _ease(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
 
 def _receivers(synthetic: EventLog, *, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
     """Synthetic users to learn from, and those who are scored."""
-    order = rng.permutation(len(synthetic.offsets) - 1)
+    order = rng.permutation(synthetic.users)
     count = min(MAX_RECEIVER, int(np.ceil(RECEIVER_SHARE * len(order))))
     return synthetic.select(order[count:]), synthetic.select(order[:count])
 

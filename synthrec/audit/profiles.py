@@ -14,12 +14,12 @@ from synthrec.data.eventlog import EventLog
 
 def activity(log: EventLog) -> np.ndarray:
     """Events of each user. Shapes: int64[B]."""
-    return np.diff(log.offsets)
+    return log.activity
 
 
 def user_of_event(log: EventLog) -> np.ndarray:
     """Row of the user behind each event. Shapes: int64[N]."""
-    return np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
+    return np.repeat(np.arange(log.users), log.activity)
 
 
 def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:

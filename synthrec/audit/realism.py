@@ -123,7 +123,7 @@ def _bucket(activity: np.ndarray) -> np.ndarray:
 
 def rating_variances(log: EventLog) -> tuple[float, float]:
     """Pooled variance within users, and variance over users of their mean rating."""
-    user, users = profiles.user_of_event(log), len(log.offsets) - 1
+    user, users = profiles.user_of_event(log), log.users
     rating = np.asarray(log.rating, dtype=np.float64)
     count = np.bincount(user, minlength=users)
     mean = np.bincount(user, rating, users) / np.maximum(count, 1)

@@ -76,9 +76,7 @@ def fit_factorisation(log: EventLog, *, items: int, rng: np.random.Generator) ->
     rating = np.asarray(log.rating, dtype=np.float64)
     mean = float(rating.mean())
     item_bias = damped_means(rating - mean, group=item, groups=items)
-    user_bias = damped_means(
-        rating - mean - item_bias[item], group=user, groups=len(log.offsets) - 1
-    )
+    user_bias = damped_means(rating - mean - item_bias[item], group=user, groups=log.users)
     residual = (rating - mean - item_bias[item] - user_bias[user]).astype(np.float32)
     by_user = profiles.events(log, residual, items=items)
     by_item = by_user.T.tocsr()
@@ -120,7 +118,7 @@ def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Pre
     items = len(model.item_bias)
     user, item = profiles.user_of_event(observed), np.asarray(observed.item)
     deviation = np.asarray(observed.rating, dtype=np.float64) - model.mean - model.item_bias[item]
-    user_bias = damped_means(deviation, group=user, groups=len(observed.offsets) - 1)
+    user_bias = damped_means(deviation, group=user, groups=observed.users)
     residuals = profiles.events(
         observed, (deviation - user_bias[user]).astype(np.float32), items=items
     )

@@ -68,9 +68,7 @@ def nothing_predictions(
     if pooled is None:
         pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
     user = profiles.user_of_event(observed)
-    mean = pooled + recommenders.damped_means(
-        rating - pooled, group=user, groups=len(observed.offsets) - 1
-    )
+    mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=observed.users)
     predicted = mean[profiles.user_of_event(heldout)]
     return recommenders.Predictions(bias=predicted, factors=predicted)
 
@@ -112,7 +110,7 @@ def errors_of(
     heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]
 ) -> RatingErrors:
     """Predictions of held-out events, clipped to the scale, against what users said."""
-    user, users = profiles.user_of_event(heldout), len(heldout.offsets) - 1
+    user, users = profiles.user_of_event(heldout), heldout.users
     rating = np.asarray(heldout.rating, dtype=np.float64)
     error, bias_error = np.clip(said.factors, *scale) - rating, np.clip(said.bias, *scale) - rating
     return RatingErrors(
@@ -159,7 +157,7 @@ def popularity_ndcg(
 
 def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
     """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
-    blocks = _blocks(len(observed.offsets) - 1)
+    blocks = _blocks(observed.users)
     return _ndcg(
         (np.tile(score, (last - first, 1)) for first, last in blocks),
         observed=observed,

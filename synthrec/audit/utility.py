@@ -67,7 +67,7 @@ def _by_item(train: EventLog, *, heldout: EventLog, items: int) -> Iterator[Part
 
 
 def _by_user(test: EventLog, *, heldout: EventLog) -> Iterator[Part]:
-    users = len(test.offsets) - 1
+    users = test.users
     decile = np.empty(users, dtype=np.int64)
     decile[np.argsort(profiles.activity(test), kind="stable")] = (
         np.arange(users) * DECILES // max(1, users)
@@ -342,8 +342,8 @@ def score_ladder(
     if taken := {NOTHING, POPULARITY, REAL} & set(arms):
         raise ValueError(f"arms must not be called {sorted(taken)}: these rungs are added here")
     observed, heldout = split_test(test, rng)
-    users = int((np.diff(heldout.offsets) > 0).sum())
-    weights = intervals.resamples(len(test.offsets) - 1, count=resamples, rng=rng)
+    users = int((heldout.activity > 0).sum())
+    weights = intervals.resamples(test.users, count=resamples, rng=rng)
     start, realism_seed = rng.integers(2**63, size=2)
     if users == 0:
         return Ladder(test_users=0, heldout_events=0, weights=weights)

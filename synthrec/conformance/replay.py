@@ -244,7 +244,7 @@ def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:
     drawn, or who did the same.
     """
     log: EventLog = subject.read(events, audit_share=AUDIT_SHARE)
-    short = np.flatnonzero(np.diff(log.offsets) < subject.schema.privacy.events_per_user)
+    short = np.flatnonzero(log.activity < subject.schema.privacy.events_per_user)
     assert log.role is not None
     found: dict[bytes, int] = {}
     twice = set[bytes]()

@@ -303,7 +303,7 @@ def uncounted(subject: Subject) -> list[str]:
     The parts are cut where no block of the whole ends.
     """
     replies, log, users = Replies(), subject.read(subject.events), np.arange(5 * BLOCK_USERS // 4)
-    some = users % (len(log.offsets) - 1)
+    some = users % (log.users)
     whole, first, rest = (
         clipped_sums(
             log.select(part),

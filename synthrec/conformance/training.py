@@ -128,7 +128,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
         if canaries
         else np.zeros(CANARIES, dtype=bool)
     )
-    found = Watched(included=included, users=len(log.offsets) - 1)
+    found = Watched(included=included, users=log.users)
     shadows = log.select(np.zeros(int(included.sum()), dtype=np.int64) + _shortest(log))
     _seed_libraries()
     with TemporaryDirectory(prefix="synthrec-") as scratch:
@@ -196,7 +196,7 @@ def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[Private
 
 
 def _shortest(log: EventLog) -> int:
-    return int(np.diff(log.offsets).argmin())
+    return int(log.activity.argmin())
 
 
 def _seed_libraries() -> None:

@@ -63,9 +63,19 @@ class EventLog:
     def __repr__(self) -> str:
         return "EventLog(private)"
 
+    @property
+    def users(self) -> int:
+        """B. Private, like everything here."""
+        return len(self.offsets) - 1
+
+    @property
+    def activity(self) -> np.ndarray:
+        """int64[B]: events of each user."""
+        return np.diff(self.offsets)
+
     def user_of_event(self) -> np.ndarray:
         """int32[N]: which user did each event."""
-        return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
+        return np.repeat(np.arange(self.users, dtype=np.int32), self.activity)
 
     def users_with(self, *roles: int) -> EventLog:
         """The users who have one of some roles. A log without roles has none to ask for."""
@@ -94,7 +104,7 @@ class EventLog:
 
     def blocks(self, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
         """All users, each whole in one block; a log of nobody is one block of nobody."""
-        everybody = len(self.offsets) - 1
+        everybody = self.users
         for start in range(0, max(1, everybody), users):
             yield self.select(np.arange(start, min(start + users, everybody)))
 
@@ -120,7 +130,7 @@ class EventLog:
     def concat(cls, logs: Sequence[EventLog]) -> EventLog:
         """Users of all logs, one log after the other. What only some of them have is left out."""
         assert logs, "nothing to join"
-        counts = np.concatenate([np.diff(log.offsets) for log in logs])
+        counts = np.concatenate([log.activity for log in logs])
 
         def joined(name: str) -> np.ndarray | None:
             parts = [getattr(log, name) for log in logs]
@@ -221,7 +231,7 @@ class EventLog:
         users = [*self.attributes.values(), *([] if self.role is None else [self.role])]
         lengths = (
             {column.shape for column in events},
-            {column.shape for column in users} | {(len(self.offsets) - 1,)},
+            {column.shape for column in users} | {(self.users,)},
         )
         kinds = {column.dtype.kind for column in (self.offsets, *events, *users)}
         if (
@@ -231,11 +241,7 @@ class EventLog:
             or self.offsets.dtype.kind != "i"
         ):
             raise ValueError
-        if (
-            self.offsets[0] != 0
-            or self.offsets[-1] != len(self.item)
-            or (np.diff(self.offsets) < 0).any()
-        ):
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.item) or (self.activity < 0).any():
             raise ValueError
 
     def _columns(self) -> dict[str, np.ndarray]:

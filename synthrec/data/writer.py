@@ -93,7 +93,7 @@ def write_log(
             )
         )
         for chunk in chunks:
-            ids = FIRST_ID + first_user + np.arange(len(chunk.offsets) - 1, dtype=np.int64)
+            ids = FIRST_ID + first_user + np.arange(chunk.users, dtype=np.int64)
             first_user += len(ids)
             events.append(
                 dress(
@@ -124,9 +124,7 @@ def event_table(
     for name in schema.kept_columns:
         column = schema.columns[name]
         if isinstance(column, (User, Unit)):
-            columns[name] = _identifiers(
-                np.repeat(ids, np.diff(chunk.offsets)), text=column.type == "text"
-            )
+            columns[name] = _identifiers(np.repeat(ids, chunk.activity), text=column.type == "text")
         elif isinstance(column, Item):
             columns[name] = catalogue.ids.take(pa.array(chunk.item))
         elif isinstance(column, Ordinal) and column == schema.rating and chunk.rating is not None:
@@ -206,7 +204,7 @@ def _mark(
     """
     codes = np.asarray(chunk.marks[column.name])
     if isinstance(column, Identifier):
-        numbers = np.repeat(ids, np.diff(chunk.offsets)) * BASKETS_PER_USER + codes
+        numbers = np.repeat(ids, chunk.activity) * BASKETS_PER_USER + codes
         return (
             _identifiers(numbers - (FIRST_ID * BASKETS_PER_USER - FIRST_ID), text=True)
             if column.format == "text"
@@ -217,7 +215,7 @@ def _mark(
     if column.of == "item":
         return column.decode_at(codes, _place_in_bin(np.asarray(chunk.item)))
     if column.of == "user":
-        return column.decode_at(codes, _place_in_bin(np.repeat(ids, np.diff(chunk.offsets))))
+        return column.decode_at(codes, _place_in_bin(np.repeat(ids, chunk.activity)))
     numbers = column.decode_at(
         codes, np.random.default_rng([int(ids[0]), *column.name.encode()]).random(len(codes))
     )

@@ -217,7 +217,7 @@ def _spread_of_means(log: EventLog) -> float:
     """Variance over users of their mean rating; 1 where nobody rates."""
     if log.rating is None:
         return 1.0
-    events = np.diff(log.offsets)
+    events = log.activity
     return float(
         (np.bincount(log.user_of_event(), np.asarray(log.rating, dtype=np.float64)) / events).var()
     )

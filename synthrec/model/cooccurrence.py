@@ -89,7 +89,7 @@ def pair_vectors(users: EventLog, *, frame: PairFrame) -> np.ndarray:
     Shapes:
         -> float64[B, M].
     """
-    events = np.diff(users.offsets)
+    events = users.activity
     held = (
         by_user(users, np.ones(len(users.item)), items=len(frame.popularity))
         .tocsc()[:, frame.items]

@@ -66,7 +66,7 @@ def pool_log(
     items = len(frame.item_mean)
     ones, squares = np.ones(items), frame.features**2
     for block in log.blocks():
-        events = np.diff(block.offsets)
+        events = block.activity
         weight = np.repeat(1 / np.maximum(events, 1), events)
         deviation = deviations(block, frame=frame)
         picked, rated, squared = (

@@ -194,8 +194,8 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
         np.concatenate([np.zeros(0, dtype=np.int64), *rows]),
         np.concatenate([np.zeros(0, dtype=np.int64), *columns]),
     )
-    weight = np.minimum(1.0, most / np.maximum(np.diff(log.offsets), 1))
-    return sp.csr_matrix((weight[row], (row, place)), shape=(len(log.offsets) - 1, start))
+    weight = np.minimum(1.0, most / np.maximum(log.activity, 1))
+    return sp.csr_matrix((weight[row], (row, place)), shape=(log.users, start))
 
 
 def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> np.ndarray:
@@ -205,7 +205,7 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     Shapes:
         -> float64[B, habit_size].
     """
-    users, user, events = len(log.offsets) - 1, log.user_of_event(), np.diff(log.offsets)
+    users, user, events = log.users, log.user_of_event(), log.activity
     found = np.zeros((users, habit_size(schema, edges=edges)))
     active, start = np.flatnonzero(events > 0), 0
     if schema.several:
@@ -408,4 +408,4 @@ def _basket_shares(
     size = np.diff(np.append(first, len(order)))
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, found.shape[1] - 1)
     owner = user[order[first]]
-    np.add.at(found, (owner, bucket), size / np.diff(kept.offsets)[owner])
+    np.add.at(found, (owner, bucket), size / kept.activity[owner])

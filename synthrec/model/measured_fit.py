@@ -24,7 +24,7 @@ class MeasurementFit:
 
     def add(self, log: EventLog) -> None:
         """Count a chunk. What a user does on one item counts once, as it did when it was measured."""
-        found, users = self._estimates, len(log.offsets) - 1
+        found, users = self._estimates, log.users
         user, item = np.divmod(
             np.unique(log.user_of_event().astype(np.int64) * self._items + np.asarray(log.item)),
             self._items,

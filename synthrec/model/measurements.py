@@ -203,7 +203,7 @@ def _scale(log: EventLog, *, session: Session, schema: Schema) -> Scale:
 
 def activity_vectors(users: EventLog, *, edges: tuple[int, ...]) -> sp.csr_matrix:
     """A one-hot of each user's bucket; a user without events has none."""
-    events = np.diff(users.offsets)
+    events = users.activity
     active = np.flatnonzero(events > 0)
     bucket = np.minimum(np.searchsorted(edges, events[active], side="right") - 1, len(edges) - 2)
     return sp.csr_matrix(
@@ -217,7 +217,7 @@ def rating_vectors(users: EventLog, *, levels: np.ndarray) -> sp.csr_matrix:
     level = np.abs(users.rating[:, None] - levels[None, :]).argmin(axis=1)
     return sp.csr_matrix(
         (np.ones(len(level)), (users.user_of_event(), level)),
-        shape=(len(users.offsets) - 1, len(levels)),
+        shape=(users.users, len(levels)),
     )
 
 

@@ -156,7 +156,7 @@ def by_user(log: EventLog, values: np.ndarray, *, items: int) -> sp.csr_matrix:
     Shapes:
         values float64[N] -> csr float64[B, V].
     """
-    return sp.csr_matrix((values, log.item, log.offsets), shape=(len(log.offsets) - 1, items))
+    return sp.csr_matrix((values, log.item, log.offsets), shape=(log.users, items))
 
 
 def deviations(log: EventLog, *, frame: TasteFrame) -> np.ndarray:
@@ -181,7 +181,7 @@ def _matrices(
     return (
         by_user(block, np.ones(len(deviation)), items=items),
         by_user(block, deviation, items=items),
-        np.diff(block.offsets).astype(np.float64),
+        block.activity.astype(np.float64),
     )
 
 

@@ -207,7 +207,7 @@ def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np
         -> float64[B, SIZE].
     """
     assert log.time is not None
-    events, user = np.diff(log.offsets), log.user_of_event()
+    events, user = log.activity, log.user_of_event()
     active = np.flatnonzero(events > 0)
     first, last = log.time[log.offsets[active]], log.time[log.offsets[active + 1] - 1]
     gap = np.diff(log.time, prepend=0)

@@ -57,7 +57,7 @@ def drawn(users: int, *, rng: np.random.Generator) -> EventLog:
 def people(*, synthetic: EventLog, trained: EventLog, holdout: EventLog) -> AuditSplits:
     return AuditSplits(
         trained=trained,
-        coined=np.zeros(len(trained.offsets) - 1, dtype=bool),
+        coined=np.zeros(trained.users, dtype=bool),
         holdout=holdout,
         reference=holdout,
         test=holdout,
@@ -190,8 +190,8 @@ def test_a_copied_user_is_replayed_whole_in_order_of_time_and_no_run_goes_past_a
     rng: np.random.Generator,
 ) -> None:
     log = drawn(40, rng=rng)
-    assert longest_runs((log,), synthetic=log).tolist() == np.diff(log.offsets).tolist()
-    assert longest_runs((bare(log),), synthetic=bare(log)).tolist() == np.diff(log.offsets).tolist()
+    assert longest_runs((log,), synthetic=log).tolist() == log.activity.tolist()
+    assert longest_runs((bare(log),), synthetic=bare(log)).tolist() == log.activity.tolist()
     moved = replace(log, time=log.time[::-1].copy())
     assert longest_runs((log,), synthetic=moved).mean() < 5
 

@@ -53,7 +53,7 @@ def without_activity(log: EventLog, rng: np.random.Generator) -> EventLog:
 
 
 def the_same_user_again(log: EventLog, rng: np.random.Generator) -> EventLog:
-    return log.select(np.repeat(rng.integers(0, len(log.offsets) - 1, 3), 300))
+    return log.select(np.repeat(rng.integers(0, log.users, 3), 300))
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_a_split_by_count_is_caught(subject: Subject, monkeypatch: Patch) -> Non
 
 def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patch) -> None:
     def talkative(log: Any, *, progress: Any, **options: Any) -> Any:
-        progress.say(f"{len(log.offsets) - 1} users")
+        progress.say(f"{log.users} users")
         return test_unpaid.HONEST_MEASURE(log, progress=progress, **options)
 
     monkeypatch.setattr(training, "measure", talkative)
@@ -379,12 +379,12 @@ def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(
     honest, chunks, longest = synthesizer.train, Synthesizer.chunks, list[int]()
 
     def training_on(log: Any, **options: Any) -> Any:
-        longest.append(int(np.diff(log.offsets).max()))
+        longest.append(int(log.activity.max()))
         return honest(log, **options)
 
     def cut(self: Synthesizer, **options: Any) -> Iterator[Any]:
         for log in chunks(self, **options):
-            place = np.arange(len(log.item)) - np.repeat(log.offsets[:-1], np.diff(log.offsets))
+            place = np.arange(len(log.item)) - np.repeat(log.offsets[:-1], log.activity)
             yield log.keep(place < longest[-1])
 
     monkeypatch.setattr(synthesizer, "train", training_on)

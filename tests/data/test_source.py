@@ -141,7 +141,7 @@ def test_a_user_with_ten_thousand_events_keeps_at_most_k(tmp_path: Path) -> None
     log = read(
         pd.concat([busy, busy, events().assign(user_id=2)]), tmp_path, text, events_per_user=7
     )
-    assert sorted(np.diff(log.offsets).tolist()) == [7, 7]
+    assert sorted(log.activity.tolist()) == [7, 7]
 
 
 def test_which_events_a_user_keeps_is_a_fair_draw(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_bounding_in_parts_is_bounding(tmp_path: Path, monkeypatch: pytest.Monke
     whole = read(frame, tmp_path, **options)
     monkeypatch.setattr("synthrec.data.reader.ROWS_AT_ONCE", 30)
     parts = read(frame, tmp_path, **options)
-    assert np.diff(parts.offsets).tolist() == np.diff(whole.offsets).tolist() == [5] * 20
+    assert parts.activity.tolist() == whole.activity.tolist() == [5] * 20
     assert all(len(set(parts.item[start : start + 5])) == 5 for start in parts.offsets[:-1])
 
 
@@ -343,7 +343,7 @@ def test_a_person_with_several_accounts_is_one_unit(tmp_path: Path) -> None:
         person=lambda frame: "p" + ((frame["user_id"] + 1) // 2).astype(str)
     )
     log = read(frame, tmp_path, text, events_per_user=4)
-    assert np.diff(log.offsets).tolist() == [4, 4, 4]
+    assert log.activity.tolist() == [4, 4, 4]
     (tmp_path / "gone.txt").write_text("1\n")
     assert (
         len(read(frame, tmp_path, text, exclude_users=tmp_path / "gone.txt").offsets) == 3
@@ -371,9 +371,7 @@ def test_bounding_is_idempotent_and_ignores_the_order_of_rows(
     valid = frame[
         frame["item_id"].between(1, small.ITEMS) & frame["rating"].between(1, 5)
     ].drop_duplicates(["user_id", "item_id"])
-    assert sorted(np.diff(once.offsets)) == sorted(
-        np.minimum(valid.groupby("user_id").size(), keep)
-    )
+    assert sorted(once.activity) == sorted(np.minimum(valid.groupby("user_id").size(), keep))
     user = once.user_of_event()
     again = pd.DataFrame(
         {"user_id": user, "item_id": once.item + 1, "rating": once.rating, "timestamp": once.time}
@@ -455,7 +453,7 @@ def test_real_ratings_are_read_whole(tmp_path: Path) -> None:
     log = read_log(
         folder / "ml-100k.csv.gz", schema, catalogue, spill=tmp_path, events_per_user=None
     )
-    assert (len(log.item), len(log.offsets) - 1, catalogue.size) == (100_000, 943, 1_682)
+    assert (len(log.item), log.users, catalogue.size) == (100_000, 943, 1_682)
     with gzip.open(folder / "ml-100k.csv.gz", "rt") as stream:
         frame = pd.read_csv(stream)
     assert log.rating.sum() == frame["rating"].sum() and log.time.sum() == frame["timestamp"].sum()

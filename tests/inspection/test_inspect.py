@@ -450,7 +450,7 @@ def test_a_copied_person_and_private_bytes_are_found_with_private_at_hand(releas
     assert compare_with_private(folder)[0].problem is not None
     table = pq.read_table(folder.events).to_pandas()
     ids = pq.read_table(folder.events)["user_id"].to_pylist()
-    first = int(np.flatnonzero(np.diff(bounded.offsets) >= 5)[0])
+    first = int(np.flatnonzero(bounded.activity >= 5)[0])
     rows = slice(int(bounded.offsets[first]), int(bounded.offsets[first + 1]))
     catalogue = json.loads(
         json.loads((folder.share / "generator.json").read_text(encoding="utf-8"))["catalogue"]

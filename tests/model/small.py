@@ -121,7 +121,7 @@ def one_user(
 
 def without(log: EventLog, user: int) -> EventLog:
     """The log without one user."""
-    return log.select(np.delete(np.arange(len(log.offsets) - 1), user))
+    return log.select(np.delete(np.arange(log.users), user))
 
 
 PLANS: dict[tuple[Model, str], Plan] = {}

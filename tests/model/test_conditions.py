@@ -81,7 +81,7 @@ def test_every_condition_holds_in_the_sample_all_at_once(
     )
     table = artifact.catalogue.attributes.take(log.item).to_pandas()
     assert (log.attributes["gender"] == 0).all() and set(log.attributes["age_band"]) == {1, 2}
-    counts = np.diff(log.offsets)
+    counts = log.activity
     assert counts.min() >= 5 and counts.max() <= 25 and len(counts) == 400
     assert table["genres"].str.contains("Comedy|Drama").all() and (table["year"] >= 1960).all()
     assert log.time is not None and log.rating is not None
@@ -101,7 +101,7 @@ def test_users_have_no_more_events_than_items_match(simulated: tuple[EventLog, A
     ).items
     assert rare is not None and len(rare) < 40
     log = drawn(artifact, items=["genres=Musical", "year=..1970"])
-    assert np.diff(log.offsets).max() <= len(rare) and set(log.item) <= set(rare.tolist())
+    assert log.activity.max() <= len(rare) and set(log.item) <= set(rare.tolist())
 
 
 def test_without_conditions_the_sample_is_the_same_as_ever(

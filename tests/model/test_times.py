@@ -132,9 +132,7 @@ def test_times_stay_in_the_window_asked_for_and_do_not_decrease_within_a_user(
 def test_synthetic_times_give_back_hours_sessions_gaps_and_starts_of_a_simulated_log() -> None:
     log = simulated(users=1500, seed=1)
     tables = tables_of(log)
-    drawn = draw_times(
-        np.diff(log.offsets), tables=tables, column=COLUMN, rng=np.random.default_rng(2)
-    )
+    drawn = draw_times(log.activity, tables=tables, column=COLUMN, rng=np.random.default_rng(2))
     found = tables_of(EventLog(offsets=log.offsets, item=log.item, time=drawn))
     assert total_variation(tables.hour, other=WEEK) < 0.12
     distances = {

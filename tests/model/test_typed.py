@@ -156,7 +156,7 @@ def centred(log: EventLog, **options: Any) -> np.ndarray:
 
 def popular(log: EventLog, **options: Any) -> Any:
     """A saboteur: divides by the number of users."""
-    return HONEST_MARKS(log, **options) / (len(log.offsets) - 1)
+    return HONEST_MARKS(log, **options) / (log.users)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_what_the_schema_declares_holds_for_every_synthetic_event(
     drawn: tuple[EventLog, pd.DataFrame],
 ) -> None:
     log, frame = drawn
-    assert (np.diff(log.offsets) <= K).all() and (np.diff(log.offsets) >= 1).all()
+    assert (log.activity <= K).all() and (log.activity >= 1).all()
     assert (frame.groupby("user_id")["timestamp"].diff().dropna() >= 0).all()
     assert (frame.groupby("basket")["timestamp"].nunique() == 1).all() and (
         frame.groupby("basket")["user_id"].nunique() == 1

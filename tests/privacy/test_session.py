@@ -56,7 +56,7 @@ def stepping(source: Source) -> tuple[Session, Iterator[np.ndarray], NullLedger]
     session = Session(make_plan(source[0]), ledger=ledger, charge=CHARGE)
     return (
         session,
-        session.critic_batches(make_log(), lambda users: np.ones((len(users.offsets) - 1, 2))),
+        session.critic_batches(make_log(), lambda users: np.ones((users.users, 2))),
         ledger,
     )
 
@@ -111,9 +111,7 @@ def test_noise_of_a_step_has_the_scale_that_is_charged(source: Source) -> None:
 
     ledger = NullLedger()
     session = Session(make_plan(source[0]), ledger=ledger, charge=CHARGE, noise=Asked())
-    for _ in session.critic_batches(
-        make_log(), lambda users: np.zeros((len(users.offsets) - 1, 2))
-    ):
+    for _ in session.critic_batches(make_log(), lambda users: np.zeros((users.users, 2))):
         session.noisy_gradient(np.zeros(2))
     training = session.plan.training
     assert training is not None

@@ -122,7 +122,7 @@ def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarra
         float64[T].
     """
     weights = nearest_user.inverse_document_frequency(reference, items=items)
-    counts = np.diff(targets.offsets)
+    counts = targets.activity
     total = np.bincount(
         targets.user_of_event(), weights=weights[targets.item], minlength=len(counts)
     )
@@ -158,7 +158,7 @@ class AttackSuite:
         """
         targets = EventLog.concat([people.trained, people.holdout])
         rarity = exposure(targets, reference=people.reference, items=people.items)
-        member = np.arange(len(rarity)) < len(people.trained.offsets) - 1
+        member = np.arange(len(rarity)) < people.trained.users
         exposed = np.zeros(len(rarity), dtype=bool)
         exposed[np.argsort(-rarity, kind="stable")[: int(EXPOSED_SHARE * len(rarity))]] = True
         return cls(
@@ -175,7 +175,7 @@ class AttackSuite:
     ) -> Result:
         """All attacks, the blend among them where both classes are large enough to be halved."""
         found = score_targets(AttackerView(self.targets, synthetic, reference, self.items), rng=rng)
-        known = len(reference.offsets) - 1
+        known = reference.users
         attacks = [
             self.measured(name, scores, reference=known, rng=rng)
             for name, scores in found.scores.items()
@@ -205,7 +205,7 @@ class AttackSuite:
             self._told(
                 learned.GROUPS,
                 behaviour(self.targets),
-                reference=len(reference.offsets) - 1,
+                reference=reference.users,
                 rng=rng,
             )[1],
         )

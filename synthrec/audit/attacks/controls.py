@@ -81,7 +81,7 @@ def plant(
 
     At least one user is planted. Training users are taken again only when all of them are in.
     """
-    users = len(trained.offsets) - 1
+    users = trained.users
     planted = min(synthetic_users, max(1, int(np.rint(share * synthetic_users)))) if users else 0
     kept = np.ones(synthetic_users, dtype=bool)
     kept[rng.permutation(synthetic_users)[:planted]] = False
@@ -139,7 +139,7 @@ def graded_leak(
     rng: np.random.Generator,
 ) -> tuple[LeakProbe, ...]:
     """Each share's draws, by the rule of the verdict."""
-    users = len(people.synthetic.offsets) - 1
+    users = people.synthetic.users
     probes = []
     for share in SHARES:
         found = [
@@ -175,7 +175,7 @@ def innocent(
     rng: np.random.Generator,
 ) -> NullControls:
     """The blind attacker, and bootstraps of what it saw."""
-    order = rng.permutation(len(people.reference.offsets) - 1)
+    order = rng.permutation(people.reference.users)
     posing, known = (people.reference.select(part) for part in np.array_split(order, 2))
     blind = holm(
         (
@@ -183,7 +183,7 @@ def innocent(
             *battery.groups(people.reference, rng=rng),
         )
     )
-    users = len(posing.offsets) - 1
+    users = posing.users
     alarms = [
         flagged(
             battery.attack(
@@ -206,7 +206,7 @@ def _sought(
     rng: np.random.Generator,
 ) -> tuple[Attack, ...]:
     """The cheap attacks on a leaky log, corrected as if all had been run."""
-    reference = len(people.reference.offsets) - 1
+    reference = people.reference.users
     attacks = [
         battery.measured(
             name,

@@ -172,7 +172,7 @@ def _mean(log: EventLog, values: np.ndarray) -> np.ndarray:
     """Mean of a value over each user's events, zero for nobody's. Shapes: float[N] -> float64[B,
     1].
     """
-    total = np.bincount(profiles.user_of_event(log), weights=values, minlength=len(log.offsets) - 1)
+    total = np.bincount(profiles.user_of_event(log), weights=values, minlength=log.users)
     return np.asarray(total / np.maximum(profiles.activity(log), 1))[:, None]
 
 
@@ -209,7 +209,7 @@ def _gaps(log: EventLog) -> np.ndarray:
     Shapes: float64[B, 5].
     """
     time, user = np.asarray(log.time, dtype=np.float64), profiles.user_of_event(log)
-    users, events = len(log.offsets) - 1, profiles.activity(log)
+    users, events = log.users, profiles.activity(log)
     within = user[1:] == user[:-1]
     gap, owner = np.log1p(np.maximum(np.diff(time), 0.0))[within], user[1:][within]
     count = np.maximum(np.bincount(owner, minlength=users), 1)

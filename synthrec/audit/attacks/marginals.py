@@ -35,7 +35,7 @@ def _item_ratio(
         np.asarray(profiles.pattern(log, items=items).sum(axis=0), dtype=np.float64)
         for log in (synthetic, reference)
     ]
-    users = [len(log.offsets) - 1.0 for log in (synthetic, reference)]
+    users = [log.users.0 for log in (synthetic, reference)]
     pooled = (sum(counts) + 0.5) / (sum(users) + 1.0)
     here, there = (
         (count + PRIOR_USERS * pooled) / (n + PRIOR_USERS)
@@ -52,7 +52,7 @@ def _rating_ratio(
     values = np.unique(np.concatenate((synthetic.rating, reference.rating)))
     levels = values if len(values) <= MAX_LEVELS else np.linspace(values[0], values[-1], MAX_LEVELS)
     if not len(levels):
-        return np.zeros(len(targets.offsets) - 1)
+        return np.zeros(targets.users)
     counts = [
         np.bincount(_cell(log, levels), minlength=items * len(levels)).reshape(items, -1) + 0.0
         for log in (synthetic, reference)
@@ -69,7 +69,7 @@ def _rating_ratio(
     )
     gained = ratio.ravel()[_cell(targets, levels)]
     user = profiles.user_of_event(targets)
-    return np.asarray(np.bincount(user, weights=gained, minlength=len(targets.offsets) - 1))
+    return np.asarray(np.bincount(user, weights=gained, minlength=targets.users))
 
 
 def _cell(log: EventLog, levels: np.ndarray) -> np.ndarray:

@@ -148,7 +148,7 @@ def first(found: Nearest, count: int) -> np.ndarray:
 def inverse_document_frequency(*logs: EventLog, items: int) -> np.ndarray:
     """log((1 + users) / (1 + users with the item)) over the users of all logs. Shapes: float32[V]."""
     having = sum(profiles.pattern(log, items=items).sum(axis=0) for log in logs)
-    users = sum(len(log.offsets) - 1 for log in logs)
+    users = sum(log.users for log in logs)
     return np.asarray(np.log((1.0 + users) / (1.0 + having)), dtype=np.float32)
 
 

@@ -159,7 +159,7 @@ class Scoreboard:
         width = code.shape[1]
         column = (np.asarray(log.item, dtype=np.int64)[:, None] * codes + code).ravel()
         row = np.repeat(profiles.user_of_event(log), width)
-        shape = (len(log.offsets) - 1, len(self.weights) * codes)
+        shape = (log.users, len(self.weights) * codes)
         matrix = sparse.coo_array(
             (value.ravel().astype(np.float32), (row, column)), shape=shape
         ).tocsr()

@@ -47,7 +47,7 @@ class Scoreboard:
 
     def __init__(self, synthetic: EventLog, *, items: int) -> None:
         self.log = synthetic
-        self.users = len(synthetic.offsets) - 1
+        self.users = synthetic.users
         self.user = np.asarray(synthetic.user_of_event())
         self._by_item = np.argsort(synthetic.item, kind="stable")
         self.having = np.bincount(synthetic.item, minlength=items)  # events of each item

@@ -35,16 +35,14 @@ def measure_disclosure(
     Guarantees: reads private logs; figures of a real log are not differentially private and stay
     below private/ (rule 14).
     """
-    users = min(
-        MAX_USERS[effort], *(len(log.offsets) - 1 for log in (people.trained, people.holdout))
-    )
+    users = min(MAX_USERS[effort], *(log.users for log in (people.trained, people.holdout)))
     if users < 2 or len(people.synthetic.item) == 0:
         return None
     trained, holdout = (
         _some(log, users=users, rng=rng) for log in (people.trained, people.holdout)
     )
     board = Scoreboard(people.synthetic, items=people.items)
-    copies = max(1, round(board.users / (len(people.trained.offsets) - 1)))
+    copies = max(1, round(board.users / (people.trained.users)))
     risks = (
         *singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
         *linkability(trained, holdout=holdout, board=board, rng=rng),
@@ -57,4 +55,4 @@ def measure_disclosure(
 
 def _some(log: EventLog, *, users: int, rng: np.random.Generator) -> EventLog:
     """In random order, so that the first few of them are random users, too."""
-    return log.select(rng.permutation(len(log.offsets) - 1)[:users])
+    return log.select(rng.permutation(log.users)[:users])

@@ -25,7 +25,7 @@ def replay(
 ) -> Replay:
     """Mean and longest, of equally many trained and holdout users."""
     inside, outside = np.split(
-        longest_runs((trained, holdout), synthetic=synthetic), [len(trained.offsets) - 1]
+        longest_runs((trained, holdout), synthetic=synthetic), [trained.users]
     )
     return Replay(
         members=_mean(inside, rng=rng),
@@ -48,12 +48,12 @@ def _mean(runs: np.ndarray, *, rng: np.random.Generator) -> Figure:
 def longest_runs(logs: tuple[EventLog, ...], *, synthetic: EventLog) -> np.ndarray:
     """Of each user of all logs, one after the other. Shapes: int64[B]."""
     everybody = (*logs, synthetic)
-    users = sum(len(log.offsets) - 1 for log in everybody)
+    users = sum(log.users for log in everybody)
     text, owner = (
         np.concatenate(parts) for parts in zip(*_texts(everybody, users=users), strict=True)
     )
-    names = _names(text, longest=max(int(np.diff(log.offsets).max(initial=0)) for log in everybody))
-    real = users - (len(synthetic.offsets) - 1)
+    names = _names(text, longest=max(int(log.activity.max(initial=0)) for log in everybody))
+    real = users - (synthetic.users)
     order = np.argsort(names[-1], kind="stable")
     is_synthetic = owner[order] >= real
     place = np.arange(len(order))
@@ -76,7 +76,7 @@ def _texts(logs: tuple[EventLog, ...], *, users: int) -> list[tuple[np.ndarray, 
     """
     first, texts = 0, []
     for log in logs:
-        count = len(log.offsets) - 1
+        count = log.users
         user = np.concatenate((log.user_of_event(), np.arange(count)))
         item = np.concatenate(
             (users + np.asarray(log.item, dtype=np.int64), first + np.arange(count))

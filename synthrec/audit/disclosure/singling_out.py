@@ -94,7 +94,7 @@ def _fact_sets(logs: tuple[EventLog, ...], *, detailed: bool) -> list[sparse.csr
     for log, codes in zip(logs, np.split(code, ends[:-1]), strict=True):
         matrix = sparse.csr_array(
             (np.ones(len(codes), dtype=np.float32), codes, np.array(log.offsets)),
-            shape=(len(log.offsets) - 1, int(code.max(initial=-1)) + 1),
+            shape=(log.users, int(code.max(initial=-1)) + 1),
         )
         matrix.sum_duplicates()
         matrix.data[:] = 1.0

@@ -245,7 +245,7 @@ def funnels(log: EventLog, name: str) -> np.ndarray:
 def held(log: EventLog, name: str) -> np.ndarray:
     """Users by the set of types that they have."""
     kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64), MAX_TYPES - 1)
-    had = np.zeros((len(log.offsets) - 1, MAX_TYPES), dtype=np.int64)
+    had = np.zeros((log.users, MAX_TYPES), dtype=np.int64)
     had[log.user_of_event(), kind] = 1
     return np.bincount(had @ (1 << np.arange(MAX_TYPES)))
 
@@ -358,7 +358,7 @@ def months(log: EventLog, *, column: Datetime) -> np.ndarray:
 def starts(log: EventLog, *, column: Datetime) -> np.ndarray:
     """Users by the part of the window in which they begin."""
     first = (
-        np.minimum.reduceat(_time(log), log.offsets[:-1][np.diff(log.offsets) > 0])
+        np.minimum.reduceat(_time(log), log.offsets[:-1][log.activity > 0])
         if len(log.item)
         else np.zeros(0, dtype=np.int64)
     )

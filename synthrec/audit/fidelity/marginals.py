@@ -186,7 +186,7 @@ def _of_first_event(name: str) -> Callable[[Sample], np.ndarray]:
 
     def of(sample: Sample) -> np.ndarray:
         log = sample.whole
-        active = np.diff(log.offsets) > 0
+        active = log.activity > 0
         code = np.full(len(active), -1, dtype=np.int64)
         code[active] = np.asarray(log.marks[name])[log.offsets[:-1][active]]
         return code

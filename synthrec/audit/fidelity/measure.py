@@ -108,17 +108,17 @@ def _samples(
     rng: np.random.Generator,
 ) -> dict[str, Sample]:
     """Equally many users of each log, by chance."""
-    one, other = np.array_split(rng.permutation(len(real.offsets) - 1), 2)
-    size = min(len(other), *(len(log.offsets) - 1 for log in (synthetic, floor) if log is not None))
+    one, other = np.array_split(rng.permutation(real.users), 2)
+    size = min(len(other), *(log.users for log in (synthetic, floor) if log is not None))
     drawn = {
         "half": real.select(one[:size]),
         "other half": real.select(other[:size]),
-        "synthetic": synthetic.select(rng.permutation(len(synthetic.offsets) - 1)[:size]),
+        "synthetic": synthetic.select(rng.permutation(synthetic.users)[:size]),
     }
     drawn["floor"] = (
         dealt_anew(drawn["other half"], rng=rng)
         if floor is None
-        else floor.select(rng.permutation(len(floor.offsets) - 1)[:size])
+        else floor.select(rng.permutation(floor.users)[:size])
     )
     return {
         name: _sample(log, events_per_user=events_per_user, rng=rng) for name, log in drawn.items()
@@ -127,9 +127,7 @@ def _samples(
 
 def _sample(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> Sample:
     cut = profiles.cut(log, events_per_user=events_per_user, rng=rng)
-    return Sample(
-        whole=log, cut=cut, few=cut.select(np.arange(min(FEW_USERS, len(cut.offsets) - 1)))
-    )
+    return Sample(whole=log, cut=cut, few=cut.select(np.arange(min(FEW_USERS, cut.users))))
 
 
 def dealt_anew(log: EventLog, *, rng: np.random.Generator) -> EventLog:

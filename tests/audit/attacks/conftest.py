@@ -34,7 +34,7 @@ def cast(everybody: EventLog) -> Callable[..., AuditSplits]:
         strangers: int = 480,
         synthetic: EventLog | None = None,
     ) -> AuditSplits:
-        order = rng.permutation(len(everybody.offsets) - 1)
+        order = rng.permutation(everybody.users)
         ends = np.cumsum((trained, holdout, reference, strangers))
         logs = [everybody.select(part) for part in np.split(order, ends)[:4]]
         return AuditSplits(

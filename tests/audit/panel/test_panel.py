@@ -37,7 +37,7 @@ def people(train: EventLog, test: EventLog, synthetic: EventLog) -> AuditSplits:
     nobody = train.select(np.arange(0))
     return AuditSplits(
         trained=train,
-        coined=np.zeros(len(train.offsets) - 1, dtype=bool),
+        coined=np.zeros(train.users, dtype=bool),
         holdout=nobody,
         reference=nobody,
         test=test,
