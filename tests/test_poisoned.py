@@ -441,7 +441,7 @@ FAILURES: dict[str, Callable[[Path], Path]] = {
         folder, f"user_id,sex\n{WORD},{WORD}\n"
     ),
     "a user table in another encoding": lambda folder: people_of(
-        folder, f"user_id,gender,age\n{WORD}é,F,3\n".encode("latin-1") * 2
+        folder, f"user_id,gender,age\n{WORD},F,3\n".encode("utf-16")
     ),
     "a user table that is a folder": lambda folder: no_file(folder / "users.csv"),
     "no native times": lambda folder: configured(folder, 'unit = "s"', 'unit = "iso"'),

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from synthrec import pipeline
+from synthrec.conformance import open_domains
+from synthrec.conformance.record import Conformance
 from synthrec.data.schema import Schema
-from synthrec.errors import BudgetError, ReleaseError
-from synthrec.model import adversarial
+from synthrec.errors import BudgetError, DataError, ReleaseError, SchemaError
+from synthrec.model import adversarial, artifact
 from synthrec.model import checkpoint as kept
 from synthrec.model.checkpoint import Checkpoint
 from synthrec.privacy.ledger import Ledger, events_of, head_path
@@ -261,6 +263,90 @@ def test_run_goes_on_from_where_the_training_of_a_run_died(
     )
     assert len(charged(schema)) == 1 and (tmp_path / "out" / "share" / "report.html").exists()
     assert Synthesizer.load(tmp_path / "out").record.synthetic_users > 0
+
+
+@pytest.mark.parametrize("failing", ["verify_mechanism", "audit"])
+def test_a_run_that_fails_after_its_training_says_that_the_release_stands_and_is_finished_without_a_charge(
+    failing: str, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, ran, listener = put(make_log(users=USERS), tmp_path / "log"), list[str](), Listener()
+    monkeypatch.setattr(
+        pipeline, "verify_mechanism", lambda **_: ran.append("verify_mechanism") or CHECKED
+    )
+    for name in ("audit", "report"):
+        monkeypatch.setattr(pipeline, name, lambda *_, name=name, **__: ran.append(name))
+    for error in (ReleaseError("a rule", found="a fault", remedy="Mend it."), KeyboardInterrupt()):
+        out = tmp_path / type(error).__name__
+
+        def broken(*_: Any, error: BaseException = error, **__: Any) -> None:
+            raise error
+
+        def run(out: Path = out, **more: Any) -> None:
+            pipeline.run(
+                frame(make_log(users=USERS)),
+                schema=found,
+                out=out,
+                progress=listener,
+                **BUDGET | more,
+            )
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, failing, broken)
+            with pytest.raises(type(error)) as caught:
+                run()
+        said = f"{caught.value} {' '.join(listener.said)}"
+        assert (
+            "stands" in said and "--resume" in said and "synthrec audit RELEASE --log LOG" in said
+        )
+        before, ran[:] = found.ledger_path.read_bytes(), []
+        monkeypatch.setattr(pipeline, "fit", lambda *_, **__: pytest.fail("it was trained again"))
+        for change, what in (
+            ({"audit_share": 0.1}, "audit share"),
+            ({"exclude_users": schema.folder / "users.csv"}, "list of opt-outs"),
+        ):
+            with pytest.raises(ReleaseError, match=f"found another {what}"):
+                run(again=True, **change)
+        run(again=True)
+        steps = ["verify_mechanism", "audit", "report"]
+        assert ran == steps[steps.index(failing) :] and found.ledger_path.read_bytes() == before
+        monkeypatch.setattr(pipeline, "fit", FIT)
+
+
+FIT = pipeline.fit
+CHECKED = Conformance(
+    synthrec_version="0", subject="", model="gan", epsilon=5.0, delta=1e-4, checks=(), seconds=1.0
+)
+
+
+def long_words(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(artifact, "LARGEST_WORDS", 1000)
+
+
+def no_subject(patch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise ReleaseError("a rule", found="a fault", remedy="Mend it.")
+
+    patch.setattr(open_domains, "look", fails)
+
+
+def one_item(_: pytest.MonkeyPatch) -> None:
+    pass
+
+
+@pytest.mark.parametrize("trouble", [long_words, no_subject, one_item])
+def test_what_would_fail_after_the_training_stops_a_run_before_it_is_charged(
+    trouble: Any, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble(monkeypatch)
+    if trouble is one_item:
+        items = schema.folder / "items.csv"
+        items.write_text(
+            "".join(items.read_text(encoding="utf-8").splitlines(keepends=True)[:2]),
+            encoding="utf-8",
+        )
+    with pytest.raises((ReleaseError, SchemaError, DataError)):
+        pipeline.run(frame(make_log(users=USERS)), schema=schema, out=tmp_path / "out", **BUDGET)
+    assert not schema.ledger_path.exists() and not (tmp_path / "out").exists()
 
 
 RUN = """

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ import torch
 from synthrec.conformance.answers import CHARGE, QUICK, FrozenNoise, Replies
 from synthrec.conformance.open_domains import Looking
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.subject import KEY, Subject
+from synthrec.conformance.subject import AUDIT_SHARE, KEY, Subject
 from synthrec.data.eventlog import EventLog
 from synthrec.data.open_domains import reopened
 from synthrec.model.dp_sgd import PrivateCritic
@@ -38,20 +38,12 @@ from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.session import Session
 from synthrec.progress import Advance, Progress
 
-AUDIT_SHARE = 0.3
 SYNTHETIC_USERS = 300
 MOMENT = re.compile(
     rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?"
 )  # when the release was made: public
 Released = dict[str, bytes]
-
-
-class Release(Protocol):
-    """`pipeline.simulated_release`: a whole release of a simulated log, written to `out`."""
-
-    def __call__(self, log: Any, **words: Any) -> None:
-        """Make it."""
-        ...
+Release = Callable[..., None]  # `pipeline.simulated_release`
 
 
 class RecordingProgress(Progress):

@@ -24,6 +24,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
+from synthrec.data.splits import TRAINS, role_of
 from synthrec.data.writer import FIRST_ID, event_table, user_table
 from synthrec.errors import PlanError
 from synthrec.model.recipe import plan_release
@@ -146,6 +147,7 @@ EPSILON, DELTA_PART = 8.0, 0.06
 LONGEST_PART = 0.75
 HEAVY = 10_000  # events of the heaviest user
 LONGEST_K = 200  # events of simulated users, where the schema allows more
+AUDIT_SHARE = 0.3
 KEY = b"conformance, nobody's roles key."
 
 
@@ -266,13 +268,21 @@ def _with_awkward(
             [_changed(some, {column: "nan"}) for column in schema.kept_columns] + [some]
         ),
     }
+    ordinary = [
+        user for user in ids if role_of([user], key=KEY, audit_share=AUDIT_SHARE)[0] in TRAINS
+    ][:1]
     edge_case_users = {
-        "an ordinary user": frozenset(ids[3:4]),
+        "an ordinary user": frozenset(ordinary),
         "a third of all users": frozenset(ids[::3]),
     }
     parts = [events]
-    for place, (kind, rows) in enumerate(kinds.items()):
-        user = f"{FIRST_ID * 2 + place}"
+    candidates = [f"{FIRST_ID * 2 + place}" for place in range(100)]
+    training = np.isin(
+        role_of(candidates, key=KEY, audit_share=AUDIT_SHARE), TRAINS
+    )  # nobody else is in anything
+    for user, (kind, rows) in zip(
+        np.asarray(candidates)[training].tolist(), kinds.items(), strict=False
+    ):
         parts.append(
             _changed(rows, {column: user for column in {schema.user, schema.privacy.unit}})
         )

@@ -91,23 +91,24 @@ def find_files(
             remedy="Convert it to one of these.",
         )
     path = Path(log)
-    if str(log).strip() == "":
-        paths = []  # an unset variable of a shell is not the folder that one stands in
-    elif path.is_dir():
-        paths = [
-            inner
-            for inner in path.iterdir()
-            if _format(inner) and inner.is_file() and not inner.name.startswith(".")
-        ]
-        paths = _events_only(paths, beside)
-    elif path.exists():
-        paths = [path]
-    else:
-        root = next(
-            parent for parent in path.parents if parent.exists()
-        )  # a folder of that very name is no pattern
-        found = (root / name for name in glob.glob(str(path.relative_to(root)), root_dir=root))
-        paths = _events_only([inner for inner in found if inner.is_file()], beside)
+    with file_errors(path):
+        if str(log).strip() == "":
+            paths = []  # an unset variable of a shell is not the folder that one stands in
+        elif path.is_dir():
+            paths = _events_only(
+                [
+                    inner
+                    for inner in path.iterdir()
+                    if _format(inner) and inner.is_file() and not inner.name.startswith(".")
+                ],
+                beside,
+            )
+        elif path.exists():
+            paths = [path]
+        else:
+            root = next(parent for parent in path.parents if parent.exists())  # no pattern either
+            found = (root / name for name in glob.glob(str(path.relative_to(root)), root_dir=root))
+            paths = _events_only([inner for inner in found if inner.is_file()], beside)
     if not paths:
         raise DataError(
             f"{where} must be a file, a glob or a folder with files",
@@ -244,8 +245,8 @@ def require_header(file: TableFile) -> None:
     cells must not be taken for names.
 
     They do if one looks like a value, or stands again in its own column near the file's beginning.
-    The names of JSON fields must be distinct, as those of other columns are: here, not in
-    `open_file`, since a name may stand in one person's rows alone.
+    Names of JSON fields must be distinct here, not in `open_file`: one person's rows may have their
+    own.
     """
     if file.format == "json":
         _distinct(file.columns, file.path)
@@ -256,11 +257,9 @@ def require_header(file: TableFile) -> None:
         file_errors(file.path),
         _text(file.path) as stream,
         suppress(csv.Error),
-    ):  # a long cell is no reason to stop
-        for row in csv.reader(
-            islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER),
-            delimiter=file.delimiter,
-        ):
+    ):  # a cell may be long
+        lines = islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER)
+        for row in csv.reader(lines, delimiter=file.delimiter):
             below += [row] if tuple(row) != file.columns else []
     again = any(
         name == cell for row in below for name, cell in zip(file.columns, row, strict=False)

@@ -41,11 +41,11 @@ class PublicColumn:
         """The distinct values as numbers, if all of them are."""
         if self.values is None:
             return None
-        found = [number(value) for value in self.values]
+        found = {number(value) for value in self.values}
         return (
             None
             if None in found or not found
-            else tuple(sorted({value for value in found if value is not None}))
+            else tuple(sorted(value for value in found if value is not None))
         )
 
 
@@ -66,14 +66,13 @@ def grid(column: PublicColumn) -> tuple[float, float, float] | None:
     if values is None or len(values) < 2:
         return None
     step = min(right - left for left, right in zip(values, values[1:], strict=False))
-    if values[-1] - values[0] >= MAX_LEVELS * step or not round(step, 9):  # an endless range, too
+    if values[-1] - values[0] >= MAX_LEVELS * step or not round(
+        step, 9
+    ):  # also where both are infinite
         return None
     places = [(value - values[0]) / step for value in values]
-    return (
-        (values[0], values[-1], round(step, 9))
-        if all(abs(place - round(place)) < 1e-6 for place in places)
-        else None
-    )
+    even = all(abs(place - round(place)) < 1e-6 for place in places)
+    return (values[0], values[-1], round(step, 9)) if even else None
 
 
 def window(column: PublicColumn) -> tuple[str, str, str] | None:

@@ -372,16 +372,13 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-        known = _stored(
-            con,
-            "known",
-            log,
-            [name],
-            lambda part: part.select(
+
+        def read(part: Any) -> Any:
+            return part.select(
                 text=_identifier(part[name]), number=_number(part[name].cast("string"))
-            ),
-            where="the table",
-        )
+            )
+
+        known = _stored(con, "known", log, [name], read, where="the table")
         known = known.filter(known.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
         edges = known.aggregate(
@@ -404,15 +401,12 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
     """Does anybody stand in both logs? Private, as every answer about real people."""
     with _database(spill) as con:
+
+        def read(part: Any) -> Any:
+            return part.select(**_people(part, schema))
+
         units = [
-            _stored(
-                con,
-                name,
-                log,
-                [*schema.kept_columns],
-                lambda part: part.select(**_people(part, schema)),
-                where="the log",
-            )
+            _stored(con, name, log, [*schema.kept_columns], read, where="the log")
             for name, log in (("one", one), ("other", other))
         ]
         first, second = (
@@ -501,10 +495,10 @@ def _stored(
     progress: Progress = Progress(),
     beside: tuple[Path | None, ...] = (),
 ) -> Any:
-    """The table `name` of what `judge` makes of the union of what `read` makes of the log, of which
-    it sees one physical form at a time.
+    """The table `name` of the log's rows.
 
-    The wanted columns must be there; others are dropped and said once.
+    `read` sees one physical form at a time, `judge` the union of what it made of them. The wanted
+    columns must be there; others are dropped and said once.
     """
     if len({column.lower() for column in wanted}) < len(wanted):
         raise DataError(
@@ -517,38 +511,33 @@ def _stored(
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
         with _handed_over():
-            held = valid_text(
+            held = (
                 log.select(wanted).to_pyarrow()
                 if isinstance(log, ibis.Table)
                 else to_arrow(log, wanted)
             )
-        return con.create_table(name, judge(read(ibis.memtable(held))))
+            held = ibis.memtable(valid_text(held))
+        return con.create_table(name, judge(read(held)))
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
-    _say_dropped(
-        [column for file in files if file.format != "json" for column in file.columns],
-        wanted,
-        progress,
-    )
+    said = [column for file in files if file.format != "json" for column in file.columns]
+    _say_dropped(said, wanted, progress)
     if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
         progress.say(
             "Fields that the configuration does not list are dropped."
         )  # a name may stand in one person's rows alone
 
-    def store(files: list[TableFile], longest_row: int) -> Any:
-        parts = [read(_open_files(con, alike, wanted, longest_row)) for alike in _alike(files)]
+    def store(files: tuple[TableFile, ...], longest: dict[str, int]) -> Any:
+        parts = [read(_open_files(con, alike, wanted, longest)) for alike in _alike(files)]
         return con.create_table(name, judge(ibis.union(*parts) if len(parts) > 1 else parts[0]))
 
     try:
-        return store([*files], READ_AS_IT_IS)
-    except (
-        duckdb.InvalidInputException,
-        duckdb.NotImplementedException,
-    ):  # one person's cell may be why
+        return store(files, READ_AS_IT_IS)
+    except (duckdb.InvalidInputException, duckdb.NotImplementedException):  # of one person's cell?
         con.raw_sql(f"DROP TABLE IF EXISTS {name}")
         folder = Path(con.con.sql("SELECT current_setting('temp_directory')").fetchall()[0][0])
-        return store([cleaned(file, wanted, folder) for file in files], READ_FROM_A_COPY)
+        return store(tuple(cleaned(file, wanted, folder) for file in files), READ_FROM_A_COPY)
 
 
 @contextmanager
@@ -557,7 +546,9 @@ def _handed_over() -> Iterator[None]:
         yield
 
 
-def _open_files(con: Any, files: list[TableFile], wanted: list[str], longest_row: int) -> Any:
+def _open_files(
+    con: Any, files: list[TableFile], wanted: list[str], longest: dict[str, int]
+) -> Any:
     # DuckDB takes a path for a pattern, and `name=value` in it for a column
     paths, first = [glob.escape(str(file.path)) for file in files], files[0]
     with file_errors(first.path):
@@ -569,7 +560,7 @@ def _open_files(con: Any, files: list[TableFile], wanted: list[str], longest_row
                 columns=dict.fromkeys(wanted, "VARCHAR"),
                 format="newline_delimited",
                 hive_partitioning=False,
-                maximum_object_size=longest_row,
+                maximum_object_size=longest["json"],
             )
         return con.read_csv(
             paths,
@@ -580,7 +571,7 @@ def _open_files(con: Any, files: list[TableFile], wanted: list[str], longest_row
             quote='"',
             escape='"',
             hive_partitioning=False,
-            max_line_size=longest_row,
+            max_line_size=longest["csv"],
         )
 
 
@@ -791,9 +782,8 @@ def people_rows(con: Any, schema: Schema) -> None:
         }
         return part.select(account=_identifier(part[schema.user]), **columns)
 
-    _stored(
-        con, "people", schema.users_path, [schema.user, *declared], read, where="the user table"
-    )
+    wanted = [schema.user, *declared]
+    _stored(con, "people", schema.users_path, wanted, read, where="the user table")
 
 
 @contextmanager

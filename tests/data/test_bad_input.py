@@ -74,9 +74,9 @@ BROKEN_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "binary": (lambda folder: written(folder / "log.csv", bytes(range(256)) * 9), "something else"),
     "latin-1": (
         lambda folder: written(
-            folder / "log.csv", (HEADER + f"{MARK}é,1,3,{START}\n").encode("latin-1") * 2
+            folder / "log.csv", (HEADER + ROW.replace("u", "é")).encode("latin-1")
         ),
-        "none that satisfies",
+        "a column without any",
     ),
     "too many fields": (
         lambda folder: written(folder / "log.csv", HEADER + ROW + f"{MARK}u,1,3,{START},{MARK}\n"),
@@ -160,7 +160,7 @@ def test_a_missing_column_is_named_and_no_other(name: str, tmp_path: Path) -> No
 def test_a_configuration_that_lists_two_names_which_differ_in_letter_case_is_refused(
     tmp_path: Path,
 ) -> None:
-    text = config(("[users]", 'Rating = { type = "numeric", min = 1, max = 5 }\n[users]'))
+    text = config(("[users]", 'Rating = { type = "numeric", min = 1, max = 5, bins = 4 }\n[users]'))
     frame = marked(Rating="3")
     frame.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
     for log in (tmp_path / "log.jsonl", frame):

@@ -134,12 +134,12 @@ def test_a_column_named_as_public_is_filled_and_the_claim_recorded(tmp_path: Pat
 def test_a_public_rating_is_a_scale_or_a_question_however_its_numbers_are_written(
     cells: list[str], found: list[object], tmp_path: Path
 ) -> None:
+    rows = "".join(f"u{cell},1,{cell},{cell}\n" for cell in cells)
     (path := tmp_path / "log.csv").write_text(
-        "user_id,item_id,rating,price\n" + "".join(f"u{cell},1,{cell},{cell}\n" for cell in cells)
+        f"user_id,item_id,rating,price\n{rows}", encoding="utf-8"
     )
-    said = tomllib.loads(propose(path, values_are_public=("rating", "price"), folder=tmp_path))[
-        "columns"
-    ]["rating"]
+    text = propose(path, values_are_public=("rating", "price"), folder=tmp_path)
+    said = tomllib.loads(text)["columns"]["rating"]
     assert [said["min"], said["max"], said["step"]] == found
 
 

@@ -1,6 +1,4 @@
-"""A path is itself: what stands in it is no pattern where a file or folder has that very name, and
-names no column.
-"""
+"""A path is itself: no pattern where a file or folder has that very name, and it names no column."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ import pytest
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.files import find_files
 from synthrec.data.reader import read_log
+from synthrec.errors import DataError
 from tests.data import small
 from tests.data.small import config, events
 
@@ -34,7 +33,7 @@ def written(path: Path, frame: pd.DataFrame) -> Path:
     ("meant", "other"),
     [
         ("events[1].{}", "events1.{}"),
-        ("~/2024*/a?/[b]{{,x}}/log.{}", "~/2024x/ax/b/log.{}"),
+        ("~/2024*/a?/[b]{{,x}}/log.{}", "~/2024x/ax/b{{,x}}/log.{}"),
         ("back\\slash/it's.{}", "back/it's.{}"),
     ],
 )
@@ -61,6 +60,12 @@ def test_a_folder_of_that_very_name_is_no_pattern_with_or_without_a_pattern_for_
         tmp_path / "2024*" / "a.csv",
         tmp_path / "2024x" / "a.csv",
     }
+
+
+@pytest.mark.parametrize("path", ["x" * 300 + ".csv", "no/where/*.csv", "/*.nothing", "nul\0.csv"])
+def test_a_path_that_leads_nowhere_is_our_message(path: str) -> None:
+    with pytest.raises(DataError):
+        find_files(path)
 
 
 @pytest.mark.parametrize("form", WRITERS)

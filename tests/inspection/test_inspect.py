@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
+from synthrec.auditing import collect
 from synthrec.cli.main import cli
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
@@ -26,6 +28,7 @@ from synthrec.data.simulator import simulate
 from synthrec.inspection.private import compare_with_private
 from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.share import inspect_share
+from synthrec.progress import Progress
 from synthrec.release import open_folder
 from synthrec.report.manifest import write_manifest
 
@@ -611,3 +614,74 @@ def test_a_schema_that_is_shared_as_it_is_is_caught(
 ) -> None:
     monkeypatch.setattr(Schema, "shared", lambda self: self)
     assert shared_with_a_dropped_column(tmp_path)[1]
+
+
+@pytest.mark.parametrize("sabotaged", [False, True])
+def test_where_the_owners_files_lie_is_in_no_shared_file_and_the_audit_still_finds_them(
+    sabotaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, config = tmp_path / "zqxowner", tmp_path / "elsewhere" / "synthrec.toml"
+    simulate(users=200, items=20, seed=5).write(folder, events_per_user=20)
+    assert call("init", folder / "events.csv", "--out", tmp_path / "init.toml")[0] == 0
+    assert "zqxowner/" in (tmp_path / "init.toml").read_text(
+        encoding="utf-8"
+    )  # such paths are what a configuration holds
+    config.parent.mkdir()
+    text = (folder / "synthrec.toml").read_text(encoding="utf-8")
+    for word in ("catalogue", "table"):
+        text = re.sub(rf'{word} = "', rf'{word} = "{folder}/', text)
+    config.write_text(text.replace('ledger = "', 'ledger = "../zqxowner/'), encoding="utf-8")
+    if sabotaged:
+        monkeypatch.setattr(Schema, "with_paths", lambda self, paths: self)
+    words = [
+        "fit",
+        folder / "events.csv",
+        "--config",
+        config,
+        "--epsilon",
+        "8",
+        "--delta",
+        "1e-4",
+        "--out",
+        tmp_path / "release",
+        "--model",
+        "marginals",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
+    assert (
+        call(*words)[0] == 0
+        and call(
+            "sample",
+            tmp_path / "release",
+            "--users",
+            "50",
+            "--out",
+            tmp_path / "release" / "share" / "events.parquet",
+        )[0]
+        == 0
+    )
+    assert call("report", tmp_path / "release")[0] == 0
+    named = [
+        path.name
+        for path in (tmp_path / "release" / "share").iterdir()
+        if b"zqxowner" in path.read_bytes()
+    ]
+    if sabotaged:
+        assert {
+            "generator.json",
+            "release.json",
+            "statement.txt",
+            "data_card.md",
+            "report.html",
+        } & set(named)
+        return
+    assert named == [] and call("inspect", tmp_path / "release", "--brief")[0] == 0
+    evidence = collect(
+        open_folder(tmp_path / "release"), log=str(folder / "events.csv"), progress=Progress()
+    )
+    assert (
+        evidence.schema.ledger_path.resolve() == next(folder.glob("*.jsonl"))
+        and evidence.schema.paths == Schema.load(config).paths
+    )

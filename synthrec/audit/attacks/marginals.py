@@ -35,7 +35,7 @@ def _item_ratio(
         np.asarray(profiles.pattern(log, items=items).sum(axis=0), dtype=np.float64)
         for log in (synthetic, reference)
     ]
-    users = [log.users.0 for log in (synthetic, reference)]
+    users = [float(log.users) for log in (synthetic, reference)]
     pooled = (sum(counts) + 0.5) / (sum(users) + 1.0)
     here, there = (
         (count + PRIOR_USERS * pooled) / (n + PRIOR_USERS)
