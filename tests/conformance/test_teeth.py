@@ -271,7 +271,7 @@ def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(
         (training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]),
         (training, "measure", test_unpaid.activity_from_data, KINDS[0]),
         (training, "measure", test_unpaid.groups_from_data, KINDS[0]),
-        (training, "play", test_unpaid.started_from_data, KINDS[0]),
+        (training, "train_gan", test_unpaid.started_from_data, KINDS[0]),
     ],
 )
 def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(

@@ -106,7 +106,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits of CSV files divided by a hundred, so that cells beyond them are soon written."""
     for limits in (cleaned.READ_AS_IT_IS, cleaned.READ_FROM_A_COPY, cleaned.LONGEST_ROW):
         monkeypatch.setitem(limits, "csv", limits["csv"] // 100)
-    for name in ("LONGEST_CELL", "MOST_HELD"):
+    for name in ("LONGEST_CELL", "MAX_HELD"):
         monkeypatch.setattr(cleaned, name, getattr(cleaned, name) // 100)
 
 

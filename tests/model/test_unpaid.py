@@ -165,7 +165,7 @@ def test_a_generator_that_sees_a_real_batch_is_caught(
         (training, "measure", vocabulary_from_data),
         (training, "measure", activity_from_data),
         (training, "measure", groups_from_data),
-        (training, "play", started_from_data),
+        (training, "train_gan", started_from_data),
         (adversarial, "pool_log", scaled_by_data),
     ],
 )
