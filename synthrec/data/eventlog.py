@@ -157,7 +157,7 @@ class EventLog:
     def save(self, folder: Path) -> None:
         """Write the columns as `.npy` files into a folder that is made for them."""
         folder.mkdir(parents=True, mode=0o700)
-        for name, column in self._columns().items():
+        for name, column in self.columns().items():
             save_array(folder / f"{name}.npy", column)
         self.save_index(folder, attributes=tuple(self.attributes), marks=tuple(self.marks))
 
@@ -244,7 +244,8 @@ class EventLog:
         if self.offsets[0] != 0 or self.offsets[-1] != len(self.item) or (self.activity < 0).any():
             raise ValueError
 
-    def _columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every array, by the name of its file."""
         columns = {
             name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")
         }
