@@ -389,7 +389,7 @@ def test_what_holds_private_values_prints_none(tmp_path: Path) -> None:
     log = small.read(marked(), tmp_path)
     assert repr(log) == str(log) == f"{log!r}" == "EventLog(private)"
     assert not [
-        name for name in dir(log) if name in ("__len__", "__iter__", "n", "size", "users", "shape")
+        name for name in dir(log) if name in ("__len__", "__iter__", "n", "size", "shape")
     ]
     assert not any(
         isinstance(value, np.ndarray) and value.dtype.kind in "OSU" for value in vars(log).values()
