@@ -111,7 +111,7 @@ class Synthesizer:
         share.
         """
         means = self._ready(device)
-        catalogue = None if self._declared.item_column.is_open else Catalogue.read(self._declared)
+        catalogue = None if self._declared.item_column.is_open else self._catalogue(self._declared)
         with (
             self._session(kind=kind) as session,
             _scratch(keep, beside=self._declared.ledger_path) as spill,
