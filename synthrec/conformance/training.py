@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,9 +40,19 @@ from torch import nn
 
 from synthrec.audit.epsilon_bounds import one_run_lower_bound
 from synthrec.conformance.answers import CHARGE, QUICK, RecordingNoise
+from synthrec.conformance.noise import noise_of_tensors
 from synthrec.conformance.open_domains import look
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.statistics import FALSE_ALARM, binomial_spread, spread_range
+from synthrec.conformance.statistics import (
+    FALSE_ALARM,
+    binomial_spread,
+    correlation,
+    largest_correlation,
+    scale_of,
+    scale_range,
+    spread_range,
+    tells_scales_apart,
+)
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
 from synthrec.model.critic import Critic
@@ -206,9 +217,56 @@ def _seed_libraries() -> None:
     torch.manual_seed(0)
 
 
+MAX_PAIRS = 2_000  # of steps whose noise is compared
 SEEN = 0.1  # a rate that is off by this part is seen
 MAX_COINS = 20_000_000
 AGAIN = "two users, or one user in two steps, who take part together"
+
+
+def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
+    """The spare weights of a training with many users, of one with batches that are mostly empty,
+    and of the two side by side.
+    """
+    checks = noise_of_tensors(training)
+    for name, found in (("critic step", crowd), ("critic step, mostly empty batches", few)):
+        low, high = scale_range(max(found.noise.size, 2))
+        checks.append(
+            judged(
+                "noise",
+                name,
+                low=low,
+                high=high,
+                statistic=scale_of(found.noise, found.steps_charged.noise_multiplier),
+                power=tells_scales_apart(max(found.noise.size, 2))
+                and len(found.noise) == training.steps,
+                asked="scale of what collects on weights that no loss touches, in noise as charged; every step counts",
+            )
+        )
+    steps = min(len(crowd.noise), 1 + int((2 * MAX_PAIRS) ** 0.5))
+    pairs = list(combinations(range(steps), 2))
+    worst = max(
+        (abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0
+    )
+    bound = largest_correlation(crowd.noise.shape[1], pairs=max(1, len(pairs)))
+    checks.append(
+        judged(
+            "noise",
+            "critic steps are fresh",
+            statistic=worst,
+            high=bound,
+            asked="largest correlation of the noise of two steps",
+        )
+    )
+    checks.append(
+        judged(
+            "noise",
+            "seeds repeat nothing",
+            high=largest_correlation(max(1, crowd.noise[:1].size)),
+            statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
+            asked="correlation of the first noise of two trainings for which every library was seeded alike",
+        )
+    )
+    return checks
 
 
 def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
