@@ -33,21 +33,21 @@ def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
         checks.append(
             judged(
                 "accounting",
-                f"ledger is whole, {name}",
+                "ledger is whole, {whose}",
                 statistic=unpaid(plan, found.entries),
                 low=0,
                 high=0,
-                asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise",
+                whose=name,
             )
         )
         checks.append(
             judged(
                 "accounting",
-                f"paid ahead, {name}",
+                "paid ahead, {whose}",
                 statistic=late(found),
                 low=0,
                 high=0,
-                asked="steps that ran before the ledger on disk was charged, or more than a block ahead",
+                whose=name,
             )
         )
         checks += as_charged(plan, found, name=name)
@@ -76,37 +76,37 @@ def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
     return [
         judged(
             "accounting",
-            f"noise as charged, {name}",
+            "noise as charged, {whose}",
             statistic=max(wrong, default=math.inf),
             low=0,
-            high=1e-9,
-            asked="largest part by which the noise that a mechanism asked for differs from its entry in the ledger",
+            high=1e-09,
+            whose=name,
         ),
         judged(
             "accounting",
-            f"rate as charged, {name}",
+            "rate as charged, {whose}",
             statistic=max(rates, default=math.inf),
             low=0,
-            high=1e-9,
-            asked="part by which the rate of the coins differs from the ledger's",
+            high=1e-09,
+            whose=name,
         ),
         judged(
             "accounting",
-            f"constants as planned, {name}",
+            "constants as planned, {whose}",
             statistic=sum(each != planned for each in found.constants),
             low=0,
             high=0,
             power=len(found.constants) == training.steps,
-            asked="steps whose clip norm, denominator or number of fakes is not the plan's",
+            whose=name,
         ),
         judged(
             "accounting",
-            f"coins for everybody, {name}",
-            statistic=sum(asked != users for asked, _ in given.sampled),
+            "coins for everybody, {whose}",
+            statistic=sum((asked != users for asked, _ in given.sampled)),
             low=0,
             high=0,
             power=bool(given.sampled),
-            asked="times that coins were asked for another number of users than the log has",
+            whose=name,
         ),
     ]
 
@@ -140,7 +140,6 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim,
             low=0.9 * asked_for,
             high=asked_for,
-            asked="epsilon of the recorded ledger",
         ),
         judged(
             "accounting",
@@ -148,15 +147,15 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim - least,
             low=0.0,
             power=math.isfinite(claim),
-            asked=f"epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, {least:.4f}",
+            least=least,
         ),
         judged(
             "accounting",
             "sums compose in closed form",
             statistic=claimed(sums, delta=delta) - of_sums,
-            low=-1e-6,
+            low=-1e-06,
             high=SUMS_AGREE,
-            asked=f"epsilon of the sums over everybody, less that of one Gaussian as precise as all, {of_sums:.4f}",
+            of_sums=of_sums,
         ),
         judged(
             "accounting",
@@ -164,22 +163,13 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim - second,
             low=-2 * CROSS_CHECK_ERROR,
             high=AGREEMENT + AGREEMENT_PART * claim,
-            asked=f"epsilon by PLD, {claim:.4f}, less by PRV, {second:.4f}",
+            claim=claim,
+            second=second,
         ),
         judged(
-            "accounting",
-            "Renyi accounting is above",
-            statistic=renyi - claim,
-            low=0.0,
-            asked=f"epsilon by RDP, {renyi:.4f}, less the claim",
+            "accounting", "Renyi accounting is above", statistic=renyi - claim, low=0.0, renyi=renyi
         ),
-        judged(
-            "accounting",
-            "a threshold's delta counts",
-            statistic=with_threshold,
-            low=1e-3,
-            asked="what epsilon grows by when an entry holds a third of delta besides",
-        ),
+        judged("accounting", "a threshold's delta counts", statistic=with_threshold, low=0.001),
     ]
 
 

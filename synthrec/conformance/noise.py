@@ -146,12 +146,12 @@ def noise_of_tensors(training: Training) -> list[Check]:
         checks.append(
             judged(
                 "noise",
-                f"critic step, {name}",
+                "critic step, {tensor}",
                 low=low,
                 high=high,
                 statistic=scale_of(part, training.noise_multiplier),
                 power=tells_scales_apart(part.size, wrong=COARSELY),
-                asked="scale on one tensor, in planned noise",
+                tensor=name,
             )
         )
     pairs = [
@@ -164,14 +164,7 @@ def noise_of_tensors(training: Training) -> list[Check]:
         for one, two in pairs
     )
     checks.append(
-        judged(
-            "noise",
-            "critic step, tensors are apart",
-            statistic=worst,
-            low=0,
-            high=1.0,
-            asked="largest correlation of the noise of two tensors, over the largest that chance allows",
-        )
+        judged("noise", "critic step, tensors are apart", statistic=worst, low=0, high=1.0)
     )
     return checks
 
@@ -184,10 +177,10 @@ def noise_of_processes(*, prelude: str = "") -> list[Check]:
     return [
         judged(
             "noise",
-            f"{name} of another process",
+            "{drawn} of another process",
             statistic=abs(correlation(one[name], two[name])),
             high=largest_correlation(len(one[name])),
-            asked="correlation with what a second process draws that starts alike",
+            drawn=name,
         )
         for name in one
     ]
@@ -214,19 +207,20 @@ def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:
     return [
         judged(
             "noise",
-            name,
+            "{mechanism}",
             statistic=scale_of(draws, std),
             low=low,
             high=high,
             power=tells_scales_apart(draws.size),
-            asked=f"scale of {draws.size:,} draws, in noise as charged",
+            mechanism=name,
+            draws=draws.size,
         ),
         judged(
             "noise",
-            f"{name} is fresh",
+            "{mechanism} is fresh",
             statistic=abs(correlation(one, two)),
             high=largest_correlation(len(one)),
-            asked="correlation of each draw of its noise with the next",
+            mechanism=name,
         ),
     ]
 
@@ -263,22 +257,15 @@ def noise_of_sources() -> list[Check]:
             "bytes behind noise of training",
             statistic=bytes_that_matter(_numbers) / NUMBERS,
             low=MIN_BYTES,
-            asked="bytes of the operating system that a number depends on; 0 if it depends on anything else",
         ),
-        judged(
-            "noise",
-            "bytes behind coins",
-            statistic=bytes_that_matter(_coins),
-            low=MIN_BYTES,
-            asked="bytes of the operating system that the coins of a training depend on; 0 if they depend on anything else",
-        ),
+        judged("noise", "bytes behind coins", statistic=bytes_that_matter(_coins), low=MIN_BYTES),
         judged(
             "noise",
             "noise of sums never meets",
             statistic=DRAWS - len(sums),
             low=0,
             high=0,
-            asked=f"of {DRAWS:,} draws of noise, those that were there before; seeds of up to 16 bits would meet",
+            draws=DRAWS,
         ),
     ]
 
@@ -346,21 +333,15 @@ def drawn_once(subject: Subject, *, log: EventLog) -> list[Check]:
     sums = [float(system.lattice("any", nothing, scale=1e6)[0]) / 1e6 for _ in range(SINGLE_DRAWS)]
     steps = [float(system.gradient(np.zeros(1), scale=1.0)[0]) for _ in range(SINGLE_DRAWS)]
     return [
-        judged(
-            "noise",
-            "drawn once, whatever comes out",
-            statistic=again,
-            low=0,
-            high=0,
-            asked="draws that were not charged, of sums that came out far below 0, and far above",
-        ),
+        judged("noise", "drawn once, whatever comes out", statistic=again, low=0, high=0),
         *(
             judged(
                 "noise",
-                f"{name} leans nowhere",
+                "{noise} leans nowhere",
                 statistic=abs(float(np.mean(drawn))) * SINGLE_DRAWS**0.5,
                 high=float(stats.norm.isf(FALSE_ALARM / 2)),
-                asked=f"mean of {SINGLE_DRAWS:,} single draws on nothing, in standard errors",
+                noise=name,
+                draws=SINGLE_DRAWS,
             )
             for name, drawn in (("noise of sums", sums), ("noise of training", steps))
         ),

@@ -172,12 +172,12 @@ def _replayed(subject: Subject) -> list[Check]:
     return [
         judged(
             "replay",
-            f"looks, without {kind}",
+            "looks, without {leaver}",
             low=0,
             high=0,
-            asked="settled schemas that differ",
             statistic=look(subject, subject.without(kind), ledger=NullLedger()).released
             != whole.released,
+            leaver=kind,
         )
         for kind in subject.edge_case_users
     ]
@@ -201,11 +201,12 @@ def _moved(subject: Subject) -> list[Check]:
     return [
         judged(
             "sensitivity",
-            name,
+            "{look}",
             statistic=move,
             low=0.01,
             high=1.0,
-            asked=f"longest move of the clipped sum over {len(neighbours)} neighbours, in declared norms",
+            look=name,
+            neighbours=len(neighbours),
         )
         for name, move in longest.items()
     ]
@@ -252,11 +253,12 @@ def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
         *sum_checks(draws, name=plan.name, std=_std(plan, found.entry)),
         judged(
             "noise",
-            f"{plan.name}, one user's own",
+            "{look}, one user's own",
             statistic=named,
             low=0,
             high=most,
-            asked=f"times of {TRIES} that something was named which one user alone holds",
+            look=plan.name,
+            tries=TRIES,
         ),
     ]
 
@@ -264,11 +266,11 @@ def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
 def _once(noise: Unpleasant, *, plan: Opening) -> Check:
     return judged(
         "noise",
-        f"{plan.name} is drawn once",
+        "{look} is drawn once",
         statistic=noise.draws[plan.name],
         low=1,
         high=1,
-        asked="draws for one charge, of a look that comes out far below 0",
+        look=plan.name,
     )
 
 

@@ -99,11 +99,12 @@ def replay(
         checks.append(
             judged(
                 "replay",
-                f"without {kind}",
+                "without {who}",
                 statistic=len(differing),
                 low=0,
                 high=0,
-                asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}",
+                who=kind,
+                detail=": " + ", ".join(differing) if differing else "",
             )
         )
     return [
@@ -114,7 +115,6 @@ def replay(
             statistic=sum(overdrawn.values()),
             low=0,
             high=0,
-            asked="draws of noise that were not charged, or charges whose noise was not drawn, in all releases above",
         ),
     ]
 

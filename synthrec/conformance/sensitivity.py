@@ -188,22 +188,22 @@ def sensitivity(subject: Subject) -> list[Check]:
     checks = [
         judged(
             "sensitivity",
-            each.name,
+            "{sum}",
             statistic=moves.get(each.name, math.nan),
             low=0.01,
             high=1.0,
-            asked="longest move of the clipped sum over 26 neighbours, in declared norms; infinite if others' parts moved",
+            sum=each.name,
         )
         for each in subject.plan.measurements
     ]
     checks += [
         judged(
             "sensitivity",
-            f"{add_up.__name__} of raw vectors",
+            "{add_up} of raw vectors",
             statistic=raw_move(add_up),
             low=0.5,
             high=1.0,
-            asked="longest move over 20 vectors: NaN, infinite, 1e300, 100 norms, 10,000 events; in declared norms",
+            add_up=add_up.__name__,
         )
         for add_up in (lattice_sum, lattice_pairs)
     ]
@@ -214,7 +214,6 @@ def sensitivity(subject: Subject) -> list[Check]:
             statistic=raw_move(sum_of_parts),
             low=0.5,
             high=1.0,
-            asked="longest move over 20 vectors whose cells come in 1,001 parts of both signs; in declared norms",
         )
     )
     forgetful = uncounted(subject)
@@ -226,7 +225,6 @@ def sensitivity(subject: Subject) -> list[Check]:
             low=0,
             high=0,
             power=bool(subject.plan.measurements),
-            asked="measurements whose sum over two blocks of users is not the sum over two parts of them",
         )
     )
     return checks + (critic_checks(subject) if subject.plan.training else [])
@@ -239,10 +237,10 @@ def critic_checks(subject: Subject) -> list[Check]:
     checks = [
         judged(
             "sensitivity",
-            f"critic step, weights x{scale:g}",
+            "critic step, weights x{scale:g}",
             high=1 + ROUNDING,
             statistic=longest_move(training, scale=scale),
-            asked="longest move of the clipped sum of gradients when one of 21 users leaves, in clip norms",
+            scale=scale,
         )
         for scale in SCALES
     ]
@@ -253,21 +251,18 @@ def critic_checks(subject: Subject) -> list[Check]:
             "critic step, 10,000 events",
             statistic=heavy_move(training),
             high=1 + ROUNDING,
-            asked="move of the clipped sum by a user of 10,000 events, in clip norms",
         ),
         judged(
             "sensitivity",
             "critic step, denominator",
             statistic=constant_error(CriticStep(training)),
             high=ROUNDING,
-            asked="change of one user's pull when the batch is ten times larger, relative",
         ),
         judged(
             "sensitivity",
             "critic step, fakes",
             statistic=fake_error(CriticStep(training, scale=3.0)),
             high=ROUNDING,
-            asked="change of the fakes' pull beside nobody, some, and many clipped users, relative",
         ),
     ]
 
