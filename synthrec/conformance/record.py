@@ -12,6 +12,7 @@ import math
 from typing import Any, Literal
 
 from synthrec.privacy.event import PublicRecord
+from synthrec.records import Public
 
 Topic = Literal["replay", "sensitivity", "noise", "sampling", "canaries", "accounting"]
 # every question of the suite: name of the check -> what is asked; figures in braces
@@ -128,16 +129,16 @@ class Check(PublicRecord):
 
 
 class Conformance(PublicRecord):
-    """One run of the whole suite on the installed code."""
+    """One run of the whole suite on the installed code."""  # on a log that nobody is in
 
-    format_version: Literal[1] = 1
-    synthrec_version: str
-    subject: str
-    model: str
-    epsilon: float
-    delta: float
-    checks: tuple[Check, ...]
-    seconds: float
+    format_version: Public[Literal[1]] = 1
+    synthrec_version: Public[str]
+    subject: Public[str]
+    model: Public[str]
+    epsilon: Public[float]
+    delta: Public[float]
+    checks: Public[tuple[Check, ...]]
+    seconds: Public[float]
 
     @property
     def passed(self) -> bool:

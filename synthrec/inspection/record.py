@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from synthrec.audit.record import AttackBound
 from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
 from synthrec.data.files_io import read_bounded
 from synthrec.data.splits import MAX_SHARE
@@ -18,12 +20,15 @@ from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
 from synthrec.privacy.ledger import LONGEST_LINE, Entry
 from synthrec.privacy.plan import MAX_STEPS
-from synthrec.report.record import LARGEST, Faithful, ReleaseRecord, read_record
+from synthrec.records import origins
+from synthrec.report.record import MAX_RECORD_BYTES, Faithful, ReleaseRecord, read_record
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
 TRIAL = "an entry of a trial, which its owner made for nobody else"
-LARGEST_EXCERPT = 1 << 24
+MAX_EXCERPT_BYTES = 1 << 24
 MAX_RUNS = 10_000  # releases, trials or trainings of one source
+NOT_DECLARED = "not what schema and plan of generator.json say (in this version of synthrec)"
+WRITTEN = ("release_id", "created_utc", "synthrec_version")
 PATTERNS = {
     "release_id": r"[0-9a-f]{12}",
     "created_utc": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00",
@@ -33,26 +38,13 @@ PATTERNS = {
     "versions": r"\d+[\w.+]{0,40}",
     "day": r"\d{4}-\d\d-\d\d",
 }
-PAID = {
-    "epsilon": "the claim",
-    "epsilon_cross_check": "the claim",
-    "profile": "the claim",
-    "bound": "the source's ledger",
-    "ledger_total": "the source's ledger",
-    "releases_before": "the source's ledger",
-    "internal": "the source's ledger",
-    "trials": "the source's ledger",
-    "try_number": "the source's ledger",
-    "paid_declarations": "looks at open columns, paid",
-    "faithful": "measurements, paid, against the synthetic log",
-}
 
 
 def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None, list[Part]]:
     """release.json with a line for each of its fields."""
     try:
         record = read_record(share / RECORD, kind=ReleaseRecord)
-        content = read_bounded(share / RECORD, most=LARGEST)
+        content = read_bounded(share / RECORD, most=MAX_RECORD_BYTES)
     except (SynthrecError, OSError) as error:
         return None, [
             Part(
@@ -69,15 +61,14 @@ def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None
         else public_part(schema=words.declared, plan=words.plan, game=words.game)
     )
     parts = []
-    for name in ReleaseRecord.model_fields:
+    for name, origin in origins(ReleaseRecord).items():
         value = getattr(record, name)
-        origin = f"public: from {PAID[name]}" if name in PAID else "public"
         wrong = (
             _wrong_looks(value, words=words)
             if name == "paid_declarations"
             else _wrong(name, value, record=record, expected=expected)
         )
-        parts.append(Part(RECORD, name, type(value).__name__, origin, wrong))
+        parts.append(Part(RECORD, name, type(value).__name__, str(origin), wrong))
     if content != record.model_dump_json(indent=2).encode() + b"\n":
         parts.append(
             Part(
@@ -98,7 +89,7 @@ def excerpt_of(
     plan.
     """
     try:
-        content = read_bounded(share / EXCERPT, most=LARGEST_EXCERPT)
+        content = read_bounded(share / EXCERPT, most=MAX_EXCERPT_BYTES)
     except (SynthrecError, OSError) as error:
         return (
             (),
@@ -218,90 +209,81 @@ def _wrong_looks(said: tuple[str, ...], *, words: Words | None) -> str | None:
     fine = len(said) == len(patterns) and all(
         re.fullmatch(pattern, line) for pattern, line in zip(patterns, said, strict=True)
     )
-    return (
-        None
-        if fine
-        else "not what schema and plan of generator.json say (in this version of synthrec)"
-    )
+    return None if fine else NOT_DECLARED
 
 
 def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, Any]) -> str | None:
     if name in expected:
-        return (
-            None
-            if value == expected[name]
-            else "not what schema and plan of generator.json say (in this version of synthrec)"
-        )
-    if name in ("commands", "versions"):
-        texts = value if name == "commands" else value.values()
-        alien = name == "versions" and not set(value) <= {"python", *LIBRARIES}
-        fine = (
-            not alien
-            and len(texts) <= 10
-            and all(re.fullmatch(PATTERNS[name], text) for text in texts)
-        )
-    elif name in PATTERNS:
-        fine = re.fullmatch(PATTERNS[name], value) is not None
-    else:
-        fine = _in_range(name, value, record=record)
+        fine = value == expected[name]
+        return None if fine else NOT_DECLARED
+    rule = RULES.get(name)
+    fine = rule is not None and rule(value, record)
     return None if fine else "nothing that synthrec writes there"
 
 
-def _measured_names(found: tuple[Faithful, ...], *, record: ReleaseRecord) -> bool:
-    """Each measurement once; the names of attributes are the schema's, as `columns` tells them."""
+def _spelt(name: str, text: str) -> bool:
+    return re.fullmatch(PATTERNS[name], text) is not None
+
+
+def _amount(number: float, record: ReleaseRecord) -> bool:
+    return number >= 0 and (math.isfinite(number) or record.not_private)
+
+
+def _measured(found: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
+    """Each measurement once, to three decimals; the names of attributes are the schema's, as
+    `columns` tells them.
+    """
     names = [each.name for each in found]
-    known = {
+    known = {"items", "activity", "ratings"} | {
         f"attribute {column.name}"
         for column in record.columns
         if column.table == "users" and column.kind != "user"
     }
-    return len(set(names)) == len(names) and set(names) <= {"items", "activity", "ratings"} | known
-
-
-def _deltas(record: ReleaseRecord) -> tuple[float, ...]:
-    return profile_deltas(
-        record.delta, extra_delta=sum(each.extra_delta for each in record.mechanisms)
+    return (
+        len(set(names)) == len(names)
+        and set(names) <= known
+        and all(
+            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in found
+        )
     )
 
 
-def _in_range(name: str, value: Any, *, record: ReleaseRecord) -> bool:
-    def amount(number: float) -> bool:
-        return number >= 0 and (math.isfinite(number) or record.not_private)
+def _profile(profile: tuple[tuple[float, float], ...], record: ReleaseRecord) -> bool:
+    taken = sum(each.extra_delta for each in record.mechanisms)
+    return tuple(delta for delta, _ in profile) == profile_deltas(
+        record.delta, extra_delta=taken
+    ) and all(_amount(epsilon, record) for _, epsilon in profile)
 
-    if name in ("epsilon", "epsilon_cross_check"):
-        return amount(value)
-    if name == "ledger_total":
-        return amount(value) and value >= record.epsilon - 1e-9
-    if name == "profile":
-        return tuple(delta for delta, _ in value) == _deltas(record) and all(
-            amount(epsilon) for _, epsilon in value
-        )
-    if name == "bound":
-        numbers = [
-            value.fpr,
-            value.tpr,
-            value.auc,
-            value.advantage,
-            *(number for point in value.roc for number in point),
-        ]
-        return len(value.roc) <= 200 and all(0 <= number <= 1 for number in numbers)
-    if name == "faithful":
-        return _measured_names(value, record=record) and all(
-            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in value
-        )
-    if name == "internal":
-        return 0 <= value.count <= MAX_RUNS and amount(value.epsilon)
-    if name == "releases_before":
-        return bool(0 <= value <= MAX_RUNS)
-    if name == "trials":
-        return bool(0 <= value <= record.try_number)
-    if name == "try_number":
-        return bool(value == record.releases_before + 1)
-    if name == "audit_share":
-        return bool(0 <= value <= MAX_SHARE)
-    if name == "seed_of_sampling":
-        return value is None or value >= 0
-    return name in (
-        "format_version",
-        "synthetic_users",
-    )  # the first by its type, the second by the tables
+
+def _bound(bound: AttackBound, record: ReleaseRecord) -> bool:
+    points = (number for point in bound.roc for number in point)
+    numbers = (bound.fpr, bound.tpr, bound.auc, bound.advantage, *points)
+    return len(bound.roc) <= 200 and all(0 <= number <= 1 for number in numbers)
+
+
+# what a field of release.json may hold that does not follow from declaration and plan
+RULES: dict[str, Callable[[Any, ReleaseRecord], bool]] = {
+    **{name: lambda value, record, name=name: _spelt(name, value) for name in WRITTEN},
+    "commands": lambda texts, record: (
+        len(texts) <= 10 and all(_spelt("commands", text) for text in texts)
+    ),
+    "versions": lambda versions, record: (
+        set(versions) <= {"python", *LIBRARIES}
+        and len(versions) <= 10
+        and all(_spelt("versions", text) for text in versions.values())
+    ),
+    "epsilon": _amount,
+    "epsilon_cross_check": _amount,
+    "ledger_total": lambda value, record: _amount(value, record) and value >= record.epsilon - 1e-9,
+    "profile": _profile,
+    "bound": _bound,
+    "faithful": _measured,
+    "internal": lambda runs, record: 0 <= runs.count <= MAX_RUNS and _amount(runs.epsilon, record),
+    "releases_before": lambda value, record: 0 <= value <= MAX_RUNS,
+    "trials": lambda value, record: 0 <= value <= record.try_number,
+    "try_number": lambda value, record: value == record.releases_before + 1,
+    "audit_share": lambda value, record: 0 <= value <= MAX_SHARE,
+    "seed_of_sampling": lambda value, record: value is None or value >= 0,
+    "format_version": lambda value, record: True,  # by its type
+    "synthetic_users": lambda value, record: True,  # by the tables
+}
