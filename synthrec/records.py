@@ -24,7 +24,7 @@ class FrozenRecord(BaseModel):
 
 
 @dataclass(frozen=True)
-class Origin:
+class FieldOrigin:
     """Why a field may leave: what it is made of, "" for what is public by itself."""
 
     made_from: str = ""
@@ -33,18 +33,18 @@ class Origin:
         return f"public: from {self.made_from}" if self.made_from else "public"
 
 
-Public = Annotated[Field, Origin()]
-OfClaim = Annotated[Field, Origin("the claim")]
-OfLedger = Annotated[Field, Origin("the source's ledger")]
-OfLooks = Annotated[Field, Origin("looks at open columns, paid")]
-OfMeasurements = Annotated[Field, Origin("measurements, paid, against the synthetic log")]
+Public = Annotated[Field, FieldOrigin()]
+OfClaim = Annotated[Field, FieldOrigin("the claim")]
+OfLedger = Annotated[Field, FieldOrigin("the source's ledger")]
+OfLooks = Annotated[Field, FieldOrigin("looks at open columns, paid")]
+OfMeasurements = Annotated[Field, FieldOrigin("measurements, paid, against the synthetic log")]
 
 
-def origins(kind: type[FrozenRecord]) -> dict[str, Origin]:
+def origins(kind: type[FrozenRecord]) -> dict[str, FieldOrigin]:
     """The fields of a record that may leave, in their order, and where each comes from."""
     return {
         name: origin
         for name, field in kind.model_fields.items()
         for origin in field.metadata
-        if isinstance(origin, Origin)
+        if isinstance(origin, FieldOrigin)
     }

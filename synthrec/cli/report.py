@@ -47,10 +47,8 @@ def report(release: Path, edition: str | None, check: bool) -> None:
 
 
 def _check(release: Path) -> None:
+    from synthrec.cli.outcome import echo_checks
     from synthrec.inspection.rendered import check_report
     from synthrec.release import open_folder
 
-    checks = check_report(open_folder(release))
-    for check in checks:
-        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
-    click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)
+    click.get_current_context().exit(echo_checks(check_report(open_folder(release))))

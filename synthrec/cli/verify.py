@@ -52,19 +52,19 @@ def verify(
     quiet: bool,
 ) -> None:
     """Check RELEASE, or its share/ alone, as somebody can who receives it: hashes, the seals of its
-    ledger excerpt, epsilon computed anew by two accountants, contents. With --mechanism, look for
-    ways in which the installed code would not do what a ledger says, in about a minute. Opens no
-    log and spends nothing.
+        ledger excerpt, epsilon computed anew by two accountants, contents. With --mechanism, look for
+        ways in which the installed code would not do what a ledger says, in about a minute. Opens no
+        log and spends nothing.
 
-    \b synthrec verify RELEASE                     a release, without the log synthrec verify
-    --mechanism                 the simulated log and its own plan synthrec verify --mechanism
-    --config TOML   the plan of a configuration synthrec verify --mechanism RELEASE         the plan
-    of a release; beside private/, share/mechanism.json and the pages say the result
-
-    With every answer frozen, a log and that log without some user must release the same bytes; one
-    user moves no sum by more than its declared norm; noise has the planned scale and is new each
-    time; everybody takes part by independent coins; planted users cannot be told beyond the claim;
-    the claim is no lower than the ledger's lines allow. Exit code 1 if a check fails.
+        \b
+        synthrec verify RELEASE                     a release, without the log
+    synthrec verify --mechanism                 the simulated log and its own plan
+    synthrec verify --mechanism --config TOML   the plan of a configuration
+    synthrec verify --mechanism RELEASE         the plan of a release; beside private/, share/mechanism.json and the pages say the result
+        With every answer frozen, a log and that log without some user must release the same bytes; one
+        user moves no sum by more than its declared norm; noise has the planned scale and is new each
+        time; everybody takes part by independent coins; planted users cannot be told beyond the claim;
+        the claim is no lower than the ledger's lines allow. Exit code 1 if a check fails.
     """
     if not mechanism:
         if release is None or config or out or epsilon is not None or delta is not None:
@@ -110,10 +110,8 @@ def _mechanism(
 
 
 def _share(release: Path) -> None:
+    from synthrec.cli.outcome import echo_checks
     from synthrec.inspection.recipient import verify_share
     from synthrec.release import open_folder
 
-    checks = verify_share(open_folder(release).share)
-    for check in checks:
-        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
-    click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)
+    click.get_current_context().exit(echo_checks(verify_share(open_folder(release).share)))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from synthrec.conformance.closed_form import least_epsilon
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.training import Watched
+from synthrec.conformance.training import TrainingTrace
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check, renyi_bound
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
@@ -26,7 +26,7 @@ AGREEMENT_PART = 0.01
 SUMS_AGREE = 1e-3  # the claim is rounded up
 
 
-def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
+def accounting(plan: Plan, *, watched: Sequence[TrainingTrace]) -> list[Check]:
     """The ledger of each watched training, and the accountants on the first of them."""
     checks = []
     for name, found in zip(("many users", "three users"), watched, strict=True):
@@ -54,7 +54,7 @@ def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
     return checks + accountants(watched[0].entries, delta=plan.delta, asked_for=plan.epsilon)
 
 
-def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
+def as_charged(plan: Plan, found: TrainingTrace, *, name: str) -> list[Check]:
     """What the source of noise and the optimizer were given, against the ledger on disk and the
     plan.
     """
@@ -205,6 +205,6 @@ def unpaid(plan: Plan, entries: Sequence[Entry]) -> int:
     return wrong + abs(steps - sum(event.count for event in right)) + len(blocks) - len(right)
 
 
-def late(found: Watched) -> int:
+def late(found: TrainingTrace) -> int:
     """Steps that were not paid for when they ran, or too far ahead."""
     return sum(not step <= paid < step + BLOCK for step, paid in enumerate(found.paid, start=1))

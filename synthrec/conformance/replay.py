@@ -214,7 +214,7 @@ def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
 def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
     """The installed critic, and a list of the constants that each of its steps ran with."""
 
-    class Instrumented(PrivateCritic):
+    class RecordedCritic(PrivateCritic):
         def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
             optimizer = self._optimizer
             constants.append(
@@ -228,7 +228,7 @@ def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
             )
             super().step(real, fake)
 
-    return Instrumented
+    return RecordedCritic
 
 
 def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:

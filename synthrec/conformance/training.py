@@ -60,7 +60,7 @@ CANARY_NORMS = 10.0  # of a canary's gradient, before clipping
 
 
 @dataclass
-class Watched:
+class TrainingTrace:
     """What a training did.
 
     Shapes:
@@ -115,7 +115,7 @@ class SpareCritic(Critic):
         return super().forward(users) + nothing
 
 
-def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) -> Watched:
+def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) -> TrainingTrace:
     """Train on the subject's log with canaries in it, or on its first `users` without. Libraries
     are seeded alike each time.
     """
@@ -127,7 +127,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
         if canaries
         else np.zeros(CANARIES, dtype=bool)
     )
-    found = Watched(included=included, users=log.users)
+    found = TrainingTrace(included=included, users=log.users)
     shadows = log.select(np.full(int(included.sum()), log.activity.argmin()))
     _seed_libraries()
     with TemporaryDirectory(prefix="synthrec-") as scratch:
@@ -151,7 +151,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
     return found
 
 
-def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[PrivateCritic]:
+def _instrumented(found: TrainingTrace, *, path: Path, plan: Training) -> type[PrivateCritic]:
     """The installed critic with spare weights, canaries' gradients, and a look at every batch,
     payment and released gradient.
     """
@@ -167,7 +167,7 @@ def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[Private
             spare.grad_sample[who, weight, 0] = CANARY_NORMS * plan.clip_norm
             super().clip_and_accumulate()
 
-    class Instrumented(PrivateCritic):
+    class CanaryCritic(PrivateCritic):
         network, optimizer = SpareCritic, Forced
 
         def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
@@ -191,7 +191,7 @@ def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[Private
             )
             return super()._fake_gradients(fake)
 
-    return Instrumented
+    return CanaryCritic
 
 
 def _seed_libraries() -> None:
@@ -206,7 +206,7 @@ SEEN = 0.1  # a rate that is off by this part is seen
 MAX_COINS = 20_000_000
 
 
-def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
+def noise_of_game(training: Training, *, crowd: TrainingTrace, few: TrainingTrace) -> list[Check]:
     """The spare weights of a training with many users, of one with batches that are mostly empty,
     and of the two side by side.
     """
@@ -243,7 +243,7 @@ def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[C
     ]
 
 
-def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
+def sampling(training: Training, *, crowd: TrainingTrace, few: TrainingTrace) -> list[Check]:
     """The sampler by itself, the batches of a training, and those of a training on three users, by
     the rate that the ledger names.
     """
@@ -360,7 +360,7 @@ def coins(drawn: np.ndarray, *, rate: float, whose: str, whole: bool = True) -> 
 DELTA = 1e-10
 
 
-def canaries(training: Training, *, crowd: Watched) -> list[Check]:
+def canaries(training: Training, *, crowd: TrainingTrace) -> list[Check]:
     """One check: the lower bound from all canaries against the claim for the training's entries."""
     claim = Accountant([training.event(training.steps)]).epsilon(DELTA)
     scores, rng = (

@@ -18,7 +18,7 @@ from pathlib import Path
 from synthrec.conformance.record import QUESTIONS, WORDS_IN_NAMES, Check, Conformance
 from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart, unreadable
 from synthrec.inspection.record import PATTERNS
 from synthrec.model.format import Words
 from synthrec.privacy.mechanisms import GaussianSum
@@ -31,7 +31,9 @@ FIGURE = re.compile(r"\{(\w+)[^}]*\}")
 NUMBER = re.compile(r"\d(?:[\d,.]{0,15}\d)?(?:e[+-]?\d{1,3})?")
 
 
-def mechanism_of(share: Path, *, words: Words | None) -> tuple[Conformance | None, list[Part]]:
+def mechanism_of(
+    share: Path, *, words: Words | None
+) -> tuple[Conformance | None, list[InspectedPart]]:
     """The record if there is one, with a line for each of its topics' checks and one for the rest."""
     path = share / MECHANISM
     if not path.exists() and not path.is_symlink():
@@ -40,15 +42,7 @@ def mechanism_of(share: Path, *, words: Words | None) -> tuple[Conformance | Non
         content = read_bounded(path, most=LARGEST)
         record = read_record(path, kind=Conformance)
     except (SynthrecError, OSError) as error:
-        return None, [
-            Part(
-                MECHANISM,
-                "the file",
-                "",
-                "",
-                str(error) if isinstance(error, SynthrecError) else "not readable",
-            )
-        ]
+        return None, [unreadable(MECHANISM, error)]
     problem = _about(record, words=words)
     if content != record.model_dump_json(indent=2).encode() + b"\n":
         problem = "bytes that synthrec does not write"
@@ -56,11 +50,13 @@ def mechanism_of(share: Path, *, words: Words | None) -> tuple[Conformance | Non
         *(() if words is None else (words.plan.measurements, words.plan.openings))
     )
     seen: set[tuple[str, str]] = set()
-    parts = [Part(MECHANISM, "the record", f"{len(record.checks)} checks", "public", problem)]
+    parts = [
+        InspectedPart(MECHANISM, "the record", f"{len(record.checks)} checks", "public", problem)
+    ]
     for check in record.checks:
         wrong = _wrong(check, known=known, seen=seen)
         parts.append(
-            Part(
+            InspectedPart(
                 MECHANISM,
                 check.name if (check.topic, _blanked(check.name)) in known else "",
                 check.topic,

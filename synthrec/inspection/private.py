@@ -19,7 +19,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.files_io import read_bounded
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Users
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart
 from synthrec.model.artifact import WORDS, read_words
 from synthrec.release import Folder
 
@@ -29,7 +29,7 @@ TELLING = 48  # bytes that a window compresses to at least: one that says less m
 LARGEST = 1 << 32
 
 
-def compare_with_private(folder: Folder) -> tuple[Part, ...]:
+def compare_with_private(folder: Folder) -> tuple[InspectedPart, ...]:
     """Synthetic users against bounded ones, and bytes of private arrays and key against shared
     files.
     """
@@ -39,7 +39,7 @@ def compare_with_private(folder: Folder) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _people_found(folder: Folder) -> Part:
+def _people_found(folder: Folder) -> InspectedPart:
     words, catalogue = read_words(folder.share / WORDS)
     schema = words.declared.model_copy(update={"users": Users()})
     with tempfile.TemporaryDirectory(
@@ -49,7 +49,7 @@ def _people_found(folder: Folder) -> Part:
             folder.events, schema, catalogue, spill=Path(spill), events_per_user=None
         )
         found = _people(synthetic) & _people(EventLog.open(folder.bounded))
-    return Part(
+    return InspectedPart(
         "events.parquet",
         "users of the bounded log",
         "",
@@ -87,7 +87,7 @@ def _people(log: EventLog) -> set[bytes]:
     }
 
 
-def _bytes_found(folder: Folder) -> Part:
+def _bytes_found(folder: Folder) -> InspectedPart:
     shared = {
         path.name: read_bounded(path, most=LARGEST)
         for path in sorted(folder.share.iterdir())
@@ -96,14 +96,14 @@ def _bytes_found(folder: Folder) -> Part:
     for window in _windows(folder):
         for name, content in shared.items():
             if window in content:
-                return Part(
+                return InspectedPart(
                     name,
                     "bytes of private/",
                     "",
                     "none",
                     "bytes of the bounded log, or of the roles key",
                 )
-    return Part("share/", "bytes of private/", "", "none")
+    return InspectedPart("share/", "bytes of private/", "", "none")
 
 
 def _windows(folder: Folder) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
 from synthrec.data.files_io import read_bounded
 from synthrec.data.splits import MAX_SHARE
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart, broken, unreadable
 from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
 from synthrec.privacy.ledger import LONGEST_LINE, Entry
@@ -40,21 +40,15 @@ PATTERNS = {
 }
 
 
-def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None, list[Part]]:
+def record_of(
+    share: Path, *, words: Words | None
+) -> tuple[ReleaseRecord | None, list[InspectedPart]]:
     """release.json with a line for each of its fields."""
     try:
         record = read_record(share / RECORD, kind=ReleaseRecord)
         content = read_bounded(share / RECORD, most=MAX_RECORD_BYTES)
     except (SynthrecError, OSError) as error:
-        return None, [
-            Part(
-                RECORD,
-                "the file",
-                "",
-                "",
-                str(error) if isinstance(error, SynthrecError) else "not readable",
-            )
-        ]
+        return None, [unreadable(RECORD, error)]
     expected = (
         {}
         if words is None
@@ -68,15 +62,11 @@ def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None
             if name == "paid_declarations"
             else _wrong(name, value, record=record, expected=expected)
         )
-        parts.append(Part(RECORD, name, type(value).__name__, str(origin), wrong))
+        parts.append(InspectedPart(RECORD, name, type(value).__name__, str(origin), wrong))
     if content != record.model_dump_json(indent=2).encode() + b"\n":
         parts.append(
-            Part(
-                RECORD,
-                "the file",
-                "",
-                "",
-                "bytes that synthrec does not write, for example a missing format_version",
+            broken(
+                RECORD, "bytes that synthrec does not write, for example a missing format_version"
             )
         )
     return record, parts
@@ -84,7 +74,7 @@ def record_of(share: Path, *, words: Words | None) -> tuple[ReleaseRecord | None
 
 def excerpt_of(
     share: Path, *, record: ReleaseRecord | None, words: Words | None
-) -> tuple[tuple[Entry, ...], list[Part], list[str]]:
+) -> tuple[tuple[Entry, ...], list[InspectedPart], list[str]]:
     """ledger.jsonl: the entries of this release, their seals, and whether they are those of the
     plan.
     """
@@ -93,25 +83,17 @@ def excerpt_of(
     except (SynthrecError, OSError) as error:
         return (
             (),
-            [
-                Part(
-                    EXCERPT,
-                    "the file",
-                    "",
-                    "",
-                    str(error) if isinstance(error, SynthrecError) else "missing or not readable",
-                )
-            ],
+            [unreadable(EXCERPT, error, missing="missing or not readable")],
             [],
         )
     entries, parts, breaks = [], [], 0
     if content.count(b"\n") > MAX_STEPS:
-        return (), [Part(EXCERPT, "the file", "", "", "more lines than a plan has steps")], []
+        return (), [broken(EXCERPT, "more lines than a plan has steps")], []
     for place, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         entry = _entry(line)
         if entry is None:
             parts.append(
-                Part(EXCERPT, f"line {place}", "", "", "no sealed entry as synthrec writes it")
+                broken(EXCERPT, "no sealed entry as synthrec writes it", name=f"line {place}")
             )
             continue
         alien = record is not None and (entry.source, entry.release_id, entry.kind) != (
@@ -123,7 +105,7 @@ def excerpt_of(
         breaks += bool(entries) and entry.previous != entries[-1].hash
         problem = "an entry of another account" if alien else None if day else "a day that is none"
         parts.append(
-            Part(
+            InspectedPart(
                 EXCERPT,
                 f"line {place}",
                 entry.mechanism if _plain(entry.mechanism) else "",
@@ -137,9 +119,9 @@ def excerpt_of(
         and not any(part.problem for part in parts)
         and (odd := _odd(entries, words=words))
     ):
-        parts.append(Part(EXCERPT, "all lines", "", "", odd))
+        parts.append(broken(EXCERPT, odd, name="all lines"))
     if not content.endswith(b"\n"):
-        parts.append(Part(EXCERPT, "the file", "", "", "a last line that is not whole"))
+        parts.append(broken(EXCERPT, "a last line that is not whole"))
     notes = (
         [
             f"{breaks} link(s) of the excerpt lead to entries of other accounts in the source's ledger"
