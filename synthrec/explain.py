@@ -78,7 +78,7 @@ def taste_axes(artifact: Artifact, *, axes: int, items: list[str], release_id: s
     plane = _Items(
         features=frame.features,
         share=frame.popularity,
-        labels=_labels(estimates.feature_names, schema=artifact.schema),
+        labels=[_label(name, schema=artifact.schema) for name in estimates.feature_names],
         items=items,
     )
     choosing, _ = _principal(behaviour.tilt, plane=plane, axes=axes, besides=0.0)
@@ -230,14 +230,10 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _labels(names: tuple[str, ...], *, schema: Schema) -> list[tuple[str, str]]:
+def _label(name: str, *, schema: Schema) -> tuple[str, str]:
     """What a feature's low end and its high end are called; a word is named where it is, not where
     it is not.
     """
-    return [_label(name, schema=schema) for name in names]
-
-
-def _label(name: str, *, schema: Schema) -> tuple[str, str]:
     fixed = {"popularity": ("obscure", "popular"), "quality": ("rated low", "rated high")}
     if name in fixed:
         return fixed[name]

@@ -136,13 +136,13 @@ def _use(use: AuditedUtility) -> None:
             )
     for curve in use.curves:
         show(f"\n{curve.name} ({curve.points[0].measure}) over {curve.size_means}")
-        for arm in dict.fromkeys(point.arm for point in curve.points):
+        for name in dict.fromkeys(point.arm for point in curve.points):
             points = "  ".join(
                 f"{point.size}: {point.figure.value:.3f}"
                 for point in curve.points
-                if point.arm == arm
+                if point.arm == name
             )
-            show(f"{arm[:41]:<42}{points}")
+            show(f"{name[:41]:<42}{points}")
     if use.fidelity:
         show(f"\n{'fidelity':<62}{'distance':>9}{'real halves':>13}{'floor':>9}")
         for likeness in use.fidelity:

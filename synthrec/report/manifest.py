@@ -46,13 +46,6 @@ class Manifest(Record):
     files: tuple[ManifestFile, ...]
 
 
-def write_manifest(folder: Path) -> Path:
-    """List every file below `folder` in `folder/manifest.json`. Raises ReleaseError."""
-    with joining(folder):
-        pass
-    return folder / MANIFEST
-
-
 @contextmanager
 def joining(folder: Path) -> Iterator[Path]:
     """A folder for new files, flat and by their final names; they join `folder`, or replace what is

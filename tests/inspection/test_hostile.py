@@ -36,9 +36,10 @@ from synthrec.model.artifact import Artifact, read_words
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Ledger
 from synthrec.release import open_folder
-from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.manifest import verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer
+from tests.manifests import write_manifest
 
 QUICK, SLOW = 200, 100_000
 GIANTS = [
