@@ -31,7 +31,7 @@ class Record(FrozenRecord):
     def _numbers(self) -> Self:
         if any(
             isinstance(each, int | float) and MOST < abs(each) < math.inf
-            for each in vars(self).values()
+            for each in self.__dict__.values()
         ):
             raise ValueError("a number must be one that something has")
         return self

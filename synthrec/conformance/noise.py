@@ -19,9 +19,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,15 +63,9 @@ print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), sca
 """
 
 
-class _Rows:
-    """Rows of users that are at hand."""
-
-    def __init__(self, blocks: list[Any]) -> None:
-        self._blocks = blocks
-
-    def blocks(self) -> Iterator[Any]:
-        """All of them."""
-        return iter(self._blocks)
+def _at_hand(blocks: list[Any]) -> Any:
+    """Rows of users that need no further reading."""
+    return SimpleNamespace(blocks=blocks.__iter__)
 
 
 class _Repeated(Session):
@@ -87,33 +82,29 @@ class _Repeated(Session):
     ) -> Measurement:
         """An answer as asked. Small sums are drawn side by side, on columns that are repeated."""
         plan, kept = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
-        times = -(-draws_for_scale() // ((REPEATS - 1) * size))
-        rows = [_tiled(block, times=times) for block in kept]
+        rows = [_tiles(-(-draws_for_scale() // ((REPEATS - 1) * size)))(block) for block in kept]
         exact = np.sum(
             [(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0
         )
         draws = np.zeros((REPEATS, len(exact)))
         for row in draws:
             again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(
-                name, _Rows(rows), _same, size=len(row), add_up=add_up
+                name, _at_hand(rows), _tiles(1), size=len(row), add_up=add_up
             )
             row[:] = again.values - exact * (plan.sensitivity / LATTICE)
         self.checks += sum_checks(
             draws, name=name, std=plan.sensitivity * again.entry.event.noise_multiplier
         )
-        return super().noisy_sum(name, _Rows(kept), _same, size=size, add_up=add_up)
+        return super().noisy_sum(name, _at_hand(kept), _tiles(1), size=size, add_up=add_up)
 
 
-def _tiled(block: Any, *, times: int) -> Any:
-    return (
+def _tiles(times: int) -> Callable[[Any], Any]:
+    """A block of rows with its columns repeated."""
+    return lambda block: (
         sp.hstack([block] * times, format="csr")
         if sp.issparse(block)
         else np.tile(block, (1, times))
     )
-
-
-def _same(rows: Any) -> Any:
-    return rows
 
 
 def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
