@@ -29,28 +29,21 @@ SUMS_AGREE = 1e-3  # the claim is rounded up
 def accounting(plan: Plan, *, watched: Sequence[TrainingTrace]) -> list[Check]:
     """The ledger of each watched training, and the accountants on the first of them."""
     checks = []
-    for name, found in zip(("many users", "three users"), watched, strict=True):
-        checks.append(
+    for whose, trace in zip(("many users", "three users"), watched, strict=True):
+        late = sum(not step <= paid < step + BLOCK for step, paid in enumerate(trace.paid, start=1))
+        lacking = unpaid(plan, trace.entries)
+        checks += [
             judged(
                 "accounting",
                 "ledger is whole, {whose}",
-                statistic=unpaid(plan, found.entries),
+                statistic=lacking,
                 low=0,
                 high=0,
-                whose=name,
-            )
-        )
-        checks.append(
-            judged(
-                "accounting",
-                "paid ahead, {whose}",
-                statistic=late(found),
-                low=0,
-                high=0,
-                whose=name,
-            )
-        )
-        checks += as_charged(plan, found, name=name)
+                whose=whose,
+            ),
+            judged("accounting", "paid ahead, {whose}", statistic=late, low=0, high=0, whose=whose),
+            *as_charged(plan, trace, name=whose),
+        ]
     return checks + accountants(watched[0].entries, delta=plan.delta, asked_for=plan.epsilon)
 
 
@@ -115,13 +108,11 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
     """Three opinions on some entries, what they must say at least, and what a threshold's delta
     costs beside them.
     """
-    events, extra_delta, claim = (
-        events_of(tuple(entries)),
-        extra_delta_of(tuple(entries)),
-        claimed(entries, delta=delta),
+    events, extra_delta = events_of(tuple(entries)), extra_delta_of(tuple(entries))
+    claim = claimed(entries, delta=delta)
+    second, renyi = (
+        other(events, delta=delta, extra_delta=extra_delta) for other in (cross_check, renyi_bound)
     )
-    second = cross_check(events, delta=delta, extra_delta=extra_delta)
-    renyi = renyi_bound(events, delta=delta, extra_delta=extra_delta)
     sums = [entry for entry in entries if entry.event.sampling_rate == 1.0]
     least, of_sums = (least_epsilon(some, delta=delta) for some in (entries, sums))
     *others, last = entries
@@ -203,8 +194,3 @@ def unpaid(plan: Plan, entries: Sequence[Entry]) -> int:
         if plan.training and event == plan.training.event(event.count) and event.count <= BLOCK
     ]
     return wrong + abs(steps - sum(event.count for event in right)) + len(blocks) - len(right)
-
-
-def late(found: TrainingTrace) -> int:
-    """Steps that were not paid for when they ran, or too far ahead."""
-    return sum(not step <= paid < step + BLOCK for step, paid in enumerate(found.paid, start=1))

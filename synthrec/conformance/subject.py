@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -318,7 +319,7 @@ def neighbours(subject: Subject) -> list[tuple[EventLog, EventLog, EventLog]]:
         found.append(
             (log, log.select(np.delete(np.arange(30), gone)), log.select(np.array([gone])))
         )
-    odd = [
+    odd: list[dict[str, Any]] = [
         dict(events=0),
         dict(events=1),
         dict(events=most, rating=1.0),

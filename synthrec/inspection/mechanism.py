@@ -75,7 +75,7 @@ def known_questions(
     sums, looked = ([plan.name for plan in plans] for plans in (measurements, looks))
     words = WORDS_IN_NAMES | {"sum": sums, "look": looked, "mechanism": [*sums, *looked]}
     words["leaver"] = WORDS_IN_NAMES["who"] if looks else ()
-    known = {}
+    known: dict[tuple[str, str], str] = {}
     for topic, questions in QUESTIONS.items():
         for name, asked in questions.items():
             fields = [field for field in FIGURE.findall(name) if field in words]

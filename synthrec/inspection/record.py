@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,6 @@ TRIAL = "an entry of a trial, which its owner made for nobody else"
 MAX_EXCERPT_BYTES = 1 << 24
 MAX_RUNS = 10_000  # releases, trials or trainings of one source
 NOT_DECLARED = "not what schema and plan of generator.json say (in this version of synthrec)"
-WRITTEN = ("release_id", "created_utc", "synthrec_version")
 PATTERNS = {
     "release_id": r"[0-9a-f]{12}",
     "created_utc": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00",
@@ -86,9 +87,10 @@ def excerpt_of(
             [unreadable(EXCERPT, error, missing="missing or not readable")],
             [],
         )
-    entries, parts, breaks = [], [], 0
     if content.count(b"\n") > MAX_STEPS:
         return (), [broken(EXCERPT, "more lines than a plan has steps")], []
+    entries: list[Entry] = []
+    parts: list[InspectedPart] = []
     for place, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         entry = _entry(line)
         if entry is None:
@@ -96,40 +98,33 @@ def excerpt_of(
                 broken(EXCERPT, "no sealed entry as synthrec writes it", name=f"line {place}")
             )
             continue
-        alien = record is not None and (entry.source, entry.release_id, entry.kind) != (
-            record.source_name,
-            record.release_id,
-            "release",
-        )
-        day = re.fullmatch(PATTERNS["day"], entry.charged_utc) is not None
-        breaks += bool(entries) and entry.previous != entries[-1].hash
-        problem = "an entry of another account" if alien else None if day else "a day that is none"
-        parts.append(
-            InspectedPart(
-                EXCERPT,
-                f"line {place}",
-                entry.mechanism if _plain(entry.mechanism) else "",
-                "public",
-                TRIAL if entry.kind == "trial" else problem,
-            )
-        )
+        name = entry.mechanism if _plain(entry.mechanism) else ""
+        wrong = _foreign(entry, record=record)
+        parts.append(InspectedPart(EXCERPT, f"line {place}", name, "public", wrong))
         entries.append(entry)
-    if (
-        words is not None
-        and not any(part.problem for part in parts)
-        and (odd := _odd(entries, words=words))
-    ):
+    sound = not any(part.problem for part in parts)
+    if words is not None and sound and (odd := _odd(entries, words=words)):
         parts.append(broken(EXCERPT, odd, name="all lines"))
     if not content.endswith(b"\n"):
         parts.append(broken(EXCERPT, "a last line that is not whole"))
-    notes = (
-        [
-            f"{breaks} link(s) of the excerpt lead to entries of other accounts in the source's ledger"
-        ]
-        if breaks
-        else []
+    breaks = sum(after.previous != before.hash for before, after in pairwise(entries))
+    note = (
+        f"{breaks} link(s) of the excerpt lead to entries of other accounts in the source's ledger"
     )
-    return tuple(entries), parts, notes
+    return tuple(entries), parts, [note] if breaks else []
+
+
+def _foreign(entry: Entry, *, record: ReleaseRecord | None) -> str | None:
+    """Why a sealed entry is none of this release."""
+    if entry.kind == "trial":
+        return TRIAL
+    if record is not None and (entry.source, entry.release_id, entry.kind) != (
+        record.source_name,
+        record.release_id,
+        "release",
+    ):
+        return "an entry of another account"
+    return None if _spelt("day", entry.charged_utc) else "a day that is none"
 
 
 def _entry(line: bytes) -> Entry | None:
@@ -153,24 +148,22 @@ def _odd(entries: list[Entry], *, words: Words) -> str | None:
     plan = words.plan
     if not same_looks(words.declared, plan.openings):
         return "open columns that the plan of generator.json has no looks for"
-    sums = {(each.name, each.noise_multiplier, 1.0, 0.0): 1 for each in plan.measurements}
-    sums |= {(each.name, each.noise_multiplier, 1.0, each.extra_delta): 1 for each in plan.openings}
-    if plan.training is not None:
-        sums["game", plan.training.noise_multiplier, plan.training.sampling_rate, 0.0] = (
-            plan.training.steps
-        )
-    found: dict[tuple[str, float, float, float], int] = {}
-    for entry in entries:
-        key = (
-            entry.mechanism,
-            entry.event.noise_multiplier,
-            entry.event.sampling_rate,
-            entry.extra_delta,
-        )
-        found[key] = found.get(key, 0) + entry.event.count
-    return (
-        None if found == sums else "other mechanisms, noise or runs than the plan of generator.json"
+    planned = Counter(
+        {
+            (each.name, each.noise_multiplier, 1.0, getattr(each, "extra_delta", 0.0)): 1
+            for each in (*plan.measurements, *plan.openings)
+        }
     )
+    if (game := plan.training) is not None:
+        planned["game", game.noise_multiplier, game.sampling_rate, 0.0] = game.steps
+    charged = Counter[tuple[str, float, float, float]]()
+    for entry in entries:
+        event = entry.event
+        charged[
+            entry.mechanism, event.noise_multiplier, event.sampling_rate, entry.extra_delta
+        ] += event.count
+    wrong = "other mechanisms, noise or runs than the plan of generator.json"
+    return None if dict(charged) == dict(planned) else wrong
 
 
 def _plain(name: str) -> bool:
@@ -245,7 +238,9 @@ def _bound(bound: AttackBound, record: ReleaseRecord) -> bool:
 
 # what a field of release.json may hold that does not follow from declaration and plan
 RULES: dict[str, Callable[[Any, ReleaseRecord], bool]] = {
-    **{name: lambda value, record, name=name: _spelt(name, value) for name in WRITTEN},
+    "release_id": lambda value, record: _spelt("release_id", value),
+    "created_utc": lambda value, record: _spelt("created_utc", value),
+    "synthrec_version": lambda value, record: _spelt("synthrec_version", value),
     "commands": lambda texts, record: (
         len(texts) <= 10 and all(_spelt("commands", text) for text in texts)
     ),

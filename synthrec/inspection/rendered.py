@@ -9,6 +9,7 @@ the excerpt of the ledger; the verdict is drawn anew from the audit's own figure
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -57,22 +58,13 @@ def check_report(folder: Folder) -> tuple[ReleaseCheck, ...]:
         ),
     ]
     checks += [
-        _same(folder.share / name, lambda text=text: text)
+        _same(folder.share / name, partial(str, text))
         for name, text in shared_texts(release, mechanism).items()
-    ]  # type: ignore[misc]
-    checks.append(
-        _same(
-            folder.share / PUBLIC,
-            lambda: render(release, audit, mechanism=mechanism, edition=Edition.PUBLIC),
-        )
-    )
+    ]
+    page = partial(render, release, audit, mechanism=mechanism)
+    checks.append(_same(folder.share / PUBLIC, partial(page, edition=Edition.PUBLIC)))
     if folder.private.is_dir():
-        checks.append(
-            _same(
-                folder.private / INTERNAL,
-                lambda: render(release, audit, mechanism=mechanism, edition=Edition.INTERNAL),
-            )
-        )
+        checks.append(_same(folder.private / INTERNAL, partial(page, edition=Edition.INTERNAL)))
     return (*checks, *(() if audit is None else audit_checks(release, audit)))
 
 

@@ -232,7 +232,7 @@ def _wrong(
     values = batch.column(batch.schema.get_field_index(name))
     column: Any = (schema.user_attributes if of_users else schema.columns)[name]
     if values.null_count and not (
-        isinstance(column, Attribute) and (of_users or column.outside == "other")
+        isinstance(column, Attribute) and (of_users or getattr(column, "outside", "") == "other")
     ):
         return "missing values"
     if (
