@@ -31,9 +31,7 @@ USERS = 20_000  # synthetic ones, to know the generator's tastes by
 MAX_NAMES, MAX_ITEMS = 4, 3
 MIN_STRENGTH = 0.15  # of a correlation that names an axis
 MIN_PART = 0.3  # of the axis' strongest one
-KNOWN_SHARE = (
-    0.05  # of the catalogue: examples are among so many most popular items, or LEAST_KNOWN
-)
+KNOWN_SHARE = 0.05  # of the catalogue: examples are among so many most popular items, or MIN_KNOWN
 MIN_KNOWN = 100
 LEARNED_PREFIX = "pairs "
 LEARNED = re.compile(rf"{LEARNED_PREFIX}\d+")

@@ -26,7 +26,7 @@ ORIGINS = {
     "game": "post-processing",
 }
 GAMES = ("kept", "set aside: ")
-LONGEST_REASON = 200
+MAX_REASON_LETTERS = 200
 
 
 def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[InspectedPart]]:
@@ -106,7 +106,7 @@ def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catal
     if (
         name == "game"
         and words.game is not None
-        and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON)
+        and (not words.game.startswith(GAMES) or len(words.game) > MAX_REASON_LETTERS)
     ):
         return "words that synthrec does not write"
     return None

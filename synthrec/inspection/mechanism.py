@@ -25,7 +25,7 @@ from synthrec.privacy.mechanisms import GaussianSum
 from synthrec.report.record import read_record
 
 MECHANISM = "mechanism.json"
-LARGEST = 1 << 20
+MAX_MECHANISM_BYTES = 1 << 20
 SUBJECT = "the plan of this release on a simulated log"
 FIGURE = re.compile(r"\{(\w+)[^}]*\}")
 NUMBER = re.compile(r"\d(?:[\d,.]{0,15}\d)?(?:e[+-]?\d{1,3})?")
@@ -39,7 +39,7 @@ def mechanism_of(
     if not path.exists() and not path.is_symlink():
         return None, []
     try:
-        content = read_bounded(path, most=LARGEST)
+        content = read_bounded(path, most=MAX_MECHANISM_BYTES)
         record = read_record(path, kind=Conformance)
     except (SynthrecError, OSError) as error:
         return None, [unreadable(MECHANISM, error)]

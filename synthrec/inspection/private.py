@@ -2,7 +2,7 @@
 as bytes nor as a person.
 
 Its answer is about the real log and PRIVATE: it may decide nothing but "do not release". Users of
-few events may coincide with a synthetic one by chance, so only whoever has LEAST events or more,
+few events may coincide with a synthetic one by chance, so only whoever has MIN_EVENTS events or more,
 all of them equal, counts as copied.
 """
 
@@ -23,10 +23,10 @@ from synthrec.inspection.findings import InspectedPart
 from synthrec.model.artifact import WORDS, read_words
 from synthrec.release import Folder
 
-LEAST = 5  # events of a user
+MIN_EVENTS = 5  # events of a user
 WINDOW, WINDOWS = 256, 64  # bytes of an array that are looked for, and at how many places
 TELLING = 48  # bytes that a window compresses to at least: one that says less may occur by chance
-LARGEST = 1 << 32
+MAX_FILE_BYTES = 1 << 32
 
 
 def compare_with_private(folder: Folder) -> tuple[InspectedPart, ...]:
@@ -59,7 +59,7 @@ def _people_found(folder: Folder) -> InspectedPart:
 
 
 def _people(log: EventLog) -> set[bytes]:
-    """Each user's events in a fixed order; those of fewer than LEAST are left out. Basket numbers
+    """Each user's events in a fixed order; those of fewer than MIN_EVENTS are left out. Basket numbers
     follow the order: not compared.
     """
     columns = [np.asarray(log.item, dtype=np.float64)]
@@ -82,14 +82,14 @@ def _people(log: EventLog) -> set[bytes]:
     return {
         rows[np.lexsort(rows.T)].tobytes()
         for start, past in bounds
-        if past - start >= LEAST
+        if past - start >= MIN_EVENTS
         for rows in (table[start:past],)
     }
 
 
 def _bytes_found(folder: Folder) -> InspectedPart:
     shared = {
-        path.name: read_bounded(path, most=LARGEST)
+        path.name: read_bounded(path, most=MAX_FILE_BYTES)
         for path in sorted(folder.share.iterdir())
         if path.is_file()
     }

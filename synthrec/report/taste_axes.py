@@ -18,7 +18,7 @@ ARROW = " <-> "
 WIDTH = 10.5  # inches
 ROW = 0.2  # inches
 BAR = 0.5  # of a row
-LONGEST = 0.62  # bar, of half a panel: a feature that goes with the axis entirely
+MAX_BAR = 0.62  # bar, of half a panel: a feature that goes with the axis entirely
 LETTER = 0.031  # of half a panel, at most
 COLUMNS = 36  # letters of an example
 
@@ -188,7 +188,7 @@ def _panel(
         (axis.high, 1, BLUE, "left"),
     ):
         for row, name in enumerate(end.names, start=1):
-            length = LONGEST * name.strength
+            length = MAX_BAR * name.strength
             field.barh(row, side * length, height=BAR, color=colour, linewidth=0, zorder=2)
             field.text(
                 side * (length + 0.025),
