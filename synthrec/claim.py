@@ -79,8 +79,7 @@ def release_record(
 ) -> ReleaseRecord:
     """The record of a training that has just been charged to `ledger`."""
     mine, counted, internal = ledger.of_release(release_id), ledger.counted(), ledger.internal()
-    accountant = Accountant(events_of(mine), extra_delta=extra_delta_of(mine))
-    whole = Accountant(events_of(counted), extra_delta=extra_delta_of(counted))
+    accountant, whole = _accountant(mine), _accountant(counted)
     return ReleaseRecord(
         **public_part(schema=schema, plan=plan, game=game),
         release_id=release_id,
@@ -127,7 +126,7 @@ def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, An
         "sampler": sampler(plan),
         "model": plan.model,
         "game": game,
-        "training": _training(plan),
+        "training": {} if plan.training is None else plan.training.model_dump(exclude={"share"}),
         "budget_share": plan.budget_share,
         "mechanisms": _mechanisms(plan),
         "delta": plan.delta,
@@ -204,10 +203,14 @@ def raw_data_seen_by(schema: Schema) -> tuple[str, ...]:
 def sampler(plan: Plan) -> str:
     """Who takes part in what."""
     whole = "Every user takes part in each measurement."
-    if plan.training is None:
-        return whole
-    chance = f"{plan.training.sampling_rate:.4g}"
-    return f"{whole} Each user is in a training step's batch by an independent coin of chance {chance} (Poisson sampling)."
+    return (
+        whole
+        if plan.training is None
+        else (
+            f"{whole} Each user is in a training step's batch by an independent coin of chance "
+            f"{plan.training.sampling_rate:.4g} (Poisson sampling)."
+        )
+    )
 
 
 def described_columns(schema: Schema) -> tuple[DataColumn, ...]:
@@ -299,30 +302,17 @@ def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
         Mechanism(
             name=each.name,
             purpose=each.purpose,
-            kind="discrete Gaussian" + (" above a threshold" if each.most_keys else ""),
+            kind="discrete Gaussian"
+            + (" above a threshold" if getattr(each, "most_keys", None) else ""),
             sensitivity=each.sensitivity,
             noise_std=each.noise_std,
             unit_of_noise=each.unit,
             noise_multiplier=each.noise_multiplier,
             sampling_rate=None,
             count=1,
-            extra_delta=each.extra_delta,
+            extra_delta=getattr(each, "extra_delta", 0.0),
         )
-        for each in plan.openings
-    ]
-    found += [
-        Mechanism(
-            name=each.name,
-            purpose=each.purpose,
-            kind="discrete Gaussian",
-            sensitivity=each.sensitivity,
-            noise_std=each.noise_std,
-            unit_of_noise=each.unit,
-            noise_multiplier=each.noise_multiplier,
-            sampling_rate=None,
-            count=1,
-        )
-        for each in plan.measurements
+        for each in (*plan.openings, *plan.measurements)
     ]
     if (game := plan.training) is not None:
         found.append(
@@ -341,16 +331,12 @@ def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
     return tuple(found)
 
 
-def _training(plan: Plan) -> dict[str, float | int | str]:
-    if plan.training is None:
-        return {}
-    return plan.training.model_dump(exclude={"share"})
-
-
 def _internal(entries: tuple[Entry, ...], *, delta: float) -> InternalRuns:
-    epsilon = (
-        Accountant(events_of(entries), extra_delta=extra_delta_of(entries)).epsilon(delta)
-        if entries
-        else 0.0
+    return InternalRuns(
+        count=len({entry.release_id for entry in entries}),
+        epsilon=_accountant(entries).epsilon(delta) if entries else 0.0,
     )
-    return InternalRuns(count=len({entry.release_id for entry in entries}), epsilon=epsilon)
+
+
+def _accountant(entries: tuple[Entry, ...]) -> Accountant:
+    return Accountant(events_of(entries), extra_delta=extra_delta_of(entries))

@@ -31,9 +31,7 @@ USERS = 20_000  # synthetic ones, to know the generator's tastes by
 MAX_NAMES, MAX_ITEMS = 4, 3
 MIN_STRENGTH = 0.15  # of a correlation that names an axis
 MIN_PART = 0.3  # of the axis' strongest one
-KNOWN_SHARE = (
-    0.05  # of the catalogue: examples are among so many most popular items, or LEAST_KNOWN
-)
+KNOWN_SHARE = 0.05  # of the catalogue: examples are among so many most popular items, or MIN_KNOWN
 MIN_KNOWN = 100
 LEARNED_PREFIX = "pairs "
 LEARNED = re.compile(rf"{LEARNED_PREFIX}\d+")
@@ -78,7 +76,7 @@ def taste_axes(artifact: Artifact, *, axes: int, items: list[str], release_id: s
     plane = _Items(
         features=frame.features,
         share=frame.popularity,
-        labels=_labels(estimates.feature_names, schema=artifact.schema),
+        labels=[_label(name, schema=artifact.schema) for name in estimates.feature_names],
         items=items,
     )
     choosing, _ = _principal(behaviour.tilt, plane=plane, axes=axes, besides=0.0)
@@ -230,14 +228,10 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _labels(names: tuple[str, ...], *, schema: Schema) -> list[tuple[str, str]]:
+def _label(name: str, *, schema: Schema) -> tuple[str, str]:
     """What a feature's low end and its high end are called; a word is named where it is, not where
     it is not.
     """
-    return [_label(name, schema=schema) for name in names]
-
-
-def _label(name: str, *, schema: Schema) -> tuple[str, str]:
     fixed = {"popularity": ("obscure", "popular"), "quality": ("rated low", "rated high")}
     if name in fixed:
         return fixed[name]

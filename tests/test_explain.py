@@ -21,8 +21,8 @@ from synthrec.errors import DataError, ReleaseError
 from synthrec.explain import _Items, _principal, draw_into, explain, taste_axes
 from synthrec.model.artifact import Artifact
 from synthrec.pipeline import fit
-from synthrec.report.manifest import write_manifest
 from synthrec.report.taste_axes import TasteAxes, picture
+from tests.manifests import write_manifest
 
 
 @pytest.fixture(scope="module")

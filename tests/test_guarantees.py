@@ -35,8 +35,8 @@ from synthrec.model.artifact import Artifact
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Ledger, events_of
 from synthrec.privacy.session import Session
-from synthrec.report.manifest import write_manifest
 from synthrec.synthesizer import Synthesizer
+from tests.manifests import write_manifest
 from tests.model.small import START, Replies, make_log, make_plan, prepared, quick
 
 MARK = "zebra"

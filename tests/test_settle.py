@@ -30,10 +30,10 @@ from synthrec.privacy.ledger import Charge, Entry, Ledger, events_of, extra_delt
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.release import Folder
-from synthrec.report.manifest import write_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
 from synthrec.synthesizer import Synthesizer
 from tests.data.typed import shop
+from tests.manifests import write_manifest
 
 USERS, EPSILON, DELTA = 300, 8.0, 1e-4
 MARK = "zebra"

@@ -17,17 +17,15 @@ import math
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from synthrec.records import FrozenRecord
 
 MOST = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
 
 
-class Record(BaseModel):
-    """Frozen, strict about unknown fields, quiet about inputs in its errors."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings"
-    )
+class Record(FrozenRecord):
+    """A record whose numbers are such that floats and libraries can hold them."""
 
     @model_validator(mode="after")
     def _numbers(self) -> Self:

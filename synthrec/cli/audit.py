@@ -4,17 +4,19 @@ or any tool's tables.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from synthrec.cli.options import quiet_option
+from synthrec.cli.options import FILE, Command, quiet_option
 
-TABLES = ("config", "synthetic", "members", "holdout", "out")
+NEEDED = ("config", "synthetic", "members", "holdout", "out")
+LOGS = ("synthetic", "synthetic_users", "members", "holdout", "reference", "fair_coins")
 
 
-def table_option(name: str, help_text: str) -> Any:
+def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     """A log by its path."""
     return click.option(f"--{name}", metavar="EVENTS", help=help_text)
 
@@ -23,7 +25,7 @@ def table_option(name: str, help_text: str) -> Any:
     short_help="Attack a synthetic log and measure its use.",
     epilog="The audit's figures are measured on the real log, so they stay below private/. Next: `synthrec report RELEASE`.",
 )
-@click.argument("release", metavar="[RELEASE]", required=False, type=click.Path(path_type=Path))
+@click.argument("release", metavar="[RELEASE]", required=False, type=FILE)
 @click.option("--log", metavar="LOG", help="With RELEASE: the log that it was made from.")
 @click.option(
     "--sacrifice",
@@ -34,7 +36,7 @@ def table_option(name: str, help_text: str) -> Any:
 @click.option(
     "--config",
     metavar="TOML",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Without RELEASE: what the columns of the tables mean.",
 )
 @table_option("synthetic", "Without RELEASE: another tool's synthetic log.")
@@ -60,7 +62,7 @@ def table_option(name: str, help_text: str) -> Any:
 @click.option(
     "--out",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Without RELEASE: audit.json goes to FOLDER/private.",
 )
 @click.option(
@@ -89,7 +91,8 @@ def audit(
     from synthrec.data.schema import Schema
 
     given = [name for name, value in tables.items() if value]
-    progress, effort = progress_for(quiet=quiet), "quick" if quick else "full"
+    effort: Literal["quick", "full"] = "quick" if quick else "full"
+    progress = progress_for(quiet=quiet)
     if release is not None:
         if log is None or given:
             raise click.UsageError(
@@ -101,28 +104,14 @@ def audit(
     else:
         if log is not None or sacrifice:
             raise click.UsageError("--log and --sacrifice go with a RELEASE")
-        if missing := [f"--{name}" for name in TABLES if not tables[name]]:
+        if missing := [f"--{name}" for name in NEEDED if not tables[name]]:
             raise click.UsageError(
                 f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing"
             )
         record = pipeline.audit_tables(
-            Tables(
-                **{
-                    name: tables[name]
-                    for name in (
-                        "synthetic",
-                        "synthetic_users",
-                        "members",
-                        "holdout",
-                        "reference",
-                        "fair_coins",
-                    )
-                }
-            ),
-            schema=Schema.load(tables["config"]),
-            out=tables["out"],
-            epsilon=tables["epsilon"],
-            delta=tables["delta"],
+            Tables(**{name: tables.pop(name) for name in LOGS}),
+            schema=Schema.load(tables.pop("config")),
+            **tables,  # out, epsilon, delta
             effort=effort,
             progress=progress,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from synthrec.cli.options import mechanism_option, quiet_option
+from synthrec.cli.options import FILE, mechanism_option, quiet_option
 from synthrec.cli.terminal import show
 
 USERS, ITEMS, SEED = 3_000, 800, 1
@@ -18,7 +18,7 @@ DEFAULT = Path("synthrec-demo")
 @click.option(
     "--out",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Folder to make.  [default: synthrec-demo, or a free name]",
 )
 @click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from synthrec.cli.options import release_argument
+from synthrec.cli.options import FILE, release_argument
 from synthrec.cli.terminal import show
 
 
@@ -24,13 +24,13 @@ from synthrec.cli.terminal import show
 @click.option(
     "--catalogue",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Show titles from this file instead of item ids.",
 )
 @click.option(
     "--out",
     metavar="SVG",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Draw the axes into a new file that ends in .svg.",
 )
 def explain(release: Path, axes: int, catalogue: Path | None, out: Path | None) -> None:

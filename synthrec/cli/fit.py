@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
-from synthrec.cli.options import (
-    audit_share_option,
-    config_option,
-    delta_option,
-    device_option,
-    epsilon_option,
-    exclude_option,
-    log_argument,
-    model_option,
-    out_option,
-    quiet_option,
-    resume_option,
-)
+from synthrec.cli.options import quiet_option, resume_option, training_options
 from synthrec.cli.terminal import show
 
 
@@ -27,15 +16,7 @@ from synthrec.cli.terminal import show
     short_help="Train a private generator on a log.",
     epilog="Next: `synthrec sample RELEASE --users 10000 --out events.parquet`.",
 )
-@log_argument
-@config_option
-@epsilon_option
-@delta_option
-@out_option
-@audit_share_option(0.0)
-@model_option
-@device_option
-@exclude_option
+@training_options(audit_share=0.0)
 @click.option(
     "--kind",
     type=click.Choice(["release", "trial"]),
@@ -46,20 +27,7 @@ from synthrec.cli.terminal import show
 )
 @resume_option
 @quiet_option
-def fit(
-    log: str,
-    config: Path,
-    epsilon: float,
-    delta: float,
-    out: Path,
-    audit_share: float,
-    model: str,
-    device: str,
-    exclude_users: Path | None,
-    kind: str,
-    again: bool,
-    quiet: bool,
-) -> None:
+def fit(log: str, config: Path, again: bool, quiet: bool, **asked_for: Any) -> None:
     """Train a private generator on LOG and put it into a new release folder.
 
     The budget is written to the source's ledger before it is spent: a run that is interrupted has
@@ -70,17 +38,6 @@ def fit(
     from synthrec.data.schema import Schema
 
     start = pipeline.resume if again else partial(pipeline.fit, log)
-    release = start(
-        schema=Schema.load(config),
-        epsilon=epsilon,
-        delta=delta,
-        out=out,
-        model=model,
-        audit_share=audit_share,
-        exclude_users=exclude_users,
-        device=device,
-        kind=kind,
-        progress=progress_for(quiet=quiet),
-    )
+    release = start(schema=Schema.load(config), progress=progress_for(quiet=quiet), **asked_for)
     show(f"generator  {release / 'share' / 'generator.safetensors'}")
     show(f"Next: synthrec sample {release} --users 10000 --out events.parquet")

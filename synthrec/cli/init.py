@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from synthrec.cli.options import log_argument
+from synthrec.cli.options import FILE, log_argument
 from synthrec.cli.terminal import show
 from synthrec.storage import write_new_text
 
@@ -21,7 +21,7 @@ from synthrec.storage import write_new_text
     metavar="TOML",
     default="synthrec.toml",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="File to write.",
 )
 @click.option(

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synthrec.cli import terminal
+from synthrec.cli.options import FILE
 
 if TYPE_CHECKING:
     from synthrec.privacy.budget import Account, Balance
 
-ledger_argument = click.argument("path", metavar="LEDGER", type=click.Path(path_type=Path))
+ledger_argument = click.argument("path", metavar="LEDGER", type=FILE)
 cap_option = click.option(
     "--config",
     metavar="TOML",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The source's configuration, whose epsilon_cap says what is left.",
 )
 at_option = click.option(
@@ -66,7 +67,7 @@ def show(path: Path, config: Path | None, delta: float | None) -> None:
     "releases",
     metavar="RELEASE",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="A release of this source, whose entries must all be in LEDGER: it finds a ledger restored from an old backup. Repeats.",
 )
 def verify(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
 
 log_argument = click.argument("log", metavar="LOG")
-release_argument = click.argument("release", metavar="RELEASE", type=click.Path(path_type=Path))
+release_argument = click.argument("release", metavar="RELEASE", type=FILE)
 config_option = click.option(
     "--config",
     metavar="TOML",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The configuration that `synthrec init` proposed and you completed.",
 )
 epsilon_option = click.option(
@@ -35,7 +37,7 @@ out_option = click.option(
     "--out",
     metavar="FOLDER",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Folder of the release. It must not exist yet.",
 )
 model_option = click.option(
@@ -55,7 +57,7 @@ device_option = click.option(
 exclude_option = click.option(
     "--exclude-users",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="User ids, one a line and nothing else, that are left out before anything else happens (opt-outs).",
 )
 mechanism_option = click.option(
@@ -85,3 +87,21 @@ def audit_share_option(default: float) -> Callable[[Command], Command]:
         help="Share of users who are kept out of training, so that the audit can compare members with people outside. "
         "Who they are is drawn by a secret key. 0 means that nobody is and that no attack can be measured.",
     )
+
+
+def training_options(*, audit_share: float) -> Callable[[Command], Command]:
+    """What every training is asked for: log, configuration, budget, folder, model, opt-outs; the
+    command gets all but the first two by the names that the pipeline has for them.
+    """
+    options = (
+        log_argument,
+        config_option,
+        epsilon_option,
+        delta_option,
+        out_option,
+        audit_share_option(audit_share),
+        model_option,
+        device_option,
+        exclude_option,
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)

@@ -4,11 +4,13 @@ the audit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from synthrec.audit.record import AuditedUtility, AuditRecord, Membership
 from synthrec.cli.terminal import show, show_wrapped
 from synthrec.conformance.record import TOPICS, Conformance
+from synthrec.inspection.recipient import ReleaseCheck
 from synthrec.release import open_folder
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
@@ -134,13 +136,13 @@ def _use(use: AuditedUtility) -> None:
             )
     for curve in use.curves:
         show(f"\n{curve.name} ({curve.points[0].measure}) over {curve.size_means}")
-        for arm in dict.fromkeys(point.arm for point in curve.points):
+        for name in dict.fromkeys(point.arm for point in curve.points):
             points = "  ".join(
                 f"{point.size}: {point.figure.value:.3f}"
                 for point in curve.points
-                if point.arm == arm
+                if point.arm == name
             )
-            show(f"{arm[:41]:<42}{points}")
+            show(f"{name[:41]:<42}{points}")
     if use.fidelity:
         show(f"\n{'fidelity':<62}{'distance':>9}{'real halves':>13}{'floor':>9}")
         for likeness in use.fidelity:
@@ -151,6 +153,13 @@ def _use(use: AuditedUtility) -> None:
             show(
                 f"{f'{likeness.topic}: {likeness.name}'[:61]:<62}{likeness.distance:>9.3f}{halves:>13}{floor:>9}"
             )
+
+
+def echo_checks(checks: Sequence[ReleaseCheck]) -> int:
+    """A line a check of a release; returns the exit code."""
+    for check in checks:
+        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
+    return 0 if all(check.passed for check in checks) else 1
 
 
 def echo_conformance(record: Conformance) -> None:

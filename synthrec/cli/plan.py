@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from synthrec.cli.options import delta_option, epsilon_option, model_option
+from synthrec.cli.options import FILE, delta_option, epsilon_option, model_option
 from synthrec.cli.terminal import show
+
+if TYPE_CHECKING:
+    from synthrec.privacy.plan import Model
 
 
 @click.command(
     short_help="Say what a budget buys; touches no data.",
     epilog="Next: `synthrec run LOG --config TOML --epsilon ... --delta ... --out RELEASE`.",
 )
-@click.argument("config", metavar="TOML", type=click.Path(path_type=Path))
+@click.argument("config", metavar="TOML", type=FILE)
 @epsilon_option
 @delta_option
 @model_option
-def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
+def plan(config: Path, epsilon: float, delta: float, model: Model) -> None:
     """Say what a budget buys. Reads the public catalogue and the source's ledger but no log, and
     spends nothing.
 
@@ -30,7 +34,7 @@ def plan(config: Path, epsilon: float, delta: float, model: str) -> None:
     from synthrec.data.catalogue import Catalogue
     from synthrec.data.schema import Schema
     from synthrec.forecast import forecast
-    from synthrec.pipeline import plan_release
+    from synthrec.model.recipe import plan_release
     from synthrec.privacy.budget import cap_of, require_budget
     from synthrec.privacy.ledger import Ledger
 

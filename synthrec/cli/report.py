@@ -35,22 +35,15 @@ def report(release: Path, edition: str | None, check: bool) -> None:
     the manifest, epsilon is computed anew from the ledger excerpt, and the verdict is drawn anew
     from the audit's figures. Exit code 1 if anything no longer follows.
     """
-    if check:
-        _check(release)
     from synthrec import pipeline
+    from synthrec.cli.outcome import echo_checks
+    from synthrec.inspection.rendered import check_report
+    from synthrec.release import open_folder
     from synthrec.report.edition import Edition
 
+    if check:
+        click.get_current_context().exit(echo_checks(check_report(open_folder(release))))
     for page in pipeline.report(
         release, editions=tuple(Edition) if edition is None else (Edition(edition),)
     ):
         show(f"report  {page}")
-
-
-def _check(release: Path) -> None:
-    from synthrec.inspection.rendered import check_report
-    from synthrec.release import open_folder
-
-    checks = check_report(open_folder(release))
-    for check in checks:
-        show(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<24} {check.found}")
-    click.get_current_context().exit(0 if all(check.passed for check in checks) else 1)

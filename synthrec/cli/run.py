@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from synthrec.cli.options import (
-    audit_share_option,
-    config_option,
-    delta_option,
-    device_option,
-    epsilon_option,
-    exclude_option,
-    log_argument,
-    mechanism_option,
-    model_option,
-    out_option,
-    quiet_option,
-    resume_option,
-)
+from synthrec.cli.options import mechanism_option, quiet_option, resume_option, training_options
 
 
 @click.command(short_help="From a log to an audited release: fit, sample, audit, report.")
-@log_argument
-@config_option
-@epsilon_option
-@delta_option
-@out_option
-@audit_share_option(0.3)
-@model_option
-@device_option
-@exclude_option
+@training_options(audit_share=0.3)
 @mechanism_option
 @resume_option
 @quiet_option
-def run(
-    log: str,
-    config: Path,
-    epsilon: float,
-    delta: float,
-    out: Path,
-    audit_share: float,
-    model: str,
-    device: str,
-    exclude_users: Path | None,
-    mechanism: bool,
-    again: bool,
-    quiet: bool,
-) -> None:
+def run(log: str, config: Path, out: Path, quiet: bool, **asked_for: Any) -> None:
     """Fit, sample, audit and report in one go: from LOG to a release in a new folder.
 
     share/ in that folder is what may leave. private/ stays with you: it holds the audit and the
@@ -59,18 +26,6 @@ def run(
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
 
-    record = pipeline.run(
-        log,
-        schema=Schema.load(config),
-        epsilon=epsilon,
-        delta=delta,
-        out=out,
-        model=model,
-        audit_share=audit_share,
-        exclude_users=exclude_users,
-        device=device,
-        mechanism=mechanism,
-        again=again,
-        progress=progress_for(quiet=quiet),
-    )
+    schema, progress = Schema.load(config), progress_for(quiet=quiet)
+    record = pipeline.run(log, schema=schema, out=out, progress=progress, **asked_for)
     click.get_current_context().exit(echo_outcome(out, record))

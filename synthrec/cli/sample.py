@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from synthrec.cli.options import quiet_option, release_argument
+from synthrec.cli.options import FILE, quiet_option, release_argument
 from synthrec.cli.terminal import show
 
 
@@ -19,7 +20,7 @@ from synthrec.cli.terminal import show
     "--out",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="A new file that ends in .parquet, .csv or .csv.gz.",
 )
 @click.option(
@@ -52,23 +53,13 @@ from synthrec.cli.terminal import show
 )
 @click.option(
     "--spreadsheet-safe",
+    "safe_for_spreadsheets",
     is_flag=True,
     help="For a .csv that somebody will open in a spreadsheet: an apostrophe before each "
     "text cell that would be computed as a formula (it begins with =, +, -, @ or a control character).",
 )
 @quiet_option
-def sample(
-    release: Path,
-    users: int,
-    out: Path,
-    seed: int | None,
-    where: tuple[str, ...],
-    items: tuple[str, ...],
-    start: str | None,
-    end: str | None,
-    spreadsheet_safe: bool,
-    quiet: bool,
-) -> None:
+def sample(release: Path, safe_for_spreadsheets: bool, quiet: bool, **asked_for: Any) -> None:
     """Draw synthetic users from RELEASE. As many and as often as you like: it costs no privacy
     budget.
 
@@ -89,16 +80,10 @@ def sample(
 
     written = pipeline.sample(
         release,
-        users=users,
-        out=out,
-        seed=seed,
-        where=where,
-        items=items,
-        start=start,
-        end=end,
-        safe_for_spreadsheets=spreadsheet_safe,
+        safe_for_spreadsheets=safe_for_spreadsheets,
         progress=progress_for(quiet=quiet),
+        **asked_for,
     )
     show(f"synthetic log  {written}")
-    if spreadsheet_safe:
+    if safe_for_spreadsheets:
         show(f"spreadsheets   {SAFE_TEXT}")

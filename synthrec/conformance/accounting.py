@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from synthrec.conformance.closed_form import least_epsilon
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.training import Watched
+from synthrec.conformance.training import TrainingTrace
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check, renyi_bound
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
@@ -26,35 +26,28 @@ AGREEMENT_PART = 0.01
 SUMS_AGREE = 1e-3  # the claim is rounded up
 
 
-def accounting(plan: Plan, *, watched: Sequence[Watched]) -> list[Check]:
+def accounting(plan: Plan, *, watched: Sequence[TrainingTrace]) -> list[Check]:
     """The ledger of each watched training, and the accountants on the first of them."""
     checks = []
-    for name, found in zip(("many users", "three users"), watched, strict=True):
-        checks.append(
+    for whose, trace in zip(("many users", "three users"), watched, strict=True):
+        late = sum(not step <= paid < step + BLOCK for step, paid in enumerate(trace.paid, start=1))
+        lacking = unpaid(plan, trace.entries)
+        checks += [
             judged(
                 "accounting",
-                f"ledger is whole, {name}",
-                statistic=unpaid(plan, found.entries),
+                "ledger is whole, {whose}",
+                statistic=lacking,
                 low=0,
                 high=0,
-                asked="looks, measurements and steps of the plan that the ledger lacks, or has otherwise",
-            )
-        )
-        checks.append(
-            judged(
-                "accounting",
-                f"paid ahead, {name}",
-                statistic=late(found),
-                low=0,
-                high=0,
-                asked="steps that ran before the ledger on disk was charged, or more than a block ahead",
-            )
-        )
-        checks += as_charged(plan, found, name=name)
+                whose=whose,
+            ),
+            judged("accounting", "paid ahead, {whose}", statistic=late, low=0, high=0, whose=whose),
+            *as_charged(plan, trace, name=whose),
+        ]
     return checks + accountants(watched[0].entries, delta=plan.delta, asked_for=plan.epsilon)
 
 
-def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
+def as_charged(plan: Plan, found: TrainingTrace, *, name: str) -> list[Check]:
     """What the source of noise and the optimizer were given, against the ledger on disk and the
     plan.
     """
@@ -76,37 +69,37 @@ def as_charged(plan: Plan, found: Watched, *, name: str) -> list[Check]:
     return [
         judged(
             "accounting",
-            f"noise as charged, {name}",
+            "noise as charged, {whose}",
             statistic=max(wrong, default=math.inf),
             low=0,
-            high=1e-9,
-            asked="largest part by which the noise that a mechanism asked for differs from its entry in the ledger",
+            high=1e-09,
+            whose=name,
         ),
         judged(
             "accounting",
-            f"rate as charged, {name}",
+            "rate as charged, {whose}",
             statistic=max(rates, default=math.inf),
             low=0,
-            high=1e-9,
-            asked="part by which the rate of the coins differs from the ledger's",
+            high=1e-09,
+            whose=name,
         ),
         judged(
             "accounting",
-            f"constants as planned, {name}",
+            "constants as planned, {whose}",
             statistic=sum(each != planned for each in found.constants),
             low=0,
             high=0,
             power=len(found.constants) == training.steps,
-            asked="steps whose clip norm, denominator or number of fakes is not the plan's",
+            whose=name,
         ),
         judged(
             "accounting",
-            f"coins for everybody, {name}",
-            statistic=sum(asked != users for asked, _ in given.sampled),
+            "coins for everybody, {whose}",
+            statistic=sum((asked != users for asked, _ in given.sampled)),
             low=0,
             high=0,
             power=bool(given.sampled),
-            asked="times that coins were asked for another number of users than the log has",
+            whose=name,
         ),
     ]
 
@@ -115,13 +108,11 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
     """Three opinions on some entries, what they must say at least, and what a threshold's delta
     costs beside them.
     """
-    events, extra_delta, claim = (
-        events_of(tuple(entries)),
-        extra_delta_of(tuple(entries)),
-        claimed(entries, delta=delta),
+    events, extra_delta = events_of(tuple(entries)), extra_delta_of(tuple(entries))
+    claim = claimed(entries, delta=delta)
+    second, renyi = (
+        other(events, delta=delta, extra_delta=extra_delta) for other in (cross_check, renyi_bound)
     )
-    second = cross_check(events, delta=delta, extra_delta=extra_delta)
-    renyi = renyi_bound(events, delta=delta, extra_delta=extra_delta)
     sums = [entry for entry in entries if entry.event.sampling_rate == 1.0]
     least, of_sums = (least_epsilon(some, delta=delta) for some in (entries, sums))
     *others, last = entries
@@ -140,7 +131,6 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim,
             low=0.9 * asked_for,
             high=asked_for,
-            asked="epsilon of the recorded ledger",
         ),
         judged(
             "accounting",
@@ -148,15 +138,15 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim - least,
             low=0.0,
             power=math.isfinite(claim),
-            asked=f"epsilon of the recorded ledger, less a lower bound from its lines by our own arithmetic, {least:.4f}",
+            least=least,
         ),
         judged(
             "accounting",
             "sums compose in closed form",
             statistic=claimed(sums, delta=delta) - of_sums,
-            low=-1e-6,
+            low=-1e-06,
             high=SUMS_AGREE,
-            asked=f"epsilon of the sums over everybody, less that of one Gaussian as precise as all, {of_sums:.4f}",
+            of_sums=of_sums,
         ),
         judged(
             "accounting",
@@ -164,22 +154,13 @@ def accountants(entries: Sequence[Entry], *, delta: float, asked_for: float) -> 
             statistic=claim - second,
             low=-2 * CROSS_CHECK_ERROR,
             high=AGREEMENT + AGREEMENT_PART * claim,
-            asked=f"epsilon by PLD, {claim:.4f}, less by PRV, {second:.4f}",
+            claim=claim,
+            second=second,
         ),
         judged(
-            "accounting",
-            "Renyi accounting is above",
-            statistic=renyi - claim,
-            low=0.0,
-            asked=f"epsilon by RDP, {renyi:.4f}, less the claim",
+            "accounting", "Renyi accounting is above", statistic=renyi - claim, low=0.0, renyi=renyi
         ),
-        judged(
-            "accounting",
-            "a threshold's delta counts",
-            statistic=with_threshold,
-            low=1e-3,
-            asked="what epsilon grows by when an entry holds a third of delta besides",
-        ),
+        judged("accounting", "a threshold's delta counts", statistic=with_threshold, low=0.001),
     ]
 
 
@@ -213,8 +194,3 @@ def unpaid(plan: Plan, entries: Sequence[Entry]) -> int:
         if plan.training and event == plan.training.event(event.count) and event.count <= BLOCK
     ]
     return wrong + abs(steps - sum(event.count for event in right)) + len(blocks) - len(right)
-
-
-def late(found: Watched) -> int:
-    """Steps that were not paid for when they ran, or too far ahead."""
-    return sum(not step <= paid < step + BLOCK for step, paid in enumerate(found.paid, start=1))

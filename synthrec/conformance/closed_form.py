@@ -20,7 +20,7 @@ from scipy.special import log_ndtr, ndtr
 from synthrec.privacy.ledger import Entry
 
 LOSS_ERROR = 0.02  # of all steps together
-LARGEST_LOSS = 120.0  # what is beyond counts as less, too
+MAX_LOSS = 120.0  # what is beyond counts as less, too
 MAX_CELLS = 1 << 22
 COARSE = 8  # losses of all steps are kept in this many times wider cells
 
@@ -40,7 +40,7 @@ def least_epsilon(entries: Sequence[Entry], *, delta: float) -> float:
         return math.inf
     losses, chances = np.zeros(1), np.ones(1)
     if steps:
-        width = max(LOSS_ERROR / steps, 2 * LARGEST_LOSS / MAX_CELLS)
+        width = max(LOSS_ERROR / steps, 2 * MAX_LOSS / MAX_CELLS)
         losses, chances = _losses(
             [entry for entry in entries if entry.event.sampling_rate < 1], width=width
         )
@@ -48,7 +48,7 @@ def least_epsilon(entries: Sequence[Entry], *, delta: float) -> float:
     def too_small(epsilon: float) -> float:
         return float(chances @ gaussian_delta(epsilon - losses, mu=math.sqrt(precision))) - left
 
-    return float(brentq(too_small, 0.0, LARGEST_LOSS)) if too_small(0.0) > 0 else 0.0
+    return float(brentq(too_small, 0.0, MAX_LOSS)) if too_small(0.0) > 0 else 0.0
 
 
 def gaussian_delta(epsilon: np.ndarray, *, mu: float) -> np.ndarray:
@@ -69,7 +69,7 @@ def _losses(entries: Sequence[Entry], *, width: float) -> tuple[np.ndarray, np.n
     lowest = sum(
         entry.event.count * _lowest(entry.event.sampling_rate, width=width) for entry in entries
     )
-    cells = min(MAX_CELLS, 1 << math.ceil(math.log2(LARGEST_LOSS / width - lowest)))
+    cells = min(MAX_CELLS, 1 << math.ceil(math.log2(MAX_LOSS / width - lowest)))
     power, single = (
         np.ones(cells // 2 + 1, dtype=np.complex128),
         dict[tuple[float, float], np.ndarray](),

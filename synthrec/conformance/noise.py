@@ -1,16 +1,16 @@
-"""Noise: of the planned scale on every coordinate, new at each draw, from no seed.
+"""Noise: of the planned scale on every coordinate, new at each draw, drawn once a charge, no seed.
 
-The scale is the one that the ledger names. A chi-square range that an honest noise leaves with
+The scale is the one that the ledger names: a chi-square range that an honest noise leaves with
 chance 1e-7, and that the same noise times 0.95 or 1.05 would leave; without enough draws to tell
-these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are seen: the smallest
-has one number.
-
-Sources of randomness: enough bytes of the operating system, nothing beside them, and no short seed.
-
-Noise of training and coins are made of `SystemNoise.random_bytes` alone: given the same bytes again
-they must be the same (no clock, no generator of a library), and one byte changed at a time says how
-many of them matter (a seed of 16 bits keeps two). OpenDP's source cannot be given: of its noise
-only that thousands of draws never meet is seen, as those from fewer than about 17 bits would.
+these apart a check fails. Of each tensor of the critic by itself 0.7 and 1.3 are seen, since the
+smallest has one number. A sum whose noise is drawn again until it pleases, or twice and averaged,
+has that scale on paper only: so a source of noise answers a whole training with what nobody would
+like (far below 0, then far above, and the other way round) and counts how often it is asked.
+Sources of randomness are `SystemNoise.random_bytes` alone for training and coins: given the same
+bytes again they must be the same (no clock, no generator of a library), and one byte changed at a
+time says how many of them matter (a seed of 16 bits keeps two). OpenDP's source cannot be given: of
+its noise only that thousands of draws never meet is seen, as those from fewer than about 17 bits
+would.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy import stats
 
-from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
+from synthrec.conformance.answers import CHARGE, QUICK, NullLedger, RecordingNoise
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.sensitivity import CriticStep, some_users
 from synthrec.conformance.statistics import (
+    FALSE_ALARM,
     correlation,
     draws_for_scale,
     largest_correlation,
@@ -38,15 +42,14 @@ from synthrec.conformance.statistics import (
     tells_scales_apart,
 )
 from synthrec.conformance.subject import Subject
-from synthrec.conformance.training import Watched
 from synthrec.data.eventlog import EventLog
 from synthrec.model.measurements import measure
+from synthrec.model.train import Means, train
 from synthrec.privacy.mechanisms import LATTICE, Measurement, SystemNoise, lattice_sum
-from synthrec.privacy.plan import Plan, Training
+from synthrec.privacy.plan import BLOCK, Plan, Training
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
-MAX_PAIRS = 2_000  # of steps whose noise is compared
 REPEATS = 12  # of each sum
 COARSELY = (0.7, 1.3)
 STEPS = 900  # on nobody: enough to see that of one number
@@ -60,15 +63,9 @@ print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), sca
 """
 
 
-class _Rows:
-    """Rows of users that are at hand."""
-
-    def __init__(self, blocks: list[Any]) -> None:
-        self._blocks = blocks
-
-    def blocks(self) -> Iterator[Any]:
-        """All of them."""
-        return iter(self._blocks)
+def _at_hand(blocks: list[Any]) -> Any:
+    """Rows of users that need no further reading."""
+    return SimpleNamespace(blocks=blocks.__iter__)
 
 
 class _Repeated(Session):
@@ -85,33 +82,29 @@ class _Repeated(Session):
     ) -> Measurement:
         """An answer as asked. Small sums are drawn side by side, on columns that are repeated."""
         plan, kept = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
-        times = -(-draws_for_scale() // ((REPEATS - 1) * size))
-        rows = [_tiled(block, times=times) for block in kept]
+        rows = [_tiles(-(-draws_for_scale() // ((REPEATS - 1) * size)))(block) for block in kept]
         exact = np.sum(
             [(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0
         )
         draws = np.zeros((REPEATS, len(exact)))
         for row in draws:
             again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(
-                name, _Rows(rows), _same, size=len(row), add_up=add_up
+                name, _at_hand(rows), _tiles(1), size=len(row), add_up=add_up
             )
             row[:] = again.values - exact * (plan.sensitivity / LATTICE)
         self.checks += sum_checks(
             draws, name=name, std=plan.sensitivity * again.entry.event.noise_multiplier
         )
-        return super().noisy_sum(name, _Rows(kept), _same, size=size, add_up=add_up)
+        return super().noisy_sum(name, _at_hand(kept), _tiles(1), size=size, add_up=add_up)
 
 
-def _tiled(block: Any, *, times: int) -> Any:
-    return (
+def _tiles(times: int) -> Callable[[Any], Any]:
+    """A block of rows with its columns repeated."""
+    return lambda block: (
         sp.hstack([block] * times, format="csr")
         if sp.issparse(block)
         else np.tile(block, (1, times))
     )
-
-
-def _same(rows: Any) -> Any:
-    return rows
 
 
 def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
@@ -130,52 +123,6 @@ def noise_of_sums(subject: Subject, *, log: EventLog) -> list[Check]:
     return session.checks
 
 
-def noise_of_game(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
-    """The spare weights of a training with many users, of one with batches that are mostly empty,
-    and of the two side by side.
-    """
-    checks = noise_of_tensors(training)
-    for name, found in (("critic step", crowd), ("critic step, mostly empty batches", few)):
-        low, high = scale_range(max(found.noise.size, 2))
-        checks.append(
-            judged(
-                "noise",
-                name,
-                low=low,
-                high=high,
-                statistic=scale_of(found.noise, found.steps_charged.noise_multiplier),
-                power=tells_scales_apart(max(found.noise.size, 2))
-                and len(found.noise) == training.steps,
-                asked="scale of what collects on weights that no loss touches, in noise as charged; every step counts",
-            )
-        )
-    steps = min(len(crowd.noise), 1 + int((2 * MAX_PAIRS) ** 0.5))
-    pairs = list(combinations(range(steps), 2))
-    worst = max(
-        (abs(correlation(crowd.noise[one], crowd.noise[two])) for one, two in pairs), default=1.0
-    )
-    bound = largest_correlation(crowd.noise.shape[1], pairs=max(1, len(pairs)))
-    checks.append(
-        judged(
-            "noise",
-            "critic steps are fresh",
-            statistic=worst,
-            high=bound,
-            asked="largest correlation of the noise of two steps",
-        )
-    )
-    checks.append(
-        judged(
-            "noise",
-            "seeds repeat nothing",
-            high=largest_correlation(max(1, crowd.noise[:1].size)),
-            statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
-            asked="correlation of the first noise of two trainings for which every library was seeded alike",
-        )
-    )
-    return checks
-
-
 def noise_of_tensors(training: Training) -> list[Check]:
     """Each tensor of the critic by itself, in steps on nobody, and whether any two share their
     noise.
@@ -190,12 +137,12 @@ def noise_of_tensors(training: Training) -> list[Check]:
         checks.append(
             judged(
                 "noise",
-                f"critic step, {name}",
+                "critic step, {tensor}",
                 low=low,
                 high=high,
                 statistic=scale_of(part, training.noise_multiplier),
                 power=tells_scales_apart(part.size, wrong=COARSELY),
-                asked="scale on one tensor, in planned noise",
+                tensor=name,
             )
         )
     pairs = [
@@ -208,14 +155,7 @@ def noise_of_tensors(training: Training) -> list[Check]:
         for one, two in pairs
     )
     checks.append(
-        judged(
-            "noise",
-            "critic step, tensors are apart",
-            statistic=worst,
-            low=0,
-            high=1.0,
-            asked="largest correlation of the noise of two tensors, over the largest that chance allows",
-        )
+        judged("noise", "critic step, tensors are apart", statistic=worst, low=0, high=1.0)
     )
     return checks
 
@@ -228,10 +168,10 @@ def noise_of_processes(*, prelude: str = "") -> list[Check]:
     return [
         judged(
             "noise",
-            f"{name} of another process",
+            "{drawn} of another process",
             statistic=abs(correlation(one[name], two[name])),
             high=largest_correlation(len(one[name])),
-            asked="correlation with what a second process draws that starts alike",
+            drawn=name,
         )
         for name in one
     ]
@@ -258,19 +198,20 @@ def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:
     return [
         judged(
             "noise",
-            name,
+            "{mechanism}",
             statistic=scale_of(draws, std),
             low=low,
             high=high,
             power=tells_scales_apart(draws.size),
-            asked=f"scale of {draws.size:,} draws, in noise as charged",
+            mechanism=name,
+            draws=draws.size,
         ),
         judged(
             "noise",
-            f"{name} is fresh",
+            "{mechanism} is fresh",
             statistic=abs(correlation(one, two)),
             high=largest_correlation(len(one)),
-            asked="correlation of each draw of its noise with the next",
+            mechanism=name,
         ),
     ]
 
@@ -307,22 +248,15 @@ def noise_of_sources() -> list[Check]:
             "bytes behind noise of training",
             statistic=bytes_that_matter(_numbers) / NUMBERS,
             low=MIN_BYTES,
-            asked="bytes of the operating system that a number depends on; 0 if it depends on anything else",
         ),
-        judged(
-            "noise",
-            "bytes behind coins",
-            statistic=bytes_that_matter(_coins),
-            low=MIN_BYTES,
-            asked="bytes of the operating system that the coins of a training depend on; 0 if they depend on anything else",
-        ),
+        judged("noise", "bytes behind coins", statistic=bytes_that_matter(_coins), low=MIN_BYTES),
         judged(
             "noise",
             "noise of sums never meets",
             statistic=DRAWS - len(sums),
             low=0,
             high=0,
-            asked=f"of {DRAWS:,} draws of noise, those that were there before; seeds of up to 16 bits would meet",
+            draws=DRAWS,
         ),
     ]
 
@@ -349,3 +283,67 @@ def _numbers(noise: SystemNoise) -> bytes:
 
 def _coins(noise: SystemNoise) -> bytes:
     return b",".join(batch.tobytes() for batch in noise.batches(USERS, sampling_rate=0.5, steps=2))
+
+
+FAR = 100.0  # standard deviations of the noise
+SINGLE_DRAWS = 1_000
+
+
+@dataclass
+class Unpleasant(RecordingNoise):
+    """Answers a first question far on one side of 0, and each further one on the other."""
+
+    side: float = -1.0
+
+    def sum_reply(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
+        """See `RecordingNoise`."""
+        return np.full(len(total), self.side * FAR * scale * (1 if self.draws[name] == 1 else -1))
+
+
+def drawn_once(subject: Subject, *, log: EventLog) -> list[Check]:
+    """A training whose sums are all far below 0, one whose sums are all far above, and single draws
+    of the installed noise.
+    """
+    plan = _short(subject.plan)
+    again = 0
+    for side in (-1.0, 1.0):
+        noise, ledger = Unpleasant(side=side), NullLedger()
+        train(
+            log,
+            catalogue=subject.catalogue,
+            schema=subject.schema,
+            means=Means(effort=QUICK, seed=0),
+            progress=Progress(),
+            session=Session(plan, ledger=ledger, charge=CHARGE, noise=noise),
+        )
+        charged = sum(entry.event.count for entry in ledger.entries)
+        again += abs(noise.draws.total() - charged) + sum(
+            noise.draws[each.name] != 1 for each in plan.measurements
+        )
+    nothing, system = np.zeros(1, dtype=np.int64), SystemNoise()
+    sums = [float(system.lattice("any", nothing, scale=1e6)[0]) / 1e6 for _ in range(SINGLE_DRAWS)]
+    steps = [float(system.gradient(np.zeros(1), scale=1.0)[0]) for _ in range(SINGLE_DRAWS)]
+    return [
+        judged("noise", "drawn once, whatever comes out", statistic=again, low=0, high=0),
+        *(
+            judged(
+                "noise",
+                "{noise} leans nowhere",
+                statistic=abs(float(np.mean(drawn))) * SINGLE_DRAWS**0.5,
+                high=float(stats.norm.isf(FALSE_ALARM / 2)),
+                noise=name,
+                draws=SINGLE_DRAWS,
+            )
+            for name, drawn in (("noise of sums", sums), ("noise of training", steps))
+        ),
+    ]
+
+
+def _short(plan: Plan) -> Plan:
+    """The plan with one block of steps."""
+    steps = (
+        None
+        if plan.training is None
+        else plan.training.model_copy(update={"steps": min(BLOCK, plan.training.steps)})
+    )
+    return plan.model_copy(update={"training": steps})

@@ -33,7 +33,7 @@ from synthrec.conformance.subject import AUDIT_SHARE, KEY, Subject
 from synthrec.data.eventlog import EventLog
 from synthrec.data.open_domains import reopened
 from synthrec.model.dp_sgd import PrivateCritic
-from synthrec.model.train import Means, train
+from synthrec.model.train import Means
 from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.session import Session
 from synthrec.progress import Advance, Progress
@@ -99,11 +99,12 @@ def replay(
         checks.append(
             judged(
                 "replay",
-                f"without {kind}",
+                "without {who}",
                 statistic=len(differing),
                 low=0,
                 high=0,
-                asked=f"released things that differ{': ' + ', '.join(differing) if differing else ''}",
+                who=kind,
+                detail=": " + ", ".join(differing) if differing else "",
             )
         )
     return [
@@ -114,7 +115,6 @@ def replay(
             statistic=sum(overdrawn.values()),
             low=0,
             high=0,
-            asked="draws of noise that were not charged, or charges whose noise was not drawn, in all releases above",
         ),
     ]
 
@@ -146,7 +146,7 @@ def whole_release(
             audit_share=AUDIT_SHARE,
             synthetic_users=SYNTHETIC_USERS,
             progress=heard,
-            means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
+            means=Means(effort=QUICK, critic=recorded_critic(constants), seed=0),
             open_session=partial(_opened, subject=subject, noise=noise),
         )
         files = {
@@ -183,38 +183,10 @@ def _opened(path: Path, *, subject: Subject, noise: FrozenNoise, **words: Any) -
         yield session
 
 
-def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
-    """Every byte, name, constant and line that a training on this bounded log would let out, all
-    answers frozen.
-    """
-    heard, constants = RecordingProgress(), list[Any]()
-    with TemporaryDirectory(prefix="synthrec-") as scratch:
-        folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"
-        folder.mkdir()
-        with Ledger.open(path) as ledger:
-            artifact = train(
-                log,
-                catalogue=subject.catalogue,
-                schema=subject.schema,
-                progress=heard,
-                session=Session(
-                    subject.plan, ledger=ledger, charge=CHARGE, noise=FrozenNoise(replies=replies)
-                ),
-                means=Means(effort=QUICK, critic=_instrumented(constants), seed=0),
-            )
-        artifact.save(folder)
-        files = {file.name: file.read_bytes() for file in sorted(folder.rglob("*"))}
-        return files | {
-            "ledger": str(ledger.entries).encode(),
-            "lines": "\n".join(heard.lines).encode(),
-            "constants": str(constants).encode(),
-        }
-
-
-def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
+def recorded_critic(constants: list[Any]) -> type[PrivateCritic]:
     """The installed critic, and a list of the constants that each of its steps ran with."""
 
-    class Instrumented(PrivateCritic):
+    class RecordedCritic(PrivateCritic):
         def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
             optimizer = self._optimizer
             constants.append(
@@ -228,7 +200,7 @@ def _instrumented(constants: list[Any]) -> type[PrivateCritic]:
             )
             super().step(real, fake)
 
-    return Instrumented
+    return RecordedCritic
 
 
 def _roles(subject: Subject, events: pd.DataFrame) -> dict[bytes, int]:

@@ -3,17 +3,14 @@ they are.
 
 Measured on at least 20 neighbours: ordinary users, nobody at all, the longest, 10,000 events,
 ratings of a hundred scales, NaN, infinite, codes of no domain; for the critic also gradients that
-are a hundred times larger, not finite, or vanish.
-
-One critic step under the glass: the noiseless gradient that it would release, for any batch.
-
-The step is the installed one with its noise set to nothing; the gradient is read where the
-optimizer would use it, and the weights stay.
+are a hundred times larger, not finite, or vanish. A critic step is the installed one with its noise
+set to nothing: the gradient is read where the optimizer would use it, and the weights stay.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -58,7 +55,7 @@ class CriticStep:
         fakes: bool = True,
     ) -> None:
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(4)
+            torch.default_generator.manual_seed(4)
             network = Critic(inputs=inputs, hidden=HIDDEN)
         with torch.no_grad():
             for parameter in network.parameters():
@@ -111,11 +108,10 @@ def longest_move(training: Training, *, scale: float = 1.0) -> float:
         some_users(8, seed=1),
     )
     whole = step(batch, fake)
-    moves = [
-        np.linalg.norm(whole - step(torch.cat([batch[:gone], batch[gone + 1 :]]), fake))
+    return _longest(
+        whole - step(torch.cat([batch[:gone], batch[gone + 1 :]]), fake)
         for gone in range(len(batch))
-    ]
-    return max(float(move) if np.isfinite(move) else np.inf for move in moves)
+    )
 
 
 def heavy_move(training: Training, *, per_event: bool = False) -> float:
@@ -184,41 +180,37 @@ SCALES = (1.0, 100.0)  # of the critic's weights: gradients grow with them
 
 def sensitivity(subject: Subject) -> list[Check]:
     """A check for each planned sum, for the lattice sums on raw vectors, and for the critic step."""
-    moves = longest_moves(subject)
-    checks = [
-        judged(
-            "sensitivity",
-            each.name,
-            statistic=moves.get(each.name, math.nan),
-            low=0.01,
-            high=1.0,
-            asked="longest move of the clipped sum over 26 neighbours, in declared norms; infinite if others' parts moved",
-        )
-        for each in subject.plan.measurements
-    ]
-    checks += [
-        judged(
-            "sensitivity",
-            f"{add_up.__name__} of raw vectors",
-            statistic=raw_move(add_up),
-            low=0.5,
-            high=1.0,
-            asked="longest move over 20 vectors: NaN, infinite, 1e300, 100 norms, 10,000 events; in declared norms",
-        )
-        for add_up in (lattice_sum, lattice_pairs)
-    ]
-    checks.append(
+    moves, forgetful = longest_moves(subject), uncounted(subject)
+    return [
+        *(
+            judged(
+                "sensitivity",
+                "{sum}",
+                statistic=moves.get(each.name, math.nan),
+                low=0.01,
+                high=1.0,
+                sum=each.name,
+            )
+            for each in subject.plan.measurements
+        ),
+        *(
+            judged(
+                "sensitivity",
+                "{add_up} of raw vectors",
+                statistic=raw_move(add_up),
+                low=0.5,
+                high=1.0,
+                add_up=add_up.__name__,
+            )
+            for add_up in (lattice_sum, lattice_pairs)
+        ),
         judged(
             "sensitivity",
             "lattice_sum of cells in parts",
             statistic=raw_move(sum_of_parts),
             low=0.5,
             high=1.0,
-            asked="longest move over 20 vectors whose cells come in 1,001 parts of both signs; in declared norms",
-        )
-    )
-    forgetful = uncounted(subject)
-    checks.append(
+        ),
         judged(
             "sensitivity",
             "everybody counts",
@@ -226,48 +218,43 @@ def sensitivity(subject: Subject) -> list[Check]:
             low=0,
             high=0,
             power=bool(subject.plan.measurements),
-            asked="measurements whose sum over two blocks of users is not the sum over two parts of them",
-        )
-    )
-    return checks + (critic_checks(subject) if subject.plan.training else [])
+        ),
+        *(critic_checks(subject) if subject.plan.training else ()),
+    ]
 
 
 def critic_checks(subject: Subject) -> list[Check]:
     """What one critic step does with a user's gradient, a batch's size and the fakes."""
     training = subject.plan.training
     assert training is not None
-    checks = [
-        judged(
-            "sensitivity",
-            f"critic step, weights x{scale:g}",
-            high=1 + ROUNDING,
-            statistic=longest_move(training, scale=scale),
-            asked="longest move of the clipped sum of gradients when one of 21 users leaves, in clip norms",
-        )
-        for scale in SCALES
-    ]
     return [
-        *checks,
+        *(
+            judged(
+                "sensitivity",
+                "critic step, weights x{scale:g}",
+                high=1 + ROUNDING,
+                statistic=longest_move(training, scale=scale),
+                scale=scale,
+            )
+            for scale in SCALES
+        ),
         judged(
             "sensitivity",
             "critic step, 10,000 events",
             statistic=heavy_move(training),
             high=1 + ROUNDING,
-            asked="move of the clipped sum by a user of 10,000 events, in clip norms",
         ),
         judged(
             "sensitivity",
             "critic step, denominator",
             statistic=constant_error(CriticStep(training)),
             high=ROUNDING,
-            asked="change of one user's pull when the batch is ten times larger, relative",
         ),
         judged(
             "sensitivity",
             "critic step, fakes",
             statistic=fake_error(CriticStep(training, scale=3.0)),
             high=ROUNDING,
-            asked="change of the fakes' pull beside nobody, some, and many clipped users, relative",
         ),
     ]
 
@@ -347,12 +334,16 @@ def raw_vectors(norm: float) -> np.ndarray:
     return users
 
 
-def raw_move(add_up: object, *, norm: float = 2.5) -> float:
+def raw_move(add_up: Callable[..., np.ndarray], *, norm: float = 2.5) -> float:
     """How far a lattice sum moves, in norms, when the worst of the vectors leaves."""
     users = raw_vectors(norm)
-    whole = add_up(users, norm=norm).astype(np.float64)  # type: ignore[operator]
-    moves = [
-        np.linalg.norm(whole - add_up(np.delete(users, gone, axis=0), norm=norm))
-        for gone in range(len(users))
-    ]  # type: ignore[operator]
-    return max((float(move) if np.isfinite(move) else math.inf) for move in moves) / LATTICE
+    whole = add_up(users, norm=norm).astype(np.float64)
+    moves = (
+        whole - add_up(np.delete(users, gone, axis=0), norm=norm) for gone in range(len(users))
+    )
+    return _longest(moves) / LATTICE
+
+
+def _longest(moves: Iterable[np.ndarray]) -> float:
+    lengths = [float(np.linalg.norm(move)) for move in moves]
+    return max(length if math.isfinite(length) else math.inf for length in lengths)

@@ -8,7 +8,6 @@ rate says how seldom a right tool fails.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -48,14 +47,6 @@ def tells_scales_apart(draws: int, *, wrong: tuple[float, float] = WRONG_SCALES)
     return high * wrong[0] < low and low * wrong[1] > high
 
 
-def has_scale(noise: np.ndarray, std: float) -> bool:
-    """Is normal noise of mean 0 of this standard deviation? Chi-square test."""
-    noise = np.asarray(noise, dtype=np.float64).ravel()
-    assert len(noise) >= draws_for_scale(), "too few draws for a test with power"
-    low, high = scale_range(len(noise))
-    return low <= scale_of(noise, std) <= high
-
-
 def correlation(one: np.ndarray, two: np.ndarray) -> float:
     """Of two series of mean 0; 1 where one of them is nothing at all."""
     one, two = (np.asarray(each, dtype=np.float64).ravel() for each in (one, two))
@@ -68,43 +59,6 @@ def largest_correlation(draws: int, *, pairs: int = 1) -> float:
     never as far as 1.
     """
     return min(1 - 1e-9, float(stats.norm.isf(FALSE_ALARM / 2 / pairs) / math.sqrt(draws)))
-
-
-def is_fresh(draw: Callable[[], np.ndarray]) -> bool:
-    """Are two calls independent? Their correlation, at FALSE_ALARM; noise that is not there is not
-    fresh.
-    """
-    one, two = (np.asarray(draw(), dtype=np.float64).ravel() for _ in range(2))
-    return abs(correlation(one, two)) <= largest_correlation(len(one))
-
-
-def accepts_only_the_truth(draw: Callable[[], np.ndarray], std: float) -> bool:
-    """Draws of `std` pass, the same draws times 0.95 and 1.05 do not, and the next ones are new."""
-    noise = np.asarray(draw(), dtype=np.float64)
-    while noise.size < draws_for_scale():
-        noise = np.concatenate((noise.ravel(), np.asarray(draw(), dtype=np.float64).ravel()))
-    return (
-        has_scale(noise, std)
-        and not any(has_scale(noise * wrong, std) for wrong in WRONG_SCALES)
-        and is_fresh(draw)
-    )
-
-
-def are_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
-    """Are all these counts plausible draws of Binomial(trials, chance), and as spread as such draws
-    are?
-    """
-    return within_binomial(counts, trials=trials, chance=chance) and is_binomial_spread(
-        counts, trials=trials, chance=chance
-    )
-
-
-def within_binomial(counts: np.ndarray, *, trials: int, chance: float) -> bool:
-    """Is each count a plausible draw?"""
-    counts = np.asarray(counts)
-    rate = FALSE_ALARM / len(counts) / 2
-    low, high = stats.binom.ppf([rate, 1 - rate], trials, chance)
-    return bool(((counts >= low) & (counts <= high)).all())
 
 
 def binomial_spread(counts: np.ndarray, *, trials: int, chance: float) -> float:
@@ -120,9 +74,3 @@ def spread_range(draws: int) -> tuple[float, float]:
     """
     low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], draws) / draws
     return 0.9 * float(low), 1.1 * float(high)
-
-
-def is_binomial_spread(counts: np.ndarray, *, trials: int, chance: float) -> bool:
-    """Do the counts scatter as such draws do?"""
-    low, high = spread_range(len(np.asarray(counts)))
-    return low <= binomial_spread(counts, trials=trials, chance=chance) <= high

@@ -1,18 +1,16 @@
-"""What the suite runs on: a schema, its catalogue, its plan, and a simulated log that fits them,
-with awkward people in it.
+"""What the suite runs on: a schema, its catalogue, its plan, and a simulated log that fits them, with
+awkward people in it whom no reader would let through.
 
 Without a configuration it is the simulator's log. For an owner's configuration or a release it is a
 log drawn at random in the declared domain: no file of the owner but the configuration and the
 public catalogue is opened, and everything is written below one folder.
-
-Random people for any schema: ordinary ones in the declared domain, and odd ones whom no reader
-would let through.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -144,9 +142,9 @@ POPULATION = 6_000
 EPSILON, DELTA_PART = 8.0, 0.06
 # of the events that are kept of a user: an ordinary user has no more, so that one who has all of
 # them shows
-LONGEST_PART = 0.75
+MAX_PART_OF_K = 0.75
 HEAVY = 10_000  # events of the heaviest user
-LONGEST_K = 200  # events of simulated users, where the schema allows more
+MAX_SIMULATED_K = 200  # events of simulated users, where the schema allows more
 AUDIT_SHARE = 0.3
 KEY = b"conformance, nobody's roles key."
 
@@ -229,7 +227,7 @@ def fitted(folder: Path, *, name: str, schema: Schema, catalogue: Catalogue, pla
         here,
         items=catalogue.size,
         users=USERS,
-        most=min(LONGEST_K, here.privacy.events_per_user),
+        most=min(MAX_SIMULATED_K, here.privacy.events_per_user),
         rng=rng,
     )
     ids = FIRST_ID + 1 + np.arange(USERS)
@@ -249,7 +247,7 @@ def _with_awkward(
     events = events[events[schema.item] != last]
     events = events[
         events.groupby(schema.user).cumcount()
-        < max(1, LONGEST_PART * schema.privacy.events_per_user)
+        < max(1, MAX_PART_OF_K * schema.privacy.events_per_user)
     ]
     ids = events[schema.user].unique()
     some = events.iloc[:1]
@@ -313,12 +311,12 @@ def neighbours(subject: Subject) -> list[tuple[EventLog, EventLog, EventLog]]:
     rng, most = np.random.default_rng(SEED + 1), schema.privacy.events_per_user
     found = []
     for place in range(14):
-        log = random_users(schema, items=size, users=30, most=min(LONGEST_K, most), rng=rng)
+        log = random_users(schema, items=size, users=30, most=min(MAX_SIMULATED_K, most), rng=rng)
         gone = (0, 29, place)[place % 3]
         found.append(
             (log, log.select(np.delete(np.arange(30), gone)), log.select(np.array([gone])))
         )
-    odd = [
+    odd: list[dict[str, Any]] = [
         dict(events=0),
         dict(events=1),
         dict(events=most, rating=1.0),
@@ -334,7 +332,7 @@ def neighbours(subject: Subject) -> list[tuple[EventLog, EventLog, EventLog]]:
     ]
     for place, options in enumerate(odd):
         user = one_user(schema, items=size, rng=rng, **options)
-        rest = random_users(schema, items=size, users=30, most=min(LONGEST_K, most), rng=rng)
+        rest = random_users(schema, items=size, users=30, most=min(MAX_SIMULATED_K, most), rng=rng)
         found.append(
             (
                 EventLog.concat(

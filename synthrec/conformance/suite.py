@@ -7,20 +7,18 @@ import time
 from synthrec import __version__
 from synthrec.conformance.accounting import accountants, accounting
 from synthrec.conformance.answers import CHARGE, QUICK, NullLedger
-from synthrec.conformance.draws import drawn_once
 from synthrec.conformance.noise import (
-    noise_of_game,
+    drawn_once,
     noise_of_processes,
     noise_of_sources,
     noise_of_sums,
 )
-from synthrec.conformance.open_domain_checks import look_checks
-from synthrec.conformance.open_domains import look
+from synthrec.conformance.open_domains import look, look_checks
 from synthrec.conformance.record import Check, Conformance
 from synthrec.conformance.replay import Release, replay
 from synthrec.conformance.sensitivity import sensitivity
 from synthrec.conformance.subject import Subject
-from synthrec.conformance.training import canaries, sampling, watch
+from synthrec.conformance.training import canaries, noise_of_game, sampling, watch
 from synthrec.model.measurements import measure
 from synthrec.model.train import one_thread
 from synthrec.privacy.ledger import Entry

@@ -1,27 +1,15 @@
-"""Sampling: in each step every user takes part by an independent coin of the public rate, and every
-step is paid for before it runs.
+"""Sampling, steps and canaries: one whole training as installed, watched.
 
-The sampler that sessions use is asked for enough coins to see a rate that is off by a tenth; the
-batches of a whole training must be its.
-
-One whole training as installed, watched: who was drawn, what was paid when, and what noise fell on
-weights that nobody's loss touches.
-
-The critic gets spare weights whose gradient is exactly zero for every user: what arrives there is
-noise and nothing else. Canary users, each in the log by a fair coin, have a gradient of ten clip
-norms on one spare weight of their own and none elsewhere.
-
-Canary users: what an attacker who sees every released gradient learns about who was in the log,
-against the claim.
-
-Each canary was put in by a fair coin, with a gradient that only clipping keeps small, on a weight
-of its own; its score is the sum of what arrived there. The audit's own estimator
-(`audit.lower_bound`: Steinke, Nasr and Jagielski 2023) turns scores and coins into a lower bound on
-epsilon, which must not exceed what training's entries are charged with. How much could have been
-shown is printed beside it.
-
-The bound is asked for at a far smaller delta than the plan's, since so small a false alarm cannot
-be had at a large one; the claim is read at the same delta.
+In each step every user takes part by an independent coin of the public rate, and every step is paid
+for before it runs; the sampler that sessions use is asked for enough coins to see a rate that is
+off by a tenth, and the batches of the training must be its. The critic gets spare weights whose
+gradient is exactly zero for every user: what arrives there is noise and nothing else. Canary users,
+each in the log by a fair coin, have a gradient of ten clip norms, which only clipping keeps small,
+on one spare weight of their own and none elsewhere; a canary's score is the sum of what arrived
+there. The audit's own estimator (Steinke, Nasr and Jagielski 2023) turns scores and coins into a
+lower bound on epsilon, which must not exceed what the training's entries are charged with; how much
+could have been shown is printed beside it. The bound is asked for at a far smaller delta than the
+plan's, since so small a false alarm cannot be had at a large one; the claim is read at the same.
 """
 
 from __future__ import annotations
@@ -29,6 +17,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,9 +28,19 @@ from torch import nn
 
 from synthrec.audit.epsilon_bounds import one_run_lower_bound
 from synthrec.conformance.answers import CHARGE, QUICK, RecordingNoise
+from synthrec.conformance.noise import noise_of_tensors
 from synthrec.conformance.open_domains import look
 from synthrec.conformance.record import Check, judged
-from synthrec.conformance.statistics import FALSE_ALARM, binomial_spread, spread_range
+from synthrec.conformance.statistics import (
+    FALSE_ALARM,
+    binomial_spread,
+    correlation,
+    largest_correlation,
+    scale_of,
+    scale_range,
+    spread_range,
+    tells_scales_apart,
+)
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
 from synthrec.model.critic import Critic
@@ -61,7 +60,7 @@ CANARY_NORMS = 10.0  # of a canary's gradient, before clipping
 
 
 @dataclass
-class Watched:
+class TrainingTrace:
     """What a training did.
 
     Shapes:
@@ -116,7 +115,7 @@ class SpareCritic(Critic):
         return super().forward(users) + nothing
 
 
-def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) -> Watched:
+def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) -> TrainingTrace:
     """Train on the subject's log with canaries in it, or on its first `users` without. Libraries
     are seeded alike each time.
     """
@@ -128,8 +127,8 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
         if canaries
         else np.zeros(CANARIES, dtype=bool)
     )
-    found = Watched(included=included, users=log.users)
-    shadows = log.select(np.zeros(int(included.sum()), dtype=np.int64) + _shortest(log))
+    found = TrainingTrace(included=included, users=log.users)
+    shadows = log.select(np.full(int(included.sum()), log.activity.argmin()))
     _seed_libraries()
     with TemporaryDirectory(prefix="synthrec-") as scratch:
         path = Path(scratch) / "ledger.jsonl"
@@ -152,7 +151,7 @@ def watch(subject: Subject, *, users: int | None = None, canaries: bool = True) 
     return found
 
 
-def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[PrivateCritic]:
+def _instrumented(found: TrainingTrace, *, path: Path, plan: Training) -> type[PrivateCritic]:
     """The installed critic with spare weights, canaries' gradients, and a look at every batch,
     payment and released gradient.
     """
@@ -168,7 +167,7 @@ def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[Private
             spare.grad_sample[who, weight, 0] = CANARY_NORMS * plan.clip_norm
             super().clip_and_accumulate()
 
-    class Instrumented(PrivateCritic):
+    class CanaryCritic(PrivateCritic):
         network, optimizer = SpareCritic, Forced
 
         def step(self, real: torch.Tensor, fake: torch.Tensor) -> None:
@@ -192,11 +191,7 @@ def _instrumented(found: Watched, *, path: Path, plan: Training) -> type[Private
             )
             return super()._fake_gradients(fake)
 
-    return Instrumented
-
-
-def _shortest(log: EventLog) -> int:
-    return int(log.activity.argmin())
+    return CanaryCritic
 
 
 def _seed_libraries() -> None:
@@ -206,43 +201,80 @@ def _seed_libraries() -> None:
     torch.manual_seed(0)
 
 
+MAX_PAIRS = 2_000  # of steps whose noise is compared
 SEEN = 0.1  # a rate that is off by this part is seen
 MAX_COINS = 20_000_000
-AGAIN = "two users, or one user in two steps, who take part together"
 
 
-def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]:
+def noise_of_game(training: Training, *, crowd: TrainingTrace, few: TrainingTrace) -> list[Check]:
+    """The spare weights of a training with many users, of one with batches that are mostly empty,
+    and of the two side by side.
+    """
+    checks = noise_of_tensors(training)
+    for name, trained in (("critic step", crowd), ("critic step, mostly empty batches", few)):
+        draws = max(trained.noise.size, 2)
+        low, high = scale_range(draws)
+        checks.append(
+            judged(
+                "noise",
+                name,
+                low=low,
+                high=high,
+                statistic=scale_of(trained.noise, trained.steps_charged.noise_multiplier),
+                power=tells_scales_apart(draws) and len(trained.noise) == training.steps,
+            )
+        )
+    steps = min(len(crowd.noise), 1 + int((2 * MAX_PAIRS) ** 0.5))
+    pairs = list(combinations(crowd.noise[:steps], 2))
+    return [
+        *checks,
+        judged(
+            "noise",
+            "critic steps are fresh",
+            statistic=max((abs(correlation(one, two)) for one, two in pairs), default=1.0),
+            high=largest_correlation(crowd.noise.shape[1], pairs=max(1, len(pairs))),
+        ),
+        judged(
+            "noise",
+            "seeds repeat nothing",
+            high=largest_correlation(max(1, crowd.noise[:1].size)),
+            statistic=abs(correlation(crowd.noise[:1], few.noise[:1])),
+        ),
+    ]
+
+
+def sampling(training: Training, *, crowd: TrainingTrace, few: TrainingTrace) -> list[Check]:
     """The sampler by itself, the batches of a training, and those of a training on three users, by
     the rate that the ledger names.
     """
     users, charged = users_for(training), crowd.steps_charged.sampling_rate
-    drawn = as_table(
-        list(
-            SystemNoise().batches(users, sampling_rate=training.sampling_rate, steps=training.steps)
-        ),
-        users=users,
-        steps=training.steps,
+    batches = SystemNoise().batches(
+        users, sampling_rate=training.sampling_rate, steps=training.steps
     )
-    checks = coins(drawn, rate=charged, whose="sampler")
     everybody = crowd.users + int(crowd.included.sum())
-    taken = as_table(crowd.batches, users=everybody, steps=training.steps)
-    checks += coins(taken, rate=charged, whose="training", whole=False)
-    given = sum(
-        seen != len(batch)
-        for found in (crowd, few)
-        for seen, batch in zip(found.seen, found.batches, strict=False)
-    )
-    checks.append(
+    return [
+        *coins(
+            as_table(list(batches), users=users, steps=training.steps),
+            rate=charged,
+            whose="sampler",
+        ),
+        *coins(
+            as_table(crowd.batches, users=everybody, steps=training.steps),
+            rate=charged,
+            whose="training",
+            whole=False,
+        ),
         judged(
             "sampling",
             "steps see the batch",
-            statistic=given,
+            statistic=sum(
+                seen != len(batch)
+                for watched in (crowd, few)
+                for seen, batch in zip(watched.seen, watched.batches, strict=False)
+            ),
             low=0,
             high=0,
-            asked="steps that were given another number of users than were drawn",
-        )
-    )
-    checks.append(
+        ),
         judged(
             "sampling",
             "empty batches count",
@@ -250,10 +282,8 @@ def sampling(training: Training, *, crowd: Watched, few: Watched) -> list[Check]
             low=training.steps,
             high=training.steps,
             power=0 in few.seen,
-            asked="steps of a training on three users, whose batches are sometimes empty",
-        )
-    )
-    return checks
+        ),
+    ]
 
 
 def users_for(training: Training) -> int:
@@ -276,20 +306,22 @@ def as_table(batches: list[np.ndarray], *, users: int, steps: int) -> np.ndarray
 
 def coins(drawn: np.ndarray, *, rate: float, whose: str, whole: bool = True) -> list[Check]:
     """Number and spread of inclusions; with `whole` also whether a coin depends on the last one or
-    on another user's.
+    on another user's. Neighbouring pairs share coins: their count spreads as its own coins do, and
+    with the rate that all of them share.
 
     Shapes:
         drawn bool[steps, users].
     """
-    steps, users = drawn.shape
-    total = drawn.size
+    (steps, users), total = drawn.shape, drawn.size
+    low, high = stats.binom.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], total, rate)
     checks = [
-        _count(
-            f"{whose}: rate",
-            int(drawn.sum()),
-            trials=total,
-            chance=rate,
-            asked="inclusions over the planned number",
+        judged(
+            "sampling",
+            "{whose_coins}: rate",
+            statistic=int(drawn.sum()) / (total * rate),
+            low=low / (total * rate),
+            high=high / (total * rate),
+            whose_coins=whose,
         )
     ]
     for name, counts, trials in (
@@ -300,57 +332,35 @@ def coins(drawn: np.ndarray, *, rate: float, whose: str, whole: bool = True) -> 
         checks.append(
             judged(
                 "sampling",
-                f"{whose}: {name}",
+                "{whose_coins}: {counts}",
                 low=low,
                 high=high,
                 statistic=binomial_spread(counts, trials=trials, chance=rate),
-                asked="spread, in that of independent coins",
+                whose_coins=whose,
+                counts=name,
             )
         )
     if whole:
         together = int((drawn[1:] & drawn[:-1]).sum() + (drawn[:, 1:] & drawn[:, :-1]).sum())
+        expected = ((steps - 1) * users + steps * (users - 1)) * rate**2
+        spread = math.sqrt(expected * (1 - rate**2) + 12 * total * rate**3 * (1 - rate))
+        away = float(stats.norm.isf(FALSE_ALARM / 2)) * spread / expected + 10 / expected
         checks.append(
-            _pairs(
-                f"{whose}: pairs",
-                together,
-                trials=(steps - 1) * users + steps * (users - 1),
-                chance=rate,
-                coins=total,
+            judged(
+                "sampling",
+                "sampler: pairs",
+                statistic=together / expected,
+                low=1 - away,
+                high=1 + away,
             )
         )
     return checks
 
 
-def _count(name: str, found: int, *, trials: int, chance: float, asked: str) -> Check:
-    low, high = stats.binom.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], trials, chance) / (
-        trials * chance
-    )
-    return judged(
-        "sampling", name, statistic=found / (trials * chance), low=low, high=high, asked=asked
-    )
-
-
-def _pairs(name: str, found: int, *, trials: int, chance: float, coins: int) -> Check:
-    """Neighbouring pairs share coins: their count spreads as its own coins do, and with the rate
-    that all of them share.
-    """
-    expected = trials * chance**2
-    spread = math.sqrt(expected * (1 - chance**2) + 12 * coins * chance**3 * (1 - chance))
-    away = float(stats.norm.isf(FALSE_ALARM / 2)) * spread / expected + 10 / expected
-    return judged(
-        "sampling",
-        name,
-        statistic=found / expected,
-        low=1 - away,
-        high=1 + away,
-        asked=f"{AGAIN}, over the planned number",
-    )
-
-
 DELTA = 1e-10
 
 
-def canaries(training: Training, *, crowd: Watched) -> list[Check]:
+def canaries(training: Training, *, crowd: TrainingTrace) -> list[Check]:
     """One check: the lower bound from all canaries against the claim for the training's entries."""
     claim = Accountant([training.event(training.steps)]).epsilon(DELTA)
     scores, rng = (
@@ -369,8 +379,9 @@ def canaries(training: Training, *, crowd: Watched) -> list[Check]:
             low=0.0,
             high=claim,
             power=most > claim,
-            asked=f"from {len(scores):,} canaries at ten clip norms, half of them in; could have shown up to {most:.2f}, "
-            f"at delta {DELTA:g}",
+            canaries=len(scores),
+            most=most,
+            delta=DELTA,
         )
     ]
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from synthrec.errors import SynthrecError
+
 
 @dataclass(frozen=True)
-class Part:
+class InspectedPart:
     """A part of a release. `origin`: public, paid (by whom), post-processing or synthetic;
     `problem`: None if it is as it must be.
     """
@@ -24,15 +26,25 @@ class Part:
     problem: str | None = None
 
 
+def broken(file: str, problem: str, *, name: str = "the file") -> InspectedPart:
+    """A part whose place alone is known, and what is wrong with it."""
+    return InspectedPart(file, name, "", "", problem)
+
+
+def unreadable(file: str, error: Exception, *, missing: str = "not readable") -> InspectedPart:
+    """A file that could not be read: our own error says why, `missing` is said of any other."""
+    return broken(file, str(error) if isinstance(error, SynthrecError) else missing)
+
+
 @dataclass(frozen=True)
 class Inspection:
     """All parts. `notes`: what is worth knowing and no failure."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[InspectedPart, ...]
     notes: tuple[str, ...] = ()
 
     @property
-    def problems(self) -> tuple[Part, ...]:
+    def problems(self) -> tuple[InspectedPart, ...]:
         """Parts that are not as they must be."""
         return tuple(part for part in self.parts if part.problem is not None)
 
@@ -45,10 +57,4 @@ class Inspection:
 def paid(origin: str, by: Iterable[str]) -> str:
     """Where a part comes from, for people."""
     names = ", ".join(by)
-    return (
-        f"{origin} by {names}"
-        if origin == "paid" and names
-        else f"{origin} of {names}"
-        if names
-        else origin
-    )
+    return f"{origin} {'by' if origin == 'paid' else 'of'} {names}" if names else origin

@@ -8,10 +8,9 @@ from pathlib import Path
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import Part, paid
+from synthrec.inspection.findings import InspectedPart, broken, paid, unreadable
 from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.format import Words, differences, layout
-from synthrec.privacy.plan import Plan
 
 ORIGINS = {
     "format_version": "public",
@@ -27,20 +26,18 @@ ORIGINS = {
     "game": "post-processing",
 }
 GAMES = ("kept", "set aside: ")
-LONGEST_REASON = 200
+MAX_REASON_LETTERS = 200
 
 
-def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
+def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[InspectedPart]]:
     """generator.json with a line for each of its fields, and what it says if it can be read."""
     try:
         content = read_bounded(share / WORDS, most=LARGEST_WORDS)
         said, words, catalogue = parse_words(content)
-    except SynthrecError as error:
-        return None, None, [Part(WORDS, "the file", "", "", str(error))]
-    except OSError:
-        return None, None, [Part(WORDS, "the file", "", "", "missing")]
+    except (OSError, SynthrecError) as error:
+        return None, None, [unreadable(WORDS, error, missing="missing")]
     parts = [
-        Part(
+        InspectedPart(
             WORDS,
             name,
             type(said[name]).__name__,
@@ -50,21 +47,23 @@ def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Part]]:
         for name, origin in (ORIGINS | _looked_for(words)).items()
     ]
     if content != json.dumps(said, indent=1).encode():
-        parts.append(Part(WORDS, "the file", "", "", "bytes that synthrec does not write"))
+        parts.append(broken(WORDS, "bytes that synthrec does not write"))
     return words, catalogue, parts
 
 
 def _looked_for(words: Words) -> dict[str, str]:
     """Where open columns ("dp") have come from. Their names are the owner's: not printed."""
-    found = (
-        {"schema": "public: the owner's declaration; what it leaves open: paid by looks"}
-        if words.plan.openings
-        else {}
+    origins = {}
+    if words.plan.openings:
+        origins["schema"] = "public: the owner's declaration; what it leaves open: paid by looks"
+    return origins | (
+        {"catalogue": "ids: paid by a look"} if words.declared.item_column.paid else {}
     )
-    return found | ({"catalogue": "ids: paid by a look"} if words.declared.item_column.paid else {})
 
 
-def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[str]) -> list[Part]:
+def tensors_of(
+    share: Path, *, words: Words, catalogue: Catalogue, ledger: set[str]
+) -> list[InspectedPart]:
     """A line for each tensor that is there or should be; `ledger` are the mechanisms that the
     excerpt holds.
     """
@@ -72,20 +71,12 @@ def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[s
     try:
         wrong = {found.name: found.found for found in differences(share / TENSORS, layout=known)}
     except (OSError, SynthrecError) as error:
-        return [
-            Part(
-                TENSORS,
-                "the file",
-                "",
-                "",
-                str(error) if isinstance(error, SynthrecError) else "missing or not readable",
-            )
-        ]
+        return [unreadable(TENSORS, error, missing="missing or not readable")]
     for name, tensor in known.items():
         if unpaid := set(tensor.paid_by) - ledger:
             wrong.setdefault(name, f"no entry of the ledger pays for {', '.join(sorted(unpaid))}")
     lines = [
-        Part(
+        InspectedPart(
             TENSORS,
             name,
             f"{tensor.kind} {list(tensor.shape)}",
@@ -95,7 +86,7 @@ def tensors_of(share: Path, *, words: Words, catalogue: Catalogue, ledger: set[s
         for name, tensor in known.items()
     ]
     return lines + [
-        Part(TENSORS, name, "", "", found) for name, found in wrong.items() if name not in known
+        broken(TENSORS, found, name=name) for name, found in wrong.items() if name not in known
     ]
 
 
@@ -105,7 +96,7 @@ def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catal
     """
     again = {
         "schema": lambda: json.loads(words.declared.model_dump_json()),
-        "plan": lambda: _plan(words.plan),
+        "plan": lambda: json.loads(words.plan.model_dump_json()),
         "catalogue": catalogue.to_json,
     }
     if name in again and said[name] != again[name]():
@@ -115,11 +106,7 @@ def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catal
     if (
         name == "game"
         and words.game is not None
-        and (not words.game.startswith(GAMES) or len(words.game) > LONGEST_REASON)
+        and (not words.game.startswith(GAMES) or len(words.game) > MAX_REASON_LETTERS)
     ):
         return "words that synthrec does not write"
     return None
-
-
-def _plan(plan: Plan) -> object:
-    return json.loads(plan.model_dump_json())

@@ -1,5 +1,6 @@
-"""report.html: tags and attributes by allow-list, nothing that runs or loads; of an unpublished
-source, its very words.
+"""What is rendered in share/: report.html has tags and attributes by allow-list, nothing that runs or
+loads, and of an unpublished source its very words; statement.txt, data_card.md and deployment.json
+are byte for byte what the public records render to. None at all is fine.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from pathlib import Path
 from synthrec.conformance.record import Conformance
 from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart, broken
+from synthrec.report.edition import Edition
 from synthrec.report.record import ReleaseRecord
-from synthrec.report.render import Edition, render
+from synthrec.report.render import render
+from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
 
 PAGE = "report.html"
-LARGEST = 1 << 23
+MAX_PAGE_BYTES = 1 << 23
 TAGS = set(
     "a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
     "head header html i li line lineargradient main meta ol p path polygon polyline pre rect s section small span "
@@ -89,15 +92,15 @@ class _Reader(HTMLParser):
 
 def page_of(
     share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None
-) -> tuple[list[Part], list[str]]:
+) -> tuple[list[InspectedPart], list[str]]:
     """The public page; none at all is fine."""
     try:
-        text = read_bounded(share / PAGE, most=LARGEST).decode("utf-8")
+        text = read_bounded(share / PAGE, most=MAX_PAGE_BYTES).decode("utf-8")
     except FileNotFoundError:
         return [], []
     except (SynthrecError, OSError, ValueError):
-        return [Part(PAGE, "the file", "", "", "not readable as a page")], []
-    parts = [Part(PAGE, "tags and links", "", "rendered", foreign(text))]
+        return [broken(PAGE, "not readable as a page")], []
+    parts = [InspectedPart(PAGE, "tags and links", "", "rendered", foreign(text))]
     if record is None:
         return parts, []
     if record.source_public:
@@ -109,7 +112,7 @@ def page_of(
         _read(text).words
         == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
     )
-    parts.append(Part(PAGE, "words", "", "from the records", None if same else wrong))
+    parts.append(InspectedPart(PAGE, "words", "", "from the records", None if same else wrong))
     return parts, []
 
 
@@ -123,3 +126,32 @@ def _read(text: str) -> _Reader:
     reader.feed(text)
     reader.close()
     return reader
+
+
+TEXTS = (STATEMENT, CARD, DEPLOYMENT)
+MAX_TEXT_BYTES = 1 << 22
+
+
+def texts_of(
+    share: Path, *, record: ReleaseRecord | None, mechanism: Conformance | None
+) -> list[InspectedPart]:
+    """A line for each of them that is there."""
+    if record is None:
+        return []
+    rendered = shared_texts(record, mechanism)
+    return [
+        InspectedPart(
+            name, "every byte", "", "from the records", _differs(share / name, rendered[name])
+        )
+        for name in TEXTS
+        if (share / name).exists() or (share / name).is_symlink()
+    ]
+
+
+def _differs(path: Path, text: str) -> str | None:
+    try:
+        same = read_bounded(path, most=MAX_TEXT_BYTES) == text.encode()
+    except (SynthrecError, OSError):
+        return "not readable"
+    wrong = "not what release.json and mechanism.json render to; run `synthrec report`"
+    return None if same else wrong

@@ -2,7 +2,7 @@
 as bytes nor as a person.
 
 Its answer is about the real log and PRIVATE: it may decide nothing but "do not release". Users of
-few events may coincide with a synthetic one by chance, so only whoever has LEAST events or more,
+few events may coincide with a synthetic one by chance, so only whoever has MIN_EVENTS events or more,
 all of them equal, counts as copied.
 """
 
@@ -19,17 +19,17 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.files_io import read_bounded
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Users
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart
 from synthrec.model.artifact import WORDS, read_words
 from synthrec.release import Folder
 
-LEAST = 5  # events of a user
+MIN_EVENTS = 5  # events of a user
 WINDOW, WINDOWS = 256, 64  # bytes of an array that are looked for, and at how many places
 TELLING = 48  # bytes that a window compresses to at least: one that says less may occur by chance
-LARGEST = 1 << 32
+MAX_FILE_BYTES = 1 << 32
 
 
-def compare_with_private(folder: Folder) -> tuple[Part, ...]:
+def compare_with_private(folder: Folder) -> tuple[InspectedPart, ...]:
     """Synthetic users against bounded ones, and bytes of private arrays and key against shared
     files.
     """
@@ -39,7 +39,7 @@ def compare_with_private(folder: Folder) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _people_found(folder: Folder) -> Part:
+def _people_found(folder: Folder) -> InspectedPart:
     words, catalogue = read_words(folder.share / WORDS)
     schema = words.declared.model_copy(update={"users": Users()})
     with tempfile.TemporaryDirectory(
@@ -49,7 +49,7 @@ def _people_found(folder: Folder) -> Part:
             folder.events, schema, catalogue, spill=Path(spill), events_per_user=None
         )
         found = _people(synthetic) & _people(EventLog.open(folder.bounded))
-    return Part(
+    return InspectedPart(
         "events.parquet",
         "users of the bounded log",
         "",
@@ -59,7 +59,7 @@ def _people_found(folder: Folder) -> Part:
 
 
 def _people(log: EventLog) -> set[bytes]:
-    """Each user's events in a fixed order; those of fewer than LEAST are left out. Basket numbers
+    """Each user's events in a fixed order; those of fewer than MIN_EVENTS are left out. Basket numbers
     follow the order: not compared.
     """
     columns = [np.asarray(log.item, dtype=np.float64)]
@@ -82,28 +82,28 @@ def _people(log: EventLog) -> set[bytes]:
     return {
         rows[np.lexsort(rows.T)].tobytes()
         for start, past in bounds
-        if past - start >= LEAST
+        if past - start >= MIN_EVENTS
         for rows in (table[start:past],)
     }
 
 
-def _bytes_found(folder: Folder) -> Part:
+def _bytes_found(folder: Folder) -> InspectedPart:
     shared = {
-        path.name: read_bounded(path, most=LARGEST)
+        path.name: read_bounded(path, most=MAX_FILE_BYTES)
         for path in sorted(folder.share.iterdir())
         if path.is_file()
     }
     for window in _windows(folder):
         for name, content in shared.items():
             if window in content:
-                return Part(
+                return InspectedPart(
                     name,
                     "bytes of private/",
                     "",
                     "none",
                     "bytes of the bounded log, or of the roles key",
                 )
-    return Part("share/", "bytes of private/", "", "none")
+    return InspectedPart("share/", "bytes of private/", "", "none")
 
 
 def _windows(folder: Folder) -> Iterator[bytes]:

@@ -27,7 +27,7 @@ DIGITS = 1e-6  # relative: other machines round otherwise
 
 
 @dataclass(frozen=True)
-class Check:
+class ReleaseCheck:
     """One thing checked."""
 
     name: str
@@ -35,14 +35,14 @@ class Check:
     passed: bool
 
 
-def verify_share(share: Path) -> tuple[Check, ...]:
+def verify_share(share: Path) -> tuple[ReleaseCheck, ...]:
     """All checks, in the order in which a recipient cares. Raises ReleaseError for what is no
     release.
     """
     inspection = inspect_share(share)
     hashes = _of(inspection, {MANIFEST})
     if any(part.problem for part in files_of(share)):
-        return (hashes, Check("contents", _problems(inspection), False))
+        return (hashes, ReleaseCheck("contents", _problems(inspection), False))
     words, _, _ = words_of(share)
     record, _ = record_of(share, words=words)
     entries, _, _ = excerpt_of(share, record=record, words=words)
@@ -52,11 +52,11 @@ def verify_share(share: Path) -> tuple[Check, ...]:
         _of(inspection, {"ledger.jsonl"}),
         *claim,
         *_mechanism(share, words=words),
-        Check("contents", _problems(inspection), inspection.passed),
+        ReleaseCheck("contents", _problems(inspection), inspection.passed),
     )
 
 
-def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Check, ...]:
+def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[ReleaseCheck, ...]:
     """Epsilon by two accountants, the profile and the bound, computed anew from the excerpt."""
     events, extra = events_of(entries), extra_delta_of(entries)
     try:
@@ -65,12 +65,14 @@ def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Che
     except BudgetError:
         events = ()
     if not events:
-        return (Check("epsilon", "entries that no accountant of this version computes", False),)
+        return (
+            ReleaseCheck("epsilon", "entries that no accountant of this version computes", False),
+        )
     profile = all(_same(claimed, accountant.epsilon(delta)) for delta, claimed in record.profile)
     checks = [
         _compared("epsilon (PLD)", claimed=record.epsilon, found=accountant.epsilon(record.delta)),
         _compared("epsilon (PRV)", claimed=record.epsilon_cross_check, found=second),
-        Check("profile", f"{len(record.profile)} deltas", profile),
+        ReleaseCheck("profile", f"{len(record.profile)} deltas", profile),
     ]
     if record.releases_before == 0:
         checks.append(
@@ -81,14 +83,14 @@ def claim_checks(record: ReleaseRecord, entries: tuple[Entry, ...]) -> tuple[Che
     return tuple(checks)
 
 
-def _mechanism(share: Path, *, words: Words | None) -> tuple[Check, ...]:
+def _mechanism(share: Path, *, words: Words | None) -> tuple[ReleaseCheck, ...]:
     record, parts = mechanism_of(share, words=words)
     if not parts:
         return ()
     wrong = [part.problem for part in parts if part.problem is not None]
     count = 0 if record is None else len(record.checks) - len(record.failed)
     return (
-        Check(
+        ReleaseCheck(
             MECHANISM,
             wrong[0]
             if wrong
@@ -98,8 +100,8 @@ def _mechanism(share: Path, *, words: Words | None) -> tuple[Check, ...]:
     )
 
 
-def _compared(name: str, *, claimed: float, found: float) -> Check:
-    return Check(name, f"claimed {claimed:.6g}, computed {found:.6g}", _same(claimed, found))
+def _compared(name: str, *, claimed: float, found: float) -> ReleaseCheck:
+    return ReleaseCheck(name, f"claimed {claimed:.6g}, computed {found:.6g}", _same(claimed, found))
 
 
 def _same(claimed: float, found: float) -> bool:
@@ -110,11 +112,11 @@ def _same(claimed: float, found: float) -> bool:
     return found - slack <= claimed <= found + 2 * CROSS_CHECK_ERROR + slack
 
 
-def _of(inspection: Inspection, files: set[str]) -> Check:
+def _of(inspection: Inspection, files: set[str]) -> ReleaseCheck:
     parts = [part for part in inspection.parts if part.file in files]
     wrong = [part.problem for part in parts if part.problem is not None]
     name = " and ".join(sorted(files))
-    return Check(
+    return ReleaseCheck(
         name,
         wrong[0] if wrong else f"{len(parts)} lines as they must be",
         not wrong and bool(parts),

@@ -11,13 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthrec.errors import ReleaseError, printable
-from synthrec.inspection.findings import Inspection, Part
+from synthrec.inspection.findings import InspectedPart, Inspection
 from synthrec.inspection.generator import tensors_of, words_of
 from synthrec.inspection.mechanism import MECHANISM, mechanism_of
-from synthrec.inspection.page import page_of
+from synthrec.inspection.page import TEXTS, page_of, texts_of
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.inspection.tables import tables_of
-from synthrec.inspection.texts import TEXTS, texts_of
 from synthrec.report.manifest import MANIFEST, verify_manifest
 
 NEEDED = ("generator.json", "generator.safetensors", "ledger.jsonl", "release.json", MANIFEST)
@@ -53,28 +52,27 @@ def inspect_share(share: Path) -> Inspection:
     return Inspection(parts=(*files, *parts, *checks, *page, *texts), notes=(*notes, *said))
 
 
-def files_of(share: Path) -> list[Part]:
+def files_of(share: Path) -> list[InspectedPart]:
     """Which files there are, and whether the manifest holds; nothing else of them is read."""
     present = {path.name: path for path in share.iterdir()}
     parts = [
-        Part(name, "the file", "", "public", _odd(path, allowed=name in ALLOWED))
+        InspectedPart(
+            printable(name), "the file", "", "public", _odd(path, allowed=name in ALLOWED)
+        )
         for name, path in sorted(present.items())
     ]
-    parts = [
-        Part(printable(part.file), *(part.name, part.shape, part.origin, part.problem))
-        for part in parts
-    ]
     parts += [
-        Part(name, "the file", "", "public", "missing") for name in NEEDED if name not in present
+        InspectedPart(name, "the file", "", "public", "missing")
+        for name in NEEDED
+        if name not in present
     ]
     if any(part.problem for part in parts):
         return parts
     try:
         verify_manifest(share)
     except ReleaseError as error:
-        parts.append(Part(MANIFEST, "hashes", "", "public", str(error)))
-        return parts
-    return [*parts, Part(MANIFEST, "hashes", "", "public")]
+        return [*parts, InspectedPart(MANIFEST, "hashes", "", "public", str(error))]
+    return [*parts, InspectedPart(MANIFEST, "hashes", "", "public")]
 
 
 def _odd(path: Path, *, allowed: bool) -> str | None:

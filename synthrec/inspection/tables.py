@@ -30,7 +30,7 @@ from synthrec.data.writer import (
     event_table,
     user_table,
 )
-from synthrec.inspection.findings import Part
+from synthrec.inspection.findings import InspectedPart, broken
 from synthrec.report.record import ReleaseRecord
 
 SYNTHETIC = r"^synthetic-([0-9]{6,18})$"
@@ -39,7 +39,7 @@ SPACE = "ids outside the space of synthetic users"
 
 def tables_of(
     share: Path, *, schema: Schema, catalogue: Catalogue, record: ReleaseRecord
-) -> list[Part]:
+) -> list[InspectedPart]:
     """A line for each column of each synthetic table that is there."""
     one = _one_user(schema)
     rows = {
@@ -52,25 +52,10 @@ def tables_of(
             one, np.array([FIRST_ID + 1]), schema=schema, rng=np.random.default_rng(0)
         )
     if not (share / "events.parquet").exists():
-        extra = (
-            [Part("users.parquet", "the file", "", "", "users without events")]
-            if (share / "users.parquet").exists()
-            else []
-        )
-        none = record.synthetic_users == 0
-        return extra + (
-            []
-            if none
-            else [
-                Part(
-                    "events.parquet",
-                    "the file",
-                    "",
-                    "",
-                    "missing, though release.json counts users",
-                )
-            ]
-        )
+        alone = (share / "users.parquet").exists()
+        return [broken("users.parquet", "users without events")] * alone + [
+            broken("events.parquet", "missing, though release.json counts users")
+        ] * (record.synthetic_users != 0)
     parts = []
     for name, like in rows.items():
         try:
@@ -86,22 +71,18 @@ def tables_of(
             TypeError,
             pa.ArrowException,
         ):
-            parts.append(
-                Part(name, "the file", "", "", "missing, or no Parquet file that can be read")
-            )
+            parts.append(broken(name, "missing, or no Parquet file that can be read"))
     return parts
 
 
 def _table(
     path: Path, *, like: pa.Schema, schema: Schema, catalogue: Catalogue, record: ReleaseRecord
-) -> list[Part]:
+) -> list[InspectedPart]:
     with path.open("rb") as stream:
         require_bounded(stream)
     with pq.ParquetFile(path) as file:
-        if (
-            outside := _outside(file, path, like=like, record=record, most=_most_rows(path, record))
-        ) is not None:
-            return [Part(path.name, "the file", "", "", outside)]
+        if (outside := _outside(file, path, like=like, record=record)) is not None:
+            return [broken(path.name, outside)]
         wrong: dict[str, str] = {}
         of_users = path.name == "users.parquet"
         users = _Users(record, schema=schema, each_once=of_users)
@@ -131,17 +112,13 @@ def _table(
         if schema.user not in wrong and (found := users.whole()) is not None:
             wrong[schema.user] = found
     return [
-        Part(path.name, field.name, f"{field.type}", "synthetic", wrong.get(field.name))
+        InspectedPart(path.name, field.name, f"{field.type}", "synthetic", wrong.get(field.name))
         for field in like
     ]
 
 
-def _most_rows(path: Path, record: ReleaseRecord) -> int:
-    return record.synthetic_users * (1 if path.name == "users.parquet" else record.events_per_user)
-
-
 def _outside(
-    file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: ReleaseRecord, most: int
+    file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: ReleaseRecord
 ) -> str | None:
     """What the file says beyond its rows, and how many rows it announces."""
     about = file.metadata
@@ -171,7 +148,9 @@ def _outside(
         return "bytes that belong to no column"
     if re.fullmatch(r"parquet-cpp-arrow version [0-9.]{1,20}", about.created_by or "") is None:
         return "made by something else than synthrec"
-    return None if about.num_rows <= most else "more rows than release.json allows"
+    rows_per_user = 1 if path.name == "users.parquet" else record.events_per_user
+    allowed = about.num_rows <= record.synthetic_users * rows_per_user
+    return None if allowed else "more rows than release.json allows"
 
 
 class _Users:
@@ -253,7 +232,7 @@ def _wrong(
     values = batch.column(batch.schema.get_field_index(name))
     column: Any = (schema.user_attributes if of_users else schema.columns)[name]
     if values.null_count and not (
-        isinstance(column, Attribute) and (of_users or column.outside == "other")
+        isinstance(column, Attribute) and (of_users or getattr(column, "outside", "") == "other")
     ):
         return "missing values"
     if (

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from synthrec.records import FrozenRecord
 
 MIN_NOISE, MAX_NOISE = 1e-3, 1e9  # no plan has either
 MIN_RATE = 1e-12  # a batch of one of MOST_USERS is more
@@ -29,14 +31,8 @@ Sensitivity = Annotated[float, Field(gt=0, le=1e9)]  # K at most, times the root
 Rate = Annotated[float, Field(ge=MIN_RATE, le=1)]
 
 
-class PublicRecord(BaseModel):
-    """Frozen, JSON-able, strict about unknown fields, quiet about inputs in its errors. May be
-    logged.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="strings"
-    )
+class PublicRecord(FrozenRecord):
+    """A record that holds public constants only. May be logged."""
 
 
 class Event(PublicRecord):

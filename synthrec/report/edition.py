@@ -1,12 +1,9 @@
-"""Who sees what: the public edition holds what an allow-list of field paths names, the internal one
-everything (rule 14).
+"""Who sees what: the public edition holds what a field's declared origin lets leave, the internal one
+everything (rule 14); and which parts a claim must say.
 
-Guarantees: what is not in the list is absent, not hidden: a field added to a record is in no public
-page before it is added here too.
-
-A claim is complete or it is not made: the parts that it must say, and which of them a record lacks.
-
-Guarantees: no claim is rendered anywhere while a part is missing.
+Guarantees: what has no declared origin is absent, not hidden: a new field of a record is in no
+public page before it says where it comes from. No claim is rendered anywhere while a part is
+missing: it is complete or it is not made.
 """
 
 from __future__ import annotations
@@ -17,71 +14,12 @@ from enum import StrEnum
 
 from synthrec.audit.record import AuditRecord
 from synthrec.conformance.record import Conformance
+from synthrec.records import origins
 from synthrec.report.record import ReleaseRecord
 
-# each is public, or paid for by an entry of the ledger
-PUBLIC_OF_RELEASE = frozenset(
-    {
-        "format_version",
-        "release_id",
-        "created_utc",
-        "synthrec_version",
-        "source_name",
-        "source_public",
-        "population",
-        "unit",
-        "neighbouring_relation",
-        "events_per_user",
-        "audit_share",
-        "public_declarations",
-        "chosen_with_sight",
-        "raw_data_seen_by",
-        "columns",
-        "paid_declarations",
-        "model",
-        "game",
-        "training",
-        "budget_share",
-        "mechanisms",
-        "epsilon",
-        "delta",
-        "epsilon_cross_check",
-        "sampler",
-        "accountant",
-        "cross_check_accountant",
-        "profile",
-        "bound",
-        "ledger_total",
-        "releases_before",
-        "internal",
-        "trials",
-        "epsilon_cap",
-        "try_number",
-        "noise_source",
-        "floating_point",
-        "not_private",
-        "synthetic_users",
-        "seed_of_sampling",
-        "faithful",
-        "versions",
-        "limits",
-        "commands",
-    }
-)
-# measured on a simulated log that nobody is in; how long it took says nothing of anybody
-PUBLIC_OF_MECHANISM = frozenset(
-    {
-        "format_version",
-        "synthrec_version",
-        "subject",
-        "model",
-        "epsilon",
-        "delta",
-        "checks",
-        "seconds",
-    }
-)
-PUBLIC_OF_AUDIT: frozenset[str] = frozenset()  # nothing, not even whether there was one
+# each is public, or paid for by an entry of the ledger; of an audit nothing is
+PUBLIC_OF_RELEASE = frozenset(origins(ReleaseRecord))
+PUBLIC_OF_MECHANISM = frozenset(origins(Conformance))
 
 
 class Edition(StrEnum):

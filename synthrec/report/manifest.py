@@ -2,11 +2,9 @@
 is missing or altered.
 
 Files that come later (a page rendered anew, a synthetic log) join all at once with the manifest
-that lists them.
-
-Guarantees: whenever the process dies, `settle` leads to the files and the manifest of before or to
-those of after, never to a mixture. Only files below the folder are read: no link is followed, and a
-path in the manifest is compared, never opened.
+that lists them. Guarantees: whenever the process dies, `settle` leads to the files and the manifest
+of before or to those of after, never to a mixture. Only files below the folder are read: no link is
+followed, and a path in the manifest is compared, never opened.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ MANIFEST = "manifest.json"
 JOINING = (
     ".joining"  # folder in share/ of what is about to join; with a manifest in it, it is complete
 )
-LARGEST = 1 << 20
+MAX_MANIFEST_BYTES = 1 << 20
 
 
 class ManifestFile(Record):
@@ -44,13 +42,6 @@ class Manifest(Record):
 
     format_version: Literal[1] = 1
     files: tuple[ManifestFile, ...]
-
-
-def write_manifest(folder: Path) -> Path:
-    """List every file below `folder` in `folder/manifest.json`. Raises ReleaseError."""
-    with joining(folder):
-        pass
-    return folder / MANIFEST
 
 
 @contextmanager
@@ -160,34 +151,30 @@ def verify_manifest(folder: Path) -> Manifest:
     `ReleaseError`.
     """
     manifest = _read(folder / MANIFEST)
-    with _disk_errors():
-        _compare(folder, manifest=manifest)
-    return manifest
-
-
-def _compare(folder: Path, *, manifest: Manifest) -> None:
     listed = {entry.path: entry for entry in manifest.files}
-    present = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
-    for name in sorted(listed.keys() | present.keys()):
-        if name not in present:
-            raise _differs(name, found="it is missing", remedy="Fetch the whole release again.")
-        if name not in listed:
-            raise _differs(
-                name,
-                found="it is not in the manifest",
-                remedy="Remove it, or fetch the release again.",
-            )
-        if _describe(present[name], folder=folder) != listed[name]:
-            raise _differs(
-                name,
-                found="its contents were altered",
-                remedy="Fetch the release again, and ask its owner if it stays so.",
-            )
+    with _disk_errors():
+        present = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
+        for name in sorted(listed.keys() | present.keys()):
+            if name not in present:
+                raise _differs(name, found="it is missing", remedy="Fetch the whole release again.")
+            if name not in listed:
+                raise _differs(
+                    name,
+                    found="it is not in the manifest",
+                    remedy="Remove it, or fetch the release again.",
+                )
+            if _describe(present[name], folder=folder) != listed[name]:
+                raise _differs(
+                    name,
+                    found="its contents were altered",
+                    remedy="Fetch the release again, and ask its owner if it stays so.",
+                )
+    return manifest
 
 
 def _read(path: Path) -> Manifest:
     try:
-        manifest = Manifest.model_validate_json(record_json(path, most=LARGEST))
+        manifest = Manifest.model_validate_json(record_json(path, most=MAX_MANIFEST_BYTES))
         if len({entry.path for entry in manifest.files}) == len(manifest.files):
             return manifest
         found = "a file that stands there twice"

@@ -12,15 +12,17 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
 from synthrec.conformance.record import Conformance
 from synthrec.data.files_io import record_json, write_no_follow
 from synthrec.errors import ReleaseError, printable
+from synthrec.records import OfClaim, OfLedger, OfLooks, OfMeasurements, Public
 
-LARGEST = 1 << 24
+MAX_RECORD_BYTES = 1 << 24
 Delta = Annotated[float, Field(gt=0, le=1)]
+Cap = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Mechanism(Record):
@@ -66,71 +68,69 @@ class InternalRuns(Record):
 
 
 class ReleaseRecord(Record):
-    """release.json."""
+    """release.json."""  # each field says where it comes from
 
-    model_config = ConfigDict(ser_json_inf_nan="strings")
+    format_version: Public[Literal[1]] = 1
+    release_id: Public[str]
+    created_utc: Public[str]  # ISO 8601
+    synthrec_version: Public[str]
 
-    format_version: Literal[1] = 1
-    release_id: str
-    created_utc: str  # ISO 8601
-    synthrec_version: str
-
-    source_name: str
-    source_public: bool  # the owner declares the log published
-    population: int  # the owner's public figure
-    unit: str  # the column that names a privacy unit
-    neighbouring_relation: str  # "add or remove one user"
-    events_per_user: int  # K
-    audit_share: float  # share of users that no training saw, by keyed hash
-    public_declarations: tuple[str, ...]  # what is public on the owner's word
-    chosen_with_sight: tuple[
-        str, ...
+    source_name: Public[str]
+    source_public: Public[bool]  # the owner declares the log published
+    population: Public[int]  # the owner's public figure
+    unit: Public[str]  # the column that names a privacy unit
+    neighbouring_relation: Public[str]  # "add or remove one user"
+    events_per_user: Public[int]  # K
+    audit_share: Public[float]  # share of users that no training saw, by keyed hash
+    public_declarations: Public[tuple[str, ...]]  # what is public on the owner's word
+    chosen_with_sight: Public[
+        tuple[str, ...]
     ] = ()  # what was chosen by people who had seen the log, as far as the owner says; never empty
-    raw_data_seen_by: tuple[
-        str, ...
+    raw_data_seen_by: Public[
+        tuple[str, ...]
     ] = ()  # who saw the log itself, as far as the owner says; never empty
-    columns: tuple[DataColumn, ...] = ()  # of the shared tables
-    paid_declarations: tuple[
-        str, ...
+    columns: Public[tuple[DataColumn, ...]] = ()  # of the shared tables
+    paid_declarations: OfLooks[
+        tuple[str, ...]
     ] = ()  # what open columns ("dp") turned out to hold, paid for by this release
 
-    model: Literal["gan", "moments", "marginals"]
-    game: str | None = (
-        # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
-        None
-    )
-    training: dict[str, float | int | str]
-    budget_share: dict[str, float]  # mechanism name -> share of the budget (of sum 1/noise^2)
-    mechanisms: tuple[Mechanism, ...]
+    model: Public[Literal["gan", "moments", "marginals"]]
+    # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
+    game: Public[str | None] = None
+    training: Public[dict[str, float | int | str]]
+    budget_share: Public[
+        dict[str, float]
+    ]  # mechanism name -> share of the budget (of sum 1/noise^2)
+    mechanisms: Public[tuple[Mechanism, ...]]
 
-    epsilon: float  # this release, all mechanisms composed
-    delta: Delta
-    epsilon_cross_check: float  # the second accountant
-    sampler: str = ""  # who takes part in a run, and how that is drawn
-    accountant: str
-    cross_check_accountant: str
-    profile: tuple[tuple[Delta, float], ...]  # (delta, epsilon), delta falling
-    bound: AttackBound  # of the whole ledger: all releases of this source
+    epsilon: OfClaim[float]  # this release, all mechanisms composed
+    delta: Public[Delta]
+    epsilon_cross_check: OfClaim[float]  # the second accountant
+    sampler: Public[str] = ""  # who takes part in a run, and how that is drawn
+    accountant: Public[str]
+    cross_check_accountant: Public[str]
+    profile: OfClaim[tuple[tuple[Delta, float], ...]]  # (delta, epsilon), delta falling
+    bound: OfLedger[AttackBound]  # of the whole ledger: all releases of this source
 
-    ledger_total: float  # epsilon over all releases of this source, at `delta`
-    releases_before: int
-    internal: InternalRuns
-    trials: int
-    epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    try_number: int  # how many times `fit` ran on this source, this time included
+    ledger_total: OfLedger[float]  # epsilon over all releases of this source, at `delta`
+    releases_before: OfLedger[int]
+    internal: OfLedger[InternalRuns]
+    trials: OfLedger[int]
+    epsilon_cap: Public[Cap]
+    try_number: OfLedger[int]  # how many times `fit` ran on this source, this time included
 
-    noise_source: str
-    floating_point: str
-    not_private: bool = False  # deterministic noise, for tests: epsilon is infinite
+    noise_source: Public[str]
+    floating_point: Public[str]
+    not_private: Public[bool] = False  # deterministic noise, for tests: epsilon is infinite
 
-    synthetic_users: int
-    seed_of_sampling: int | None
-    faithful: tuple[
-        Faithful, ...
-    ] = ()  # synthetic log against measurements; empty without a log, or from an earlier version
-    versions: dict[str, str] = Field(default_factory=dict)
-    limits: tuple[str, ...] = ()  # what is not guaranteed, whole sentences
-    commands: tuple[str, ...] = ()  # that made this release
+    synthetic_users: Public[int]
+    seed_of_sampling: Public[int | None]
+    faithful: OfMeasurements[
+        tuple[Faithful, ...]
+    ] = ()  # synthetic log against measurements; empty without a log
+    versions: Public[dict[str, str]] = Field(default_factory=dict)
+    limits: Public[tuple[str, ...]] = ()  # what is not guaranteed, whole sentences
+    commands: Public[tuple[str, ...]] = ()  # that made this release
 
 
 AnyRecord = TypeVar("AnyRecord", ReleaseRecord, AuditRecord, Conformance)
@@ -157,7 +157,7 @@ def write_record(record: Record | Conformance, *, path: Path) -> Path:
 def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:
     """Read a record back; raises `ReleaseError` for a file that is missing or is no such record."""
     try:
-        return kind.model_validate_json(record_json(path, most=LARGEST))
+        return kind.model_validate_json(record_json(path, most=MAX_RECORD_BYTES))
     except FileNotFoundError:
         found, remedy = (
             "no such file",

@@ -1,10 +1,8 @@
-"""One self-contained page from the records: no script, nothing loaded from outside, the same bytes
-for the same records.
+"""One self-contained page from the records, with the pictures that they allow: no script, nothing
+loaded from outside, the same bytes for the same records.
 
 Guarantees: an edition is made from what `edition.seen` lets through and from nothing else, so what
 it must not show is absent.
-
-Which pictures the records allow: each by the name that the page asks for it.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ from synthrec.report.plots import attacks, privacy, style, utility
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.requirements import answered
 
-MOST = 1e9  # of a number on an axis: beyond any real one, far below what overflows on its way
-LEAST = 1e-300  # of a delta on a logarithmic one
+MAX_DRAWN = 1e9  # of a number on an axis: beyond any real one, far below what overflows on its way
+MIN_DRAWN_DELTA = 1e-300  # of a delta on a logarithmic one
 NOT_DRAWN = (
     "Not drawn: a number in the record that no axis can show. The figures stand in the table."
 )
@@ -45,8 +43,8 @@ def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str
         if rows := epsilon_rows(release, audit):
             drawn["epsilon"] = _drawn(privacy.axis, rows)
         drawn["budget"] = _drawn(privacy.budget, privacy.rows_of(release), cap=release.epsilon_cap)
-        profile = [(x, y) for x, y in release.profile if x >= LEAST and math.isfinite(y)]
-        if len(profile) > 1 and release.delta >= LEAST:
+        profile = [(x, y) for x, y in release.profile if x >= MIN_DRAWN_DELTA and math.isfinite(y)]
+        if len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA:
             claimed = (release.delta, release.epsilon)
             drawn["profile"] = _drawn(privacy.profile, profile, claimed=claimed)
     if membership is not None:
@@ -62,7 +60,7 @@ def _drawn(plot: Callable[..., str], shown: Any, **more: Any) -> str:
 
 def _fits(shown: object) -> bool:
     if isinstance(shown, float):
-        return abs(shown) <= MOST
+        return abs(shown) <= MAX_DRAWN
     if isinstance(shown, BaseModel):
         return all(map(_fits, shown.__dict__.values()))
     return all(map(_fits, shown)) if isinstance(shown, tuple | list) else True

@@ -114,16 +114,6 @@ def _verdict(
     return "not assessed" if holds is None else "met" if holds else condition.failing
 
 
-def paths_of(row: Row) -> tuple[str, ...]:
-    """Every field that a row's answer rests on."""
-    each = [
-        path
-        for condition in row.met_when
-        for path in (condition.path, condition.times, condition.less, condition.than)
-    ]
-    return tuple(dict.fromkeys(path for path in each if path is not None))
-
-
 def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
     """None: nobody measured it."""
     values = at(records, condition.path)
@@ -135,16 +125,10 @@ def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
         return all(value is (condition.test == "true") for value in values)
     if condition.test == "one of":
         return all(value in condition.among for value in values)
-    numbers = [_one(records, path) for path in (condition.times, condition.less, condition.than)]
-    if None in [
-        number
-        for number, path in zip(
-            numbers, (condition.times, condition.less, condition.than), strict=True
-        )
-        if path
-    ]:
+    paths = (condition.times, condition.less, condition.than)
+    times, less, than = (_one(records, path) for path in paths)
+    if any(path and one is None for path, one in zip(paths, (times, less, than), strict=True)):
         return None
-    times, less, than = numbers
     limit = condition.value if than is None else than
     assert limit is not None, "a comparison has a value or another path"
     compared = [

@@ -2,11 +2,6 @@
 can say more than they do.
 
 Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up,
-never to nearest.
-
-How numbers are written on the page, in files and on the terminal.
-
-Claims are rounded against us: an epsilon, a delta and what an attacker can reach are rounded up,
 never to nearest. Whatever a record of somebody else holds is written somehow: what is no number as
 such.
 """
@@ -30,8 +25,7 @@ def number(value: float, *, digits: int = 3) -> str:
 def short(value: float) -> str:
     """Four significant digits at most, for parameters whose scale varies."""
     if value == 0 or 1e-3 <= abs(value) < 1e6:
-        text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-        return text.replace("-", "−")
+        return f"{value:{',.4g' if abs(value) < 1e4 else ',.0f'}}".replace("-", "−")
     return number(value) if math.isinf(value) else delta(value)
 
 
@@ -64,9 +58,9 @@ def percent(value: float, *, digits: int = 0) -> str:
 
 def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> str:
     """The confidence interval of a figure."""
-    if as_percent:
-        return f"{number(100 * figure.low, digits=digits)} to {number(100 * figure.high, digits=digits)} %"
-    return f"{number(figure.low, digits=digits)} to {number(figure.high, digits=digits)}"
+    scale, unit = (100, " %") if as_percent else (1, "")
+    low, high = (number(scale * end, digits=digits) for end in (figure.low, figure.high))
+    return f"{low} to {high}{unit}"
 
 
 MODEL_WORDS = {
@@ -102,30 +96,23 @@ def claim(release: ReleaseRecord) -> tuple[str, ...]:
         return (
             f"No claim is rendered, for a claim is complete or is not made. Not said: {', '.join(missing)}.",
         )
-    sentences = [
+    sentences = (
         f"The generator and the synthetic log are ({rounded_up(release.epsilon)}, {delta(release.delta)})-differentially private. "
         f"Neighbouring logs differ by one user: {release.neighbouring_relation}, that is everything under one value of “{release.unit}”: "
         "all their events and their row in the users' table.",
         "In other words: whether any one user took part or not, the probability of every possible outcome differs by at most a factor of "
         f"{_factor(release.epsilon)} (e to the power of epsilon), plus delta.",
         f"At most {release.events_per_user:,} events of each user were used, chosen at random before anything else happened.",
-    ]
-    if release.releases_before:
-        earlier = (
-            "one earlier release"
-            if release.releases_before == 1
-            else f"{release.releases_before:,} earlier releases"
-        )
-        sentences.append(
-            f"Together with {earlier} of this source, epsilon is {rounded_up(release.ledger_total)} at the same delta. "
-            f"The owner's cap is {short(release.epsilon_cap)}."
-        )
-    else:
-        cap = short(release.epsilon_cap)
-        sentences.append(
-            f"It is the first release of this source. The owner's cap for all releases together is {cap}."
-        )
-    return tuple(sentences)
+    )
+    before, cap = release.releases_before, short(release.epsilon_cap)
+    earlier = "one earlier release" if before == 1 else f"{before:,} earlier releases"
+    together = (
+        f"Together with {earlier} of this source, epsilon is {rounded_up(release.ledger_total)} at the same delta. "
+        f"The owner's cap is {cap}."
+        if before
+        else f"It is the first release of this source. The owner's cap for all releases together is {cap}."
+    )
+    return (*sentences, together)
 
 
 def why_delta(release: ReleaseRecord) -> str:
@@ -177,9 +164,12 @@ def attack_against_bound(membership: Membership) -> str:
         f"{percent(attack.tpr.value, digits=1)} of {attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); "
         f"guessing gives {percent(attack.fpr)}"
     )
-    if bound is None:
-        return f"{found}."
-    return f"{found}, and no attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)."
+    proved = (
+        ""
+        if bound is None
+        else f", and no attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)"
+    )
+    return f"{found}{proved}."
 
 
 def planted(membership: Membership) -> str:
@@ -208,10 +198,8 @@ def utility_in_short(utility: Utility) -> str:
         f"A recommender trained on the synthetic log closes {percent(gap.value)} of the gap in {what} between {floor} and training on the "
         f"real log ({interval(gap, digits=0, as_percent=True)}, {gap.n:,} test users)"
     )
-    failed = [limit.name for limit in mine.realism if not limit.passed]
-    return (
-        f"{text}, but the log fails a realism limit: {', '.join(failed)}." if failed else f"{text}."
-    )
+    failed = ", ".join(limit.name for limit in mine.realism if not limit.passed)
+    return f"{text}, but the log fails a realism limit: {failed}." if failed else f"{text}."
 
 
 def versus_simpler(utility: Utility) -> tuple[str, ...]:
@@ -227,33 +215,43 @@ def versus_simpler(utility: Utility) -> tuple[str, ...]:
 
 def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
     """What would have led to another verdict, by the thresholds that were fixed before scoring."""
-    policy, said = audit.policy, []
-    if "leak_auc" in policy:
-        said.append(
-            f"An attack whose AUC lies above {short(policy['leak_auc'])} with its whole interval: a leak."
-        )
-    if "leak_risk" in policy:
-        said.append(
-            f"A risk beyond control above {percent(policy['leak_risk'])} with its whole interval: a leak."
-        )
-    if "leak_replay_items" in policy:
-        more = short(policy["leak_replay_items"])
-        said.append(
-            f"Runs of items repeated from members longer than from people outside by more than {more}: a leak."
-        )
-    said.append(
-        "An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted."
+    changes = (
+        (
+            "leak_auc",
+            short,
+            "An attack whose AUC lies above {} with its whole interval: a leak.",
+        ),
+        (
+            "leak_risk",
+            percent,
+            "A risk beyond control above {} with its whole interval: a leak.",
+        ),
+        (
+            "leak_replay_items",
+            short,
+            "Runs of items repeated from members longer than from people outside by more than {}: a leak.",
+        ),
+        (
+            None,
+            short,
+            "An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted.",
+        ),
+        (
+            "power",
+            percent,
+            "A planted leak found in fewer than {} of its draws, whatever its size: inconclusive.",
+        ),
+        (
+            "least_users_per_class",
+            short,
+            "Fewer than {} people in training, outside it, or known to the attacker: inconclusive.",
+        ),
     )
-    if "power" in policy:
-        said.append(
-            f"A planted leak found in fewer than {percent(policy['power'])} of its draws, whatever its size: inconclusive."
-        )
-    if "least_users_per_class" in policy:
-        least = short(policy["least_users_per_class"])
-        said.append(
-            f"Fewer than {least} people in training, outside it, or known to the attacker: inconclusive."
-        )
-    return tuple(said)
+    return tuple(
+        words if name is None else words.format(written(audit.policy[name]))
+        for name, written, words in changes
+        if name is None or name in audit.policy
+    )
 
 
 def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch
 
-from synthrec.report.plots.style import BLUE, MUTED, STYLE, VERMILLION, WASH, svg
+from synthrec.report.plots.style import BLUE, MUTED, VERMILLION, WASH, styled, svg
 
 ARROW = " <-> "
 WIDTH = 10.5  # inches
 ROW = 0.2  # inches
 BAR = 0.5  # of a row
-LONGEST = 0.62  # bar, of half a panel: a feature that goes with the axis entirely
+MAX_BAR = 0.62  # bar, of half a panel: a feature that goes with the axis entirely
 LETTER = 0.031  # of half a panel, at most
 COLUMNS = 36  # letters of an example
 
@@ -102,6 +101,7 @@ class TasteAxes:
         return found
 
 
+@styled
 def picture(axes: TasteAxes) -> str:
     """A butterfly of bars for each axis, choosing above rating above learned columns."""
     groups = [
@@ -116,42 +116,41 @@ def picture(axes: TasteAxes) -> str:
     heights = [[_rows(axis) for axis in group] for _, group in groups]
     pairs = [[max(rows[place : place + 2]) for place in range(0, len(rows), 2)] for rows in heights]
     inches = 0.2 + sum(0.55 + sum(ROW * rows + 0.4 for rows in lines) for lines in pairs)
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, inches))
-        top = inches - 0.1
-        for (heading, group), lines in zip(groups, pairs, strict=True):
-            canvas.text(
-                0.03, (top - 0.16) / inches, heading, fontsize=13, fontweight="bold", va="center"
-            )
-            canvas.text(
-                0.97,
-                (top - 0.16) / inches,
-                _gloss(heading, axes),
-                fontsize=9,
-                color=MUTED,
-                va="center",
-                ha="right",
-            )
-            top -= 0.4
-            for line, rows in enumerate(lines):
-                tall = ROW * rows + 0.22
-                for column, axis in enumerate(group[2 * line : 2 * line + 2]):
-                    _panel(
-                        canvas,
-                        axis,
-                        left=0.03 + 0.485 * column,
-                        bottom=(top - tall) / inches,
-                        height=tall / inches,
-                        tall=tall,
-                        rows=rows,
-                    )
-                top -= tall + 0.18
-            top -= 0.15
-        text = svg(
-            canvas,
-            name="taste-axes",
-            title=f"Taste axes of {axes.source}, release {axes.release_id}",
+    canvas = Canvas(figsize=(WIDTH, inches))
+    top = inches - 0.1
+    for (heading, group), lines in zip(groups, pairs, strict=True):
+        canvas.text(
+            0.03, (top - 0.16) / inches, heading, fontsize=13, fontweight="bold", va="center"
         )
+        canvas.text(
+            0.97,
+            (top - 0.16) / inches,
+            _gloss(heading, axes),
+            fontsize=9,
+            color=MUTED,
+            va="center",
+            ha="right",
+        )
+        top -= 0.4
+        for line, rows in enumerate(lines):
+            tall = ROW * rows + 0.22
+            for column, axis in enumerate(group[2 * line : 2 * line + 2]):
+                _panel(
+                    canvas,
+                    axis,
+                    left=0.03 + 0.485 * column,
+                    bottom=(top - tall) / inches,
+                    height=tall / inches,
+                    tall=tall,
+                    rows=rows,
+                )
+            top -= tall + 0.18
+        top -= 0.15
+    text = svg(
+        canvas,
+        name="taste-axes",
+        title=f"Taste axes of {axes.source}, release {axes.release_id}",
+    )
     head = text.index(">") + 1
     paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text[:head]}{paper}{text[head:]}\n'
@@ -189,7 +188,7 @@ def _panel(
         (axis.high, 1, BLUE, "left"),
     ):
         for row, name in enumerate(end.names, start=1):
-            length = LONGEST * name.strength
+            length = MAX_BAR * name.strength
             field.barh(row, side * length, height=BAR, color=colour, linewidth=0, zorder=2)
             field.text(
                 side * (length + 0.025),

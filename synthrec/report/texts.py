@@ -2,12 +2,8 @@
 deployment.
 
 Guarantees: neither an audit nor a log is asked, so they are the same whatever was found; equal
-records give equal bytes.
-
-`deployment.json`: what a registry of deployments of differential privacy asks for, filled from the
-records.
-
-After the registry that OpenDP keeps and NIST has proposed to host (its groups of fields:
+records give equal bytes. `deployment.json` is what a registry of deployments of differential
+privacy asks for (the one that OpenDP keeps and NIST has proposed to host, by its groups of fields:
 description, flavor, privacy loss, model, accounting, implementation). Its schema was not at hand
 under a licence, so this is no file of that schema: a person copies it over.
 """
@@ -185,11 +181,8 @@ def statement(release: ReleaseRecord, mechanism: Conformance | None) -> str:
     said.append(
         f"Trainings on the log that were never released: {release.internal.count}. This was try number {release.try_number}."
     )
-    said.append(
-        "Public, on the owner's word: "
-        + " ".join(_ended(line) for line in release.public_declarations)
-    )
     for title, lines in (
+        ("Public, on the owner's word", release.public_declarations),
         ("Chosen with sight of the log", release.chosen_with_sight),
         ("Who saw the raw data", release.raw_data_seen_by),
         ("Open, and paid for", release.paid_declarations),

@@ -12,8 +12,7 @@ import pytest
 
 from synthrec import domain_discovery
 from synthrec.conformance.accounting import unpaid
-from synthrec.conformance.open_domain_checks import look_checks
-from synthrec.conformance.open_domains import look, supposed
+from synthrec.conformance.open_domains import look, look_checks, supposed
 from synthrec.conformance.record import Check
 from synthrec.conformance.subject import Subject, fitted
 from synthrec.data.catalogue import Catalogue

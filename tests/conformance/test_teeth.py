@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from synthrec import synthesizer
-from synthrec.conformance.draws import drawn_once
-from synthrec.conformance.noise import noise_of_processes, noise_of_sums
+from synthrec.conformance.noise import drawn_once, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check
 from synthrec.conformance.replay import replay
 from synthrec.conformance.sensitivity import ROUNDING, critic_checks, heavy_move, sensitivity

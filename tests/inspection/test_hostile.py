@@ -9,6 +9,7 @@ hundred cases a reader, the slow one 100,000.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from synthrec import __version__
 from synthrec.audit.record import AuditRecord
-from synthrec.conformance.record import Conformance, judged
+from synthrec.conformance.record import Check, Conformance
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
@@ -34,10 +35,11 @@ from synthrec.model.artifact import Artifact, read_words
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Ledger
 from synthrec.release import open_folder
-from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.manifest import verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer
 from tests.mutator import EDITS, VALUES, Edit, edited
+from tests.manifests import write_manifest
 
 QUICK, SLOW = 200, 100_000
 Read = Callable[[Path], object]
@@ -61,15 +63,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic_users=30,
     )
     checks = (
-        judged(
-            "noise",
-            "items",
+        Check(
+            topic="noise",
+            name="items",
             asked="scale of 850 draws, in planned noise",
             statistic=1.0,
             low=0.9,
             high=1.1,
+            passed=True,
         ),
-        judged("sensitivity", "critic step, weights x100", asked="a move", statistic=0.5, high=1.0),
+        Check(
+            topic="sensitivity",
+            name="critic step, weights x100",
+            asked="a move",
+            statistic=0.5,
+            low=-math.inf,
+            high=1.0,
+            passed=True,
+        ),
     )
     pipeline.keep_mechanism(
         folder / "release",

@@ -30,7 +30,7 @@ from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.share import inspect_share
 from synthrec.progress import Progress
 from synthrec.release import open_folder
-from synthrec.report.manifest import write_manifest
+from tests.manifests import write_manifest
 
 
 @pytest.fixture(scope="module")

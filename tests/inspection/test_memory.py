@@ -20,8 +20,8 @@ import pytest
 from synthrec.data.files_io import bounded_batches
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
-from synthrec.report.manifest import write_manifest
 from tests.conftest import REPOSITORY
+from tests.manifests import write_manifest
 
 MOST = 1536 << 20
 COMMANDS = """

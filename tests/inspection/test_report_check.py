@@ -15,8 +15,8 @@ from synthrec.audit.record import AuditRecord
 from synthrec.audit.verdict import conclude, policy
 from synthrec.cli.main import cli
 from synthrec.data.simulator import simulate
-from synthrec.report.manifest import write_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
+from tests.manifests import write_manifest
 from tests.report.records import audit, brief, lower_bound, membership
 
 

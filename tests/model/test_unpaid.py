@@ -10,19 +10,30 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from synthrec.conformance.replay import differences, released
+from synthrec.conformance.answers import CHARGE, QUICK, FrozenNoise
+from synthrec.conformance.replay import (
+    RecordingProgress,
+    Released,
+    differences,
+    recorded_critic,
+)
+from synthrec.conformance.subject import Subject
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import adversarial, dp_sgd
 from synthrec.model import train as training
 from synthrec.model.dp_sgd import PrivateCritic
+from synthrec.model.train import Means
+from synthrec.privacy.ledger import Ledger
+from synthrec.privacy.session import Session
 from tests.model.small import (
     STEPS,
     USERS,
@@ -37,6 +48,34 @@ from tests.model.small import (
 )
 
 Source = tuple[Schema, Catalogue]
+
+
+def released(subject: Subject, log: EventLog, *, replies: Replies) -> Released:
+    """Every byte, name, constant and line that a training on this bounded log would let out, all
+    answers frozen.
+    """
+    heard, constants = RecordingProgress(), list[Any]()
+    with TemporaryDirectory(prefix="synthrec-") as scratch:
+        folder, path = Path(scratch) / "share", Path(scratch) / "ledger.jsonl"
+        folder.mkdir()
+        with Ledger.open(path) as ledger:
+            artifact = training.train(
+                log,
+                catalogue=subject.catalogue,
+                schema=subject.schema,
+                progress=heard,
+                session=Session(
+                    subject.plan, ledger=ledger, charge=CHARGE, noise=FrozenNoise(replies=replies)
+                ),
+                means=Means(effort=QUICK, critic=recorded_critic(constants), seed=0),
+            )
+        artifact.save(folder)
+        files = {file.name: file.read_bytes() for file in sorted(folder.rglob("*"))}
+        return files | {
+            "ledger": str(ledger.entries).encode(),
+            "lines": "\n".join(heard.lines).encode(),
+            "constants": str(constants).encode(),
+        }
 
 
 def differs(source: Source) -> list[str]:

@@ -36,7 +36,7 @@ from synthrec.audit.record import (
     Utility,
     Verdict,
 )
-from synthrec.conformance.record import TOPICS, Conformance, judged
+from synthrec.conformance.record import TOPICS, Check, Conformance
 from synthrec.report.record import DataColumn, InternalRuns, Mechanism, ReleaseRecord
 
 _GRID = tuple(float(x) for x in np.linspace(0.0, 1.0, 101))
@@ -688,26 +688,28 @@ def verdicts() -> dict[Verdict, AuditRecord]:
 
 def conformance(*, failing: bool = False) -> Conformance:
     checks = [
-        judged(
-            topic,
-            f"{topic} {place}",
+        Check(
+            topic=topic,
+            name=f"{topic} {place}",
             asked=f"what is asked of {topic}",
             statistic=1.0 + 0.01 * place,
             low=0.9,
             high=1.1,
+            passed=True,
         )
         for topic in TOPICS
         for place in range(3)
     ]
     if failing:
         checks.append(
-            judged(
-                "noise",
-                "scale of the game's noise",
+            Check(
+                topic="noise",
+                name="scale of the game's noise",
                 asked="standard deviation over the planned one",
                 statistic=0.5,
                 low=0.9,
                 high=1.1,
+                passed=False,
             )
         )
     return Conformance(

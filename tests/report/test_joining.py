@@ -14,7 +14,8 @@ import pytest
 
 from synthrec.errors import ReleaseError
 from synthrec.report import manifest
-from synthrec.report.manifest import JOINING, joining, settle, verify_manifest, write_manifest
+from synthrec.report.manifest import JOINING, joining, settle, verify_manifest
+from tests.manifests import write_manifest
 
 OLD, NEW = (
     {"a.html": b"old", "b.json": b"old", "c": b"stays"},

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from synthrec.errors import ReleaseError
-from synthrec.report.manifest import verify_manifest, write_manifest
+from synthrec.report.manifest import verify_manifest
+from tests.manifests import write_manifest
 
 
 @pytest.fixture

@@ -293,9 +293,16 @@ def test_both_editions_say_how_many_checks_of_the_mechanism_passed_and_which_fai
     edition: Edition,
 ) -> None:
     checks = (
-        judged("noise", "items", asked="scale of 850 draws", statistic=1.0, low=0.9, high=1.1),
         judged(
-            "sampling", "<b>rate</b>", asked="inclusions", statistic=math.nan, low=0.9, high=1.1
+            "noise", "{mechanism}", mechanism="items", draws=850, statistic=1.0, low=0.9, high=1.1
+        ),
+        judged(
+            "noise",
+            "{mechanism} is fresh",
+            mechanism="<b>rate</b>",
+            statistic=math.nan,
+            low=0.9,
+            high=1.1,
         ),
     )
     found = Conformance(

@@ -9,7 +9,7 @@ import pytest
 
 from synthrec.report.edition import Edition
 from synthrec.report.render import render
-from synthrec.report.requirements import Condition, Row, answered, documents, paths_of, status
+from synthrec.report.requirements import Condition, Row, answered, documents, status
 from tests.report.records import audit, brief, conformance, release, verdicts
 
 RECORDS: dict[str, Any] = {
@@ -17,6 +17,18 @@ RECORDS: dict[str, Any] = {
     "audit": audit().model_dump(),
     "mechanism": conformance().model_dump(),
 }
+
+
+def paths_of(row: Row) -> tuple[str, ...]:
+    """Every field that a row's answer rests on."""
+    each = [
+        path
+        for condition in row.met_when
+        for path in (condition.path, condition.times, condition.less, condition.than)
+    ]
+    return tuple(dict.fromkeys(path for path in each if path is not None))
+
+
 CITED = [
     (document.name, row, path)
     for document in documents()

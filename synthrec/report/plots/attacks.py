@@ -1,16 +1,12 @@
-"""Forest plot: every attack with its interval, beside guessing, what could have been found, the
-controls, and the proved bound.
-
-The three risks: success on members beside success on people outside, and beside guessing.
-
-Measured ROC under the proved curve; without a membership test the proved curve alone.
+"""Attacks: every one with its interval beside guessing, what could have been found, the controls and
+the proved bound (forest); the three risks on members beside people outside and guessing; the
+measured ROC under the proved curve, or that curve alone.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
 from synthrec.audit.record import Attack, AttackBound, Disclosure, Membership
@@ -24,91 +20,93 @@ from synthrec.report.plots.style import (
     ORANGE,
     SKY,
     SMALL,
-    STYLE,
     TEXT,
     WASH,
-    WIDE,
     bare,
+    beside,
     dot,
+    key,
     percent_ticks,
+    rows_of_one_axis,
+    styled,
     svg,
 )
 
 Line = tuple[str, str, Attack | None, float | None, str]  # kind, label, attack, AUC alone, remark
 
 
+@styled
 def forest(membership: Membership) -> str:
     """AUC to the right; the attack with the highest lower limit is blue."""
     rows = _rows(membership)
     bound = membership.bound
-    with rc_context(STYLE):
-        inches = 0.27 * len(rows) + 0.85
-        canvas = Canvas(figsize=(WIDE, inches))
-        axes = canvas.add_axes((0.35, 0.5 / inches, 0.4, 1 - 0.85 / inches))
-        figures = [attack.auc for attack in (*membership.attacks, *membership.controls.blind)]
-        left = min(0.45, *(figure.low for figure in figures)) - 0.01
-        axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 3)), zorder=1)
-        axes.text(0.5, -0.85, "guessing", ha="right", color=MUTED, fontsize=SMALL)
-        if bound is not None:
-            axes.axvspan(bound.auc, 1.0, color=WASH, linewidth=0, zorder=0)
-            axes.axvline(bound.auc, color=INK, linewidth=1.2, zorder=1)
-            axes.text(
-                bound.auc,
-                -0.85,
-                f"proved limit {sentences.rounded_up(bound.auc, digits=3)}",
-                fontsize=SMALL,
-                ha="right" if bound.auc > 0.75 else "left",
-            )
-        for place, (kind, label, attack, value, note) in enumerate(rows):
-            mine = attack is not None and kind == "attack" and attack.name == membership.headline
-            colour = BLUE if mine else INK
-            beside: Any = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            axes.text(
-                -0.02,
-                place,
-                label,
-                ha="right",
-                color=MUTED if kind == "head" else colour,
-                fontweight="bold" if mine else "normal",
-                fontsize=TEXT if kind == "attack" else SMALL,
-                **beside,
-            )
-            axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **beside)
-            if attack is not None:
-                dot(
-                    axes,
-                    attack.auc,
-                    row=place,
-                    colour=colour,
-                    hollow=kind == "blind",
-                    marker="D" if kind == "blind" else "o",
-                    size=4.5 if kind == "blind" else 6,
-                )
-                if kind == "attack":
-                    axes.plot(
-                        [attack.detectable_auc],
-                        [place],
-                        marker="|",
-                        markersize=9,
-                        markeredgewidth=1.4,
-                        color=GREEN,
-                        zorder=2,
-                    )
-            elif value is not None:
-                axes.plot(
-                    [value], [place], marker="^", markersize=6, color=GREEN, zorder=3, clip_on=False
-                )
-            if kind == "head":
-                axes.axhline(
-                    place + 0.5, xmin=-0.86, xmax=1.6, color=HAIR, linewidth=0.8, clip_on=False
-                )
-        bare(axes, rows=len(rows))
-        axes.set(xlim=(left, 1.0), yticks=[], xlabel="AUC: 0.5 tells nothing, 1 tells everybody")
-        return svg(
-            canvas,
-            name="forest",
-            title="Every attack with its interval, controls, and what could have been found",
+    canvas, axes = rows_of_one_axis(
+        len(rows), row=0.27, room=0.85, left=0.35, width=0.4, bottom=0.5, used=0.85
+    )
+    figures = [attack.auc for attack in (*membership.attacks, *membership.controls.blind)]
+    left = min(0.45, *(figure.low for figure in figures)) - 0.01
+    axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 3)), zorder=1)
+    axes.text(0.5, -0.85, "guessing", ha="right", color=MUTED, fontsize=SMALL)
+    if bound is not None:
+        axes.axvspan(bound.auc, 1.0, color=WASH, linewidth=0, zorder=0)
+        axes.axvline(bound.auc, color=INK, linewidth=1.2, zorder=1)
+        axes.text(
+            bound.auc,
+            -0.85,
+            f"proved limit {sentences.rounded_up(bound.auc, digits=3)}",
+            fontsize=SMALL,
+            ha="right" if bound.auc > 0.75 else "left",
         )
+    for place, (kind, label, attack, value, note) in enumerate(rows):
+        mine = attack is not None and kind == "attack" and attack.name == membership.headline
+        colour = BLUE if mine else INK
+        at_row = beside(axes)
+        axes.text(
+            -0.02,
+            place,
+            label,
+            ha="right",
+            color=MUTED if kind == "head" else colour,
+            fontweight="bold" if mine else "normal",
+            fontsize=TEXT if kind == "attack" else SMALL,
+            **at_row,
+        )
+        axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **at_row)
+        if attack is not None:
+            dot(
+                axes,
+                attack.auc,
+                row=place,
+                colour=colour,
+                hollow=kind == "blind",
+                marker="D" if kind == "blind" else "o",
+                size=4.5 if kind == "blind" else 6,
+            )
+            if kind == "attack":
+                axes.plot(
+                    [attack.detectable_auc],
+                    [place],
+                    marker="|",
+                    markersize=9,
+                    markeredgewidth=1.4,
+                    color=GREEN,
+                    zorder=2,
+                )
+        elif value is not None:
+            axes.plot(
+                [value], [place], marker="^", markersize=6, color=GREEN, zorder=3, clip_on=False
+            )
+        if kind == "head":
+            axes.axhline(
+                place + 0.5, xmin=-0.86, xmax=1.6, color=HAIR, linewidth=0.8, clip_on=False
+            )
+    bare(axes, rows=len(rows))
+    axes.set(xlim=(left, 1.0), yticks=[], xlabel="AUC: 0.5 tells nothing, 1 tells everybody")
+    return svg(
+        canvas,
+        name="forest",
+        title="Every attack with its interval, controls, and what could have been found",
+    )
 
 
 def _rows(membership: Membership) -> list[Line]:
@@ -161,165 +159,131 @@ def _rows(membership: Membership) -> list[Line]:
     return rows
 
 
+@styled
 def risks(disclosure: Disclosure) -> str:
     """One row a setting; what lies between the two dots is what membership gives away."""
     rows = disclosure.risks
-    with rc_context(STYLE):
-        inches = 0.44 * len(rows) + 0.85
-        canvas = Canvas(figsize=(WIDE, inches))
-        axes = canvas.add_axes((0.3, 0.5 / inches, 0.5, 1 - 0.85 / inches))
-        beside: Any = {"transform": axes.get_yaxis_transform(), "va": "center"}
-        for place, risk in enumerate(rows):
-            axes.plot(
-                (risk.random.value, risk.random.value),
-                (place - 0.3, place + 0.3),
-                color=MUTED,
-                linewidth=1.2,
-            )
-            dot(
-                axes, risk.control, row=place + 0.15, colour=ORANGE, marker="s", hollow=True, size=5
-            )
-            dot(axes, risk.attack, row=place - 0.15, colour=BLUE, size=5)
-            axes.text(-0.03, place - 0.14, risk.name, ha="right", **beside)
-            axes.text(
-                -0.03, place + 0.22, risk.setting, ha="right", color=MUTED, fontsize=SMALL, **beside
-            )
-            axes.text(
-                1.02,
-                place,
-                f"{sentences.percent(risk.risk.value, digits=1)} ({sentences.interval(risk.risk, digits=1, as_percent=True)})",
-                ha="left",
-                fontsize=SMALL,
-                **beside,
-            )
-            axes.axhline(place + 0.5, xmin=-0.6, xmax=1.4, color=HAIR, linewidth=0.6, clip_on=False)
-        axes.text(1.02, -0.62, "beyond control", fontsize=SMALL, color=MUTED, **beside)
-        for place, (mark, colour, label) in enumerate(
-            (("●", BLUE, "members"), ("□", ORANGE, "people outside"), ("|", MUTED, "guessing"))
-        ):
-            axes.text(
-                0.02 + 0.27 * place,
-                -0.62,
-                f"{mark} {label}",
-                fontsize=SMALL,
-                color=colour,
-                **beside,
-            )
-        bare(axes, rows=len(rows), room=0.55)
-        most = max(max(risk.attack.high, risk.control.high, risk.random.value) for risk in rows)
-        axes.set(
-            xlim=(0, min(1.0, 1.05 * most) or 1),
-            yticks=[],
-            xlabel="share of people on whom the attack succeeds",
+    canvas, axes = rows_of_one_axis(
+        len(rows), row=0.44, room=0.85, left=0.3, width=0.5, bottom=0.5, used=0.85
+    )
+    at_row = beside(axes)
+    for place, risk in enumerate(rows):
+        axes.plot(
+            (risk.random.value, risk.random.value),
+            (place - 0.3, place + 0.3),
+            color=MUTED,
+            linewidth=1.2,
         )
-        percent_ticks(axes)
-        return svg(
-            canvas,
-            name="risks",
-            title="Success of three attacks on members, on people outside, and by guessing",
+        dot(axes, risk.control, row=place + 0.15, colour=ORANGE, marker="s", hollow=True, size=5)
+        dot(axes, risk.attack, row=place - 0.15, colour=BLUE, size=5)
+        axes.text(-0.03, place - 0.14, risk.name, ha="right", **at_row)
+        axes.text(
+            -0.03, place + 0.22, risk.setting, ha="right", color=MUTED, fontsize=SMALL, **at_row
         )
+        axes.text(
+            1.02,
+            place,
+            f"{sentences.percent(risk.risk.value, digits=1)} ({sentences.interval(risk.risk, digits=1, as_percent=True)})",
+            ha="left",
+            fontsize=SMALL,
+            **at_row,
+        )
+        axes.axhline(place + 0.5, xmin=-0.6, xmax=1.4, color=HAIR, linewidth=0.6, clip_on=False)
+    axes.text(1.02, -0.62, "beyond control", fontsize=SMALL, color=MUTED, **at_row)
+    marks = (("●", BLUE, "members"), ("□", ORANGE, "people outside"), ("|", MUTED, "guessing"))
+    key(axes, marks, row=-0.62, left=0.02, step=0.27)
+    bare(axes, rows=len(rows), room=0.55)
+    most = max(max(risk.attack.high, risk.control.high, risk.random.value) for risk in rows)
+    axes.set(
+        xlim=(0, min(1.0, 1.05 * most) or 1),
+        yticks=[],
+        xlabel="share of people on whom the attack succeeds",
+    )
+    percent_ticks(axes)
+    return svg(
+        canvas,
+        name="risks",
+        title="Success of three attacks on members, on people outside, and by guessing",
+    )
 
 
 TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
 
+@styled
 def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     """False alarms to the right, hits upwards."""
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(6.6, 4.8))
-        axes = canvas.add_axes((0.11, 0.1, 0.86, 0.87))
-        x, y = zip(*bound.roc, strict=True) if bound.roc else ((), ())
-        axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
-        axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
-        axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
-        axes.text(0.03, 0.985, "out of reach", color=MUTED, va="top", ha="left", fontsize=8)
-        key: list[tuple[str, str, str, Any]] = [
-            (
-                "proved limit of any attacker",
-                f"AUC {sentences.rounded_up(bound.auc, digits=3)}",
-                INK,
-                "-",
-            )
-        ]
-        if membership is not None:
-            attack = membership.strongest
-            others = [other for other in membership.attacks if other.name != attack.name]
-            for other in others:
-                axes.plot(
-                    *zip(*other.roc, strict=True), color=SKY, linewidth=0.8, zorder=2, clip_on=False
-                )
+    canvas = Canvas(figsize=(6.6, 4.8))
+    axes = canvas.add_axes((0.11, 0.1, 0.86, 0.87))
+    x, y = zip(*bound.roc, strict=True) if bound.roc else ((), ())
+    axes.fill_between(x, y, 1.0, color=WASH, linewidth=0, zorder=0)
+    axes.plot(x, y, color=INK, linewidth=1.6, zorder=4, clip_on=False)
+    axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
+    axes.text(0.03, 0.985, "out of reach", color=MUTED, va="top", ha="left", fontsize=8)
+    lines: list[tuple[str, str, str, Any]] = [
+        (
+            "proved limit of any attacker",
+            f"AUC {sentences.rounded_up(bound.auc, digits=3)}",
+            INK,
+            "-",
+        )
+    ]
+    if membership is not None:
+        attack = membership.strongest
+        others = [other for other in membership.attacks if other.name != attack.name]
+        for other in others:
             axes.plot(
-                *zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False
+                *zip(*other.roc, strict=True), color=SKY, linewidth=0.8, zorder=2, clip_on=False
             )
-            axes.plot(
-                (attack.fpr, attack.fpr),
-                (attack.tpr.low, attack.tpr.high),
-                color=BLUE,
-                linewidth=1.4,
-                zorder=5,
-            )
-            axes.plot(
-                [attack.fpr], [attack.tpr.value], marker="o", markersize=6, color=BLUE, zorder=5
-            )
-            key.append(
-                (
-                    f"strongest: {attack.name}",
-                    f"AUC {sentences.number(attack.auc.value)}",
-                    BLUE,
-                    "-",
-                )
-            )
-            if others:
-                most = max(other.auc.value for other in others)
-                key.append(
-                    (
-                        f"{len(others)} other attacks",
-                        f"AUC up to {sentences.number(most)}",
-                        SKY,
-                        "-",
-                    )
-                )
-        key.append(("guessing", "AUC 0.500", MUTED, (0, (1, 3))))
-        for row, (what, value, colour, dashes) in enumerate(key):
-            height = 0.055 + 0.07 * (len(key) - 1 - row)
-            axes.plot(
-                (0.34, 0.385),
-                (height, height),
-                color=colour,
-                linewidth=2,
-                linestyle=dashes,
-                zorder=6,
-            )
+        axes.plot(
+            *zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False
+        )
+        axes.plot(
+            (attack.fpr, attack.fpr),
+            (attack.tpr.low, attack.tpr.high),
+            color=BLUE,
+            linewidth=1.4,
+            zorder=5,
+        )
+        axes.plot([attack.fpr], [attack.tpr.value], marker="o", markersize=6, color=BLUE, zorder=5)
+        auc = f"AUC {sentences.number(attack.auc.value)}"
+        lines.append((f"strongest: {attack.name}", auc, BLUE, "-"))
+        if others:
+            most = sentences.number(max(other.auc.value for other in others))
+            lines.append((f"{len(others)} other attacks", f"AUC up to {most}", SKY, "-"))
+    lines.append(("guessing", "AUC 0.500", MUTED, (0, (1, 3))))
+    for row, (what, auc, colour, dashes) in enumerate(lines):
+        height = 0.055 + 0.07 * (len(lines) - 1 - row)
+        axes.plot(
+            (0.34, 0.385),
+            (height, height),
+            color=colour,
+            linewidth=2,
+            linestyle=dashes,
+            zorder=6,
+        )
+        for start, words, side, ink in ((0.4, what, "left", INK), (1.0, auc, "right", MUTED)):
             axes.text(
-                0.4,
+                start,
                 height,
-                what,
+                words,
                 va="center",
-                ha="left",
+                ha=side,
+                color=ink,
                 zorder=6,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             )
-            axes.text(
-                1.0,
-                height,
-                value,
-                va="center",
-                ha="right",
-                color=MUTED,
-                zorder=6,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
-            )
-        axes.set(
-            xlim=(0, 1),
-            ylim=(0, 1.0),
-            xlabel="false alarms: share of people outside, called members",
-            xticks=TICKS,
-            yticks=TICKS[1:],
-        )
-        axes.set_ylabel("hits: share of members recognised")
-        percent_ticks(axes, both=True)
-        return svg(
-            canvas,
-            name="roc",
-            title="What the attacks reached, under what any attacker can reach at most",
-        )
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.0),
+        xlabel="false alarms: share of people outside, called members",
+        xticks=TICKS,
+        yticks=TICKS[1:],
+    )
+    axes.set_ylabel("hits: share of members recognised")
+    percent_ticks(axes, both=True)
+    return svg(
+        canvas,
+        name="roc",
+        title="What the attacks reached, under what any attacker can reach at most",
+    )

@@ -1,11 +1,9 @@
-"""One look for all pictures, and the way from a figure to inline SVG that is byte-identical for
-equal records.
+"""One look for all pictures, what several of them draw, and the way from a figure to inline SVG that
+is byte-identical for equal records.
 
 Text stays text (the page's own font, readable by search and by screen readers); no script, no date,
 nothing from outside the page. Colours are Okabe and Ito's, which colour-blind readers tell apart;
 no meaning hangs on colour alone.
-
-A tile's little axis.
 """
 
 from __future__ import annotations
@@ -56,6 +54,35 @@ STYLE: Any = {
     "text.parse_math": False,
     "lines.solid_capstyle": "round",
 }
+styled = rc_context(STYLE)  # of a plot: drawn in the one look, whatever the process has set
+
+
+def rows_of_one_axis(
+    rows: int, *, row: float, room: float, left: float, width: float, bottom: float, used: float
+) -> tuple[Canvas, Axes]:
+    """A canvas as wide as the page with one axis for so many rows.
+
+    Args:
+        row: inches of each. room: inches beside the rows. left, width: of the axis, parts of the
+        canvas. bottom: inches below the axis. used: inches above and below it.
+    """
+    inches = row * rows + room
+    canvas = Canvas(figsize=(WIDE, inches))
+    return canvas, canvas.add_axes((left, bottom / inches, width, 1 - used / inches))
+
+
+def beside(axes: Axes) -> Any:
+    """Of a text: x in parts of the axis, y a row."""
+    return {"transform": axes.get_yaxis_transform(), "va": "center"}
+
+
+def key(
+    axes: Axes, entries: Sequence[tuple[str, str, str]], *, row: float, left: float, step: float
+) -> None:
+    """What marks mean, side by side above the rows: (mark, colour, label)."""
+    for place, (mark, colour, label) in enumerate(entries):
+        words = f"{mark} {label}"
+        axes.text(left + step * place, row, words, fontsize=SMALL, color=colour, **beside(axes))
 
 
 def dot(
@@ -138,6 +165,7 @@ def svg(canvas: Canvas, *, name: str, title: str) -> Markup:
     return head + Markup(text[text.index(">") + 1 :].strip())
 
 
+@styled
 def scale_strip(
     *,
     low: float,
@@ -150,27 +178,26 @@ def scale_strip(
     """A tile's little axis: marks with a word each, and one figure with its interval in blue; all
     of it within `low` and `high`.
     """
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(2.4, 0.7))
-        axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
-        axes.set_axis_off()
-        axes.set(xlim=(low, high), ylim=(-1, 1))
-        axes.plot((low, high), (0, 0), color=HAIR, linewidth=3, zorder=1, clip_on=False)
-        for x, word in marks:
-            side = (
-                "left"
-                if x <= low + 0.15 * (high - low)
-                else "right"
-                if x >= high - 0.15 * (high - low)
-                else "center"
-            )
-            axes.plot((x, x), (-0.3, 0.3), color=INK, linewidth=1.4, zorder=3, clip_on=False)
-            axes.text(x, -0.95, word, ha=side, va="bottom", fontsize=10.5, color=MUTED)
-        if figure is not None:
-            axes.plot(
-                (figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False
-            )
-            axes.plot(
-                [figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False
-            )
-        return svg(canvas, name=name, title=title)
+    canvas = Canvas(figsize=(2.4, 0.7))
+    axes = canvas.add_axes((0.04, 0.05, 0.92, 0.9))
+    axes.set_axis_off()
+    axes.set(xlim=(low, high), ylim=(-1, 1))
+    axes.plot((low, high), (0, 0), color=HAIR, linewidth=3, zorder=1, clip_on=False)
+    for x, word in marks:
+        side = (
+            "left"
+            if x <= low + 0.15 * (high - low)
+            else "right"
+            if x >= high - 0.15 * (high - low)
+            else "center"
+        )
+        axes.plot((x, x), (-0.3, 0.3), color=INK, linewidth=1.4, zorder=3, clip_on=False)
+        axes.text(x, -0.95, word, ha=side, va="bottom", fontsize=10.5, color=MUTED)
+    if figure is not None:
+        axes.plot(
+            (figure.low, figure.high), (0, 0), color=BLUE, linewidth=3, zorder=2, clip_on=False
+        )
+        axes.plot(
+            [figure.value], [0], marker="o", markersize=7, color=BLUE, zorder=4, clip_on=False
+        )
+    return svg(canvas, name=name, title=title)

@@ -1,13 +1,7 @@
-"""The utility ladder: each arm as a dot with its interval, between the floor and the real log;
-better is to the right.
-
-Curves of use over size: augmentation of a small log, and people or items of whom little is known.
-
-Small multiples: each distance to the real log in units of the distance of two halves of the real
-users, one panel a topic.
-
-Recommenders trained on the real and on the synthetic log, in the order that the real log gives
-them.
+"""Use and likeness: each arm of the utility ladder between the floor and the real log; curves of use
+over size; distances to the real log in units of that of two halves of the real users, one panel a
+topic; recommenders trained on the real and on the synthetic log, in the order that the real log
+gives them.
 """
 
 from __future__ import annotations
@@ -15,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -30,16 +23,20 @@ from synthrec.report.plots.style import (
     ORANGE,
     PURPLE,
     SMALL,
-    STYLE,
     VERMILLION,
     WASH,
     WIDE,
     bare,
+    beside,
     dot,
+    key,
+    rows_of_one_axis,
+    styled,
     svg,
 )
 
 
+@styled
 def ladder(utility: Utility) -> str:
     """Each arm of the utility ladder as a dot with its interval, between the floor and the real
     log; better is to the right.
@@ -62,28 +59,27 @@ def ladder(utility: Utility) -> str:
     panels = [
         panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1
     ]
-    with rc_context(STYLE):
-        inches = 0.42 * len(arms) + 0.7
-        canvas = Canvas(figsize=(WIDE, inches))
-        left = min(
-            0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / (72 * WIDE)
-        )  # points of a letter over points of the width
-        room = {"left": left, "right": 0.985, "bottom": 0.46 / inches, "top": 0.995, "wspace": 0.06}
-        grid = canvas.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw=room)[0]
-        for axes, (label, figures, floor, falling) in zip(grid, panels, strict=True):
-            _ladder_panel(axes, arms=arms, figures=figures, floor=floor, falling=falling)
-            axes.set_xlabel(f"{label}, better →")
-        grid[0].set_yticks(range(len(arms)), [arm.label for arm in arms])
-        for tick, arm in zip(grid[0].get_yticklabels(), arms, strict=True):
-            tick.set(
-                color=BLUE if arm.name == "synthrec" else INK,
-                fontweight="bold" if arm.name == "synthrec" else "normal",
-            )
-        return svg(
-            canvas,
-            name="ladder",
-            title="Utility of each arm between knowing nothing and the real log, with intervals",
+    inches = 0.42 * len(arms) + 0.7
+    canvas = Canvas(figsize=(WIDE, inches))
+    left = min(
+        0.4, 0.02 + max(len(arm.label) for arm in arms) * 5.1 / (72 * WIDE)
+    )  # points of a letter over points of the width
+    room = {"left": left, "right": 0.985, "bottom": 0.46 / inches, "top": 0.995, "wspace": 0.06}
+    grid = canvas.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw=room)[0]
+    for axes, (label, figures, floor, falling) in zip(grid, panels, strict=True):
+        _ladder_panel(axes, arms=arms, figures=figures, floor=floor, falling=falling)
+        axes.set_xlabel(f"{label}, better →")
+    grid[0].set_yticks(range(len(arms)), [arm.label for arm in arms])
+    for tick, arm in zip(grid[0].get_yticklabels(), arms, strict=True):
+        tick.set(
+            color=BLUE if arm.name == "synthrec" else INK,
+            fontweight="bold" if arm.name == "synthrec" else "normal",
         )
+    return svg(
+        canvas,
+        name="ladder",
+        title="Utility of each arm between knowing nothing and the real log, with intervals",
+    )
 
 
 def _ladder_panel(
@@ -139,7 +135,7 @@ def _ladder_panel(
     axes.spines["left"].set_visible(False)
 
 
-LOOKS = (
+LINE_STYLES = (
     (INK, "s", "-"),
     (MUTED, "v", (0, (4, 2))),
     (GREEN, "D", "-"),
@@ -149,74 +145,74 @@ LOOKS = (
 )
 
 
+@styled
 def curve(found: Curve, *, name: str) -> str:
     """One panel a measure, one line an arm, labelled at its end."""
     measures = list(dict.fromkeys(point.measure for point in found.points))
     arms = list(dict.fromkeys(point.arm for point in found.points))
     others = [arm for arm in arms if not _ours(arm)]
     looks = {
-        arm: (BLUE, "o", "-") if _ours(arm) else LOOKS[others.index(arm) % len(LOOKS)]
+        arm: (BLUE, "o", "-") if _ours(arm) else LINE_STYLES[others.index(arm) % len(LINE_STYLES)]
         for arm in arms
     }
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(8.3 if len(measures) > 1 else 6.6, 3.1))
-        room = {
-            "left": 0.08,
-            "right": 0.83 if len(measures) == 1 else 0.88,
-            "bottom": 0.17,
-            "top": 0.93,
-            "wspace": 0.65,
-        }
-        for axes, measure in zip(
-            canvas.subplots(1, len(measures), squeeze=False, gridspec_kw=room)[0],
-            measures,
-            strict=True,
-        ):
-            sizes = sorted({point.size for point in found.points if point.measure == measure})
-            ends = []
-            for arm in arms:
-                points = [
-                    point for point in found.points if point.arm == arm and point.measure == measure
-                ]
-                points.sort(key=lambda point: point.size)
-                if not points:
-                    continue
-                colour, marker, dashes = looks[arm]
-                beside = 0.03 * (
-                    arms.index(arm) - (len(arms) - 1) / 2
-                )  # so that intervals do not hide each other
-                xs = [sizes.index(point.size) + beside for point in points]
-                axes.vlines(
-                    xs,
-                    [point.figure.low for point in points],
-                    [point.figure.high for point in points],
-                    color=colour,
-                    linewidth=1,
-                )
-                axes.plot(
-                    xs,
-                    [point.figure.value for point in points],
-                    color=colour,
-                    marker=marker,
-                    linestyle=dashes,
-                    markersize=5,
-                    linewidth=2 if colour == BLUE else 1.3,
-                )
-                ends.append((points[-1].figure.value, arm, colour))
-            for height, label, colour in _apart(ends, axes.get_ylim()):
-                axes.text(len(sizes) - 0.85, height, label, color=colour, va="center", fontsize=8)
-            axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-            axes.set(xlabel=found.size_means, title="")
-            axes.set_title(
-                f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better",
-                fontsize=9,
-                color=MUTED,
-                loc="left",
+    canvas = Canvas(figsize=(8.3 if len(measures) > 1 else 6.6, 3.1))
+    room = {
+        "left": 0.08,
+        "right": 0.83 if len(measures) == 1 else 0.88,
+        "bottom": 0.17,
+        "top": 0.93,
+        "wspace": 0.65,
+    }
+    for axes, measure in zip(
+        canvas.subplots(1, len(measures), squeeze=False, gridspec_kw=room)[0],
+        measures,
+        strict=True,
+    ):
+        sizes = sorted({point.size for point in found.points if point.measure == measure})
+        ends = []
+        for arm in arms:
+            points = [
+                point for point in found.points if point.arm == arm and point.measure == measure
+            ]
+            points.sort(key=lambda point: point.size)
+            if not points:
+                continue
+            colour, marker, dashes = looks[arm]
+            beside = 0.03 * (
+                arms.index(arm) - (len(arms) - 1) / 2
+            )  # so that intervals do not hide each other
+            xs = [sizes.index(point.size) + beside for point in points]
+            axes.vlines(
+                xs,
+                [point.figure.low for point in points],
+                [point.figure.high for point in points],
+                color=colour,
+                linewidth=1,
             )
-            axes.set_xlim(-0.25, len(sizes) - 0.9)
-        return svg(
-            canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}"
+            axes.plot(
+                xs,
+                [point.figure.value for point in points],
+                color=colour,
+                marker=marker,
+                linestyle=dashes,
+                markersize=5,
+                linewidth=2 if colour == BLUE else 1.3,
+            )
+            ends.append((points[-1].figure.value, arm, colour))
+        for height, label, colour in _apart(ends, axes.get_ylim()):
+            axes.text(len(sizes) - 0.85, height, label, color=colour, va="center", fontsize=8)
+        axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
+        axes.set(xlabel=found.size_means, title="")
+        axes.set_title(
+            f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better",
+            fontsize=9,
+            color=MUTED,
+            loc="left",
         )
+        axes.set_xlim(-0.25, len(sizes) - 0.9)
+    return svg(
+        canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}"
+    )
 
 
 def _ours(arm: str) -> bool:
@@ -227,14 +223,17 @@ def _apart(
     ends: list[tuple[float, str, str]], limits: tuple[float, float]
 ) -> list[tuple[float, str, str]]:
     """Labels at the lines' ends, moved up where they would touch."""
-    gap, placed = 0.065 * (limits[1] - limits[0]), []
+    gap, placed = 0.065 * (limits[1] - limits[0]), list[tuple[float, str, str]]()
     for height, label, colour in sorted(ends):
         height = max(height, placed[-1][0] + gap) if placed else height
         placed.append((height, label, colour))
     return placed
 
 
-LEAST, MOST = 0.25, 40.0  # of the distance of two halves; what lies beyond is drawn at the edge
+MIN_RATIO, MAX_RATIO = (
+    0.25,
+    40.0,
+)  # of the distance of two halves; what lies beyond is drawn at the edge
 ROW, HEAD = 0.29, 0.42  # inches
 
 
@@ -243,6 +242,7 @@ def comparable(found: Sequence[Fidelity]) -> list[Fidelity]:
     return [each for each in found if each.halves]
 
 
+@styled
 def fidelity(found: Sequence[Fidelity]) -> str:
     """Two columns of panels of `comparable` figures on one logarithmic axis; left of 1 is as close
     as other real people are.
@@ -251,40 +251,37 @@ def fidelity(found: Sequence[Fidelity]) -> str:
     panels = [(topic, [each for each in found if each.topic == topic]) for topic in topics]
     columns = _columns(panels)
     tall = max(sum(_height(rows) for _, rows in column) for column in columns)
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDE, tall + 0.35))
-        for side, column in enumerate(columns):
-            top = tall + 0.35
-            for topic, rows in column:
-                inches = _height(rows)
-                place = (
-                    0.015 + 0.51 * side,
-                    (top - inches + 0.1) / (tall + 0.35),
-                    0.46,
-                    (inches - HEAD) / (tall + 0.35),
-                )
-                _panel(
-                    canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1]
-                )
-                top -= inches
-        return svg(
-            canvas,
-            name="fidelity",
-            title="Distances to the real log, in units of that of two halves of its users, by topic",
-        )
+    canvas = Canvas(figsize=(WIDE, tall + 0.35))
+    for side, column in enumerate(columns):
+        top = tall + 0.35
+        for topic, rows in column:
+            inches = _height(rows)
+            place = (
+                0.015 + 0.51 * side,
+                (top - inches + 0.1) / (tall + 0.35),
+                0.46,
+                (inches - HEAD) / (tall + 0.35),
+            )
+            _panel(canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1])
+            top -= inches
+    return svg(
+        canvas,
+        name="fidelity",
+        title="Distances to the real log, in units of that of two halves of its users, by topic",
+    )
 
 
 def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> None:
     axes.set_xscale("log")
-    axes.axvspan(LEAST, 1, color=WASH, linewidth=0, zorder=0)
+    axes.axvspan(MIN_RATIO, 1, color=WASH, linewidth=0, zorder=0)
     axes.axvline(1, color=MUTED, linewidth=0.9, zorder=1)
     for place, each in enumerate(rows):
         assert each.halves
-        mine = min(max(each.distance / each.halves, LEAST), MOST)
+        mine = min(max(each.distance / each.halves, MIN_RATIO), MAX_RATIO)
         axes.plot((1, mine), (place, place), color=HAIR, linewidth=1.6, zorder=1)
         if each.floor is not None:
             axes.plot(
-                [min(max(each.floor / each.halves, LEAST), MOST)],
+                [min(max(each.floor / each.halves, MIN_RATIO), MAX_RATIO)],
                 [place],
                 marker="x",
                 markersize=5,
@@ -292,8 +289,8 @@ def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> N
                 zorder=2,
             )
         axes.plot([mine], [place], marker="o", markersize=6, color=BLUE, zorder=3)
-        axes.text(LEAST * 1.04, place - 0.42, each.name, fontsize=7.5, color=INK, va="center")
-    axes.set(xlim=(LEAST, MOST), ylim=(len(rows) - 0.55, -0.8), yticks=[])
+        axes.text(MIN_RATIO * 1.04, place - 0.42, each.name, fontsize=7.5, color=INK, va="center")
+    axes.set(xlim=(MIN_RATIO, MAX_RATIO), ylim=(len(rows) - 0.55, -0.8), yticks=[])
     axes.set_title(topic, loc="left", fontsize=9, fontweight="bold", pad=3)
     axes.spines["left"].set_visible(False)
     axes.minorticks_off()
@@ -309,7 +306,8 @@ def _height(rows: Sequence[Fidelity]) -> float:
 
 def _columns(panels: list[tuple[str, list[Fidelity]]]) -> list[list[tuple[str, list[Fidelity]]]]:
     """Dealt in order to two columns of about one height."""
-    total, left, spent = sum(_height(rows) for _, rows in panels), [], 0.0
+    total, spent = sum(_height(rows) for _, rows in panels), 0.0
+    left: list[tuple[str, list[Fidelity]]] = []
     for panel in panels:
         if left and spent + _height(panel[1]) / 2 > total / 2:
             break
@@ -318,45 +316,29 @@ def _columns(panels: list[tuple[str, list[Fidelity]]]) -> list[list[tuple[str, l
     return [column for column in (left, panels[len(left) :]) if column]
 
 
+@styled
 def panel(found: Sequence[PanelRow]) -> str:
     """One row a recommender; agreeing orders fall alike in all three columns of dots."""
     rows = sorted(found, key=lambda row: -row.real.value)
-    with rc_context(STYLE):
-        inches = 0.4 * len(rows) + 0.85
-        canvas = Canvas(figsize=(WIDE, inches))
-        axes = canvas.add_axes((0.24, 0.5 / inches, 0.72, 1 - 0.85 / inches))
-        for place, row in enumerate(rows):
-            dot(axes, row.real, row=place - 0.22, colour=INK, size=5)
-            dot(axes, row.synthetic, row=place, colour=BLUE, size=5, marker="D")
-            dot(axes, row.receiver, row=place + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
-            axes.text(
-                -0.02,
-                place,
-                row.name,
-                transform=axes.get_yaxis_transform(),
-                ha="right",
-                va="center",
-            )
-            axes.axhline(place + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
-        key = (
-            ("●", INK, "real log, real users"),
-            ("◆", BLUE, "synthetic log, real users"),
-            ("□", GREEN, "synthetic log, synthetic users"),
-        )
-        for place, (mark, colour, label) in enumerate(key):
-            axes.text(
-                0.34 * place,
-                -0.68,
-                f"{mark} {label}",
-                transform=axes.get_yaxis_transform(),
-                fontsize=SMALL,
-                color=colour,
-                va="center",
-            )
-        bare(axes, rows=len(rows), room=0.5)
-        axes.set(xlim=(0, None), yticks=[], xlabel="NDCG@10: trained on, scored on")
-        return svg(
-            canvas,
-            name="panel",
-            title="Ranking quality of recommenders by the log that they were trained and scored on",
-        )
+    canvas, axes = rows_of_one_axis(
+        len(rows), row=0.4, room=0.85, left=0.24, width=0.72, bottom=0.5, used=0.85
+    )
+    for place, row in enumerate(rows):
+        dot(axes, row.real, row=place - 0.22, colour=INK, size=5)
+        dot(axes, row.synthetic, row=place, colour=BLUE, size=5, marker="D")
+        dot(axes, row.receiver, row=place + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
+        axes.text(-0.02, place, row.name, ha="right", **beside(axes))
+        axes.axhline(place + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
+    marks = (
+        ("●", INK, "real log, real users"),
+        ("◆", BLUE, "synthetic log, real users"),
+        ("□", GREEN, "synthetic log, synthetic users"),
+    )
+    key(axes, marks, row=-0.68, left=0.0, step=0.34)
+    bare(axes, rows=len(rows), room=0.5)
+    axes.set(xlim=(0, None), yticks=[], xlabel="NDCG@10: trained on, scored on")
+    return svg(
+        canvas,
+        name="panel",
+        title="Ranking quality of recommenders by the log that they were trained and scored on",
+    )
