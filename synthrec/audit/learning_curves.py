@@ -214,7 +214,7 @@ def measure_cold_start(
     }
     points = []
     for size in KNOWN:
-        known = profiles.keep_events(observed, order < size)
+        known = observed.keep(order < size)
         points += points_of(
             {arm: scorer(known) for arm, scorer in scorers.items()},
             size=size,
@@ -320,7 +320,7 @@ def measure_cold_items(
         for size in KNOWN:
             rated = rated_too(
                 model,
-                raters=profiles.keep_events(raters, ~new[raters.item] | (order < size)),
+                raters=raters.keep(~new[raters.item] | (order < size)),
                 new=new,
             )
             errors = _errors(rated, observed=observed, heldout=heldout, new=new, scale=scale)
@@ -339,7 +339,7 @@ def learned(log: EventLog, *, features: np.ndarray, new: np.ndarray) -> Factoris
     """Biases of known items as the protocol damps them, those of new items foretold; no factors.
     Shapes: new bool[V].
     """
-    log = profiles.keep_events(log, ~new[log.item])
+    log = log.keep(~new[log.item])
     rating, items = np.asarray(log.rating, dtype=np.float64), len(new)
     mean = float(rating.mean()) if len(rating) else 0.0
     bias, count = (
@@ -366,12 +366,10 @@ def rated_too(model: Factorisation, *, raters: EventLog, new: np.ndarray) -> Fac
     """The same after `raters` have rated some new items: each bias moves from what was foretold as
     far as its ratings carry.
     """
-    user_bias = _user_bias(model, known=profiles.keep_events(raters, ~new[raters.item]))
-    asked = profiles.keep_events(raters, new[raters.item])
+    user_bias = _user_bias(model, known=raters.keep(~new[raters.item]))
+    asked = raters.keep(new[raters.item])
     deviation = (
-        np.asarray(asked.rating, dtype=np.float64)
-        - model.mean
-        - user_bias[profiles.user_of_event(asked)]
+        np.asarray(asked.rating, dtype=np.float64) - model.mean - user_bias[asked.user_of_event()]
     )
     count, total = (np.bincount(asked.item, weight, len(new)) for weight in (None, deviation))
     moved = (DAMPING * model.item_bias + total) / (DAMPING + count)
@@ -399,9 +397,9 @@ def _errors(
     new: np.ndarray,
     scale: tuple[float, float],
 ) -> RatingErrors:
-    user_bias = _user_bias(model, known=profiles.keep_events(observed, ~new[observed.item]))
-    asked = profiles.keep_events(heldout, new[heldout.item])
-    said = model.mean + model.item_bias[asked.item] + user_bias[profiles.user_of_event(asked)]
+    user_bias = _user_bias(model, known=observed.keep(~new[observed.item]))
+    asked = heldout.keep(new[heldout.item])
+    said = model.mean + model.item_bias[asked.item] + user_bias[asked.user_of_event()]
     return errors_of(asked, said=Predictions(bias=said, factors=said), scale=scale)
 
 
@@ -409,7 +407,7 @@ def _user_bias(model: Factorisation, *, known: EventLog) -> np.ndarray:
     deviation = (
         np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
     )
-    return damped_means(deviation, group=profiles.user_of_event(known), groups=known.users)
+    return damped_means(deviation, group=known.user_of_event(), groups=known.users)
 
 
 def _random_rank_in_item(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:

@@ -12,31 +12,14 @@ from scipy import sparse
 from synthrec.data.eventlog import EventLog
 
 
-def activity(log: EventLog) -> np.ndarray:
-    """Events of each user. Shapes: int64[B]."""
-    return log.activity
-
-
-def user_of_event(log: EventLog) -> np.ndarray:
-    """Row of the user behind each event. Shapes: int64[N]."""
-    return np.repeat(np.arange(log.users), log.activity)
-
-
-def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:
-    """The events where `kept` is true, with the same users in the same order, also those left with
-    none. Shapes: bool[N].
-    """
-    return log.keep(kept)
-
-
 def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> EventLog:
     """At most `events_per_user` random events of each user."""
-    return keep_events(log, random_rank(log, rng=rng) < events_per_user)
+    return log.keep(random_rank(log, rng=rng) < events_per_user)
 
 
 def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
     """A random order within each user: place 0, 1, ... of every event. Shapes: int64[N]."""
-    user = user_of_event(log)
+    user = log.user_of_event()
     order = np.lexsort((rng.random(len(user)), user))
     rank = np.empty(len(user), dtype=np.int64)
     rank[order] = np.arange(len(user)) - np.asarray(log.offsets)[user]

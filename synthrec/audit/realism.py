@@ -111,7 +111,7 @@ def activity_distance(log: EventLog, *, other: EventLog) -> float:
     """Total variation of events per user over half-octave buckets; users without events have their
     own.
     """
-    one, two = (_bucket(profiles.activity(each)) for each in (log, other))
+    one, two = (_bucket(each.activity) for each in (log, other))
     size = int(max(one.max(initial=0), two.max(initial=0))) + 1
     return total_variation(np.bincount(one, minlength=size), other=np.bincount(two, minlength=size))
 
@@ -123,7 +123,7 @@ def _bucket(activity: np.ndarray) -> np.ndarray:
 
 def rating_variances(log: EventLog) -> tuple[float, float]:
     """Pooled variance within users, and variance over users of their mean rating."""
-    user, users = profiles.user_of_event(log), log.users
+    user, users = log.user_of_event(), log.users
     rating = np.asarray(log.rating, dtype=np.float64)
     count = np.bincount(user, minlength=users)
     mean = np.bincount(user, rating, users) / np.maximum(count, 1)

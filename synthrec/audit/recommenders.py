@@ -67,7 +67,7 @@ def fit_factorisation(log: EventLog, *, items: int, rng: np.random.Generator) ->
     """Mean, item biases, then factors by ALS on what biases of items and users leave. An empty log
     predicts 3 zeros: mean 0 and no bias.
     """
-    user, item = profiles.user_of_event(log), np.asarray(log.item)
+    user, item = log.user_of_event(), np.asarray(log.item)
     factors = rng.normal(0.0, 0.1, (items, FACTORS)).astype(np.float32)
     if len(item) == 0:
         return Factorisation(
@@ -116,14 +116,14 @@ class Predictions:
 def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Predictions:
     """Meet users through `observed`, predict their events in `asked` (same users, same order)."""
     items = len(model.item_bias)
-    user, item = profiles.user_of_event(observed), np.asarray(observed.item)
+    user, item = observed.user_of_event(), np.asarray(observed.item)
     deviation = np.asarray(observed.rating, dtype=np.float64) - model.mean - model.item_bias[item]
     user_bias = damped_means(deviation, group=user, groups=observed.users)
     residuals = profiles.events(
         observed, (deviation - user_bias[user]).astype(np.float32), items=items
     )
     taste = ridge(residuals, model.item_factors)
-    user, item = profiles.user_of_event(asked), np.asarray(asked.item)
+    user, item = asked.user_of_event(), np.asarray(asked.item)
     bias = model.mean + model.item_bias[item] + user_bias[user]
     return Predictions(
         bias=bias, factors=bias + np.einsum("nk,nk->n", taste[user], model.item_factors[item])

@@ -35,9 +35,9 @@ def split_test(test: EventLog, rng: np.random.Generator) -> tuple[EventLog, Even
     """Each test user's events at random: about 80 % observed, 20 % held out; both logs keep all the
     users, in order.
     """
-    held_out = np.rint(0.2 * profiles.activity(test)).astype(np.int64)
-    held = profiles.random_rank(test, rng=rng) < held_out[profiles.user_of_event(test)]
-    return profiles.keep_events(test, ~held), profiles.keep_events(test, held)
+    held_out = np.rint(0.2 * test.activity).astype(np.int64)
+    held = profiles.random_rank(test, rng=rng) < held_out[test.user_of_event()]
+    return test.keep(~held), test.keep(held)
 
 
 def nothing_errors(
@@ -67,9 +67,9 @@ def nothing_predictions(
     rating = np.asarray(observed.rating, dtype=np.float64)
     if pooled is None:
         pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
-    user = profiles.user_of_event(observed)
+    user = observed.user_of_event()
     mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=observed.users)
-    predicted = mean[profiles.user_of_event(heldout)]
+    predicted = mean[heldout.user_of_event()]
     return recommenders.Predictions(bias=predicted, factors=predicted)
 
 
@@ -110,7 +110,7 @@ def errors_of(
     heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]
 ) -> RatingErrors:
     """Predictions of held-out events, clipped to the scale, against what users said."""
-    user, users = profiles.user_of_event(heldout), heldout.users
+    user, users = heldout.user_of_event(), heldout.users
     rating = np.asarray(heldout.rating, dtype=np.float64)
     error, bias_error = np.clip(said.factors, *scale) - rating, np.clip(said.bias, *scale) - rating
     return RatingErrors(
@@ -175,7 +175,7 @@ def _ndcg(
 ) -> np.ndarray:
     """Shapes: blocks of float32[b, V] that cover the users in order -> float64[U]."""
     if heldout.rating is not None:
-        heldout = profiles.keep_events(heldout, np.asarray(heldout.rating) >= LIKED)
+        heldout = heldout.keep(np.asarray(heldout.rating) >= LIKED)
     have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
     relevant = (
         relevant - relevant.multiply(have)

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from synthrec.audit import intervals, profiles, recommenders, scores
+from synthrec.audit import intervals, recommenders, scores
 from synthrec.audit.realism import measure_realism
 from synthrec.audit.record import Against, Arm, Figure, RealismLimit, Stratum, Utility
 from synthrec.audit.scores import RatingErrors, split_test
@@ -69,10 +69,8 @@ def _by_item(train: EventLog, *, heldout: EventLog, items: int) -> Iterator[Part
 def _by_user(test: EventLog, *, heldout: EventLog) -> Iterator[Part]:
     users = test.users
     decile = np.empty(users, dtype=np.int64)
-    decile[np.argsort(profiles.activity(test), kind="stable")] = (
-        np.arange(users) * DECILES // max(1, users)
-    )
-    mine = decile[profiles.user_of_event(heldout)]
+    decile[np.argsort(test.activity, kind="stable")] = np.arange(users) * DECILES // max(1, users)
+    mine = decile[heldout.user_of_event()]
     return (
         Part(by="user activity", name=f"decile {place + 1}", chosen=mine == place)
         for place in range(DECILES)
@@ -455,7 +453,7 @@ def _by_part(
 ) -> tuple[RatingErrors, ...]:
     return tuple(
         scores.errors_of(
-            profiles.keep_events(heldout, part.chosen),
+            heldout.keep(part.chosen),
             scale=scale,
             said=recommenders.Predictions(
                 bias=said.bias[part.chosen], factors=said.factors[part.chosen]

@@ -96,8 +96,8 @@ def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
     """A tenth of each user's events, at least one, get the item of a random event: popular items
     come often.
     """
-    swaps = np.ceil(SWAPPED_SHARE * profiles.activity(log)).astype(np.int64)
-    swapped = profiles.random_rank(log, rng=rng) < swaps[profiles.user_of_event(log)]
+    swaps = np.ceil(SWAPPED_SHARE * log.activity).astype(np.int64)
+    swapped = profiles.random_rank(log, rng=rng) < swaps[log.user_of_event()]
     item = np.array(log.item, copy=True)
     item[swapped] = rng.choice(item, int(swapped.sum())) if len(item) else item
     return replace(log, item=item, role=None)

@@ -43,7 +43,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.extmath import randomized_svd
 
-from synthrec.audit import profiles
 from synthrec.audit.attacks.nearest_user import ItemSets, Nearest
 from synthrec.data.eventlog import EventLog
 
@@ -158,7 +157,7 @@ class BehaviourSpace:
     def _raw(self, log: EventLog) -> np.ndarray:
         columns = [
             self.sets.asked(log) @ self.directions,
-            np.log1p(profiles.activity(log))[:, None],
+            np.log1p(log.activity)[:, None],
             _rarity(log, self.sets.weights),
         ]
         if self.rated:
@@ -172,8 +171,8 @@ def _mean(log: EventLog, values: np.ndarray) -> np.ndarray:
     """Mean of a value over each user's events, zero for nobody's. Shapes: float[N] -> float64[B,
     1].
     """
-    total = np.bincount(profiles.user_of_event(log), weights=values, minlength=log.users)
-    return np.asarray(total / np.maximum(profiles.activity(log), 1))[:, None]
+    total = np.bincount(log.user_of_event(), weights=values, minlength=log.users)
+    return np.asarray(total / np.maximum(log.activity, 1))[:, None]
 
 
 def _rarity(log: EventLog, weights: np.ndarray) -> np.ndarray:
@@ -208,8 +207,8 @@ def _gaps(log: EventLog) -> np.ndarray:
     """First day, span, mean and spread of the logarithm of gaps, share of gaps within a session.
     Shapes: float64[B, 5].
     """
-    time, user = np.asarray(log.time, dtype=np.float64), profiles.user_of_event(log)
-    users, events = log.users, profiles.activity(log)
+    time, user = np.asarray(log.time, dtype=np.float64), log.user_of_event()
+    users, events = log.users, log.activity
     within = user[1:] == user[:-1]
     gap, owner = np.log1p(np.maximum(np.diff(time), 0.0))[within], user[1:][within]
     count = np.maximum(np.bincount(owner, minlength=users), 1)

@@ -68,7 +68,7 @@ def _rating_ratio(
         )
     )
     gained = ratio.ravel()[_cell(targets, levels)]
-    user = profiles.user_of_event(targets)
+    user = targets.user_of_event()
     return np.asarray(np.bincount(user, weights=gained, minlength=targets.users))
 
 

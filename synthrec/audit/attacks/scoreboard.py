@@ -87,7 +87,7 @@ class Scoreboard:
         value = (
             self.weights[log.item]
             / self._events_of_item(log)
-            / np.maximum(whole, 1e-12)[profiles.user_of_event(log)]
+            / np.maximum(whole, 1e-12)[log.user_of_event()]
         )
         parts = []
         if len(self.levels):
@@ -158,7 +158,7 @@ class Scoreboard:
         """
         width = code.shape[1]
         column = (np.asarray(log.item, dtype=np.int64)[:, None] * codes + code).ravel()
-        row = np.repeat(profiles.user_of_event(log), width)
+        row = np.repeat(log.user_of_event(), width)
         shape = (log.users, len(self.weights) * codes)
         matrix = sparse.coo_array(
             (value.ravel().astype(np.float32), (row, column)), shape=shape
@@ -174,7 +174,7 @@ class Scoreboard:
 
     def _events_of_item(self, log: EventLog) -> np.ndarray:
         """How often the event's user has the event's item. Shapes: int64[N]."""
-        key = profiles.user_of_event(log) * np.int64(len(self.weights)) + np.asarray(log.item)
+        key = log.user_of_event() * np.int64(len(self.weights)) + np.asarray(log.item)
         _, code, counts = np.unique(key, return_inverse=True, return_counts=True)
         return np.asarray(counts[code])
 

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from synthrec.audit import profiles, realism
+from synthrec.audit import realism
 from synthrec.audit.fidelity.question import Question, Sample, buckets, histogram, number, ratio
 from synthrec.audit.realism import total_variation
 from synthrec.data.eventlog import EventLog
@@ -125,20 +125,20 @@ def activity_questions() -> list[Question]:
         histogram(
             "activity",
             "events of a user, cut at K",
-            lambda sample: buckets(profiles.activity(sample.cut)),
+            lambda sample: buckets(sample.cut.activity),
             over="users",
         ),
         Question(
             "activity",
             "events of a user",
             "Wasserstein distance (events)",
-            lambda sample: profiles.activity(sample.whole),
+            lambda sample: sample.whole.activity,
             lambda one, other: float(wasserstein_distance(one, other)),
         ),
         number(
             "activity",
             "mean events of a user",
-            lambda sample: profiles.activity(sample.whole).mean(),
+            lambda sample: sample.whole.activity.mean(),
         ),
     ]
 

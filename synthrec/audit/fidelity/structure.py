@@ -230,7 +230,7 @@ def repeated_users(log: EventLog) -> float:
     rating = (
         np.zeros(len(log.item)) if log.rating is None else np.asarray(log.rating, dtype=np.float64)
     )
-    order = np.lexsort((rating, log.item, profiles.user_of_event(log)))
+    order = np.lexsort((rating, log.item, log.user_of_event()))
     events = np.stack([np.asarray(log.item, dtype=np.float64)[order], rating[order]], axis=1)
     whole = [
         events[start:end].tobytes()

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit import profiles
 from synthrec.audit.attacks import controls, flagged, learned, run_attacks
 from synthrec.audit.attacks.battery import KNOWS, AttackSuite, Result
 from synthrec.audit.attacks.controls import Effort, plant
@@ -290,9 +289,7 @@ def test_more_planted_users_than_trained_take_trained_again(
 ) -> None:
     few = cast(rng).trained.select(np.arange(7))
     copies = plant(few, synthetic_users=480, share=1.0, rng=rng).copies
-    assert sorted(set(profiles.activity(copies).tolist())) == sorted(
-        set(profiles.activity(few).tolist())
-    )
+    assert sorted(set(copies.activity.tolist())) == sorted(set(few.activity.tolist()))
     assert len(plant(few, synthetic_users=480, share=0.0001, rng=rng).copies.offsets) == 2
 
 
