@@ -104,9 +104,9 @@ def summarised(
     rows = tuple(
         PanelRow(
             name=name,
-            real=_mean(real[row], people),
-            synthetic=_mean(synthetic[row], people),
-            receiver=_mean(receiver[row], others),
+            real=intervals.mean(real[row], weights=people),
+            synthetic=intervals.mean(synthetic[row], weights=people),
+            receiver=intervals.mean(receiver[row], weights=others),
         )
         for row, name in enumerate(names)
     )
@@ -188,14 +188,6 @@ def _means(found: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray((weights @ found.T) / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _mean(values: np.ndarray, weights: np.ndarray) -> Figure:
-    found = intervals.bootstrap(
-        lambda w: (w @ values) / w.sum(axis=1), weights=weights, n=len(values)
-    )
-    assert found is not None, "a mean of finite values is finite"
-    return found
-
-
 def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Pairs whose difference on the real log has an interval without zero. Shapes: bool[P]."""
     drawn = _means(real, weights)
@@ -214,14 +206,12 @@ def _agreement(
     n: int,
 ) -> Agreement:
     def figure(some: np.ndarray) -> Figure:
-        low, high = np.quantile(kendall(real, other, pairs=some), (0.025, 0.975))
-        value = float(kendall(*exact, pairs=some))
-        return Figure(
-            value=value,
-            low=float(min(low, value)),
-            high=float(max(high, value)),
+        return intervals.percentile(
+            float(kendall(*exact, pairs=some)),
+            drawn=kendall(real, other, pairs=some),
             n=n,
-            method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, {len(real):,} resamples",
+            method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, "
+            f"{len(real):,} resamples",
         )
 
     return Agreement(

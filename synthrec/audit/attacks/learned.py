@@ -41,6 +41,7 @@ from scipy import sparse, stats
 from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.extmath import randomized_svd
 
 from synthrec.audit.attacks.nearest_user import ItemSets, Nearest
@@ -79,7 +80,7 @@ def classifier_scores(
             model = method().fit(rows[fold != out], label[fold != out])
             odds += _odds(model, targets) / FOLDS
             left_out[fold == out] = _odds(model, rows[fold == out])
-        weight = max(0.0, _auc(left_out, label) - 0.5)
+        weight = max(0.0, float(roc_auc_score(label, left_out)) - 0.5)
         total, weights = total + weight * odds, weights + weight
     return np.asarray(total / weights)
 
@@ -87,13 +88,6 @@ def classifier_scores(
 def _odds(model: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(
         logit(np.clip(model.predict_proba(rows)[:, 1], _MIN_PROBABILITY, 1 - _MIN_PROBABILITY))
-    )
-
-
-def _auc(classifier_scores: np.ndarray, label: np.ndarray) -> float:
-    ranks, inside = stats.rankdata(classifier_scores), int(label.sum())
-    return float(
-        (ranks[label].sum() - inside * (inside + 1) / 2) / (inside * (len(label) - inside))
     )
 
 

@@ -126,16 +126,10 @@ def mann_whitney_p_value(inside: np.ndarray, *, outside: np.ndarray) -> float:
     """One-sided p value of AUC <= 1/2 (Mann, Whitney 1947; normal, corrected for ties); 1 where all
     scores are equal.
     """
-    m, n = len(inside), len(outside)
-    together = np.concatenate((inside, outside))
-    ranks = stats.rankdata(together)
-    ties = np.unique(together, return_counts=True)[1].astype(np.float64)
-    total = m + n
-    variance = m * n / 12 * (total + 1 - (ties**3 - ties).sum() / (total * max(1, total - 1)))
-    if variance <= 0:
-        return 1.0
-    above = ranks[:m].sum() - m * (m + 1) / 2 - m * n / 2
-    return float(stats.norm.sf(above / np.sqrt(variance)))
+    p_value = stats.mannwhitneyu(
+        inside, outside, use_continuity=False, alternative="greater", method="asymptotic"
+    ).pvalue
+    return 1.0 if np.isnan(p_value) else float(p_value)
 
 
 def holm(attacks: Sequence[Attack], *, tests: int | None = None) -> tuple[Attack, ...]:
@@ -194,14 +188,8 @@ def tpr_at(
             for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
         ]
     )
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Figure(
-        value=value,
-        low=float(min(low, value)),
-        high=float(max(high, value)),
-        n=len(inside) + len(outside),
-        method=f"bootstrap of members and holdout users, {resamples:,} resamples",
-    )
+    method = f"bootstrap of members and holdout users, {resamples:,} resamples"
+    return intervals.percentile(value, drawn=drawn, n=len(inside) + len(outside), method=method)
 
 
 def _resampled_rates(

@@ -34,7 +34,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import wasserstein_distance
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy, wasserstein_distance
 
 from synthrec.audit import realism
 from synthrec.audit.fidelity.question import Question, Sample, buckets, histogram, number, ratio
@@ -87,18 +88,14 @@ def popularity_questions(items: int) -> list[Question]:
 
 def kullback_leibler(one: np.ndarray, *, other: np.ndarray) -> float:
     """Bits of `one` from `other`, each normalised; infinite where only `other` is 0."""
-    first, second = one / one.sum(), other / other.sum()
-    with np.errstate(divide="ignore"):
-        return float(sum(first[first > 0] * np.log2(first[first > 0] / second[first > 0])))
+    return float(entropy(one, other, base=2))
 
 
 def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
     """Bits, 0 to 1; 1 when exactly one is empty."""
     if one.sum() == 0 or other.sum() == 0:
         return float(one.sum() != other.sum())
-    first, second = one / one.sum(), other / other.sum()
-    middle = (first + second) / 2
-    return (kullback_leibler(first, other=middle) + kullback_leibler(second, other=middle)) / 2
+    return float(jensenshannon(one, other, base=2) ** 2)
 
 
 def gini(counts: np.ndarray) -> float:

@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import stats
 
 from synthrec.audit import profiles, realism
 from synthrec.audit.fidelity.question import Question, Sample, number, ratio
@@ -218,11 +219,7 @@ def cosines(log: EventLog, *, items: int) -> np.ndarray:
 
 def effective_number(weights: np.ndarray) -> float:
     """Exp of the entropy of weights: how many equal ones would be as even; 0 when all are 0."""
-    total = weights.sum()
-    if total <= 0:
-        return 0.0
-    shares = weights[weights > 0] / total
-    return float(np.exp(-(shares * np.log(shares)).sum()))
+    return float(np.exp(stats.entropy(weights))) if weights.sum() > 0 else 0.0
 
 
 def repeated_users(log: EventLog) -> float:
