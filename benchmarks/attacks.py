@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
 from synthrec.audit import profiles
-from synthrec.audit.attacks import Attacked, flagged, run_attacks
+from synthrec.audit.attacks import ScoredMembership, flagged, run_attacks
 from synthrec.audit.attacks.battery import AttackSuite
 from synthrec.audit.attacks.controls import EFFORTS, plant
 from synthrec.audit.splits import AuditSplits
@@ -155,7 +155,7 @@ def whatever_the_watch_says() -> Iterator[None]:
         yield
 
 
-def shown(arm: str, *, found: Attacked, seconds: float) -> str:
+def shown(arm: str, *, found: ScoredMembership, seconds: float) -> str:
     """One arm's tables."""
     membership = found.membership
     said = "LEAK" if flagged(membership.attacks, policy()) else "no leak"

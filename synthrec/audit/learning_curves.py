@@ -303,7 +303,7 @@ def measure_cold_items(
         return None
     fold = rng.permutation(people.items) % FOLDS
     raters = EventLog.concat([people.holdout, people.reference])
-    order = _random_rank_in_item(raters, rng=rng)
+    order = profiles.rank_within(raters.item, rng=rng)
     weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
     logs = {
         COLD_NOTHING: None,
@@ -408,12 +408,3 @@ def _user_bias(model: Factorisation, *, known: EventLog) -> np.ndarray:
         np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
     )
     return damped_means(deviation, group=known.user_of_event(), groups=known.users)
-
-
-def _random_rank_in_item(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
-    """Place of each event among those of its item, in random order. Shapes: int64[N]."""
-    order = np.lexsort((rng.random(len(log.item)), log.item))
-    first = np.searchsorted(np.asarray(log.item)[order], log.item)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank - first

@@ -19,16 +19,30 @@ def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> Eve
 
 def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
     """A random order within each user: place 0, 1, ... of every event. Shapes: int64[N]."""
-    user = log.user_of_event()
-    order = np.lexsort((rng.random(len(user)), user))
-    rank = np.empty(len(user), dtype=np.int64)
-    rank[order] = np.arange(len(user)) - np.asarray(log.offsets)[user]
+    return rank_within(log.user_of_event(), rng=rng)
+
+
+def rank_within(
+    group: np.ndarray, *, by: np.ndarray | None = None, rng: np.random.Generator
+) -> np.ndarray:
+    """Place 0, 1, ... of every entry in its group, smallest `by` first, ties by chance. Shapes: group
+    int[N], by float[N] -> int64[N].
+    """
+    chance = rng.random(len(group))
+    order = np.lexsort((chance, group) if by is None else (chance, by, group))
+    count = np.bincount(group)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - (np.cumsum(count) - count)[np.asarray(group)[order]]
     return rank
 
 
 def pattern(log: EventLog, *, items: int) -> sparse.csr_array:
     """Which items each user has, as ones; an item had twice counts once. Shapes: float32[B, V]."""
-    matrix = events(log, np.ones(len(log.item), dtype=np.float32), items=items)
+    return as_ones(events(log, np.ones(len(log.item), dtype=np.float32), items=items))
+
+
+def as_ones(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Every stored entry once, as one; in place."""
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix

@@ -22,7 +22,7 @@ from synthrec.progress import Progress
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Attacked:
+class ScoredMembership:
     """The record, and what it was made of: per attack one score for each trained and for each
     holdout user.
 
@@ -48,7 +48,7 @@ def run_attacks(
     rng: np.random.Generator,
     fpr: float = 0.1,
     progress: Progress | None = None,
-) -> Attacked:
+) -> ScoredMembership:
     """Attack, control, and write down. Needs at least two users who trained, two holdout users and
     four reference users.
 
@@ -80,7 +80,7 @@ def run_attacks(
         controls=controls.together(planted, innocent, policy=policy),
     )
     member = battery.member
-    return Attacked(
+    return ScoredMembership(
         membership,
         scores={name: (found[member], found[~member]) for name, found in result.scores.items()},
     )

@@ -8,7 +8,7 @@ of two items the person has, one of theirs and one that is not, about as common 
 ratings, or throws a coin.
 
 Which synthetic user looks most like somebody of whom a few events are known: Narayanan and
-Shmatikov's (2008) scoreboard.
+Shmatikov's (2008) scoreindex.
 
 Each known event gives every synthetic user who has its item a weight, larger for rarer items, times
 one for the item itself and up to one more each for a rating and a date that agree. A synthetic user
@@ -42,7 +42,7 @@ from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 
 
-class Scoreboard:
+class SyntheticIndex:
     """The synthetic log by item: columns of its events."""
 
     def __init__(self, synthetic: EventLog, *, items: int) -> None:
@@ -111,7 +111,7 @@ class Guess(NamedTuple):
 
 
 def attribute_inference(
-    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
 ) -> Iterable[Risk]:
     """One risk for each secret; users with fewer than nine events are not attacked."""
     inside, outside = equally_many(
@@ -119,9 +119,9 @@ def attribute_inference(
     )
     if not inside:
         return
-    order = np.argsort(board.having, kind="stable")
+    order = np.argsort(index.having, kind="stable")
     found = [
-        [dict(_guesses(person, log=log, board=board, order=order, rng=rng)) for person in people]
+        [dict(_guesses(person, log=log, index=index, order=order, rng=rng)) for person in people]
         for people, log in ((inside, trained), (outside, holdout))
     ]
     for setting in dict.fromkeys(name for guesses in found for guess in guesses for name in guess):
@@ -142,30 +142,35 @@ def attribute_inference(
 
 
 def _guesses(
-    person: Person, *, log: EventLog, board: Scoreboard, order: np.ndarray, rng: np.random.Generator
+    person: Person,
+    *,
+    log: EventLog,
+    index: SyntheticIndex,
+    order: np.ndarray,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[str, Guess]]:
-    *_, score = board.scores(person)
+    *_, score = index.scores(person)
     near = nearest(score, count=NEIGHBOURS, rng=rng)
     for name in log.attributes:
-        if name in board.log.attributes:
+        if name in index.log.attributes:
             yield (
                 name,
                 _attribute(
                     int(log.attributes[name][person.row]),
-                    codes=board.log.attributes[name],
+                    codes=index.log.attributes[name],
                     near=near,
                     rng=rng,
                 ),
             )
     event = int(rng.choice(person.hidden))
-    if log.rating is not None and board.log.rating is not None:
+    if log.rating is not None and index.log.rating is not None:
         yield (
             "rating of a hidden event",
             _rating(
                 float(log.rating[event]),
                 item=int(log.item[event]),
                 score=score,
-                board=board,
+                index=index,
                 rng=rng,
             ),
         )
@@ -177,7 +182,7 @@ def _guesses(
     )
     if decoy is not None:
         closest = [
-            score[board.user[board.column(item)]].max(initial=0.0)
+            score[index.user[index.column(item)]].max(initial=0.0)
             for item in (int(log.item[event]), decoy)
         ]
         coin = bool(rng.random() < 0.5)
@@ -199,15 +204,15 @@ def _attribute(
 
 
 def _rating(
-    truth: float, *, item: int, score: np.ndarray, board: Scoreboard, rng: np.random.Generator
+    truth: float, *, item: int, score: np.ndarray, index: SyntheticIndex, rng: np.random.Generator
 ) -> Guess:
-    assert board.log.rating is not None
-    column = board.column(item)
-    anybody = float(board.log.rating[rng.integers(len(board.log.rating))])
+    assert index.log.rating is not None
+    column = index.column(item)
+    anybody = float(index.log.rating[rng.integers(len(index.log.rating))])
     if len(column) == 0:
         return Guess(anybody == truth, anybody == truth)
-    best = column[np.lexsort((rng.random(len(column)), -score[board.user[column]]))[0]]
-    return Guess(float(board.log.rating[best]) == truth, anybody == truth)
+    best = column[np.lexsort((rng.random(len(column)), -score[index.user[column]]))[0]]
+    return Guess(float(index.log.rating[best]) == truth, anybody == truth)
 
 
 def _decoy(
@@ -226,7 +231,7 @@ EVENTS_KNOWN_OF_HALVES = (2, 4, 8)
 
 
 def linkability(
-    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
 ) -> Iterable[Risk]:
     """One risk for each number of known events that anybody can have; users are attacked who have
     more than that.
@@ -238,19 +243,19 @@ def linkability(
         if not inside:
             return
         secret = [
-            [_rarest(person, log=log, board=board, rng=rng) for person in people]
+            [_rarest(person, log=log, index=index, rng=rng) for person in people]
             for people, log in ((inside, trained), (outside, holdout))
         ]
         attack, control = (
             np.array(
                 [
-                    _linked(person, item=item, board=board, rng=rng)
+                    _linked(person, item=item, index=index, rng=rng)
                     for person, item in zip(people, items, strict=True)
                 ]
             )
             for people, items in zip((inside, outside), secret, strict=True)
         )
-        anybody = np.array([board.has(int(rng.integers(board.users)), item) for item in secret[0]])
+        anybody = np.array([index.has(int(rng.integers(index.users)), item) for item in secret[0]])
         yield risk_of(
             "linkability",
             setting=f"{events} known events",
@@ -260,12 +265,14 @@ def linkability(
         )
 
 
-def _rarest(person: Person, *, log: EventLog, board: Scoreboard, rng: np.random.Generator) -> int:
+def _rarest(
+    person: Person, *, log: EventLog, index: SyntheticIndex, rng: np.random.Generator
+) -> int:
     items = log.item[person.hidden]
-    return int(items[np.lexsort((rng.random(len(items)), board.having[items]))[0]])
+    return int(items[np.lexsort((rng.random(len(items)), index.having[items]))[0]])
 
 
-def _linked(person: Person, *, item: int, board: Scoreboard, rng: np.random.Generator) -> bool:
-    *_, score = board.scores(person)
+def _linked(person: Person, *, item: int, index: SyntheticIndex, rng: np.random.Generator) -> bool:
+    *_, score = index.scores(person)
     best = nearest(score, count=1, rng=rng)
-    return len(best) == 1 and board.has(int(best[0]), item)
+    return len(best) == 1 and index.has(int(best[0]), item)

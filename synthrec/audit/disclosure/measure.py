@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from synthrec.audit.disclosure.linking import Scoreboard, attribute_inference, linkability
+from synthrec.audit.disclosure.linking import SyntheticIndex, attribute_inference, linkability
 from synthrec.audit.disclosure.replay import replay
 from synthrec.audit.disclosure.singling_out import singling_out
 from synthrec.audit.record import Disclosure
@@ -41,12 +41,12 @@ def measure_disclosure(
     trained, holdout = (
         _some(log, users=users, rng=rng) for log in (people.trained, people.holdout)
     )
-    board = Scoreboard(people.synthetic, items=people.items)
-    copies = max(1, round(board.users / (people.trained.users)))
+    index = SyntheticIndex(people.synthetic, items=people.items)
+    copies = max(1, round(index.users / (people.trained.users)))
     risks = (
         *singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
-        *linkability(trained, holdout=holdout, board=board, rng=rng),
-        *attribute_inference(trained, holdout=holdout, board=board, rng=rng),
+        *linkability(trained, holdout=holdout, index=index, rng=rng),
+        *attribute_inference(trained, holdout=holdout, index=index, rng=rng),
     )
     return Disclosure(
         risks=risks, replay=replay(trained, holdout=holdout, synthetic=people.synthetic, rng=rng)

@@ -38,8 +38,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, wasserstein_distance
 
 from synthrec.audit import realism
-from synthrec.audit.fidelity.question import Question, Sample, buckets, histogram, number, ratio
-from synthrec.audit.realism import total_variation
+from synthrec.audit.fidelity.question import Question, Sample, histogram, number, ratio
+from synthrec.audit.realism import buckets
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 
@@ -219,7 +219,13 @@ class ItemMeans(NamedTuple):
 def ratings_questions(items: int) -> list[Question]:
     """Of logs with ratings."""
     return [
-        Question("ratings", "levels", "total variation over events", _rating, _levels_apart),
+        Question(
+            "ratings",
+            "levels",
+            "total variation over events",
+            _rating,
+            lambda one, other: realism.values_distance(one, other=other),
+        ),
         number("ratings", "mean", lambda sample: _rating(sample).mean()),
         number("ratings", "standard deviation", lambda sample: _rating(sample).std()),
         Question(
@@ -227,7 +233,9 @@ def ratings_questions(items: int) -> list[Question]:
             "mean of each item",
             f"mean error over events, means damped by {DAMPING:g}",
             lambda sample: item_means(sample.whole, items=items),
-            _means_apart,
+            lambda one, other: float(
+                np.average(np.abs(one.mean - other.mean), weights=other.events)
+            ),
         ),
         ratio(
             "ratings",
@@ -248,14 +256,6 @@ def _rating(sample: Sample) -> np.ndarray:
     return np.asarray(sample.whole.rating, dtype=np.float64)
 
 
-def _levels_apart(one: np.ndarray, other: np.ndarray) -> float:
-    levels, code = np.unique(np.concatenate((one, other)), return_inverse=True)
-    return total_variation(
-        np.bincount(code[: len(one)], minlength=len(levels)),
-        other=np.bincount(code[len(one) :], minlength=len(levels)),
-    )
-
-
 def item_means(log: EventLog, *, items: int) -> ItemMeans:
     """Every item's mean rating, damped."""
     rating = np.asarray(log.rating, dtype=np.float64)
@@ -264,7 +264,3 @@ def item_means(log: EventLog, *, items: int) -> ItemMeans:
         (np.bincount(log.item, rating, items) + DAMPING * rating.mean()) / (events + DAMPING),
         events,
     )
-
-
-def _means_apart(one: ItemMeans, other: ItemMeans) -> float:
-    return float(np.average(np.abs(one.mean - other.mean), weights=other.events))
