@@ -36,7 +36,7 @@ from benchmarks.logs import Split, load
 from synthrec.audit import profiles
 from synthrec.audit.attacks import ScoredMembership, flagged, run_attacks
 from synthrec.audit.attacks.battery import AttackSuite
-from synthrec.audit.attacks.controls import EFFORTS, plant
+from synthrec.audit.attacks.controls import WORKLOADS, plant
 from synthrec.audit.splits import AuditSplits
 from synthrec.audit.verdict import policy
 from synthrec.data.eventlog import EventLog
@@ -235,7 +235,7 @@ def main() -> None:
         help="only the blind attacker, in so many drawings of the roles",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--effort", choices=list(EFFORTS), default="quick")
+    parser.add_argument("--effort", choices=list(WORKLOADS), default="quick")
     asked = parser.parse_args()
     split = load(asked.log, seed=asked.seed)
     if asked.blind:

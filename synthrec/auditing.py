@@ -50,6 +50,9 @@ from synthrec.audit.record import (
     Split,
     Utility,
 )
+from synthrec.audit.record import (
+    Effort as Effort,
+)
 from synthrec.audit.splits import AuditSplits
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.verdict import conclude, groups_differ, policy, policy_sha256
@@ -601,7 +604,6 @@ def _kept(place: Path, make: Callable[[], EventLog]) -> EventLog:
     return EventLog.open(place)
 
 
-Effort = Literal["quick", "full"]
 STAGES = {
     "disclosure": "what an intruder learns",
     "protocol": "use",

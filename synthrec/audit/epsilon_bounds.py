@@ -95,7 +95,12 @@ def one_run_lower_bound(
     )
     if ins == 0 or outs == 0:
         return None
-    _require_fair(ins, outs=outs)
+    if stats.binomtest(ins, ins + outs, 0.5).pvalue < UNFAIR:
+        raise DataError(
+            "coined users must have entered by fair coins",
+            found="far more on one side than a fair coin leaves",
+            remedy="Mark as coined only users for whom a fair coin was thrown.",
+        )
     tried = [
         choice
         for name, (inside, outside) in scores.items()
@@ -129,15 +134,6 @@ def one_run_lower_bound(
         attack=best.attack,
         method=METHOD,
     )
-
-
-def _require_fair(ins: int, *, outs: int) -> None:
-    if stats.binomtest(ins, ins + outs, 0.5).pvalue < UNFAIR:
-        raise DataError(
-            "coined users must have entered by fair coins",
-            found="far more on one side than a fair coin leaves",
-            remedy="Mark as coined only users for whom a fair coin was thrown.",
-        )
 
 
 def _guessed(name: str, *, score: np.ndarray, ins: int, rng: np.random.Generator) -> list[_Choice]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
-from scipy import sparse
 
 from synthrec.audit import intervals, recommenders
-from synthrec.audit.recommenders import Ranker, Recommender
+from synthrec.audit.recommenders import Fit, Ranker
 from synthrec.audit.record import Agreement, Figure, Panel, PanelRow
 from synthrec.audit.scores import ranked_ndcg, split_test
 from synthrec.audit.splits import AuditSplits
@@ -22,7 +22,7 @@ from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
 RECEIVER_SHARE, MAX_RECEIVER = 0.1, 1_000  # of synthetic users who are scored as a receiver would
-LARGEST = 8_000  # items, beyond which recommenders that hold items by items are left out
+MAX_ITEMS = 8_000  # items, beyond which recommenders that hold items by items are left out
 
 
 def measure_panel(
@@ -46,18 +46,20 @@ def measure_panel(
     kept, scored = _receivers(people.synthetic, rng=rng)
     asked_of_synthetic = [split_test(scored, rng) for _ in range(cuts)]
     panel, left_out = _panel(people)
-    real, synthetic, receiver = [], [], []
-    for recommender in panel:
+    real: list[np.ndarray] = []
+    synthetic: list[np.ndarray] = []
+    receiver = []
+    for fit in panel.values():
         seed = int(rng.integers(2**63))
         for log, found in ((people.train_whole, real), (kept, synthetic)):
-            ranker = recommender.fit(log, items=people.items, rng=np.random.default_rng(seed))
+            ranker = fit(log, items=people.items, rng=np.random.default_rng(seed))
             found.append(_per_user(ranker, asked=asked, items=people.items))
         receiver.append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
         on_each()
         if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
             return None
     return summarised(
-        [recommender.name for recommender in panel],
+        list(panel),
         real=np.stack(real),
         synthetic=np.stack(synthetic),
         receiver=np.stack(receiver),
@@ -141,39 +143,34 @@ def kendall(one: np.ndarray, other: np.ndarray, *, pairs: np.ndarray) -> np.ndar
     return np.asarray((up * right).sum(axis=-1) / np.where(size > 0, size, 1.0))
 
 
-def _panel(people: AuditSplits) -> tuple[list[Recommender], tuple[str, ...]]:
-    log, left_out = people.train_whole, []
-    panel = [Recommender("popularity", recommenders.popularity)]
-    if log.rating is not None and people.synthetic.rating is not None:
-        panel.append(Recommender("mean rating", recommenders.best_rated))
-    else:
+def _panel(people: AuditSplits) -> tuple[dict[str, Fit], tuple[str, ...]]:
+    """What is learned, by its name for people; and what is left out, and why."""
+    log, synthetic, left_out = people.train_whole, people.synthetic, []
+    panel: dict[str, Fit] = {
+        "popularity": recommenders.popularity,
+        "mean rating": recommenders.best_rated,
+        "recent popularity": recommenders.recent,
+        "singular vectors": recommenders.singular_vectors,
+        "implicit ALS": recommenders.implicit_least_squares,
+        "BPR": recommenders.pairwise,
+        "item neighbours": recommenders.item_neighbours,
+        "EASE": _ease,
+    }
+    if log.rating is None or synthetic.rating is None:
         left_out.append("mean rating: the log has no ratings")
-    if log.time is not None and people.synthetic.time is not None:
-        panel.append(Recommender("recent popularity", recommenders.recent))
-    else:
+        del panel["mean rating"]
+    if log.time is None or synthetic.time is None:
         left_out.append("recent popularity: the log has no times")
-    panel += [
-        Recommender("singular vectors", recommenders.singular_vectors),
-        Recommender("implicit ALS", recommenders.implicit_least_squares),
-        Recommender("BPR", recommenders.pairwise),
-    ]
-    if people.items <= LARGEST:
-        panel += [
-            Recommender("item neighbours", recommenders.item_neighbours),
-            Recommender("EASE", _ease),
-        ]
-    else:
-        left_out.append(f"item neighbours and EASE: more than {LARGEST:,} items")
+        del panel["recent popularity"]
+    if people.items > MAX_ITEMS:
+        left_out.append(f"item neighbours and EASE: more than {MAX_ITEMS:,} items")
+        del panel["item neighbours"], panel["EASE"]
     return panel, tuple(left_out)
 
 
 def _ease(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
     weights = recommenders.fit_ease(log, items=items)
-
-    def ranked(have: sparse.csr_array) -> np.ndarray:
-        return np.asarray(have @ weights)
-
-    return ranked
+    return lambda have: np.asarray(have @ weights)
 
 
 def _receivers(synthetic: EventLog, *, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
@@ -196,7 +193,7 @@ def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np
 
 
 def _agreement(
-    on: str,
+    on: Literal["real users", "synthetic users"],
     *,
     real: np.ndarray,
     other: np.ndarray,
@@ -217,7 +214,7 @@ def _agreement(
     return Agreement(
         scored_on=on,
         tau=figure(pairs),
-        tau_resolved=figure(pairs[resolved]) if resolved.any() else None,  # type: ignore[arg-type]
+        tau_resolved=figure(pairs[resolved]) if resolved.any() else None,
         resolved_pairs=int(resolved.sum()),
         pairs=len(pairs),
         top_agrees=bool(exact[0].argmax() == exact[1].argmax()),

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy import linalg, sparse
@@ -91,16 +90,24 @@ def ridge(residuals: sparse.csr_array, features: np.ndarray) -> np.ndarray:
     Shapes:
         residuals [R, C]; features float32[C, k] -> float32[R, k].
     """
-    k = features.shape[1]
-    left, right = np.triu_indices(k)
+    left, right = np.triu_indices(features.shape[1])
     seen = sparse.csr_array(
         (np.ones_like(residuals.data), residuals.indices, residuals.indptr), shape=residuals.shape
     )
     half = seen @ (features[:, left] * features[:, right])
-    gram = np.empty((residuals.shape[0], k, k), dtype=np.float32)
+    return _ridge_solved(half, residuals @ features, ridge=RIDGE)
+
+
+def _ridge_solved(half: np.ndarray, right_side: np.ndarray, *, ridge: float) -> np.ndarray:
+    """Solutions of one small system a row. Shapes: half float[R, k (k + 1) / 2], the upper triangles
+    of the matrices without the ridge; right_side float[R, k] -> float[R, k].
+    """
+    rows, k = right_side.shape
+    left, right = np.triu_indices(k)
+    gram = np.empty((rows, k, k), dtype=np.float32)
     gram[:, left, right] = gram[:, right, left] = half
-    gram[:, np.arange(k), np.arange(k)] += np.float32(RIDGE)
-    return np.asarray(np.linalg.solve(gram, (residuals @ features)[:, :, None])[:, :, 0])
+    gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
+    return np.asarray(np.linalg.solve(gram, right_side[:, :, None])[:, :, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,19 +179,8 @@ def item_users(log: EventLog, *, items: int) -> np.ndarray:
 Ranker = Callable[[sparse.csr_array], np.ndarray]
 
 
-class Fit(Protocol):
-    """Learns from a log."""
-
-    def __call__(self, log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
-        """A ranker; equal logs and states of `rng` give equal ones."""
-
-
-@dataclass(frozen=True)
-class Recommender:
-    """One of the panel: its name for people, and how it learns."""
-
-    name: str
-    fit: Fit
+# learns from a log: (log, items=, rng=) -> a ranker; equal logs and states of `rng` give equal ones
+Fit = Callable[..., Ranker]
 
 
 def same_for_all(score: np.ndarray) -> Ranker:
@@ -228,16 +224,9 @@ def _solved(have: sparse.csr_array, other: np.ndarray, *, ridge: float) -> np.nd
     """Factors of the rows, given those of the columns. Shapes: have [R, C], other float32[C, k] ->
     float32[R, k].
     """
-    k = other.shape[1]
-    left, right = np.triu_indices(k)
+    left, right = np.triu_indices(other.shape[1])
     half = WEIGHT * (have @ (other[:, left] * other[:, right])) + (other.T @ other)[left, right]
-    gram = np.empty((have.shape[0], k, k), dtype=np.float32)
-    gram[:, left, right] = gram[:, right, left] = half
-    gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
-    return np.asarray(
-        np.linalg.solve(gram, ((1 + WEIGHT) * (have @ other))[:, :, None])[:, :, 0],
-        dtype=np.float32,
-    )
+    return _ridge_solved(half, (1 + WEIGHT) * (have @ other), ridge=ridge).astype(np.float32)
 
 
 RECENT = 0.25  # latest share of events

@@ -17,9 +17,9 @@ import math
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
+MAX_NUMBER = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
 
 
 class Record(BaseModel):
@@ -32,11 +32,14 @@ class Record(BaseModel):
     @model_validator(mode="after")
     def _numbers(self) -> Self:
         if any(
-            isinstance(each, int | float) and MOST < abs(each) < math.inf
+            isinstance(each, int | float) and MAX_NUMBER < abs(each) < math.inf
             for each in vars(self).values()
         ):
             raise ValueError("a number must be one that something has")
         return self
+
+
+Effort = Literal["quick", "full"]
 
 
 class Figure(Record):
@@ -354,6 +357,28 @@ class Verdict(StrEnum):
         return {"NO LEAK FOUND": 0, "INCONCLUSIVE": 3, "NOT RUN": 3}.get(self.value, 1)
 
 
+class Policy(Record):
+    """What is called a leak, and what is too little to say anything."""
+
+    version: int
+    confidence: float = Field(
+        gt=0, lt=1
+    )  # of every interval; 1 less this is how often all attacks together may raise a false alarm
+    # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
+    leak_auc: float
+    least_users_per_class: (
+        int  # trained and holdout users each, and reference users for a pass; fewer say nothing
+    )
+    power: float  # a planted leak counts as found when this share of its draws was flagged
+    leak_risk: float  # a leak: the lower limit of a risk beyond control lies above this
+    # a leak: trained users' longest shared run is longer than holdout users' by more than this
+    leak_replay_items: float
+
+    def numbers(self) -> dict[str, float]:
+        """As a record keeps it."""
+        return {name: float(value) for name, value in self}
+
+
 class Split(Record):
     """How many users played which part; private, as all counts of real users are."""
 
@@ -374,7 +399,7 @@ class AuditRecord(Record):
     release_id: str | None
     source_name: str
     synthrec_version: str
-    effort: Literal["quick", "full"]
+    effort: Effort
     policy: dict[str, float]  # thresholds, fixed before scoring
     policy_sha256: str
     epsilon: float | None  # the claim that was audited; None: none was made

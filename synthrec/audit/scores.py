@@ -7,7 +7,7 @@ summaries become records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from synthrec.data.eventlog import EventLog
 TOP = 10
 # a held-out event with at least this rating is relevant; every one when there are no ratings
 LIKED = 4.0
+BLOCK_USERS = 512
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -139,41 +140,6 @@ def ranked_ndcg(
     """NDCG@10 over the full catalogue; NaN for users with nothing relevant. Shapes: ranker [b, V]
     -> float32[b, V]; -> float64[U].
     """
-    have = profiles.pattern(observed, items=items)
-    return _ndcg(
-        (ranker(have[first:last]) for first, last in _blocks(have.shape[0])),
-        observed=observed,
-        heldout=heldout,
-        items=items,
-    )
-
-
-def popularity_ndcg(
-    log: EventLog, *, observed: EventLog, heldout: EventLog, items: int
-) -> np.ndarray:
-    """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
-    return list_ndcg(recommenders.item_users(log, items=items), observed=observed, heldout=heldout)
-
-
-def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
-    """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
-    blocks = _blocks(observed.users)
-    return _ndcg(
-        (np.tile(score, (last - first, 1)) for first, last in blocks),
-        observed=observed,
-        heldout=heldout,
-        items=len(score),
-    )
-
-
-def _blocks(users: int, *, size: int = 512) -> Iterator[tuple[int, int]]:
-    return ((first, min(first + size, users)) for first in range(0, users, size))
-
-
-def _ndcg(
-    scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog, items: int
-) -> np.ndarray:
-    """Shapes: blocks of float32[b, V] that cover the users in order -> float64[U]."""
     if heldout.rating is not None:
         heldout = heldout.keep(np.asarray(heldout.rating) >= LIKED)
     have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
@@ -186,11 +152,10 @@ def _ndcg(
         np.minimum(np.diff(relevant.indptr), TOP)
     ]
     gained = []
-    first = 0
-    for block in scores:
-        last = first + len(block)
-        rows, columns = have[first:last].nonzero()
-        block[rows, columns] = -np.inf
+    for first in range(0, have.shape[0], BLOCK_USERS):
+        had = have[first : first + BLOCK_USERS]
+        block = ranker(had)
+        block[had.nonzero()] = -np.inf
         top = (
             np.argpartition(-block, TOP, axis=1)[:, :TOP]
             if items > TOP
@@ -199,7 +164,23 @@ def _ndcg(
         top = np.take_along_axis(
             top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1
         )
-        hit = np.take_along_axis(relevant[first:last].toarray(), top, axis=1)
+        hit = np.take_along_axis(relevant[first : first + BLOCK_USERS].toarray(), top, axis=1)
         gained.append(hit @ discount[: top.shape[1]])
-        first = last
     return np.concatenate(gained) / ideal if gained else np.empty(0)
+
+
+def popularity_ndcg(
+    log: EventLog, *, observed: EventLog, heldout: EventLog, items: int
+) -> np.ndarray:
+    """NDCG@10 of the same list for everybody: items by their users in `log`. Shapes: float64[U]."""
+    return list_ndcg(recommenders.item_users(log, items=items), observed=observed, heldout=heldout)
+
+
+def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
+    """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
+    return ranked_ndcg(
+        lambda have: np.tile(score, (have.shape[0], 1)),
+        observed=observed,
+        heldout=heldout,
+        items=len(score),
+    )

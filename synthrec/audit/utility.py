@@ -123,8 +123,9 @@ def _difference(statistic: Statistic) -> Statistic:
 
 def _users(scored: Scored) -> int:
     """Test users behind a figure."""
-    counted = scored.events > 0 if isinstance(scored, RatingErrors) else np.isfinite(scored)
-    return int(np.count_nonzero(counted))
+    if isinstance(scored, RatingErrors):
+        return int(np.count_nonzero(scored.events))
+    return int(np.isfinite(np.asarray(scored)).sum())
 
 
 class Measure(NamedTuple):
@@ -345,7 +346,8 @@ def score_ladder(
     popular = None
     if items <= recommenders.MAX_EASE_ITEMS:
         popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
-    errors, by_part = None, ()
+    errors: RatingErrors | None = None
+    by_part: tuple[RatingErrors, ...] = ()
     if scale is not None:
         said = scores.nothing_predictions(observed=observed, heldout=heldout, scale=scale)
         errors, by_part = _errors(heldout, said=said, scale=scale, parts=parts)
@@ -400,7 +402,8 @@ def score_arm(
     parts: tuple[HeldoutPart, ...] = (),
 ) -> ArmScores:
     """One arm's figures per test user; a catalogue past EASE^R's limit is not ranked."""
-    errors, ndcg, by_part = None, None, ()
+    errors, ndcg = None, None
+    by_part: tuple[RatingErrors, ...] = ()
     if scale is not None:
         model = recommenders.fit_factorisation(arm.log, items=items, rng=rng)
         said = recommenders.fold_in(model, observed=observed, asked=heldout)

@@ -21,24 +21,21 @@ must find.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from synthrec.audit import intervals, profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.battery import AttackSuite, Result
-from synthrec.audit.attacks.metrics import Rule, flagged, holm, strongest
+from synthrec.audit.attacks.metrics import flagged, holm, strongest
 from synthrec.audit.attacks.nearest_user import nearest, replaced
-from synthrec.audit.record import Attack, Controls, Figure, LeakProbe
+from synthrec.audit.record import Attack, Controls, Effort, Figure, LeakProbe, Policy
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
-EffortName = Literal["quick", "full"]
-
 
 @dataclass(frozen=True)
-class Effort:
+class Workload:
     """Draws of each planted share and of the bootstrap, and the attacks that look for planted
     users: the cheapest.
     """
@@ -48,9 +45,9 @@ class Effort:
     resamples: int  # of a bootstrapped interval
 
 
-EFFORTS: dict[EffortName, Effort] = {
-    "quick": Effort(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
-    "full": Effort(
+WORKLOADS: dict[Effort, Workload] = {
+    "quick": Workload(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
+    "full": Workload(
         draws=20,
         seekers=(nearest_user.NAME, learned.DENSITY_RATIO, scoreboard.NAME, marginals.NAME),
         resamples=1_000,
@@ -115,7 +112,7 @@ class NullControls:
     bootstrap_flagged: Figure
 
 
-def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Rule) -> Controls:
+def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Policy) -> Controls:
     """The record; power is the smallest share from which on all larger ones were found often
     enough.
     """
@@ -134,8 +131,8 @@ def graded_leak(
     *,
     result: Result,
     people: AuditSplits,
-    policy: Rule,
-    effort: Effort,
+    policy: Policy,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[LeakProbe, ...]:
     """Each share's draws, by the rule of the verdict."""
@@ -148,17 +145,17 @@ def graded_leak(
                 battery=battery,
                 result=result,
                 people=people,
-                effort=effort,
+                workload=workload,
                 rng=rng,
             )
-            for _ in range(effort.draws)
+            for _ in range(workload.draws)
         ]
         probes.append(
             LeakProbe(
                 share=share,
-                draws=effort.draws,
+                draws=workload.draws,
                 found=intervals.wilson(
-                    sum(flagged(attacks, policy) for attacks in found), n=effort.draws
+                    sum(flagged(attacks, policy) for attacks in found), n=workload.draws
                 ),
                 auc=float(np.mean([strongest(attacks).auc.value for attacks in found])),
             )
@@ -170,8 +167,8 @@ def innocent(
     battery: AttackSuite,
     *,
     people: AuditSplits,
-    policy: Rule,
-    effort: Effort,
+    policy: Policy,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> NullControls:
     """The blind attacker, and bootstraps of what it saw."""
@@ -191,7 +188,7 @@ def innocent(
             ).attacks,
             policy,
         )
-        for _ in range(effort.draws)
+        for _ in range(workload.draws)
     ]
     return NullControls(blind=blind, bootstrap_flagged=intervals.wilson(sum(alarms), n=len(alarms)))
 
@@ -202,7 +199,7 @@ def _sought(
     battery: AttackSuite,
     result: Result,
     people: AuditSplits,
-    effort: Effort,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[Attack, ...]:
     """The cheap attacks on a leaky log, corrected as if all had been run."""
@@ -214,7 +211,7 @@ def _sought(
             reference=reference,
             rng=rng,
         )
-        for name in effort.seekers
+        for name in workload.seekers
     ]
     return holm(attacks, tests=len(result.attacks))
 

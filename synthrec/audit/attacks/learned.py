@@ -33,7 +33,7 @@ dimension shift all users alike.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -135,24 +135,17 @@ class BehaviourSpace:
         scale[:count] = max(
             float(np.sqrt(np.mean(scale[:count] ** 2))), 1e-12
         )  # one scale for all directions: the leading ones lead
-        return cls(
-            sets=sets,
-            directions=bare.directions,
-            rated=bare.rated,
-            timed=bare.timed,
-            centre=raw.mean(axis=0),
-            scale=np.where(scale > 1e-9, scale, 1.0),
-        )
+        return replace(bare, centre=raw.mean(axis=0), scale=np.where(scale > 1e-9, scale, 1.0))
 
     def __call__(self, log: EventLog) -> np.ndarray:
         """Shapes: float32[B, F], about centred and of unit variance."""
-        return ((self._raw(log) - self.centre) / self.scale).astype(np.float32)
+        return np.asarray((self._raw(log) - self.centre) / self.scale, dtype=np.float32)
 
     def _raw(self, log: EventLog) -> np.ndarray:
         columns = [
             self.sets.asked(log) @ self.directions,
             np.log1p(log.activity)[:, None],
-            _rarity(log, self.sets.weights),
+            _mean(log, self.sets.weights[log.item]),
         ]
         if self.rated:
             columns.append(_ratings(log))
@@ -167,10 +160,6 @@ def _mean(log: EventLog, values: np.ndarray) -> np.ndarray:
     """
     total = np.bincount(log.user_of_event(), weights=values, minlength=log.users)
     return np.asarray(total / np.maximum(log.activity, 1))[:, None]
-
-
-def _rarity(log: EventLog, weights: np.ndarray) -> np.ndarray:
-    return _mean(log, weights[log.item])
 
 
 def _ratings(log: EventLog) -> np.ndarray:

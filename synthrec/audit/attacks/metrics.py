@@ -10,13 +10,12 @@ When attacks say that a release leaks: the one rule that the verdict and every c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from scipy import stats
 
 from synthrec.audit import intervals
-from synthrec.audit.record import Attack, Figure
+from synthrec.audit.record import Attack, Figure, Policy
 
 ROC_POINTS = 101
 TPR_RESAMPLES = 1_000
@@ -239,25 +238,7 @@ def advantage(inside: np.ndarray, *, outside: np.ndarray) -> Figure:
     )
 
 
-class Rule(Protocol):
-    """The part of the policy that this rule reads, fixed before anything is scored."""
-
-    @property
-    def leak_auc(self) -> float:
-        """A leak's AUC lies above this with confidence."""
-
-    @property
-    def confidence(self) -> float:
-        """Of intervals; what is left of 1 is how often all attacks together may raise a false
-        alarm.
-        """
-
-    @property
-    def power(self) -> float:
-        """The share of draws in which a planted leak must be found."""
-
-
-def flagged(attacks: Sequence[Attack], policy: Rule) -> bool:
+def flagged(attacks: Sequence[Attack], policy: Policy) -> bool:
     """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit
     passes the policy's limit?
     """

@@ -111,8 +111,20 @@ KNOWS = "which items a person has"
 CALIBRATION_NEIGHBOURS = 5
 
 
+class Products:
+    """Near is what has a large product: a `Space` but for its rows."""
+
+    def likeness(self, asked: sparse.csr_array, given: sparse.csr_array) -> np.ndarray:
+        """Products of sparse rows, 1 for a perfect match."""
+        return np.asarray((asked @ given.T.tocsr()).toarray())
+
+    def score(self, near: Nearest, far: Nearest) -> np.ndarray:
+        """Closeness to a synthetic user that reference users do not have."""
+        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class ItemSets:
+class ItemSets(Products):
     """Cosine of item sets. Shapes: weights float32[V]."""
 
     weights: np.ndarray
@@ -129,14 +141,6 @@ class ItemSets:
         return unit_profiles(log, weights=self.weights)
 
     given = asked
-
-    def likeness(self, asked: sparse.csr_array, given: sparse.csr_array) -> np.ndarray:
-        """Cosines."""
-        return np.asarray((asked @ given.T.tocsr()).toarray())
-
-    def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Closeness to a synthetic user that reference users do not have."""
-        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
 
 
 def first(found: Nearest, count: int) -> np.ndarray:

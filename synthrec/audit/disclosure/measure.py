@@ -12,14 +12,12 @@ intruder knows leave nothing to be learned and are not attacked.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from synthrec.audit.disclosure.linking import SyntheticIndex, attribute_inference, linkability
 from synthrec.audit.disclosure.replay import replay
 from synthrec.audit.disclosure.singling_out import singling_out
-from synthrec.audit.record import Disclosure
+from synthrec.audit.record import Disclosure, Effort
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
@@ -27,7 +25,7 @@ MAX_USERS = {"quick": 1_000, "full": 5_000}  # attacked, of each class
 
 
 def measure_disclosure(
-    people: AuditSplits, *, effort: Literal["quick", "full"], rng: np.random.Generator
+    people: AuditSplits, *, effort: Effort, rng: np.random.Generator
 ) -> Disclosure | None:
     """All risks; None without two users of each class, or without a synthetic log. Equal generators
     give equal figures.

@@ -13,7 +13,7 @@ from scipy import stats
 
 from synthrec.audit.attacks import controls, flagged, learned, run_attacks
 from synthrec.audit.attacks.battery import KNOWS, AttackSuite, Result
-from synthrec.audit.attacks.controls import Effort, plant
+from synthrec.audit.attacks.controls import Workload, plant
 from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import Membership, Verdict
 from synthrec.audit.splits import AuditSplits
@@ -152,7 +152,7 @@ def test_people_outside_who_differ_by_more_than_membership_accuse_no_log(
         other(people.reference, rng) if known == "of the holdout users" else people.reference
     )
     people = replace(people, holdout=other(people.holdout, rng), reference=reference)
-    few = Effort(draws=1, seekers=(), resamples=20)
+    few = Workload(draws=1, seekers=(), resamples=20)
     battery = AttackSuite.of(people, fpr=0.1, resamples=20)
     blind = controls.innocent(battery, people=people, policy=limits, effort=few, rng=rng)
     attacks = battery.attack(people.synthetic, reference=people.reference, rng=rng).attacks
