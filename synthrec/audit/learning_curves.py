@@ -36,7 +36,6 @@ from synthrec.audit.scores import (
     model_errors,
     nothing_errors,
     ranked_ndcg,
-    rating_errors,
     split_test,
 )
 from synthrec.audit.splits import AuditSplits
@@ -125,16 +124,8 @@ def _scored(
     """Shapes: float64[2, U]: squared errors and events, or NDCG and ones, of each test user."""
     if scale is None:
         return _sums(ease_ndcg(log, observed=observed, heldout=heldout, items=items))
-    return _sums(
-        rating_errors(
-            log,
-            observed=observed,
-            heldout=heldout,
-            items=items,
-            scale=scale,
-            rng=np.random.default_rng(seed),
-        )
-    )
+    model = recommenders.fit_factorisation(log, items=items, rng=np.random.default_rng(seed))
+    return _sums(model_errors(model, observed=observed, heldout=heldout, scale=scale))
 
 
 def _sums(scored: RatingErrors | np.ndarray) -> np.ndarray:

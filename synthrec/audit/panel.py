@@ -7,7 +7,7 @@ recommenders scored on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal
 
@@ -21,6 +21,7 @@ from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
+ScoredOn = Literal["real users", "synthetic users"]
 RECEIVER_SHARE, MAX_RECEIVER = 0.1, 1_000  # of synthetic users who are scored as a receiver would
 MAX_ITEMS = 8_000  # items, beyond which recommenders that hold items by items are left out
 
@@ -30,7 +31,6 @@ def measure_panel(
     *,
     rng: np.random.Generator,
     cuts: int = 1,
-    on_each: Callable[[], None] = lambda: None,
 ) -> Panel | None:
     """The order of recommenders on either log; None without test users who have something relevant
     to find.
@@ -46,23 +46,20 @@ def measure_panel(
     kept, scored = _receivers(people.synthetic, rng=rng)
     asked_of_synthetic = [split_test(scored, rng) for _ in range(cuts)]
     panel, left_out = _panel(people)
-    real: list[np.ndarray] = []
-    synthetic: list[np.ndarray] = []
-    receiver = []
+    found: dict[str, list[np.ndarray]] = {"real": [], "synthetic": [], "receiver": []}
     for fit in panel.values():
         seed = int(rng.integers(2**63))
-        for log, found in ((people.train_whole, real), (kept, synthetic)):
+        for name, log in (("real", people.train_whole), ("synthetic", kept)):
             ranker = fit(log, items=people.items, rng=np.random.default_rng(seed))
-            found.append(_per_user(ranker, asked=asked, items=people.items))
-        receiver.append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
-        on_each()
-        if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
+            found[name].append(_per_user(ranker, asked=asked, items=people.items))
+        found["receiver"].append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
+        if not all(np.isfinite(found[name][0]).any() for name in ("real", "receiver")):
             return None
     return summarised(
         list(panel),
-        real=np.stack(real),
-        synthetic=np.stack(synthetic),
-        receiver=np.stack(receiver),
+        real=np.stack(found["real"]),
+        synthetic=np.stack(found["synthetic"]),
+        receiver=np.stack(found["receiver"]),
         left_out=left_out,
         rng=rng,
     )
@@ -114,20 +111,21 @@ def summarised(
     )
     pairs = np.array(list(combinations(range(len(names)), 2)))
     resolved = _resolved(real, weights=people, pairs=pairs)
+    compared: tuple[tuple[ScoredOn, np.ndarray, np.ndarray], ...] = (
+        ("real users", synthetic, people),
+        ("synthetic users", receiver, others),
+    )
     agreements = tuple(
         _agreement(
             on,
             real=_means(real, people),
-            other=_means(found, weights),
+            other=_means(scores, weights),
             pairs=pairs,
             resolved=resolved,
-            exact=(real.mean(axis=1), found.mean(axis=1)),
-            n=found.shape[1],
+            exact=(real.mean(axis=1), scores.mean(axis=1)),
+            n=scores.shape[1],
         )
-        for on, found, weights in (
-            ("real users", synthetic, people),
-            ("synthetic users", receiver, others),
-        )
+        for on, scores, weights in compared
     )
     return Panel(rows=rows, agreements=agreements, left_out=left_out)
 
@@ -193,7 +191,7 @@ def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np
 
 
 def _agreement(
-    on: Literal["real users", "synthetic users"],
+    on: ScoredOn,
     *,
     real: np.ndarray,
     other: np.ndarray,

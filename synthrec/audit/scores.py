@@ -74,24 +74,6 @@ def nothing_predictions(
     return recommenders.Predictions(bias=predicted, factors=predicted)
 
 
-def rating_errors(
-    log: EventLog,
-    *,
-    observed: EventLog,
-    heldout: EventLog,
-    items: int,
-    scale: tuple[float, float],
-    rng: np.random.Generator,
-) -> RatingErrors:
-    """Learn the factorisation from `log` alone, fold the test users in, predict what they held out."""
-    return model_errors(
-        recommenders.fit_factorisation(log, items=items, rng=rng),
-        observed=observed,
-        heldout=heldout,
-        scale=scale,
-    )
-
-
 def model_errors(
     model: recommenders.Factorisation,
     *,

@@ -44,7 +44,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.extmath import randomized_svd
 
-from synthrec.audit.attacks.nearest_user import ItemSets, Nearest
+from synthrec.audit.attacks.nearest_user import ItemSets, Nearest, Space
 from synthrec.data.eventlog import EventLog
 
 CLASSIFIER = "classifier, synthetic against reference"
@@ -258,7 +258,7 @@ _SMALLEST = 1e-6  # squared distance of a perfect copy
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Densities:
+class Densities(Space):
     """Nearness in the behaviour space."""
 
     behaviour: BehaviourSpace
@@ -266,8 +266,6 @@ class Densities:
     def asked(self, log: EventLog) -> np.ndarray:
         """Shapes: float32[B, F]."""
         return self.behaviour(log)
-
-    given = asked
 
     def likeness(self, asked: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Squared distances, negated."""

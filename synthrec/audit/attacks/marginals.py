@@ -22,11 +22,11 @@ PRIOR_USERS = 2.0  # users, or ratings, that the pooled frequencies count for
 
 def score(targets: EventLog, *, synthetic: EventLog, reference: EventLog, items: int) -> np.ndarray:
     """Higher says member. Shapes: float64[T]."""
-    total = _item_ratio(targets, synthetic=synthetic, reference=reference, items=items)
+    total: np.ndarray = _item_ratio(targets, synthetic=synthetic, reference=reference, items=items)
     if any(log.rating is None for log in (targets, synthetic, reference)):
         return total
-    return np.add(
-        total, _rating_ratio(targets, synthetic=synthetic, reference=reference, items=items)
+    return np.asarray(
+        total + _rating_ratio(targets, synthetic=synthetic, reference=reference, items=items)
     )
 
 

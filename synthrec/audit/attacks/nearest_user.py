@@ -14,8 +14,9 @@ synthetic and reference users only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,22 +28,28 @@ KEPT = 64  # nearest others kept of each target, so that planted copies cost onl
 _BLOCK_CELLS = 10_000_000  # likenesses held at once
 
 
-class Space(Protocol):
-    """What near means. Rows of `asked` and `given` are users, as an array or a sparse one."""
+class Space(ABC):
+    """What near means. Rows of `asked` and `given` are users, as an array or a sparse one; unless
+    said, near is what has a large product.
+    """
 
+    @abstractmethod
     def asked(self, log: EventLog) -> Any:
         """Users about whom the attacker asks."""
 
     def given(self, log: EventLog) -> Any:
         """Users among whom the attacker looks."""
+        return self.asked(log)
 
     def likeness(self, asked: Any, given: Any) -> np.ndarray:
-        """Higher is nearer. Shapes: float32[t, O]."""
+        """Higher is nearer, 1 for a perfect match. Shapes: float32[t, O]."""
+        return np.asarray((asked @ given.T.tocsr()).toarray())
 
     def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Higher says member: near is among synthetic users, far among reference users. Shapes:
-        float64[T].
+        """Higher says member: closeness to a synthetic user (near) that reference users (far) do
+        not have. Shapes: float64[T].
         """
+        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -111,20 +118,8 @@ KNOWS = "which items a person has"
 CALIBRATION_NEIGHBOURS = 5
 
 
-class Products:
-    """Near is what has a large product: a `Space` but for its rows."""
-
-    def likeness(self, asked: sparse.csr_array, given: sparse.csr_array) -> np.ndarray:
-        """Products of sparse rows, 1 for a perfect match."""
-        return np.asarray((asked @ given.T.tocsr()).toarray())
-
-    def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Closeness to a synthetic user that reference users do not have."""
-        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
-
-
 @dataclass(frozen=True, repr=False, eq=False)
-class ItemSets(Products):
+class ItemSets(Space):
     """Cosine of item sets. Shapes: weights float32[V]."""
 
     weights: np.ndarray
@@ -139,8 +134,6 @@ class ItemSets(Products):
     def asked(self, log: EventLog) -> sparse.csr_array:
         """Shapes: float32[B, V], rows of length one; a user without events keeps an empty row."""
         return unit_profiles(log, weights=self.weights)
-
-    given = asked
 
 
 def first(found: Nearest, count: int) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks.nearest_user import Nearest, Products
+from synthrec.audit.attacks.nearest_user import Nearest, Space
 from synthrec.data.eventlog import EventLog
 
 NAME, ECCENTRICITY = "scoreboard", "scoreboard, eccentricity"
@@ -33,7 +33,7 @@ MAX_LEVELS = 20
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Scoreboard(Products):
+class Scoreboard(Space):
     """Weights of items and the cells that ratings and dates fall into.
 
     Shapes:

@@ -99,6 +99,14 @@ def nearest(score: np.ndarray, *, count: int, rng: np.random.Generator) -> np.nd
     return among[order[:count]]
 
 
+def _most_alike(
+    person: Person, *, index: SyntheticIndex, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Everybody's score once all is known, and the nearest. Shapes: float64[S], int[<= count]."""
+    *_, score = index.scores(person)
+    return score, nearest(score, count=count, rng=rng)
+
+
 EVENTS_KNOWN, NEIGHBOURS = 8, 5
 NEARBY = 10  # places in the order of popularity within which a decoy is sought
 
@@ -149,8 +157,7 @@ def _guesses(
     order: np.ndarray,
     rng: np.random.Generator,
 ) -> Iterator[tuple[str, Guess]]:
-    *_, score = index.scores(person)
-    near = nearest(score, count=NEIGHBOURS, rng=rng)
+    score, near = _most_alike(person, index=index, count=NEIGHBOURS, rng=rng)
     for name in log.attributes:
         if name in index.log.attributes:
             yield (
@@ -195,11 +202,10 @@ def _guesses(
 def _attribute(
     truth: int, *, codes: np.ndarray, near: np.ndarray, rng: np.random.Generator
 ) -> Guess:
-    anybody = int(codes[rng.integers(len(codes))])
-    if len(near) == 0:
-        return Guess(anybody == truth, anybody == truth)
-    values, first, votes = np.unique(codes[near], return_index=True, return_counts=True)
-    guess = values[np.lexsort((first, -votes))[0]]  # of equally many votes those of the nearest
+    anybody = guess = int(codes[rng.integers(len(codes))])
+    if len(near):
+        values, first, votes = np.unique(codes[near], return_index=True, return_counts=True)
+        guess = values[np.lexsort((first, -votes))[0]]  # of equally many votes those of the nearest
     return Guess(int(guess) == truth, anybody == truth)
 
 
@@ -208,11 +214,11 @@ def _rating(
 ) -> Guess:
     assert index.log.rating is not None
     column = index.column(item)
-    anybody = float(index.log.rating[rng.integers(len(index.log.rating))])
-    if len(column) == 0:
-        return Guess(anybody == truth, anybody == truth)
-    best = column[np.lexsort((rng.random(len(column)), -score[index.user[column]]))[0]]
-    return Guess(float(index.log.rating[best]) == truth, anybody == truth)
+    anybody = guess = float(index.log.rating[rng.integers(len(index.log.rating))])
+    if len(column):
+        best = column[np.lexsort((rng.random(len(column)), -score[index.user[column]]))[0]]
+        guess = float(index.log.rating[best])
+    return Guess(guess == truth, anybody == truth)
 
 
 def _decoy(
@@ -249,8 +255,9 @@ def linkability(
         attack, control = (
             np.array(
                 [
-                    _linked(person, item=item, index=index, rng=rng)
+                    any(index.has(int(user), item) for user in best)
                     for person, item in zip(people, items, strict=True)
+                    for best in [_most_alike(person, index=index, count=1, rng=rng)[1]]
                 ]
             )
             for people, items in zip((inside, outside), secret, strict=True)
@@ -270,9 +277,3 @@ def _rarest(
 ) -> int:
     items = log.item[person.hidden]
     return int(items[np.lexsort((rng.random(len(items)), index.having[items]))[0]])
-
-
-def _linked(person: Person, *, item: int, index: SyntheticIndex, rng: np.random.Generator) -> bool:
-    *_, score = index.scores(person)
-    best = nearest(score, count=1, rng=rng)
-    return len(best) == 1 and index.has(int(best[0]), item)

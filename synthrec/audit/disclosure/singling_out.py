@@ -139,8 +139,5 @@ def _described(predicates: np.ndarray, *, by: sparse.csr_array) -> Iterator[np.n
 
 def _singled_out(predicates: np.ndarray, *, by: sparse.csr_array) -> np.ndarray:
     """Whom some predicate alone describes. Shapes: bool[B]."""
-    found = np.zeros(by.shape[0], dtype=bool)
-    for who in _described(predicates, by=by):
-        if len(who) == 1:
-            found[who[0]] = True
-    return found
+    alone = [who[0] for who in _described(predicates, by=by) if len(who) == 1]
+    return np.isin(np.arange(by.shape[0]), alone)

@@ -125,14 +125,6 @@ def visits_questions(schema: Schema, *, timed: bool) -> list[Question]:
     return found
 
 
-def in_visits(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
-    """Order by user and item, by place in the log within; the visit of each event in that order."""
-    user, item = log.user_of_event(), np.asarray(log.item)
-    order = np.lexsort((np.arange(len(item)), item, user))
-    new = (np.diff(user[order]) != 0) | (np.diff(item[order]) != 0)
-    return order, np.concatenate((np.zeros(min(1, len(order)), dtype=np.int64), np.cumsum(new)))
-
-
 def group_sizes(log: EventLog, group: np.ndarray) -> np.ndarray:
     """Events of each visit, where groups are items, or of each basket."""
     return np.unique(_grouped(log, group), return_counts=True)[1]
@@ -213,20 +205,16 @@ def _of_types(kind: EventCategory) -> list[Question]:
 
 def funnels(log: EventLog, name: str) -> np.ndarray:
     """A number for each visit that says which types it has in which order of first coming."""
-    order, visit = in_visits(log)
+    user, item = log.user_of_event(), np.asarray(log.item)
+    order = np.lexsort((np.arange(len(item)), item, user))
+    new = (np.diff(user[order], prepend=-1) != 0) | (np.diff(item[order], prepend=-1) != 0)
+    visit = np.cumsum(new) - 1
     kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64)[order], MAX_TYPES - 1)
     fresh = np.sort(np.unique(visit * MAX_TYPES + kind, return_index=True)[1])
-    visit, kind = visit[fresh], kind[fresh]
-    first = (
-        np.flatnonzero(np.concatenate(([True], np.diff(visit) != 0)))
-        if len(visit)
-        else np.zeros(0, dtype=np.int64)
-    )
-    place = np.arange(len(visit)) - np.repeat(first, np.diff(np.append(first, len(visit))))
-    short = place < FUNNEL
-    code = np.zeros(int(visit.max(initial=-1)) + 1, dtype=np.int64)
-    np.add.at(code, visit[short], (kind[short] + 1) * (MAX_TYPES + 1) ** place[short])
-    return code
+    kinds = pd.Series(kind[fresh]).groupby(visit[fresh])
+    place = kinds.cumcount().to_numpy()
+    digit = (kind[fresh] + 1) * (MAX_TYPES + 1) ** np.minimum(place, FUNNEL)
+    return pd.Series(digit * (place < FUNNEL)).groupby(visit[fresh]).sum().to_numpy()
 
 
 def held(log: EventLog, name: str) -> np.ndarray:

@@ -154,7 +154,7 @@ def test_people_outside_who_differ_by_more_than_membership_accuse_no_log(
     people = replace(people, holdout=other(people.holdout, rng), reference=reference)
     few = Workload(draws=1, seekers=(), resamples=20)
     battery = AttackSuite.of(people, fpr=0.1, resamples=20)
-    blind = controls.innocent(battery, people=people, policy=limits, effort=few, rng=rng)
+    blind = controls.innocent(battery, people=people, policy=limits, workload=few, rng=rng)
     attacks = battery.attack(people.synthetic, reference=people.reference, rng=rng).attacks
     found = Membership(
         attacks=attacks,
