@@ -1,5 +1,5 @@
-"""A lower bound on epsilon from one training run, by guessing who entered (Steinke, Nasr, Jagielski
-2023).
+"""Bounds on epsilon: a lower one from one training run, by guessing who entered (Steinke, Nasr,
+Jagielski 2023), and the most that any attacker can reach where all that is known is a claim.
 
 Each of m coined users entered training by an independent fair coin. Whoever sees the release
 guesses some of the coins and abstains from the others; v of r guesses are right. If the release is
@@ -23,8 +23,6 @@ wherever it is below one half (f does, and the second term is the slope of f ove
 the binomial's mode), so the refuted ones are an interval from 0, and its end is found by bisection.
 Many choices of attack and numbers of guesses are tried; they are fixed beforehand and share the
 error (Bonferroni).
-
-The most that any attacker can reach where all that is known is a claim of (epsilon, delta).
 """
 
 from __future__ import annotations

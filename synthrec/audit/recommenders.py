@@ -1,26 +1,13 @@
-"""The protocol's recommenders: item biases with ALS factors and ridge fold-in, EASE^R, popularity
-(design section 6).
+"""The recommenders of the protocol and of the panel, each learned from one log (usually synthetic) and
+asked about users it has never seen, through what they have.
 
-A recommender is learned from one log (usually synthetic) and then asked about users it has never
-seen, through their observed events. Fitted models are plain arrays. Sources: Koren, Bell, Volinsky
-2009 (biases and ALS); Steck 2019 (EASE^R).
-
-The shape of a recommender: learned from a log, then asked about users it has never seen, by what
-they have.
-
-Factors of users and items: weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008),
-and plain singular vectors.
-
-Recommenders that give everybody the same list.
-
-Items like those a user has: item-based nearest neighbours (Sarwar, Karypis, Konstan, Riedl 2001) by
-shrunk cosine.
-
-Learning to rank: an item had above one not had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme
-2009).
-
-A user is what they have: the scaled sum of vectors of their items, the asked item left out (FISM;
-Kabbur, Ning, Karypis 2013). So a new user needs no training.
+Fitted models are plain arrays. Item biases with ALS factors and ridge fold-in (Koren, Bell, Volinsky
+2009); EASE^R (Steck 2019); weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008);
+plain singular vectors; one list for everybody; item-based nearest neighbours by shrunk cosine
+(Sarwar, Karypis, Konstan, Riedl 2001); and learning to rank an item had above one not had (BPR;
+Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009), where a user is the scaled sum of vectors of
+their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013), so a new user needs no
+training.
 """
 
 from __future__ import annotations

@@ -1,14 +1,8 @@
-"""What an audit writes down: typed figures, each with its interval, n and method.
+"""What an audit writes down: the base of all records, the one shape of a statistic (value, interval,
+n, method), and every typed figure of attacks, disclosure, use and likeness.
 
-Audit figures computed on a real log are not differentially private: the record lives below
-`private/` (rule 14). Figures of utility and fidelity have a file of their own, `utility_record.py`.
-
-The base of all records, and the one shape of a statistic: value, interval, n, method.
-
-What an audit writes down of use and likeness: recommenders on real people, augmentation, cold
-start, fidelity.
-
-Figures computed on a real log: private, as the audit record that holds them.
+Guarantees: figures computed on a real log are not differentially private, so the record lives below
+`private/` (rule 14).
 """
 
 from __future__ import annotations

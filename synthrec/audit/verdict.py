@@ -1,11 +1,9 @@
-"""What the audit concludes, by a policy fixed before anything is scored.
+"""What the audit concludes, by a policy fixed before anything is scored: a versioned file of the
+package, hashed into the record.
 
 A verdict says what was found and what could have been found; similarity is never a pass, and a pass
 without a planted leak that was found is none. The blind attacker is judged first: where it tells
 members from holdout users, nothing that tells them apart accuses. Then the worst finding counts.
-
-The thresholds of an audit: a versioned file of the package, read before anything is scored and
-hashed into the record.
 """
 
 from __future__ import annotations

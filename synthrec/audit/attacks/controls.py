@@ -1,21 +1,13 @@
 """Controls: a planted leak must be found, an innocent log must not, and an attacker without the
 synthetic log must know nothing.
 
-- *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth
-  of their items swapped, in several
-  draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited
-  log; Holm's correction counts all the attacks nevertheless. So the whole battery's power is at
-  least what is stated. On a log that leaks already any share is found: power says something beside
-  a pass only.
-- *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no
-  such log at all: behaviour alone.
-- *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so
-  they are not independent.
-
-How much work the controls get; records say how many draws were made.
-
-Training users planted in a synthetic log, slightly altered: a leak that an audit worth its name
-must find.
+Graded leak: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of
+their items swapped, in several draws. Only the cheapest attacks look for them, in the spaces that
+were fitted for the audited log; Holm's correction counts all the attacks nevertheless, so the whole
+battery's power is at least what is stated. On a log that leaks already any share is found: power
+says something beside a pass only. Blind attacker: the reference users are split, one half poses as
+the synthetic log; and with no such log at all: behaviour alone. Bootstrap: the same with resamples
+of the first half; draws share the people asked about, so they are not independent.
 """
 
 from __future__ import annotations

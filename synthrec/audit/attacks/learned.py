@@ -1,33 +1,18 @@
-"""Classifier of synthetic against reference users (after LOGAN; Hayes, Melis, Danezis, De
-Cristofaro 2019): who looks synthetic?
+"""Attacks that learn: a person's behaviour as a few dozen numbers, and what a classifier, a density
+ratio and a blend of all attacks make of them.
 
-A generator that remembers makes training users look more synthetic than others. Logistic regression
-and boosted trees in the behaviour space, each fitted on synthetic and reference users without a
-third of them in turn; a person's score is the mean log odds. Cross-fitting weighs the two: by how
-well they tell the left-out third, so a method that learned its own users by heart weighs nothing.
-
-A person's behaviour as a few dozen numbers: what they choose, how much, how they rate, when they
-are there.
-
-Item sets are projected on the leading directions of their variety (randomised SVD); the other
-numbers are plain statistics. What is learned, directions, centre and scale, is learned of synthetic
-and reference users only, so that it cannot know who was in training.
-
-All attacks as one: a logistic regression that was told who of a calibration half trained, asked
-about the other half; then the reverse.
-
-Nobody is scored by a model that saw their own label. The two halves' results still depend on each
-other: each half chose the weights for the other, so both are high, or low, together, and the pooled
-sample is worth no more than one half of it. That is why the halves are measured apart and their
-intervals averaged (`attack.averaged`), and why the blend's scores are no input to a bound that
-takes each person's coin for independent of all guesses.
-
-Density ratio (DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): is a person where synthetic
-users are denser than real ones?
-
-Densities by nearest neighbours in the behaviour space: the score is the mean logarithm of the
-distances to the nearest few reference users less that to the nearest few synthetic ones. Sizes and
-dimension shift all users alike.
+Directions of item sets (randomised SVD), centre and scale are learned of synthetic and reference
+users only, so they cannot know who trained. Classifier (after LOGAN; Hayes, Melis, Danezis, De
+Cristofaro 2019): logistic regression and boosted trees, each fitted on synthetic and reference users
+without a third of them in turn; the score is the mean log odds, each method weighed by how well it
+tells the left-out third, so one that learned its own users by heart weighs nothing. Density ratio
+(DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): mean logarithm of the distances to the nearest
+few reference users less that to the nearest few synthetic ones. Blend: a logistic regression that
+was told who of one half trained, asked about the other; then the reverse. Nobody is scored by a
+model that saw their own label, but each half chose the weights for the other, so the pooled sample
+is worth no more than one half: halves are measured apart and their intervals averaged
+(`metrics.averaged`), and the blend's scores are no input to a bound that takes each person's coin
+for independent of all guesses.
 """
 
 from __future__ import annotations

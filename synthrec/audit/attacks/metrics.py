@@ -1,10 +1,8 @@
-"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a
-test, and Holm's correction.
+"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a test,
+Holm's correction, and the one rule by which the verdict and every control say that a release leaks.
 
 Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are
 measured apart and then averaged.
-
-When attacks say that a release leaks: the one rule that the verdict and every control use.
 """
 
 from __future__ import annotations

@@ -1,15 +1,11 @@
-"""Calibrated nearest user: does somebody's set of items lie closer to a synthetic user than the
-population explains?
+"""Calibrated nearest user, and the search that three attacks share: does somebody's set of items lie
+closer to a synthetic user than the population explains?
 
 A profile is the set of items a user has, weighted by inverse document frequency (rare items tell
 more). The score is the cosine to the nearest synthetic user less the mean cosine to the nearest few
 reference users, who were in no training (calibration: Watson, Guo, Cormode, Sablayrolles 2022).
-
-The users of one log who are most like each target, in blocks; and the same after some of them made
-room for others.
-
-Three attacks ask who comes nearest and differ in what near means: each is a `Space`, fitted on
-synthetic and reference users only.
+Attacks that ask who comes nearest differ in what near means: each is a `Space`, fitted on synthetic
+and reference users only, searched in blocks, and again after some users made room for others.
 """
 
 from __future__ import annotations

@@ -1,26 +1,16 @@
-"""Attribute inference: an intruder knows 8 events of a person and guesses something else from the
-synthetic users who look like them.
-
-What is guessed: every attribute that real and synthetic users both have (the commonest among the
-five nearest); the rating of a hidden event (that of the nearest user who has the item); and which
-of two items the person has, one of theirs and one that is not, about as common in the synthetic log
-(the one that a nearer user has). The random attacker draws from the synthetic log's attributes and
-ratings, or throws a coin.
-
-Which synthetic user looks most like somebody of whom a few events are known: Narayanan and
-Shmatikov's (2008) scoreindex.
+"""Linkability and attribute inference: an intruder knows a few events of a person, and asks the
+synthetic users who look most like them.
 
 Each known event gives every synthetic user who has its item a weight, larger for rarer items, times
-one for the item itself and up to one more each for a rating and a date that agree. A synthetic user
-who has the item several times counts the best of them.
-
-Linkability: an intruder knows 2, 4 or 8 events of a person and names the synthetic user who looks
-most like them.
-
-The link is judged by what the intruder did not know: it succeeds when the named user has the
-person's rarest other item (fewest times in the synthetic log, ties by chance). For people outside
-training it succeeds as often as tastes alone make it; that is the control. The random attacker
-names any synthetic user.
+one for the item itself and up to one more each for a rating and a date that agree (after Narayanan
+and Shmatikov 2008); of an item had several times the best counts. Linkability, of 2, 4 or 8 known
+events: the named user must have the person's rarest other item (fewest times in the synthetic log,
+ties by chance); for people outside training that succeeds as often as tastes alone make it, which is
+the control, and the random attacker names any synthetic user. Attribute inference, of 8: every
+attribute that real and synthetic users both have (the commonest among the five nearest), the rating
+of a hidden event (that of the nearest user who has the item), and which of two items the person has,
+one of theirs and one about as common in the synthetic log (the one that a nearer user has); the
+random attacker draws from the synthetic log's attributes and ratings, or throws a coin.
 """
 
 from __future__ import annotations

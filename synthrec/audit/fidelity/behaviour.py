@@ -1,17 +1,9 @@
-"""Sessions: a user's events without a longer pause than half an hour; gaps between events, events
-of a session, sessions of a user.
+"""Behaviour: sessions, visits, baskets, typed events and times of either log.
 
-Visits and baskets: what a user does on one item, and what is done together.
-
-A visit is all of a user's events on one item. Sizes are compared over buckets that grow by the
-square root of two.
-
-Typed events: their types, which types lead to which on an item, and the numbers that they hold.
-
-The funnel is the order in which types come for the first time on an item by one user: the first
-four of them. Where the schema says that one type follows another, the share for which it holds.
-
-Time: the hours of the week, the calendar, and when histories begin.
+A session is a user's events without a longer pause than half an hour; a visit is all of a user's
+events on one item; sizes are compared over buckets that grow by the square root of two. The funnel
+is the order in which types come for the first time on an item by one user: the first four of them.
+Where the schema says that one type follows another, the share for which it holds.
 """
 
 from __future__ import annotations

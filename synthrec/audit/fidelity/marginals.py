@@ -1,30 +1,13 @@
-"""Popularity: which share of the events goes to each item, and how unequal the shares are.
+"""Marginals: popularity of items, activity of users, ratings, and attributes alone and two at a time.
 
-- total variation; Jensen-Shannon divergence in bits, the mean of two divergences from the mean
-  distribution (Lin 1991);
-- Kullback-Leibler divergence of real from synthetic in bits, every item of the catalogue counting
-  half an event more in both logs
-  (Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all;
-- Gini coefficient over the catalogue: 0 where all items are equal, near 1 where one has everything;
-- the most popular items: share of the real ones that are not among the synthetic ones.
-
-Activity: how many events users have, whole and cut at K.
-
-Wasserstein distance: the mean number of events by which users would have to be changed
-(Kantorovich; scipy's `wasserstein_distance`). A release that bounds users at K cannot follow the
-whole log beyond K: that row shows what the bound costs.
-
-Attributes of users, each alone and two at a time.
-
-A generator that draws attributes independently of each other gets each alone right and pairs wrong:
-the second kind of row is there to say so. A column of events that is the same for all events of a
-user counts as an attribute.
-
-Ratings: their levels, mean and spread, and what each item is worth.
-
-The per-item error is the mean distance of item means, weighted by the real events of the item;
-means are drawn towards the log's own mean as if by DAMPING further events (the protocol's damping),
-so that an item nobody rated is an average one.
+Popularity: total variation; Jensen-Shannon divergence in bits (Lin 1991); Kullback-Leibler divergence
+of real from synthetic in bits, every item of the catalogue counting half an event more in both logs
+(Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all; Gini
+coefficient; the most popular items missed. Activity: whole and cut at K; a release that bounds users
+at K cannot follow the whole log beyond K, and the Wasserstein row shows what the bound costs.
+Ratings: levels, mean, spread, and the error of item means, damped as the protocol's and weighted by
+the real events of the item. A generator that draws attributes independently gets each alone right
+and pairs wrong; a column of events that is the same for all events of a user counts as an attribute.
 """
 
 from __future__ import annotations
