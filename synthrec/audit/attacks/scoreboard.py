@@ -55,13 +55,11 @@ class Scoreboard(Space):
         weights = (1 / np.log(2.0 + np.maximum(having, 1))).astype(np.float32)
         rated, timed = (
             all(getattr(log, name) is not None for log in (synthetic, reference))
+            and len(synthetic.item) + len(reference.item) > 0
             for name in ("rating", "time")
         )
-        events = len(synthetic.item) + len(reference.item)
-        levels = np.zeros(0)
-        if rated and events:
-            levels = rating_levels(synthetic, reference).astype(np.float64)
-        if not (timed and events):
+        levels = rating_levels(synthetic, reference) if rated else np.zeros(0)
+        if not timed:
             return cls(weights=weights, levels=levels)
         times = np.concatenate((np.asarray(synthetic.time), np.asarray(reference.time)))
         start = int(times.min())
@@ -161,7 +159,7 @@ class Scoreboard(Space):
 def rating_levels(synthetic: EventLog, reference: EventLog) -> np.ndarray:
     """The ratings of both logs, or MAX_LEVELS evenly over their range where there are more."""
     ratings = np.concatenate((np.asarray(synthetic.rating), np.asarray(reference.rating)))
-    values = np.unique(ratings)
+    values = np.unique(ratings).astype(np.float64)
     return values if len(values) <= MAX_LEVELS else np.linspace(values[0], values[-1], MAX_LEVELS)
 
 
