@@ -34,9 +34,9 @@ import numpy as np
 from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
 from synthrec.audit import profiles
-from synthrec.audit.attacks import Attacked, flagged, run_attacks
+from synthrec.audit.attacks import ScoredMembership, flagged, run_attacks
 from synthrec.audit.attacks.battery import AttackSuite
-from synthrec.audit.attacks.controls import EFFORTS, plant
+from synthrec.audit.attacks.controls import WORKLOADS, plant
 from synthrec.audit.splits import AuditSplits
 from synthrec.audit.verdict import policy
 from synthrec.data.eventlog import EventLog
@@ -155,7 +155,7 @@ def whatever_the_watch_says() -> Iterator[None]:
         yield
 
 
-def shown(arm: str, *, found: Attacked, seconds: float) -> str:
+def shown(arm: str, *, found: ScoredMembership, seconds: float) -> str:
     """One arm's tables."""
     membership = found.membership
     said = "LEAK" if flagged(membership.attacks, policy()) else "no leak"
@@ -235,7 +235,7 @@ def main() -> None:
         help="only the blind attacker, in so many drawings of the roles",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--effort", choices=list(EFFORTS), default="quick")
+    parser.add_argument("--effort", choices=list(WORKLOADS), default="quick")
     asked = parser.parse_args()
     split = load(asked.log, seed=asked.seed)
     if asked.blind:

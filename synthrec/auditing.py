@@ -1,36 +1,13 @@
-"""What an audit has at hand: the people by the part they play, the synthetic log, and the claim; of
-a release, or of any tool's tables.
+"""An audit from end to end: what is known of a release, or of any tool's tables, becomes an audit's
+record, each part of it kept when it is finished.
 
-Guarantees: nothing is written outside `private/`, nothing is trained, nothing is told about
-anybody.
-
-A training for the audit only: charged to the source's ledger as `internal`, listed in the release,
-its output below private/.
-
-Guarantees: charged and listed before the output is there; what is there is whole, and found again
-by the next audit, which charges nothing (rule 12). Open columns are not looked at again: the
-training starts from what the release has paid for and published.
-
-The simpler private methods at the release's epsilon: what a generator must beat to be worth its
-name.
-
-Guarantees: trained on the release's own bounded log, charged to the source's ledger as `internal`;
-their outputs stay below private/ and decide nothing but "do not release" (rule 12). A second audit
-reads them again and charges nothing.
-
-A sacrificial training: the mechanism of a release that trained on everybody, attacked on a second
-run that did not.
-
-Nobody was kept out of the release, so there is nobody to compare its members with. The same plan is
-run again on users drawn by the source's key, the others are kept back, and the attacks look at that
-second run: what they say holds for the mechanism, not for the file in share/.
-
-Guarantees: charged as `internal`, listed in the release; model, log and users of the second run
-stay below private/ (rule 12).
-
-From evidence to an audit's record: every part of it in turn, each kept when it is finished.
-
-Guarantees: figures computed on real people are private; the record goes below `private/` (rule 14).
+Guarantees: figures computed on real people are private and stay below `private/` (rule 14). What is
+trained for the audit only (simpler private methods at the release's epsilon that a generator must
+beat, and a second run of the plan of a release that kept nobody back) is charged to the source's
+ledger as `internal` and listed in the release before its output is there; what is there is whole,
+found again by the next audit, which charges nothing, and decides nothing but "do not release" (rule
+12). Open columns are not looked at again: such a training starts from what the release has paid for
+and published.
 """
 
 from __future__ import annotations
@@ -40,6 +17,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -71,6 +49,9 @@ from synthrec.audit.record import (
     Panel,
     Split,
     Utility,
+)
+from synthrec.audit.record import (
+    Effort as Effort,
 )
 from synthrec.audit.splits import AuditSplits
 from synthrec.audit.utility import ArmInput, measure_utility
@@ -170,9 +151,9 @@ class AuditInputs:
                 log.time,
                 *(codes for _, codes in sorted(log.attributes.items())),
             ):
-                seen.update(b"-" if column is None else np.sort(np.asarray(column)))
+                seen.update(b"-" if column is None else np.sort(np.asarray(column)).data)
         for log in (people.holdout, people.reference):
-            seen.update(np.sort(log.activity))
+            seen.update(np.sort(log.activity).data)
         seen.update(
             f"{len(people.coined)} {int(np.count_nonzero(people.coined))} {self.schema.model_dump_json()}".encode()
         )
@@ -194,36 +175,59 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> AuditInputs:
         )
     for path in (folder.events, folder.users):
         _require_bounded(path)
-    with progress.stage("read for the audit", total=3) as advance:
-        real = read_real(
-            folder,
-            log=log,
-            schema=schema,
-            catalogue=artifact.catalogue,
-            share=origin.audit_share,
-            bounded=False,
-        )
-        advance(1)
-        bounded = read_real(
-            folder,
-            log=log,
-            schema=schema,
-            catalogue=artifact.catalogue,
-            share=origin.audit_share,
-            bounded=True,
-        )
-        advance(1)
-        table = folder.users if folder.users.exists() else None
-        synthetic = read_log(
+    source = {"log": log, "schema": schema, "catalogue": artifact.catalogue}
+    table = folder.users if folder.users.exists() else None
+    real, bounded, synthetic = _in_turn(
+        progress,
+        lambda: read_real(folder, **source, share=origin.audit_share, bounded=False),
+        lambda: read_real(folder, **source, share=origin.audit_share, bounded=True),
+        lambda: read_log(
             folder.events,
             _with_table(schema, table),
             artifact.catalogue,
             spill=folder.spill,
             events_per_user=None,
-        )
-        advance(1)
-    trained, whole = EventLog.open(folder.bounded), real.users_with(*TRAINS)
-    require_source(trained, whole, schema=schema)
+        ),
+    )
+    trained = EventLog.open(folder.bounded)
+    require_source(trained, real.users_with(*TRAINS), schema=schema)
+    return _release_inputs(
+        artifact,
+        release.release_id,
+        schema=schema,
+        trained=trained,
+        bounded=bounded,
+        real=real,
+        synthetic=synthetic,
+        claim=None
+        if release.not_private
+        else PrivacyClaim(release.epsilon, release.delta, release.bound, release.profile),
+    )
+
+
+def _in_turn(progress: Progress, *reads: Callable[[], Any]) -> list[Any]:
+    """What each returns, as one stage."""
+    logs = []
+    with progress.stage("read for the audit", total=len(reads)) as advance:
+        for read in reads:
+            logs.append(read())
+            advance(1)
+    return logs
+
+
+def _release_inputs(
+    artifact: Artifact,
+    release_id: str,
+    *,
+    schema: Schema,
+    trained: EventLog,
+    bounded: EventLog,
+    real: EventLog,
+    synthetic: EventLog,
+    claim: PrivacyClaim | None,
+    sacrificial: bool = False,
+) -> AuditInputs:
+    """Of a release, or of a second run of its plan; `bounded` and `real` hold everybody by role."""
     assert trained.role is not None
     people = AuditSplits(
         trained=trained,
@@ -231,22 +235,18 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> AuditInputs:
         holdout=bounded.users_with(Role.HOLDOUT),
         reference=bounded.users_with(Role.REFERENCE),
         test=real.users_with(Role.TEST),
-        train_whole=whole,
+        train_whole=real.users_with(*TRAINS),
         synthetic=synthetic,
         items=artifact.catalogue.size,
         events_per_user=schema.privacy.events_per_user,
-    )
-    claim = (
-        None
-        if release.not_private
-        else PrivacyClaim(release.epsilon, release.delta, release.bound, release.profile)
     )
     return AuditInputs(
         schema=schema,
         catalogue=artifact.catalogue,
         people=people,
         claim=claim,
-        release_id=release.release_id,
+        release_id=release_id,
+        sacrificial=sacrificial,
     )
 
 
@@ -326,26 +326,21 @@ def collect_tables(
             audit_share=share or 0.0,
         )
 
-    with progress.stage("read for the audit", total=4) as advance:
-        trained, train_whole = (
-            read(tables.members, bounded=True, share=MAX_SHARE),
-            read(tables.members, bounded=False),
-        )
-        advance(1)
-        outside, whole = (
-            read(tables.holdout, bounded=bounded, share=MAX_SHARE) for bounded in (True, False)
-        )
-        advance(1)
-        reference = None if tables.reference is None else read(tables.reference, bounded=True)
-        advance(1)
-        synthetic = read_log(
+    trained, train_whole, outside, whole, reference, synthetic = _in_turn(
+        progress,
+        lambda: read(tables.members, bounded=True, share=MAX_SHARE),
+        lambda: read(tables.members, bounded=False),
+        lambda: read(tables.holdout, bounded=True, share=MAX_SHARE),
+        lambda: read(tables.holdout, bounded=False, share=MAX_SHARE),
+        lambda: None if tables.reference is None else read(tables.reference, bounded=True),
+        lambda: read_log(
             tables.synthetic,
             _with_table(schema, tables.synthetic_users),
             catalogue,
             spill=private / "spill",
             events_per_user=None,
-        )
-        advance(1)
+        ),
+    )
     known = [] if reference is None else [Role.REFERENCE]
     apart = [
         Role.MEMBER,
@@ -466,13 +461,21 @@ def trained_internally(
 
 
 def _keep(artifact: Artifact, *, place: Path) -> None:
+    def write(folder: Path) -> None:
+        folder.mkdir(parents=True, mode=0o700)
+        artifact.save(folder)
+        for path in folder.iterdir():
+            path.chmod(0o600)
+
+    _publish(place, write)
+
+
+def _publish(place: Path, write: Callable[[Path], None]) -> None:
+    """A folder that is there whole or not at all. Raises DataError when it cannot be."""
     beside = place.with_name(f".{place.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True, mode=0o700)
-        artifact.save(beside)
-        for path in beside.iterdir():
-            path.chmod(0o600)
+        write(beside)
         beside.rename(place)
     except OSError as error:
         raise DataError(
@@ -517,12 +520,15 @@ def baseline_logs(
             plan=plan,
             progress=progress,
         )
-        users = evidence.people.synthetic.users
-        log = EventLog.concat(list(generate(artifact, users=users, rng=np.random.default_rng())))
+        log = _generated(artifact, users=evidence.people.synthetic.users)
         arms[str(model)] = ArmInput(
             log=log, label=label, epsilon=release.epsilon, ledger_kind="internal"
         )
     return arms
+
+
+def _generated(artifact: Artifact, *, users: int) -> EventLog:
+    return EventLog.concat(list(generate(artifact, users=users, rng=np.random.default_rng())))
 
 
 SHARE = 0.5  # of users who are kept back from the second run
@@ -541,24 +547,18 @@ def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> AuditInputs:
             remedy="Leave out --sacrifice.",
         )
     schema, place = origin.placed(artifact.schema), folder.private / "sacrifice"
-    with progress.stage("read for the audit", total=2) as advance:
-        real = read_real(
-            folder, log=log, schema=schema, catalogue=artifact.catalogue, share=SHARE, bounded=False
-        )
-        require_source(EventLog.open(folder.bounded), real, schema=schema)
-        advance(1)
-        bounded = _kept(
-            place / "bounded",
-            lambda: read_real(
-                folder,
-                log=log,
-                schema=schema,
-                catalogue=artifact.catalogue,
-                share=SHARE,
-                bounded=True,
-            ),
-        )
-        advance(1)
+    source = {"log": log, "schema": schema, "catalogue": artifact.catalogue, "share": SHARE}
+
+    def whole() -> EventLog:
+        log = read_real(folder, **source, bounded=False)
+        require_source(EventLog.open(folder.bounded), log, schema=schema)
+        return log
+
+    real, bounded = _in_turn(
+        progress,
+        whole,
+        lambda: _kept(place / "bounded", lambda: read_real(folder, **source, bounded=True)),
+    )
     trained = bounded.users_with(*TRAINS)
     progress.say(
         "running the release's plan again on a part of the users, for the audit only (kind internal)"
@@ -573,39 +573,24 @@ def sacrificed(folder: Folder, *, log: Any, progress: Progress) -> AuditInputs:
         progress=progress,
     )
     users = USERS_PER_DECLARED * schema.source.population
-    synthetic = _kept(
-        place / "synthetic",
-        lambda: EventLog.concat(list(generate(second, users=users, rng=np.random.default_rng()))),
-    )
-    assert trained.role is not None
-    people = AuditSplits(
-        trained=trained,
-        coined=np.asarray(trained.role) == Role.AUDIT,
-        holdout=bounded.users_with(Role.HOLDOUT),
-        reference=bounded.users_with(Role.REFERENCE),
-        test=real.users_with(Role.TEST),
-        train_whole=real.users_with(*TRAINS),
-        synthetic=synthetic,
-        items=artifact.catalogue.size,
-        events_per_user=schema.privacy.events_per_user,
-    )
+    synthetic = _kept(place / "synthetic", lambda: _generated(second, users=users))
     alone = second.plan.accountant()  # no other release is attacked
-    claim = (
-        None
+    return _release_inputs(
+        artifact,
+        release.release_id,
+        schema=schema,
+        trained=trained,
+        bounded=bounded,
+        real=real,
+        synthetic=synthetic,
+        claim=None
         if release.not_private
         else PrivacyClaim(
             release.epsilon,
             release.delta,
             AttackBound.model_validate(alone.bound().model_dump()),
             alone.profile(PROFILE_DELTAS),
-        )
-    )
-    return AuditInputs(
-        schema=schema,
-        catalogue=artifact.catalogue,
-        people=people,
-        claim=claim,
-        release_id=release.release_id,
+        ),
         sacrificial=True,
     )
 
@@ -615,21 +600,10 @@ def _kept(place: Path, make: Callable[[], EventLog]) -> EventLog:
     DataError when it cannot be.
     """
     if not place.exists():
-        beside = place.with_name(f".{place.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            make().save(beside)
-            beside.rename(place)
-        except OSError as error:
-            raise DataError(
-                "the release's private/ must be writable",
-                found=error.strerror or "a failed write",
-                remedy="Free space and run the audit again.",
-            ) from None
+        _publish(place, lambda folder: make().save(folder))
     return EventLog.open(place)
 
 
-Effort = Literal["quick", "full"]
 STAGES = {
     "disclosure": "what an intruder learns",
     "protocol": "use",
@@ -643,10 +617,10 @@ CUTS: dict[Effort, int] = {
     "quick": 1,
     "full": 5,
 }  # of each test user's events into observed and held out, for the panel
-Part = TypeVar("Part")
+T = TypeVar("T")
 
 
-class Attacked(NamedTuple):
+class AttackFindings(NamedTuple):
     """What attacks found, and what their scores prove."""
 
     membership: Membership | None
@@ -677,7 +651,9 @@ def run_audit(
     """Attacks, disclosure, use and likeness, and the verdict."""
     started, rng, claim = time.perf_counter(), np.random.default_rng(), evidence.claim
     attacked = kept.part(
-        "attacks", Attacked, lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress)
+        "attacks",
+        AttackFindings,
+        lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress),
     )
     disclosure = _part(
         kept,
@@ -729,13 +705,13 @@ def _subject(evidence: AuditInputs) -> Literal["release", "second run", "tables"
 
 def _attacked(
     evidence: AuditInputs, *, effort: Effort, rng: np.random.Generator, progress: Progress
-) -> Attacked:
+) -> AttackFindings:
     people = evidence.people
     if (
         min(len(people.trained.offsets), len(people.holdout.offsets)) < 3
         or len(people.reference.offsets) < 5
     ):
-        return Attacked(None, None)
+        return AttackFindings(None, None)
     found = run_attacks(
         people,
         bound=evidence.claim.bound if evidence.claim else None,
@@ -747,10 +723,10 @@ def _attacked(
     if groups_differ(
         found.membership, policy=policy()
     ):  # guesses would be right for another reason
-        return Attacked(found.membership, None)
+        return AttackFindings(found.membership, None)
     delta, epsilon = evidence.claim.for_bound() if evidence.claim else (UNCLAIMED_DELTA, None)
     lower = one_run_lower_bound(found.label_free, coined=people.coined, delta=delta, rng=rng)
-    return Attacked(
+    return AttackFindings(
         found.membership, lower.model_copy(update={"claimed": epsilon}) if lower else None
     )
 
@@ -772,59 +748,54 @@ def _utility(
         ledger_kind="release" if evidence.release_id else None,
     )
 
-    def protocol() -> Utility | None:
-        return measure_utility(
-            train=people.train_whole,
-            test=people.test,
-            arms={**arms, "synthrec": mine},
-            items=people.items,
-            scale=evidence.scale,
-            events_per_user=people.events_per_user,
-            rng=rng,
-        )
+    others = {arm.label: arm.log for name, arm in arms.items() if name == "moments"}
+    common: dict[str, Any] = {"others": others, "scale": evidence.scale, "rng": rng}
 
-    def likeness() -> tuple[Fidelity, ...]:
-        floor = arms["marginals"].log if "marginals" in arms else None
-        return measure_fidelity(
+    def curves() -> tuple[Curve, ...]:
+        features = _item_features(evidence)
+        found = (
+            measure_augmentation(people, draws=DRAWS[effort], **common),
+            measure_cold_start(people, **common),
+            measure_cold_items(people, features=features, **common),
+        )
+        return tuple(curve for curve in found if curve is not None)
+
+    part = partial(_part, kept, progress=progress)
+    protocol, panel = None, None
+    drawn: tuple[Curve, ...] = ()
+    if people.test.users:
+        protocol = part(
+            "protocol",
+            Utility | None,
+            lambda: measure_utility(
+                train=people.train_whole,
+                test=people.test,
+                arms={**arms, "synthrec": mine},
+                items=people.items,
+                scale=evidence.scale,
+                events_per_user=people.events_per_user,
+                rng=rng,
+            ),
+        )
+    if protocol:
+        panel = part(
+            "panel", Panel | None, lambda: measure_panel(people, cuts=CUTS[effort], rng=rng)
+        )
+        drawn = part("curves", tuple[Curve, ...], curves)
+    fidelity = part(
+        "fidelity",
+        tuple[Fidelity, ...],
+        lambda: measure_fidelity(
             people.synthetic,
             real=people.train_whole,
-            floor=floor,
+            floor=arms["marginals"].log if "marginals" in arms else None,
             schema=evidence.schema,
             items=people.items,
             events_per_user=people.events_per_user,
             rng=rng,
-        )
-
-    others = {arm.label: arm.log for name, arm in arms.items() if name == "moments"}
-
-    def curves() -> tuple[Curve, ...]:
-        found = (
-            measure_augmentation(
-                people, others=others, scale=evidence.scale, draws=DRAWS[effort], rng=rng
-            ),
-            measure_cold_start(people, others=others, scale=evidence.scale, rng=rng),
-            measure_cold_items(
-                people,
-                features=_item_features(evidence),
-                others=others,
-                scale=evidence.scale,
-                rng=rng,
-            ),
-        )
-        return tuple(curve for curve in found if curve is not None)
-
-    def order() -> Panel | None:
-        return measure_panel(people, cuts=CUTS[effort], rng=rng)
-
-    found = (
-        _part(kept, "protocol", Utility | None, protocol, progress=progress)
-        if len(people.test.offsets) > 1
-        else None
+        ),
     )
-    panel = _part(kept, "panel", Panel | None, order, progress=progress) if found else None
-    drawn = _part(kept, "curves", tuple[Curve, ...], curves, progress=progress) if found else ()
-    fidelity = _part(kept, "fidelity", tuple[Fidelity, ...], likeness, progress=progress)
-    return AuditedUtility(protocol=found, panel=panel, curves=drawn, fidelity=fidelity)
+    return AuditedUtility(protocol=protocol, panel=panel, curves=drawn, fidelity=fidelity)
 
 
 def _item_features(evidence: AuditInputs) -> np.ndarray:
@@ -843,11 +814,11 @@ def _item_features(evidence: AuditInputs) -> np.ndarray:
 def _part(
     kept: Kept,
     name: str,
-    kind: type[Part] | object,
-    make: Callable[[], Part],
+    kind: type[T] | object,
+    make: Callable[[], T],
     *,
     progress: Progress,
-) -> Part:
+) -> T:
     """One part, kept and shown."""
     with progress.stage(STAGES[name], total=1) as advance:
         found = kept.part(name, kind, make)

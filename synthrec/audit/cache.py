@@ -18,14 +18,14 @@ from synthrec.audit.record import Record
 from synthrec.data.files_io import record_json, write_no_follow
 from synthrec.errors import ReleaseError
 
-LARGEST = 1 << 26
-Part = TypeVar("Part")
+MAX_BYTES = 1 << 26
+T = TypeVar("T")
 
 
-class Held(Record, Generic[Part]):
+class Held(Record, Generic[T]):
     """A part as it is written; it may be None."""
 
-    part: Part
+    part: T
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Kept:
                     shutil.rmtree(other, ignore_errors=True)
         return cls(place / name)
 
-    def part(self, name: str, kind: type[Part] | object, make: Callable[[], Part]) -> Part:
+    def part(self, name: str, kind: type[T] | object, make: Callable[[], T]) -> T:
         """What was kept by this name, or what `make` returns, which is then kept. Raises
         ReleaseError when it cannot be.
         """
         held: Any = Held[kind]  # type: ignore[valid-type]
         path = self.folder / f"{name}.json"
         try:
-            kept: Part = held.model_validate_json(record_json(path, most=LARGEST)).part
+            kept: T = held.model_validate_json(record_json(path, most=MAX_BYTES)).part
             return kept
         except (OSError, ValueError):
             pass  # not there, or altered: made anew

@@ -1,5 +1,5 @@
-"""A lower bound on epsilon from one training run, by guessing who entered (Steinke, Nasr, Jagielski
-2023).
+"""Bounds on epsilon: a lower one from one training run, by guessing who entered (Steinke, Nasr,
+Jagielski 2023), and the most that any attacker can reach where all that is known is a claim.
 
 Each of m coined users entered training by an independent fair coin. Whoever sees the release
 guesses some of the coins and abstains from the others; v of r guesses are right. If the release is
@@ -23,8 +23,6 @@ wherever it is below one half (f does, and the second term is the slope of f ove
 the binomial's mode), so the refuted ones are an interval from 0, and its end is found by bisection.
 Many choices of attack and numbers of guesses are tried; they are fixed beforehand and share the
 error (Bonferroni).
-
-The most that any attacker can reach where all that is known is a claim of (epsilon, delta).
 """
 
 from __future__ import annotations
@@ -95,7 +93,12 @@ def one_run_lower_bound(
     )
     if ins == 0 or outs == 0:
         return None
-    _require_fair(ins, outs=outs)
+    if stats.binomtest(ins, ins + outs, 0.5).pvalue < UNFAIR:
+        raise DataError(
+            "coined users must have entered by fair coins",
+            found="far more on one side than a fair coin leaves",
+            remedy="Mark as coined only users for whom a fair coin was thrown.",
+        )
     tried = [
         choice
         for name, (inside, outside) in scores.items()
@@ -129,15 +132,6 @@ def one_run_lower_bound(
         attack=best.attack,
         method=METHOD,
     )
-
-
-def _require_fair(ins: int, *, outs: int) -> None:
-    if stats.binomtest(ins, ins + outs, 0.5).pvalue < UNFAIR:
-        raise DataError(
-            "coined users must have entered by fair coins",
-            found="far more on one side than a fair coin leaves",
-            remedy="Mark as coined only users for whom a fair coin was thrown.",
-        )
 
 
 def _guessed(name: str, *, score: np.ndarray, ins: int, rng: np.random.Generator) -> list[_Choice]:

@@ -11,42 +11,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 from synthrec.audit.record import Figure
 
 CONFIDENCE = 0.95
+SCIPY_METHODS = {"Wilson": "wilson", "Clopper-Pearson": "exact"}
 
 
 def wilson(successes: int, *, n: int, confidence: float = CONFIDENCE) -> Figure:
     """A proportion with its score interval; the whole of [0, 1] when n is 0."""
-    if n == 0:
-        return Figure(value=0.0, low=0.0, high=1.0, n=0, method="Wilson", confidence=confidence)
-    z = float(stats.norm.isf((1 - confidence) / 2))
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return Figure(
-        value=share, low=float(low), high=float(high), n=n, method="Wilson", confidence=confidence
-    )
+    return _proportion(successes, n=n, method="Wilson", confidence=confidence)
 
 
 def clopper_pearson(successes: int, *, n: int, confidence: float = CONFIDENCE) -> Figure:
     """A proportion with its exact interval: covers at least as often as it says, whatever the
     truth.
     """
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, n - successes + 1))
-    high = 1.0 if successes == n else float(stats.beta.isf(tail, successes + 1, n - successes))
+    return _proportion(successes, n=n, method="Clopper-Pearson", confidence=confidence)
+
+
+def _proportion(successes: int, *, n: int, method: str, confidence: float) -> Figure:
+    low, high = 0.0, 1.0
+    if n:
+        test = stats.binomtest(int(successes), n)
+        low, high = test.proportion_ci(confidence, method=SCIPY_METHODS[method])
+    value = successes / n if n else 0.0
     return Figure(
-        value=successes / n if n else 0.0,
-        low=low,
-        high=high,
-        n=n,
-        method="Clopper-Pearson",
-        confidence=confidence,
+        value=value, low=float(low), high=float(high), n=n, method=method, confidence=confidence
     )
 
 
@@ -59,39 +51,28 @@ def auc(positive: np.ndarray, *, negative: np.ndarray, confidence: float = CONFI
     spread of scores that tell nothing, both classes as small as the smaller.
     """
     m, n = len(positive), len(negative)
-    if m < 2 or n < 2:
-        return Figure(value=0.5, low=0.0, high=1.0, n=m + n, method="DeLong", confidence=confidence)
-    together = stats.rankdata(np.concatenate((positive, negative)))
-    above_negative = (
-        together[:m] - stats.rankdata(positive)
-    ) / n  # for each positive: share of negatives below it
-    above_positive = (
-        1 - (together[m:] - stats.rankdata(negative)) / m
-    )  # for each negative: share of positives above it
-    value = float(above_negative.mean())
-    variance = float(above_negative.var(ddof=1) / m + above_positive.var(ddof=1) / n)
-    fewer = min(m, n)
-    if variance <= 0.0 and value in (0.0, 1.0):
-        exact = clopper_pearson(int(value) * fewer, n=fewer, confidence=confidence)
-        return Figure(
-            value=value,
-            low=exact.low,
-            high=exact.high,
-            n=m + n,
-            method="exact, classes separated",
-            confidence=confidence,
-        )
-    if variance <= 0.0:
-        variance = auc_variance(0.5, m=fewer, n=fewer)
-    logit, z = np.log(value / (1 - value)), float(stats.norm.isf((1 - confidence) / 2))
-    half = z * np.sqrt(variance) / (value * (1 - value))
-    low, high = (1 / (1 + np.exp(-np.clip(logit + side * half, -700, 700))) for side in (-1, 1))
+    value, low, high, method = 0.5, 0.0, 1.0, "DeLong"
+    if min(m, n) >= 2:
+        ranks = stats.rankdata(np.concatenate((positive, negative)))
+        # for each positive the share of negatives below it, for each negative of positives above
+        below = (ranks[:m] - stats.rankdata(positive)) / n
+        above = 1 - (ranks[m:] - stats.rankdata(negative)) / m
+        value = float(below.mean())
+        variance = float(below.var(ddof=1) / m + above.var(ddof=1) / n)
+        if variance <= 0.0 and value in (0.0, 1.0):
+            exact = clopper_pearson(int(value) * min(m, n), n=min(m, n), confidence=confidence)
+            low, high, method = exact.low, exact.high, "exact, classes separated"
+        else:
+            if variance <= 0.0:
+                variance = auc_variance(0.5, m=min(m, n), n=min(m, n))
+            half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(variance) / (value * (1 - value))
+            low, high = special.expit(special.logit(value) + half * np.array([-1, 1]))
     return Figure(
         value=value,
         low=float(low),
         high=float(high),
         n=m + n,
-        method="DeLong",
+        method=method,
         confidence=confidence,
     )
 
@@ -113,13 +94,14 @@ def detectable_auc(
     if m < 2 or n < 2:
         return 1.0
     needed = above + float(stats.norm.isf(level)) * np.sqrt(auc_variance(above, m=m, n=n))
+    if needed >= 1:
+        return 1.0
     z_power = float(stats.norm.ppf(power))
-    low, high = above, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = middle - needed >= z_power * np.sqrt(max(auc_variance(middle, m=m, n=n), 0.0))
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+
+    def surplus(value: float) -> float:
+        return float(value - needed - z_power * np.sqrt(max(auc_variance(value, m=m, n=n), 0.0)))
+
+    return float(optimize.brentq(surplus, above, 1.0, xtol=1e-15))
 
 
 def resamples(users: int, *, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -150,6 +132,23 @@ def bootstrap(
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or len(drawn) < 0.9 * len(weights):
         return None
+    method = f"paired bootstrap over users, {len(weights):,} resamples"
+    return percentile(value, drawn=drawn, n=n, method=method, confidence=confidence)
+
+
+def mean(values: np.ndarray, *, weights: np.ndarray) -> Figure:
+    """Mean of finite figures of users. Shapes: values float[U], weights float32[R, U]."""
+    found = bootstrap(lambda w: (w @ values) / w.sum(axis=1), weights=weights, n=len(values))
+    assert found is not None, "a mean of finite values is finite"
+    return found
+
+
+def percentile(
+    value: float, *, drawn: np.ndarray, n: int, method: str, confidence: float = CONFIDENCE
+) -> Figure:
+    """A statistic with the percentile interval of its resamples, which always holds it. Shapes:
+    drawn float[R].
+    """
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail))
     return Figure(
@@ -157,6 +156,6 @@ def bootstrap(
         low=float(min(low, value)),
         high=float(max(high, value)),
         n=n,
-        method=f"paired bootstrap over users, {len(weights):,} resamples",
+        method=method,
         confidence=confidence,
     )

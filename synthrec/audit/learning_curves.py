@@ -1,25 +1,20 @@
-"""Augmentation: a partner with few users of their own adds the synthetic log of another
-organisation. Does it help them?
+"""Learning curves: what a synthetic log is worth to whoever has few users, few events of a user, or
+new items.
 
-The partner's users are people in no training and not among those who are scored. Arms: the
-partner's log alone; with the synthetic log; with as many bootstrap copies of the partner's own
-users; with any other log that is handed in.
-
-Cold start: how well are people served of whom only k events are known, by what was learned from
-which log?
-
-Cold start of items: how well are ratings of new items foretold from their attributes, and from k
-ratings by people of one's own?
-
-Every item is new once: in five folds all events of a fold's items are taken out of the log that is
-learned from and out of what test users have shown. What is learned: biases of the other items, and
-their ridge regression on attributes. A new item's bias is foretold from its attributes and, as an
-empirical-Bayes mean, moved by k ratings of it by users who are in no training and are not scored.
+Augmentation: a partner with few users of their own, people in no training and not among those who
+are scored, adds the synthetic log of another organisation; beside it stand the partner's log alone,
+with as many bootstrap copies of its own users, and with any other log that is handed in. Cold start
+of users: those of whom only k events are known, by what was learned from which log. Cold start of
+items: in five folds all events of a fold's items are taken out of the log that is learned from and
+out of what test users have shown, so every item is new once. Biases of the other items and their
+ridge regression on attributes are learned; a new item's bias is foretold from its attributes and, as
+an empirical-Bayes mean, moved by k ratings of it by users who are in no training and not scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -41,7 +36,6 @@ from synthrec.audit.scores import (
     model_errors,
     nothing_errors,
     ranked_ndcg,
-    rating_errors,
     split_test,
 )
 from synthrec.audit.splits import AuditSplits
@@ -129,17 +123,16 @@ def _scored(
 ) -> np.ndarray:
     """Shapes: float64[2, U]: squared errors and events, or NDCG and ones, of each test user."""
     if scale is None:
-        found = ease_ndcg(log, observed=observed, heldout=heldout, items=items)
-        return np.stack((np.nan_to_num(found), np.isfinite(found).astype(np.float64)))
-    errors = rating_errors(
-        log,
-        observed=observed,
-        heldout=heldout,
-        items=items,
-        scale=scale,
-        rng=np.random.default_rng(seed),
-    )
-    return np.stack((errors.squared, errors.events))
+        return _sums(ease_ndcg(log, observed=observed, heldout=heldout, items=items))
+    model = recommenders.fit_factorisation(log, items=items, rng=np.random.default_rng(seed))
+    return _sums(model_errors(model, observed=observed, heldout=heldout, scale=scale))
+
+
+def _sums(scored: RatingErrors | np.ndarray) -> np.ndarray:
+    """Squared errors and events, or NDCG and ones, of each test user. Shapes: float64[2, U]."""
+    if isinstance(scored, RatingErrors):
+        return np.stack((scored.squared, scored.events))
+    return np.stack((np.nan_to_num(scored), np.isfinite(scored).astype(np.float64)))
 
 
 def points_of(
@@ -149,39 +142,30 @@ def points_of(
     and counts per test user.
     """
     first = next(iter(scored.values()))
+
+    def mean(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        found = (weights @ sums[0]) / (weights @ sums[1])
+        return np.asarray(np.sqrt(found) if rated else found)
+
+    def figure(sums: np.ndarray, *, less: np.ndarray | None = None) -> Figure:
+        found = intervals.bootstrap(
+            lambda some: mean(sums, some) - (0.0 if less is None else mean(less, some)),
+            weights=weights,
+            n=int((sums[1] > 0).sum()),
+        )
+        assert found is not None, "somebody has something held out"
+        return found
+
     return [
         CurvePoint(
             arm=arm,
             size=size,
             measure="RMSE" if rated else "NDCG@10",
-            figure=_figure(
-                lambda some, each=each: _mean(each, some, rated=rated), scored=each, weights=weights
-            ),
-            difference=None
-            if each is first
-            else _figure(
-                lambda some, each=each: (
-                    _mean(each, some, rated=rated) - _mean(first, some, rated=rated)
-                ),
-                scored=each,
-                weights=weights,
-            ),
+            figure=figure(sums),
+            difference=None if sums is first else figure(sums, less=first),
         )
-        for arm, each in scored.items()
+        for arm, sums in scored.items()
     ]
-
-
-def _mean(scored: np.ndarray, weights: np.ndarray, *, rated: bool) -> np.ndarray:
-    mean = (weights @ scored[0]) / (weights @ scored[1])
-    return np.asarray(np.sqrt(mean) if rated else mean)
-
-
-def _figure(
-    statistic: Callable[[np.ndarray], np.ndarray], *, scored: np.ndarray, weights: np.ndarray
-) -> Figure:
-    found = intervals.bootstrap(statistic, weights=weights, n=int((scored[1] > 0).sum()))
-    assert found is not None, "somebody has something held out"
-    return found
 
 
 KNOWN = (0, 1, 2, 5, 10)
@@ -214,7 +198,7 @@ def measure_cold_start(
     }
     points = []
     for size in KNOWN:
-        known = profiles.keep_events(observed, order < size)
+        known = observed.keep(order < size)
         points += points_of(
             {arm: scorer(known) for arm, scorer in scorers.items()},
             size=size,
@@ -240,31 +224,17 @@ def _scorer(
     """
     if scale is None:
         ranker = _ranker(log, people=people)
-
-        def ranked(known: EventLog) -> np.ndarray:
-            found = ranked_ndcg(ranker, observed=known, heldout=heldout, items=people.items)
-            return np.stack((np.nan_to_num(found), np.isfinite(found).astype(np.float64)))
-
-        return ranked
-    model = (
-        None
-        if log is None
-        else recommenders.fit_factorisation(
-            log, items=people.items, rng=np.random.default_rng(seed)
+        return lambda known: _sums(
+            ranked_ndcg(ranker, observed=known, heldout=heldout, items=people.items)
         )
-    )
-
-    pooled = float(np.asarray(observed.rating, dtype=np.float64).mean())
-
-    def rated(known: EventLog) -> np.ndarray:
-        errors = (
+    if log is None:
+        pooled = float(np.asarray(observed.rating, dtype=np.float64).mean())
+        return lambda known: _sums(
             nothing_errors(observed=known, heldout=heldout, scale=scale, pooled=pooled)
-            if model is None
-            else model_errors(model, observed=known, heldout=heldout, scale=scale)
         )
-        return np.stack((errors.squared, errors.events))
-
-    return rated
+    rng = np.random.default_rng(seed)
+    model = recommenders.fit_factorisation(log, items=people.items, rng=rng)
+    return lambda known: _sums(model_errors(model, observed=known, heldout=heldout, scale=scale))
 
 
 def _ranker(log: EventLog | None, *, people: AuditSplits) -> Ranker:
@@ -303,7 +273,7 @@ def measure_cold_items(
         return None
     fold = rng.permutation(people.items) % FOLDS
     raters = EventLog.concat([people.holdout, people.reference])
-    order = _random_rank_in_item(raters, rng=rng)
+    order = profiles.rank_within(raters.item, rng=rng)
     weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
     logs = {
         COLD_NOTHING: None,
@@ -320,11 +290,11 @@ def measure_cold_items(
         for size in KNOWN:
             rated = rated_too(
                 model,
-                raters=profiles.keep_events(raters, ~new[raters.item] | (order < size)),
+                raters=raters.keep(~new[raters.item] | (order < size)),
                 new=new,
             )
             errors = _errors(rated, observed=observed, heldout=heldout, new=new, scale=scale)
-            sums[size][arm] += np.stack((errors.squared, errors.events))
+            sums[size][arm] += _sums(errors)
     points = [
         point
         for size in KNOWN
@@ -339,7 +309,7 @@ def learned(log: EventLog, *, features: np.ndarray, new: np.ndarray) -> Factoris
     """Biases of known items as the protocol damps them, those of new items foretold; no factors.
     Shapes: new bool[V].
     """
-    log = profiles.keep_events(log, ~new[log.item])
+    log = log.keep(~new[log.item])
     rating, items = np.asarray(log.rating, dtype=np.float64), len(new)
     mean = float(rating.mean()) if len(rating) else 0.0
     bias, count = (
@@ -366,20 +336,14 @@ def rated_too(model: Factorisation, *, raters: EventLog, new: np.ndarray) -> Fac
     """The same after `raters` have rated some new items: each bias moves from what was foretold as
     far as its ratings carry.
     """
-    user_bias = _user_bias(model, known=profiles.keep_events(raters, ~new[raters.item]))
-    asked = profiles.keep_events(raters, new[raters.item])
+    user_bias = _user_bias(model, known=raters.keep(~new[raters.item]))
+    asked = raters.keep(new[raters.item])
     deviation = (
-        np.asarray(asked.rating, dtype=np.float64)
-        - model.mean
-        - user_bias[profiles.user_of_event(asked)]
+        np.asarray(asked.rating, dtype=np.float64) - model.mean - user_bias[asked.user_of_event()]
     )
     count, total = (np.bincount(asked.item, weight, len(new)) for weight in (None, deviation))
     moved = (DAMPING * model.item_bias + total) / (DAMPING + count)
-    return Factorisation(
-        mean=model.mean,
-        item_bias=np.where(new, moved, model.item_bias),
-        item_factors=model.item_factors,
-    )
+    return replace(model, item_bias=np.where(new, moved, model.item_bias))
 
 
 def _nothing(observed: EventLog, *, new: np.ndarray) -> Factorisation:
@@ -399,9 +363,9 @@ def _errors(
     new: np.ndarray,
     scale: tuple[float, float],
 ) -> RatingErrors:
-    user_bias = _user_bias(model, known=profiles.keep_events(observed, ~new[observed.item]))
-    asked = profiles.keep_events(heldout, new[heldout.item])
-    said = model.mean + model.item_bias[asked.item] + user_bias[profiles.user_of_event(asked)]
+    user_bias = _user_bias(model, known=observed.keep(~new[observed.item]))
+    asked = heldout.keep(new[heldout.item])
+    said = model.mean + model.item_bias[asked.item] + user_bias[asked.user_of_event()]
     return errors_of(asked, said=Predictions(bias=said, factors=said), scale=scale)
 
 
@@ -409,13 +373,4 @@ def _user_bias(model: Factorisation, *, known: EventLog) -> np.ndarray:
     deviation = (
         np.asarray(known.rating, dtype=np.float64) - model.mean - model.item_bias[known.item]
     )
-    return damped_means(deviation, group=profiles.user_of_event(known), groups=known.users)
-
-
-def _random_rank_in_item(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
-    """Place of each event among those of its item, in random order. Shapes: int64[N]."""
-    order = np.lexsort((rng.random(len(log.item)), log.item))
-    first = np.searchsorted(np.asarray(log.item)[order], log.item)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank - first
+    return damped_means(deviation, group=known.user_of_event(), groups=known.users)

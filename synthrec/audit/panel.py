@@ -7,22 +7,23 @@ recommenders scored on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
-from scipy import sparse
 
 from synthrec.audit import intervals, recommenders
-from synthrec.audit.recommenders import Ranker, Recommender
+from synthrec.audit.recommenders import Fit, Ranker
 from synthrec.audit.record import Agreement, Figure, Panel, PanelRow
 from synthrec.audit.scores import ranked_ndcg, split_test
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
+ScoredOn = Literal["real users", "synthetic users"]
 RECEIVER_SHARE, MAX_RECEIVER = 0.1, 1_000  # of synthetic users who are scored as a receiver would
-LARGEST = 8_000  # items, beyond which recommenders that hold items by items are left out
+MAX_ITEMS = 8_000  # items, beyond which recommenders that hold items by items are left out
 
 
 def measure_panel(
@@ -30,7 +31,6 @@ def measure_panel(
     *,
     rng: np.random.Generator,
     cuts: int = 1,
-    on_each: Callable[[], None] = lambda: None,
 ) -> Panel | None:
     """The order of recommenders on either log; None without test users who have something relevant
     to find.
@@ -46,21 +46,20 @@ def measure_panel(
     kept, scored = _receivers(people.synthetic, rng=rng)
     asked_of_synthetic = [split_test(scored, rng) for _ in range(cuts)]
     panel, left_out = _panel(people)
-    real, synthetic, receiver = [], [], []
-    for recommender in panel:
+    found: dict[str, list[np.ndarray]] = {"real": [], "synthetic": [], "receiver": []}
+    for fit in panel.values():
         seed = int(rng.integers(2**63))
-        for log, found in ((people.train_whole, real), (kept, synthetic)):
-            ranker = recommender.fit(log, items=people.items, rng=np.random.default_rng(seed))
-            found.append(_per_user(ranker, asked=asked, items=people.items))
-        receiver.append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
-        on_each()
-        if not np.isfinite(real[0]).any() or not np.isfinite(receiver[0]).any():
+        for name, log in (("real", people.train_whole), ("synthetic", kept)):
+            ranker = fit(log, items=people.items, rng=np.random.default_rng(seed))
+            found[name].append(_per_user(ranker, asked=asked, items=people.items))
+        found["receiver"].append(_per_user(ranker, asked=asked_of_synthetic, items=people.items))
+        if not all(np.isfinite(found[name][0]).any() for name in ("real", "receiver")):
             return None
     return summarised(
-        [recommender.name for recommender in panel],
-        real=np.stack(real),
-        synthetic=np.stack(synthetic),
-        receiver=np.stack(receiver),
+        list(panel),
+        real=np.stack(found["real"]),
+        synthetic=np.stack(found["synthetic"]),
+        receiver=np.stack(found["receiver"]),
         left_out=left_out,
         rng=rng,
     )
@@ -104,28 +103,29 @@ def summarised(
     rows = tuple(
         PanelRow(
             name=name,
-            real=_mean(real[row], people),
-            synthetic=_mean(synthetic[row], people),
-            receiver=_mean(receiver[row], others),
+            real=intervals.mean(real[row], weights=people),
+            synthetic=intervals.mean(synthetic[row], weights=people),
+            receiver=intervals.mean(receiver[row], weights=others),
         )
         for row, name in enumerate(names)
     )
     pairs = np.array(list(combinations(range(len(names)), 2)))
     resolved = _resolved(real, weights=people, pairs=pairs)
+    compared: tuple[tuple[ScoredOn, np.ndarray, np.ndarray], ...] = (
+        ("real users", synthetic, people),
+        ("synthetic users", receiver, others),
+    )
     agreements = tuple(
         _agreement(
             on,
             real=_means(real, people),
-            other=_means(found, weights),
+            other=_means(scores, weights),
             pairs=pairs,
             resolved=resolved,
-            exact=(real.mean(axis=1), found.mean(axis=1)),
-            n=found.shape[1],
+            exact=(real.mean(axis=1), scores.mean(axis=1)),
+            n=scores.shape[1],
         )
-        for on, found, weights in (
-            ("real users", synthetic, people),
-            ("synthetic users", receiver, others),
-        )
+        for on, scores, weights in compared
     )
     return Panel(rows=rows, agreements=agreements, left_out=left_out)
 
@@ -141,39 +141,34 @@ def kendall(one: np.ndarray, other: np.ndarray, *, pairs: np.ndarray) -> np.ndar
     return np.asarray((up * right).sum(axis=-1) / np.where(size > 0, size, 1.0))
 
 
-def _panel(people: AuditSplits) -> tuple[list[Recommender], tuple[str, ...]]:
-    log, left_out = people.train_whole, []
-    panel = [Recommender("popularity", recommenders.popularity)]
-    if log.rating is not None and people.synthetic.rating is not None:
-        panel.append(Recommender("mean rating", recommenders.best_rated))
-    else:
+def _panel(people: AuditSplits) -> tuple[dict[str, Fit], tuple[str, ...]]:
+    """What is learned, by its name for people; and what is left out, and why."""
+    log, synthetic, left_out = people.train_whole, people.synthetic, []
+    panel: dict[str, Fit] = {
+        "popularity": recommenders.popularity,
+        "mean rating": recommenders.best_rated,
+        "recent popularity": recommenders.recent,
+        "singular vectors": recommenders.singular_vectors,
+        "implicit ALS": recommenders.implicit_least_squares,
+        "BPR": recommenders.pairwise,
+        "item neighbours": recommenders.item_neighbours,
+        "EASE": _ease,
+    }
+    if log.rating is None or synthetic.rating is None:
         left_out.append("mean rating: the log has no ratings")
-    if log.time is not None and people.synthetic.time is not None:
-        panel.append(Recommender("recent popularity", recommenders.recent))
-    else:
+        del panel["mean rating"]
+    if log.time is None or synthetic.time is None:
         left_out.append("recent popularity: the log has no times")
-    panel += [
-        Recommender("singular vectors", recommenders.singular_vectors),
-        Recommender("implicit ALS", recommenders.implicit_least_squares),
-        Recommender("BPR", recommenders.pairwise),
-    ]
-    if people.items <= LARGEST:
-        panel += [
-            Recommender("item neighbours", recommenders.item_neighbours),
-            Recommender("EASE", _ease),
-        ]
-    else:
-        left_out.append(f"item neighbours and EASE: more than {LARGEST:,} items")
+        del panel["recent popularity"]
+    if people.items > MAX_ITEMS:
+        left_out.append(f"item neighbours and EASE: more than {MAX_ITEMS:,} items")
+        del panel["item neighbours"], panel["EASE"]
     return panel, tuple(left_out)
 
 
 def _ease(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
     weights = recommenders.fit_ease(log, items=items)
-
-    def ranked(have: sparse.csr_array) -> np.ndarray:
-        return np.asarray(have @ weights)
-
-    return ranked
+    return lambda have: np.asarray(have @ weights)
 
 
 def _receivers(synthetic: EventLog, *, rng: np.random.Generator) -> tuple[EventLog, EventLog]:
@@ -188,14 +183,6 @@ def _means(found: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray((weights @ found.T) / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _mean(values: np.ndarray, weights: np.ndarray) -> Figure:
-    found = intervals.bootstrap(
-        lambda w: (w @ values) / w.sum(axis=1), weights=weights, n=len(values)
-    )
-    assert found is not None, "a mean of finite values is finite"
-    return found
-
-
 def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Pairs whose difference on the real log has an interval without zero. Shapes: bool[P]."""
     drawn = _means(real, weights)
@@ -204,7 +191,7 @@ def _resolved(real: np.ndarray, *, weights: np.ndarray, pairs: np.ndarray) -> np
 
 
 def _agreement(
-    on: str,
+    on: ScoredOn,
     *,
     real: np.ndarray,
     other: np.ndarray,
@@ -214,20 +201,18 @@ def _agreement(
     n: int,
 ) -> Agreement:
     def figure(some: np.ndarray) -> Figure:
-        low, high = np.quantile(kendall(real, other, pairs=some), (0.025, 0.975))
-        value = float(kendall(*exact, pairs=some))
-        return Figure(
-            value=value,
-            low=float(min(low, value)),
-            high=float(max(high, value)),
+        return intervals.percentile(
+            float(kendall(*exact, pairs=some)),
+            drawn=kendall(real, other, pairs=some),
             n=n,
-            method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, {len(real):,} resamples",
+            method=f"Kendall's tau-b over {len(some)} pairs; bootstrap over users, "
+            f"{len(real):,} resamples",
         )
 
     return Agreement(
         scored_on=on,
         tau=figure(pairs),
-        tau_resolved=figure(pairs[resolved]) if resolved.any() else None,  # type: ignore[arg-type]
+        tau_resolved=figure(pairs[resolved]) if resolved.any() else None,
         resolved_pairs=int(resolved.sum()),
         pairs=len(pairs),
         top_agrees=bool(exact[0].argmax() == exact[1].argmax()),

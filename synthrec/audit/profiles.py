@@ -12,40 +12,37 @@ from scipy import sparse
 from synthrec.data.eventlog import EventLog
 
 
-def activity(log: EventLog) -> np.ndarray:
-    """Events of each user. Shapes: int64[B]."""
-    return log.activity
-
-
-def user_of_event(log: EventLog) -> np.ndarray:
-    """Row of the user behind each event. Shapes: int64[N]."""
-    return np.repeat(np.arange(log.users), log.activity)
-
-
-def keep_events(log: EventLog, kept: np.ndarray) -> EventLog:
-    """The events where `kept` is true, with the same users in the same order, also those left with
-    none. Shapes: bool[N].
-    """
-    return log.keep(kept)
-
-
 def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> EventLog:
     """At most `events_per_user` random events of each user."""
-    return keep_events(log, random_rank(log, rng=rng) < events_per_user)
+    return log.keep(random_rank(log, rng=rng) < events_per_user)
 
 
 def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
     """A random order within each user: place 0, 1, ... of every event. Shapes: int64[N]."""
-    user = user_of_event(log)
-    order = np.lexsort((rng.random(len(user)), user))
-    rank = np.empty(len(user), dtype=np.int64)
-    rank[order] = np.arange(len(user)) - np.asarray(log.offsets)[user]
+    return rank_within(log.user_of_event(), rng=rng)
+
+
+def rank_within(
+    group: np.ndarray, *, by: np.ndarray | None = None, rng: np.random.Generator
+) -> np.ndarray:
+    """Place 0, 1, ... of every entry in its group, smallest `by` first, ties by chance. Shapes: group
+    int[N], by float[N] -> int64[N].
+    """
+    chance = rng.random(len(group))
+    order = np.lexsort((chance, group) if by is None else (chance, by, group))
+    count = np.bincount(group)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - (np.cumsum(count) - count)[np.asarray(group)[order]]
     return rank
 
 
 def pattern(log: EventLog, *, items: int) -> sparse.csr_array:
     """Which items each user has, as ones; an item had twice counts once. Shapes: float32[B, V]."""
-    matrix = events(log, np.ones(len(log.item), dtype=np.float32), items=items)
+    return as_ones(events(log, np.ones(len(log.item), dtype=np.float32), items=items))
+
+
+def as_ones(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Every stored entry once, as one; in place."""
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix

@@ -65,7 +65,9 @@ def measure_realism(
     truth, found = rating_variances(real), rating_variances(synthetic)
     return (
         _apart(
-            "rating (total variation)", rating_distance(synthetic, other=real), limit=RATING_LIMIT
+            "rating (total variation)",
+            values_distance(synthetic.rating, other=real.rating),
+            limit=RATING_LIMIT,
         ),
         _relative(
             "rating variance within users", real=truth[0], synthetic=found[0], limit=VARIANCE_LIMIT
@@ -81,22 +83,22 @@ def measure_realism(
 
 
 def total_variation(one: np.ndarray, *, other: np.ndarray) -> float:
-    """Half the L1 distance of two histograms after normalising each; 1 when exactly one is empty."""
+    """Half the L1 distance of two histograms after normalising each; 1 when exactly one is empty.
+    The shorter of two ends in zeros.
+    """
+    size = max(len(one), len(other))
+    one, other = (np.pad(counts, (0, size - len(counts))) for counts in (one, other))
     total, other_total = one.sum(), other.sum()
     if total == 0 or other_total == 0:
         return float(total != other_total)
     return float(0.5 * np.abs(one / total - other / other_total).sum())
 
 
-def rating_distance(log: EventLog, *, other: EventLog) -> float:
-    """Total variation of the ratings."""
-    values, code = np.unique(
-        np.concatenate((np.asarray(log.rating), np.asarray(other.rating))), return_inverse=True
-    )
-    first = len(log.item)
+def values_distance(one: np.ndarray, *, other: np.ndarray) -> float:
+    """Total variation of the values of two samples."""
+    levels, code = np.unique(np.concatenate((one, other)), return_inverse=True)
     return total_variation(
-        np.bincount(code[:first], minlength=len(values)),
-        other=np.bincount(code[first:], minlength=len(values)),
+        np.bincount(code[: len(one)], minlength=len(levels)), other=np.bincount(code[len(one) :])
     )
 
 
@@ -111,19 +113,22 @@ def activity_distance(log: EventLog, *, other: EventLog) -> float:
     """Total variation of events per user over half-octave buckets; users without events have their
     own.
     """
-    one, two = (_bucket(profiles.activity(each)) for each in (log, other))
-    size = int(max(one.max(initial=0), two.max(initial=0))) + 1
-    return total_variation(np.bincount(one, minlength=size), other=np.bincount(two, minlength=size))
+    return total_variation(buckets(log.activity), other=buckets(other.activity))
 
 
-def _bucket(activity: np.ndarray) -> np.ndarray:
-    edges = np.unique(np.ceil(2.0 ** (np.arange(64) / 2)))  # 1, 2, 3, 4, 6, 8, 12, 16, 23, ...
-    return np.searchsorted(edges, activity, side="right")
+EDGES = np.unique(np.ceil(2.0 ** (np.arange(64) / 2)))  # 1, 2, 3, 4, 6, 8, 12, 16, 23, ...
+
+
+def buckets(sizes: np.ndarray) -> np.ndarray:
+    """Histogram over buckets that grow by the square root of two: 0, 1, 2, 3, 4-5, 6-7, 8-11, ...
+    Shapes: int64[N] -> int64[...].
+    """
+    return np.bincount(np.searchsorted(EDGES, sizes, side="right"))
 
 
 def rating_variances(log: EventLog) -> tuple[float, float]:
     """Pooled variance within users, and variance over users of their mean rating."""
-    user, users = profiles.user_of_event(log), log.users
+    user, users = log.user_of_event(), log.users
     rating = np.asarray(log.rating, dtype=np.float64)
     count = np.bincount(user, minlength=users)
     mean = np.bincount(user, rating, users) / np.maximum(count, 1)

@@ -1,33 +1,19 @@
-"""The protocol's recommenders: item biases with ALS factors and ridge fold-in, EASE^R, popularity
-(design section 6).
+"""The recommenders of the protocol and of the panel, each learned from one log (usually synthetic) and
+asked about users it has never seen, through what they have.
 
-A recommender is learned from one log (usually synthetic) and then asked about users it has never
-seen, through their observed events. Fitted models are plain arrays. Sources: Koren, Bell, Volinsky
-2009 (biases and ALS); Steck 2019 (EASE^R).
-
-The shape of a recommender: learned from a log, then asked about users it has never seen, by what
-they have.
-
-Factors of users and items: weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008),
-and plain singular vectors.
-
-Recommenders that give everybody the same list.
-
-Items like those a user has: item-based nearest neighbours (Sarwar, Karypis, Konstan, Riedl 2001) by
-shrunk cosine.
-
-Learning to rank: an item had above one not had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme
-2009).
-
-A user is what they have: the scaled sum of vectors of their items, the asked item left out (FISM;
-Kabbur, Ning, Karypis 2013). So a new user needs no training.
+Fitted models are plain arrays. Item biases with ALS factors and ridge fold-in (Koren, Bell, Volinsky
+2009); EASE^R (Steck 2019); weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008);
+plain singular vectors; one list for everybody; item-based nearest neighbours by shrunk cosine
+(Sarwar, Karypis, Konstan, Riedl 2001); and learning to rank an item had above one not had (BPR;
+Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009), where a user is the scaled sum of vectors of
+their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013), so a new user needs no
+training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy import linalg, sparse
@@ -67,7 +53,7 @@ def fit_factorisation(log: EventLog, *, items: int, rng: np.random.Generator) ->
     """Mean, item biases, then factors by ALS on what biases of items and users leave. An empty log
     predicts 3 zeros: mean 0 and no bias.
     """
-    user, item = profiles.user_of_event(log), np.asarray(log.item)
+    user, item = log.user_of_event(), np.asarray(log.item)
     factors = rng.normal(0.0, 0.1, (items, FACTORS)).astype(np.float32)
     if len(item) == 0:
         return Factorisation(
@@ -91,16 +77,24 @@ def ridge(residuals: sparse.csr_array, features: np.ndarray) -> np.ndarray:
     Shapes:
         residuals [R, C]; features float32[C, k] -> float32[R, k].
     """
-    k = features.shape[1]
-    left, right = np.triu_indices(k)
+    left, right = np.triu_indices(features.shape[1])
     seen = sparse.csr_array(
         (np.ones_like(residuals.data), residuals.indices, residuals.indptr), shape=residuals.shape
     )
     half = seen @ (features[:, left] * features[:, right])
-    gram = np.empty((residuals.shape[0], k, k), dtype=np.float32)
+    return _ridge_solved(half, residuals @ features, ridge=RIDGE)
+
+
+def _ridge_solved(half: np.ndarray, right_side: np.ndarray, *, ridge: float) -> np.ndarray:
+    """Solutions of one small system a row. Shapes: half float[R, k (k + 1) / 2], the upper triangles
+    of the matrices without the ridge; right_side float[R, k] -> float[R, k].
+    """
+    rows, k = right_side.shape
+    left, right = np.triu_indices(k)
+    gram = np.empty((rows, k, k), dtype=np.float32)
     gram[:, left, right] = gram[:, right, left] = half
-    gram[:, np.arange(k), np.arange(k)] += np.float32(RIDGE)
-    return np.asarray(np.linalg.solve(gram, (residuals @ features)[:, :, None])[:, :, 0])
+    gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
+    return np.asarray(np.linalg.solve(gram, right_side[:, :, None])[:, :, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +110,14 @@ class Predictions:
 def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Predictions:
     """Meet users through `observed`, predict their events in `asked` (same users, same order)."""
     items = len(model.item_bias)
-    user, item = profiles.user_of_event(observed), np.asarray(observed.item)
+    user, item = observed.user_of_event(), np.asarray(observed.item)
     deviation = np.asarray(observed.rating, dtype=np.float64) - model.mean - model.item_bias[item]
     user_bias = damped_means(deviation, group=user, groups=observed.users)
     residuals = profiles.events(
         observed, (deviation - user_bias[user]).astype(np.float32), items=items
     )
     taste = ridge(residuals, model.item_factors)
-    user, item = profiles.user_of_event(asked), np.asarray(asked.item)
+    user, item = asked.user_of_event(), np.asarray(asked.item)
     bias = model.mean + model.item_bias[item] + user_bias[user]
     return Predictions(
         bias=bias, factors=bias + np.einsum("nk,nk->n", taste[user], model.item_factors[item])
@@ -172,19 +166,8 @@ def item_users(log: EventLog, *, items: int) -> np.ndarray:
 Ranker = Callable[[sparse.csr_array], np.ndarray]
 
 
-class Fit(Protocol):
-    """Learns from a log."""
-
-    def __call__(self, log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
-        """A ranker; equal logs and states of `rng` give equal ones."""
-
-
-@dataclass(frozen=True)
-class Recommender:
-    """One of the panel: its name for people, and how it learns."""
-
-    name: str
-    fit: Fit
+# learns from a log: (log, items=, rng=) -> a ranker; equal logs and states of `rng` give equal ones
+Fit = Callable[..., Ranker]
 
 
 def same_for_all(score: np.ndarray) -> Ranker:
@@ -228,16 +211,9 @@ def _solved(have: sparse.csr_array, other: np.ndarray, *, ridge: float) -> np.nd
     """Factors of the rows, given those of the columns. Shapes: have [R, C], other float32[C, k] ->
     float32[R, k].
     """
-    k = other.shape[1]
-    left, right = np.triu_indices(k)
+    left, right = np.triu_indices(other.shape[1])
     half = WEIGHT * (have @ (other[:, left] * other[:, right])) + (other.T @ other)[left, right]
-    gram = np.empty((have.shape[0], k, k), dtype=np.float32)
-    gram[:, left, right] = gram[:, right, left] = half
-    gram[:, np.arange(k), np.arange(k)] += np.float32(ridge)
-    return np.asarray(
-        np.linalg.solve(gram, ((1 + WEIGHT) * (have @ other))[:, :, None])[:, :, 0],
-        dtype=np.float32,
-    )
+    return _ridge_solved(half, (1 + WEIGHT) * (have @ other), ridge=ridge).astype(np.float32)
 
 
 RECENT = 0.25  # latest share of events

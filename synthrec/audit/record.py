@@ -1,14 +1,8 @@
-"""What an audit writes down: typed figures, each with its interval, n and method.
+"""What an audit writes down: the base of all records, the one shape of a statistic (value, interval,
+n, method), and every typed figure of attacks, disclosure, use and likeness.
 
-Audit figures computed on a real log are not differentially private: the record lives below
-`private/` (rule 14). Figures of utility and fidelity have a file of their own, `utility_record.py`.
-
-The base of all records, and the one shape of a statistic: value, interval, n, method.
-
-What an audit writes down of use and likeness: recommenders on real people, augmentation, cold
-start, fidelity.
-
-Figures computed on a real log: private, as the audit record that holds them.
+Guarantees: figures computed on a real log are not differentially private, so the record lives below
+`private/` (rule 14).
 """
 
 from __future__ import annotations
@@ -17,11 +11,11 @@ import math
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from synthrec.records import FrozenRecord
 
-MOST = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
+MAX_NUMBER = 2**53  # beyond, floats do not hold every whole number, and libraries refuse them
 
 
 class Record(FrozenRecord):
@@ -30,9 +24,12 @@ class Record(FrozenRecord):
     @model_validator(mode="after")
     def _numbers(self) -> Self:
         values = (getattr(self, name) for name in type(self).model_fields)
-        if any(isinstance(value, int | float) and MOST < abs(value) < math.inf for value in values):
+        if any(isinstance(value, int | float) and MAX_NUMBER < abs(value) < math.inf for value in values):
             raise ValueError("a number must be one that something has")
         return self
+
+
+Effort = Literal["quick", "full"]
 
 
 class Figure(Record):
@@ -350,6 +347,28 @@ class Verdict(StrEnum):
         return {"NO LEAK FOUND": 0, "INCONCLUSIVE": 3, "NOT RUN": 3}.get(self.value, 1)
 
 
+class Policy(Record):
+    """What is called a leak, and what is too little to say anything."""
+
+    version: int
+    confidence: float = Field(
+        gt=0, lt=1
+    )  # of every interval; 1 less this is how often all attacks together may raise a false alarm
+    # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
+    leak_auc: float
+    least_users_per_class: (
+        int  # trained and holdout users each, and reference users for a pass; fewer say nothing
+    )
+    power: float  # a planted leak counts as found when this share of its draws was flagged
+    leak_risk: float  # a leak: the lower limit of a risk beyond control lies above this
+    # a leak: trained users' longest shared run is longer than holdout users' by more than this
+    leak_replay_items: float
+
+    def numbers(self) -> dict[str, float]:
+        """As a record keeps it."""
+        return {name: float(value) for name, value in self}
+
+
 class Split(Record):
     """How many users played which part; private, as all counts of real users are."""
 
@@ -370,7 +389,7 @@ class AuditRecord(Record):
     release_id: str | None
     source_name: str
     synthrec_version: str
-    effort: Literal["quick", "full"]
+    effort: Effort
     policy: dict[str, float]  # thresholds, fixed before scoring
     policy_sha256: str
     epsilon: float | None  # the claim that was audited; None: none was made

@@ -7,7 +7,7 @@ summaries become records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from synthrec.data.eventlog import EventLog
 TOP = 10
 # a held-out event with at least this rating is relevant; every one when there are no ratings
 LIKED = 4.0
+BLOCK_USERS = 512
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -35,9 +36,9 @@ def split_test(test: EventLog, rng: np.random.Generator) -> tuple[EventLog, Even
     """Each test user's events at random: about 80 % observed, 20 % held out; both logs keep all the
     users, in order.
     """
-    held_out = np.rint(0.2 * profiles.activity(test)).astype(np.int64)
-    held = profiles.random_rank(test, rng=rng) < held_out[profiles.user_of_event(test)]
-    return profiles.keep_events(test, ~held), profiles.keep_events(test, held)
+    held_out = np.rint(0.2 * test.activity).astype(np.int64)
+    held = profiles.random_rank(test, rng=rng) < held_out[test.user_of_event()]
+    return test.keep(~held), test.keep(held)
 
 
 def nothing_errors(
@@ -67,28 +68,10 @@ def nothing_predictions(
     rating = np.asarray(observed.rating, dtype=np.float64)
     if pooled is None:
         pooled = float(rating.mean()) if len(rating) else 0.5 * (scale[0] + scale[1])
-    user = profiles.user_of_event(observed)
+    user = observed.user_of_event()
     mean = pooled + recommenders.damped_means(rating - pooled, group=user, groups=observed.users)
-    predicted = mean[profiles.user_of_event(heldout)]
+    predicted = mean[heldout.user_of_event()]
     return recommenders.Predictions(bias=predicted, factors=predicted)
-
-
-def rating_errors(
-    log: EventLog,
-    *,
-    observed: EventLog,
-    heldout: EventLog,
-    items: int,
-    scale: tuple[float, float],
-    rng: np.random.Generator,
-) -> RatingErrors:
-    """Learn the factorisation from `log` alone, fold the test users in, predict what they held out."""
-    return model_errors(
-        recommenders.fit_factorisation(log, items=items, rng=rng),
-        observed=observed,
-        heldout=heldout,
-        scale=scale,
-    )
 
 
 def model_errors(
@@ -110,7 +93,7 @@ def errors_of(
     heldout: EventLog, *, said: recommenders.Predictions, scale: tuple[float, float]
 ) -> RatingErrors:
     """Predictions of held-out events, clipped to the scale, against what users said."""
-    user, users = profiles.user_of_event(heldout), heldout.users
+    user, users = heldout.user_of_event(), heldout.users
     rating = np.asarray(heldout.rating, dtype=np.float64)
     error, bias_error = np.clip(said.factors, *scale) - rating, np.clip(said.bias, *scale) - rating
     return RatingErrors(
@@ -139,13 +122,33 @@ def ranked_ndcg(
     """NDCG@10 over the full catalogue; NaN for users with nothing relevant. Shapes: ranker [b, V]
     -> float32[b, V]; -> float64[U].
     """
-    have = profiles.pattern(observed, items=items)
-    return _ndcg(
-        (ranker(have[first:last]) for first, last in _blocks(have.shape[0])),
-        observed=observed,
-        heldout=heldout,
-        items=items,
-    )
+    if heldout.rating is not None:
+        heldout = heldout.keep(np.asarray(heldout.rating) >= LIKED)
+    have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
+    relevant = (
+        relevant - relevant.multiply(have)
+    ).tocsr()  # what a user has had already is not recommended, so not missed either
+    relevant.eliminate_zeros()
+    discount = 1 / np.log2(np.arange(2, TOP + 2))
+    ideal = np.concatenate(([np.nan], np.cumsum(discount)))[
+        np.minimum(np.diff(relevant.indptr), TOP)
+    ]
+    gained = []
+    for first in range(0, have.shape[0], BLOCK_USERS):
+        had = have[first : first + BLOCK_USERS]
+        block = ranker(had)
+        block[had.nonzero()] = -np.inf
+        top = (
+            np.argpartition(-block, TOP, axis=1)[:, :TOP]
+            if items > TOP
+            else np.tile(np.arange(items), (len(block), 1))
+        )
+        top = np.take_along_axis(
+            top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1
+        )
+        hit = np.take_along_axis(relevant[first : first + BLOCK_USERS].toarray(), top, axis=1)
+        gained.append(hit @ discount[: top.shape[1]])
+    return np.concatenate(gained) / ideal if gained else np.empty(0)
 
 
 def popularity_ndcg(
@@ -157,49 +160,9 @@ def popularity_ndcg(
 
 def list_ndcg(score: np.ndarray, *, observed: EventLog, heldout: EventLog) -> np.ndarray:
     """NDCG@10 of one list for everybody, items by falling `score`. Shapes: float[V] -> float64[U]."""
-    blocks = _blocks(observed.users)
-    return _ndcg(
-        (np.tile(score, (last - first, 1)) for first, last in blocks),
+    return ranked_ndcg(
+        lambda have: np.tile(score, (have.shape[0], 1)),
         observed=observed,
         heldout=heldout,
         items=len(score),
     )
-
-
-def _blocks(users: int, *, size: int = 512) -> Iterator[tuple[int, int]]:
-    return ((first, min(first + size, users)) for first in range(0, users, size))
-
-
-def _ndcg(
-    scores: Iterator[np.ndarray], *, observed: EventLog, heldout: EventLog, items: int
-) -> np.ndarray:
-    """Shapes: blocks of float32[b, V] that cover the users in order -> float64[U]."""
-    if heldout.rating is not None:
-        heldout = profiles.keep_events(heldout, np.asarray(heldout.rating) >= LIKED)
-    have, relevant = profiles.pattern(observed, items=items), profiles.pattern(heldout, items=items)
-    relevant = (
-        relevant - relevant.multiply(have)
-    ).tocsr()  # what a user has had already is not recommended, so not missed either
-    relevant.eliminate_zeros()
-    discount = 1 / np.log2(np.arange(2, TOP + 2))
-    ideal = np.concatenate(([np.nan], np.cumsum(discount)))[
-        np.minimum(np.diff(relevant.indptr), TOP)
-    ]
-    gained = []
-    first = 0
-    for block in scores:
-        last = first + len(block)
-        rows, columns = have[first:last].nonzero()
-        block[rows, columns] = -np.inf
-        top = (
-            np.argpartition(-block, TOP, axis=1)[:, :TOP]
-            if items > TOP
-            else np.tile(np.arange(items), (len(block), 1))
-        )
-        top = np.take_along_axis(
-            top, np.argsort(-np.take_along_axis(block, top, axis=1), axis=1, kind="stable"), axis=1
-        )
-        hit = np.take_along_axis(relevant[first:last].toarray(), top, axis=1)
-        gained.append(hit @ discount[: top.shape[1]])
-        first = last
-    return np.concatenate(gained) / ideal if gained else np.empty(0)

@@ -1,28 +1,24 @@
 """Utility: how much of the way from knowing nothing to the real log does a recommender trained on
 the synthetic log go?
 
-The protocol of design section 6 on a given split of users. The ladder: nothing and popularity at
-the bottom, the arms handed in, the real unbounded train log at the top. All arms meet the same test
-users, observed events, starting point of ALS and bootstrap resamples.
-
-Parts of the held-out events: items by popularity, users by activity. A method may be good on hits
-and useless in the tail.
-
-The rule: items sorted by their events in the real train log are cut where they hold the first and
-the second third of those events: head, middle, tail (which takes items that the train log never
-saw). Test users sorted by their events are cut into ten equal parts, decile 1 the least active.
-Ties go by place.
+The protocol on a given split of users. The ladder: nothing and popularity at the bottom, the arms
+handed in, the real unbounded train log at the top. All arms meet the same test users, observed
+events, starting point of ALS and bootstrap resamples. RMSE is told by parts of the held-out events,
+too: a method may be good on hits and useless in the tail. Items sorted by their events in the real
+train log are cut where they hold the first and the second third of those events: head, middle, tail
+(which takes items that the train log never saw). Test users sorted by their events are cut into ten
+equal parts, decile 1 the least active. Ties go by row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from synthrec.audit import intervals, profiles, recommenders, scores
+from synthrec.audit import intervals, recommenders, scores
 from synthrec.audit.realism import measure_realism
 from synthrec.audit.record import Against, Arm, Figure, RealismLimit, Stratum, Utility
 from synthrec.audit.scores import RatingErrors, split_test
@@ -33,7 +29,7 @@ DECILES = 10
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Part:
+class HeldoutPart:
     """Some of the held-out events: private. Shapes: chosen bool[N]."""
 
     by: Literal["item popularity", "user activity"]
@@ -41,11 +37,27 @@ class Part:
     chosen: np.ndarray
 
 
-def stratify(*, train: EventLog, test: EventLog, heldout: EventLog, items: int) -> tuple[Part, ...]:
+def stratify(
+    *, train: EventLog, test: EventLog, heldout: EventLog, items: int
+) -> tuple[HeldoutPart, ...]:
     """Three parts by item, ten by user; each kind covers every held-out event once. `test` and
     `heldout` have the same users in order.
     """
-    return (*_by_item(train, heldout=heldout, items=items), *_by_user(test, heldout=heldout))
+    popularity = popularity_part(train, items=items)[heldout.item]
+    decile = np.empty(test.users, dtype=np.int64)
+    by_activity = np.argsort(test.activity, kind="stable")
+    decile[by_activity] = np.arange(test.users) * DECILES // max(1, test.users)
+    mine = decile[heldout.user_of_event()]
+    return (
+        *(
+            HeldoutPart(by="item popularity", name=name, chosen=popularity == index)
+            for index, name in enumerate(POPULARITY_PARTS)
+        ),
+        *(
+            HeldoutPart(by="user activity", name=f"decile {index + 1}", chosen=mine == index)
+            for index in range(DECILES)
+        ),
+    )
 
 
 def popularity_part(train: EventLog, *, items: int) -> np.ndarray:
@@ -56,27 +68,6 @@ def popularity_part(train: EventLog, *, items: int) -> np.ndarray:
     part = np.empty(items, dtype=np.int64)
     part[order] = np.where(events[order] > 0, np.minimum(3 * before // max(1, events.sum()), 2), 2)
     return part
-
-
-def _by_item(train: EventLog, *, heldout: EventLog, items: int) -> Iterator[Part]:
-    part = popularity_part(train, items=items)[np.asarray(heldout.item)]
-    return (
-        Part(by="item popularity", name=name, chosen=part == place)
-        for place, name in enumerate(POPULARITY_PARTS)
-    )
-
-
-def _by_user(test: EventLog, *, heldout: EventLog) -> Iterator[Part]:
-    users = test.users
-    decile = np.empty(users, dtype=np.int64)
-    decile[np.argsort(profiles.activity(test), kind="stable")] = (
-        np.arange(users) * DECILES // max(1, users)
-    )
-    mine = decile[profiles.user_of_event(heldout)]
-    return (
-        Part(by="user activity", name=f"decile {place + 1}", chosen=mine == place)
-        for place in range(DECILES)
-    )
 
 
 NOTHING, POPULARITY, REAL = "nothing", "popularity", "real"
@@ -108,6 +99,48 @@ class ArmScores:
     parts: tuple[RatingErrors, ...] = ()
 
 
+Scored = RatingErrors | np.ndarray | None  # an arm's errors, or its NDCG of each test user
+# what was scored, then weights float[R, U] -> float[R]
+Statistic = Callable[..., np.ndarray]
+
+
+def _root_mean_square(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt((weights @ errors.squared) / (weights @ errors.events)))
+
+
+def _mean_absolute(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
+    return np.asarray((weights @ errors.absolute) / (weights @ errors.events))
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    defined = np.isfinite(values)
+    return np.asarray((weights[:, defined] @ values[defined]) / weights[:, defined].sum(axis=1))
+
+
+def _difference(statistic: Statistic) -> Statistic:
+    return lambda one, other, weights: statistic(one, weights) - statistic(other, weights)
+
+
+def _users(scored: Scored) -> int:
+    """Test users behind a figure."""
+    if isinstance(scored, RatingErrors):
+        return int(np.count_nonzero(scored.events))
+    return int(np.isfinite(np.asarray(scored)).sum())
+
+
+class Measure(NamedTuple):
+    """What an arm is judged by; `sign` is 1 where more is better."""
+
+    name: Literal["RMSE", "NDCG@10"]
+    of: Callable[[ArmScores], Scored]
+    statistic: Statistic
+    sign: int
+
+
+RMSE = Measure("RMSE", lambda arm: arm.errors, _root_mean_square, -1)
+NDCG = Measure("NDCG@10", lambda arm: arm.ndcg, _mean, 1)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Ladder:
     """All arms on the same test users, with the resamples that pair them: private. `summary` is the
@@ -118,7 +151,7 @@ class Ladder:
     heldout_events: int
     weights: np.ndarray
     arms: Mapping[str, ArmScores] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
+    parts: tuple[HeldoutPart, ...] = ()
 
     def summary(self) -> Utility:
         """Every arm's figures with intervals, and the release against the best simpler method."""
@@ -135,24 +168,23 @@ class Ladder:
 
         The best is the best of this very log: that choice favours the rival.
         """
-        mine = [arm.name for arm in self.arms.values() if arm.ledger_kind == "release"]
-        rivals = [arm.name for arm in self.arms.values() if arm.ledger_kind == "internal"]
-        if not mine or not rivals:
-            return ()
+        release, internal = (
+            [arm for arm in self.arms.values() if arm.ledger_kind == kind]
+            for kind in ("release", "internal")
+        )
         found = []
-        if all(self.arms[name].errors is not None for name in (*mine, *rivals)):
-            best = min(
-                rivals, key=lambda name: self._value(self.arms[name].errors, _root_mean_square)
-            )
-            if (less := self.rmse_difference(mine[0], other=best)) is not None:
+        for measure in (RMSE, NDCG) if release and internal else ():
+            mine, *rivals = (measure.of(arm) for arm in (release[0], *internal))
+            if mine is None or any(scored is None for scored in rivals):
+                continue
+            values = [measure.sign * self._value(scored, measure.statistic) for scored in rivals]
+            best = int(np.argmax(values))
+            difference = self._figure(_difference(measure.statistic), mine, rivals[best])
+            if difference is not None:
+                beats = difference.high < 0 if measure.sign < 0 else difference.low > 0
+                rival = internal[best].name
                 found.append(
-                    Against(rival=best, measure="RMSE", difference=less, beats=less.high < 0)
-                )
-        if all(self.arms[name].ndcg is not None for name in (*mine, *rivals)):
-            best = max(rivals, key=lambda name: self._value(self.arms[name].ndcg, _mean))
-            if (more := self.ndcg_difference(mine[0], other=best)) is not None:
-                found.append(
-                    Against(rival=best, measure="NDCG@10", difference=more, beats=more.low > 0)
+                    Against(rival=rival, measure=measure.name, difference=difference, beats=beats)
                 )
         return tuple(found)
 
@@ -160,73 +192,37 @@ class Ladder:
         """Root mean squared error of the arm's factorisation over held-out events; None without
         ratings.
         """
-        return self._rating_figure(name, _root_mean_square)
+        return self._figure(_root_mean_square, self.arms[name].errors)
 
     def ndcg(self, name: str) -> Figure | None:
         """Mean NDCG@10 over test users with something relevant held out."""
-        scored = self.arms[name].ndcg
-        return (
-            None
-            if scored is None
-            else self._figure(
-                lambda weights: _mean(scored, weights), n=int(np.isfinite(scored).sum())
-            )
-        )
+        return self._figure(_mean, self.arms[name].ndcg)
 
     def gap_closed(self, name: str) -> Figure | None:
         """(RMSE nothing - RMSE arm) / (RMSE nothing - RMSE real); None unless the real log beats
         nothing.
         """
-        arm, nothing, real = (self.arms[each].errors for each in (name, NOTHING, REAL))
-        if arm is None or nothing is None or real is None:
-            return None
-        if self._value(nothing, _root_mean_square) <= self._value(real, _root_mean_square):
-            return None
-        return self._figure(
-            lambda weights: _gap(
-                _root_mean_square(nothing, weights),
-                _root_mean_square(arm, weights),
-                _root_mean_square(real, weights),
-            ),
-            n=self.test_users,
-        )
+        return self._gap_closed(RMSE, *(self.arms[arm].errors for arm in (NOTHING, name, REAL)))
 
     def ranking_gap_closed(self, name: str) -> Figure | None:
         """(NDCG arm - NDCG popularity) / (NDCG real - NDCG popularity); None unless the real log
         beats popularity.
         """
-        arm, floor, real = (self.arms[each].ndcg for each in (name, POPULARITY, REAL))
-        if arm is None or floor is None or real is None:
-            return None
-        if self._value(real, _mean) <= self._value(floor, _mean):
-            return None
-        return self._figure(
-            lambda weights: _gap(_mean(floor, weights), _mean(arm, weights), _mean(real, weights)),
-            n=int(np.isfinite(real).sum()),
-        )
+        return self._gap_closed(NDCG, *(self.arms[arm].ndcg for arm in (POPULARITY, name, REAL)))
 
     def rmse_difference(self, name: str, *, other: str) -> Figure | None:
         """RMSE of `name` minus RMSE of `other`, paired over users: below zero means that `name` is
         better.
         """
-        one, two = self.arms[name].errors, self.arms[other].errors
-        if one is None or two is None:
-            return None
         return self._figure(
-            lambda weights: _root_mean_square(one, weights) - _root_mean_square(two, weights),
-            n=self.test_users,
+            _difference(_root_mean_square), self.arms[name].errors, self.arms[other].errors
         )
 
     def ndcg_difference(self, name: str, *, other: str) -> Figure | None:
         """NDCG@10 of `name` minus that of `other`, paired over users: above zero means that `name`
         is better.
         """
-        one, two = self.arms[name].ndcg, self.arms[other].ndcg
-        if one is None or two is None:
-            return None
-        return self._figure(
-            lambda weights: _mean(one, weights) - _mean(two, weights), n=int(np.isfinite(one).sum())
-        )
+        return self._figure(_difference(_mean), self.arms[name].ndcg, self.arms[other].ndcg)
 
     def _arm(self, arm: ArmScores) -> Arm:
         between = arm.name not in (NOTHING, POPULARITY, REAL)
@@ -237,7 +233,7 @@ class Ladder:
             epsilon=arm.epsilon,
             ledger_kind=arm.ledger_kind,
             rmse=self.rmse(arm.name),
-            mae=self._rating_figure(arm.name, _mean_absolute),
+            mae=self._figure(_mean_absolute, errors),
             bias_rmse=None
             if errors is None
             else float(np.sqrt(errors.bias_squared.sum() / errors.events.sum())),
@@ -245,48 +241,47 @@ class Ladder:
             ndcg=self.ndcg(arm.name),
             ranking_gap_closed=self.ranking_gap_closed(arm.name) if between else None,
             realism=arm.realism,
-            strata=tuple(self._stratum(arm, place=place) for place in range(len(arm.parts))),
+            strata=tuple(self._stratum(arm, index=index) for index in range(len(arm.parts))),
         )
 
-    def _stratum(self, arm: ArmScores, *, place: int) -> Stratum:
-        part, mine = self.parts[place], arm.parts[place]
-        nothing, real = (self.arms[name].parts[place] for name in (NOTHING, REAL))
-        users, gap = int((mine.events > 0).sum()), None
-        if (
-            arm.name not in (NOTHING, REAL)
-            and users
-            and self._value(nothing, _root_mean_square) > self._value(real, _root_mean_square)
-        ):
-            gap = self._figure(
-                lambda weights: _gap(
-                    _root_mean_square(nothing, weights),
-                    _root_mean_square(mine, weights),
-                    _root_mean_square(real, weights),
-                ),
-                n=users,
-            )
-        rmse = (
-            self._figure(lambda weights: _root_mean_square(mine, weights), n=users)
-            if users
-            else None
-        )
+    def _stratum(self, arm: ArmScores, *, index: int) -> Stratum:
+        part, errors = self.parts[index], arm.parts[index]
+        gap = None
+        if arm.name not in (NOTHING, REAL):
+            nothing, real = (self.arms[name].parts[index] for name in (NOTHING, REAL))
+            gap = self._gap_closed(RMSE, nothing, errors, real)
+        rmse = self._figure(_root_mean_square, errors)
         return Stratum(by=part.by, name=part.name, rmse=rmse, gap_closed=gap)
 
-    def _rating_figure(
-        self, name: str, statistic: Callable[[RatingErrors, np.ndarray], np.ndarray]
+    def _gap_closed(
+        self, measure: Measure, floor: Scored, arm: Scored, real: Scored
     ) -> Figure | None:
-        errors = self.arms[name].errors
-        return (
-            None
-            if errors is None
-            else self._figure(lambda weights: statistic(errors, weights), n=self.test_users)
+        statistic = measure.statistic
+        if floor is None or arm is None or real is None:
+            return None
+        gained = measure.sign * (self._value(real, statistic) - self._value(floor, statistic))
+        if not gained > 0:
+            return None
+
+        def gap(weights: np.ndarray) -> np.ndarray:
+            lowest = statistic(floor, weights)
+            return np.asarray(
+                (statistic(arm, weights) - lowest) / (statistic(real, weights) - lowest)
+            )
+
+        return intervals.bootstrap(gap, weights=self.weights, n=_users(arm))
+
+    def _value(self, scored: Scored, statistic: Statistic) -> float:
+        with np.errstate(invalid="ignore"):  # of a part in which nobody has an event
+            return float(statistic(scored, np.ones((1, self.weights.shape[1])))[0])
+
+    def _figure(self, statistic: Statistic, *scored: Scored) -> Figure | None:
+        """None where an arm was not scored, or the statistic is not defined."""
+        if any(each is None for each in scored):
+            return None
+        return intervals.bootstrap(
+            lambda weights: statistic(*scored, weights), weights=self.weights, n=_users(scored[0])
         )
-
-    def _value(self, scored: Any, statistic: Callable[[Any, np.ndarray], np.ndarray]) -> float:
-        return float(statistic(scored, np.ones((1, self.weights.shape[1])))[0])
-
-    def _figure(self, statistic: Callable[[np.ndarray], np.ndarray], *, n: int) -> Figure | None:
-        return intervals.bootstrap(statistic, weights=self.weights, n=n)
 
 
 def measure_utility(
@@ -351,25 +346,27 @@ def score_ladder(
     popular = None
     if items <= recommenders.MAX_EASE_ITEMS:
         popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
+    errors: RatingErrors | None = None
+    by_part: tuple[RatingErrors, ...] = ()
+    if scale is not None:
+        said = scores.nothing_predictions(observed=observed, heldout=heldout, scale=scale)
+        errors, by_part = _errors(heldout, said=said, scale=scale, parts=parts)
+    label = "Nothing: each user's own mean"
     scored = [
-        _nothing(observed=observed, heldout=heldout, scale=scale, parts=parts),
+        ArmScores(name=NOTHING, label=label, errors=errors, parts=by_part),
         ArmScores(name=POPULARITY, label="Popularity of the real log", ndcg=popular),
     ]
-    for name, arm in {
-        **arms,
-        REAL: ArmInput(log=train, label="Real log", epsilon=None, ledger_kind=None),
-    }.items():
-        realism = (
-            ()
-            if name == REAL
-            else measure_realism(
+    real = ArmInput(log=train, label="Real log", epsilon=None, ledger_kind=None)
+    for name, arm in {**arms, REAL: real}.items():
+        realism: tuple[RealismLimit, ...] = ()
+        if name != REAL:
+            realism = measure_realism(
                 arm.log,
                 real=train,
                 items=items,
                 events_per_user=events_per_user,
                 rng=np.random.default_rng(realism_seed),
             )
-        )
         scored.append(
             score_arm(
                 arm,
@@ -392,25 +389,6 @@ def score_ladder(
     )
 
 
-def _nothing(
-    *,
-    observed: EventLog,
-    heldout: EventLog,
-    scale: tuple[float, float] | None,
-    parts: tuple[Part, ...],
-) -> ArmScores:
-    label = "Nothing: each user's own mean"
-    if scale is None:
-        return ArmScores(name=NOTHING, label=label)
-    said = scores.nothing_predictions(observed=observed, heldout=heldout, scale=scale)
-    return ArmScores(
-        name=NOTHING,
-        label=label,
-        errors=scores.errors_of(heldout, said=said, scale=scale),
-        parts=_by_part(heldout, said=said, scale=scale, parts=parts),
-    )
-
-
 def score_arm(
     arm: ArmInput,
     *,
@@ -421,17 +399,15 @@ def score_arm(
     scale: tuple[float, float] | None,
     rng: np.random.Generator,
     realism: tuple[RealismLimit, ...] = (),
-    parts: tuple[Part, ...] = (),
+    parts: tuple[HeldoutPart, ...] = (),
 ) -> ArmScores:
     """One arm's figures per test user; a catalogue past EASE^R's limit is not ranked."""
-    errors, ndcg, by_part = None, None, ()
+    errors, ndcg = None, None
+    by_part: tuple[RatingErrors, ...] = ()
     if scale is not None:
         model = recommenders.fit_factorisation(arm.log, items=items, rng=rng)
         said = recommenders.fold_in(model, observed=observed, asked=heldout)
-        errors, by_part = (
-            scores.errors_of(heldout, said=said, scale=scale),
-            _by_part(heldout, said=said, scale=scale, parts=parts),
-        )
+        errors, by_part = _errors(heldout, said=said, scale=scale, parts=parts)
     if items <= recommenders.MAX_EASE_ITEMS:
         ndcg = scores.ease_ndcg(arm.log, observed=observed, heldout=heldout, items=items)
     return ArmScores(
@@ -446,16 +422,17 @@ def score_arm(
     )
 
 
-def _by_part(
+def _errors(
     heldout: EventLog,
     *,
     said: recommenders.Predictions,
     scale: tuple[float, float],
-    parts: tuple[Part, ...],
-) -> tuple[RatingErrors, ...]:
-    return tuple(
+    parts: tuple[HeldoutPart, ...],
+) -> tuple[RatingErrors, tuple[RatingErrors, ...]]:
+    """Of all held-out events, and of each part."""
+    return scores.errors_of(heldout, said=said, scale=scale), tuple(
         scores.errors_of(
-            profiles.keep_events(heldout, part.chosen),
+            heldout.keep(part.chosen),
             scale=scale,
             said=recommenders.Predictions(
                 bias=said.bias[part.chosen], factors=said.factors[part.chosen]
@@ -463,20 +440,3 @@ def _by_part(
         )
         for part in parts
     )
-
-
-def _root_mean_square(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sqrt((weights @ errors.squared) / (weights @ errors.events)))
-
-
-def _mean_absolute(errors: RatingErrors, weights: np.ndarray) -> np.ndarray:
-    return np.asarray((weights @ errors.absolute) / (weights @ errors.events))
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    defined = np.isfinite(values)
-    return np.asarray((weights[:, defined] @ values[defined]) / weights[:, defined].sum(axis=1))
-
-
-def _gap(floor: np.ndarray, arm: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
-    return np.asarray((arm - floor) / (ceiling - floor))

@@ -1,11 +1,9 @@
-"""What the audit concludes, by a policy fixed before anything is scored.
+"""What the audit concludes, by a policy fixed before anything is scored: a versioned file of the
+package, hashed into the record.
 
 A verdict says what was found and what could have been found; similarity is never a pass, and a pass
 without a planted leak that was found is none. The blind attacker is judged first: where it tells
 members from holdout users, nothing that tells them apart accuses. Then the worst finding counts.
-
-The thresholds of an audit: a versioned file of the package, read before anything is scored and
-hashed into the record.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 from scipy.stats import norm
 
 from synthrec.audit import intervals
@@ -32,32 +29,11 @@ from synthrec.audit.record import (
     Figure,
     LowerBound,
     Membership,
+    Policy,
     Record,
     Risk,
     Verdict,
 )
-
-
-class Policy(Record):
-    """What is called a leak, and what is too little to say anything."""
-
-    version: int
-    confidence: float = Field(
-        gt=0, lt=1
-    )  # of every interval; 1 less this is how often all attacks together may raise a false alarm
-    # a leak: an attack's lower limit lies above this; planted leaks are found by the same rule
-    leak_auc: float
-    least_users_per_class: (
-        int  # trained and holdout users each, and reference users for a pass; fewer say nothing
-    )
-    power: float  # a planted leak counts as found when this share of its draws was flagged
-    leak_risk: float  # a leak: the lower limit of a risk beyond control lies above this
-    # a leak: trained users' longest shared run is longer than holdout users' by more than this
-    leak_replay_items: float
-
-    def numbers(self) -> dict[str, float]:
-        """As a record keeps it."""
-        return {name: float(value) for name, value in self}
 
 
 @cache
@@ -197,7 +173,7 @@ def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
     known up to an exact upper limit; the bound is read there, and the member's rate is compared by
     its own exact lower limit.
     """
-    if _at_least(attack.auc, error=error) > bound.auc:
+    if _limits(attack.auc, error=error)[0] > bound.auc:
         return f"The attack's AUC is {attack.auc.value:.3f}, beyond chance; it is proved that no attack passes {bound.auc:.3f}"
     split = 1 - error / 2
     allowed_fpr = intervals.clopper_pearson(
@@ -216,17 +192,11 @@ def _passes(attack: Attack, *, bound: AttackBound, error: float) -> str | None:
     return None
 
 
-def _at_least(figure: Figure, *, error: float) -> float:
-    """The lower limit at a stricter error, its distance from the value scaled as a normal's."""
-    return figure.value - (figure.value - figure.low) * _wider(figure, error=error)
-
-
-def _at_most(figure: Figure, *, error: float) -> float:
-    return figure.value + (figure.high - figure.value) * _wider(figure, error=error)
-
-
-def _wider(figure: Figure, *, error: float) -> float:
-    return float(norm.isf(error / 2) / norm.isf((1 - figure.confidence) / 2))
+def _limits(figure: Figure, *, error: float) -> tuple[float, float]:
+    """Both limits at a stricter error, their distances from the value scaled as a normal's."""
+    wider = float(norm.isf(error / 2) / norm.isf((1 - figure.confidence) / 2))
+    value = figure.value
+    return value - (value - figure.low) * wider, value + (figure.high - value) * wider
 
 
 def _least(risk: Risk, *, error: float) -> float:
@@ -267,7 +237,7 @@ def _leaks(
         )
     replay = disclosure.replay
     if (
-        _at_least(replay.members, error=error) - _at_most(replay.holdout, error=error)
+        _limits(replay.members, error=error)[0] - _limits(replay.holdout, error=error)[1]
         > policy.leak_replay_items
     ):
         yield (

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthrec.audit import learning_curves
+from synthrec.audit import learning_curves, profiles
 from synthrec.audit.learning_curves import COLD_NOTHING, COLD_REAL, COLD_SYNTHETIC
 from synthrec.audit.record import Curve
 from synthrec.audit.splits import AuditSplits
@@ -103,7 +103,7 @@ def test_k_known_ratings_move_a_bias_as_the_damped_mean_does() -> None:
     )
     moved = learning_curves.rated_too(model, raters=raters, new=np.array([True, False]))
     assert moved.item_bias.tolist() == pytest.approx([(5 * 0.5 + 2 + 1) / 7, 0.0])
-    rank = learning_curves._random_rank_in_item(raters, rng=np.random.default_rng(0))
+    rank = profiles.rank_within(raters.item, rng=np.random.default_rng(0))
     assert sorted(rank.tolist()) == [0, 1]
 
 

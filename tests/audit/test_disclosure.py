@@ -12,7 +12,7 @@ import pytest
 
 from synthrec.audit.disclosure import measure_disclosure
 from synthrec.audit.disclosure.common import excess, ratio_interval
-from synthrec.audit.disclosure.linking import Scoreboard
+from synthrec.audit.disclosure.linking import SyntheticIndex
 from synthrec.audit.disclosure.replay import longest_runs
 from synthrec.audit.disclosure.singling_out import _described
 from synthrec.audit.record import Disclosure, Risk
@@ -214,7 +214,7 @@ def test_the_scoreboard_counts_an_item_once_however_often_a_synthetic_user_has_i
 
     synthetic = EventLog(offsets=np.array([0, 3, 4]), item=np.array([1, 1, 2, 1], dtype=np.int32))
     person = Person(row=0, item=np.array([1, 2]), rating=None, time=None, hidden=np.array([0]))
-    one, both = (score.copy() for score in Scoreboard(synthetic, items=3).scores(person))
+    one, both = (score.copy() for score in SyntheticIndex(synthetic, items=3).scores(person))
     assert one.tolist() == pytest.approx([1 / np.log(5)] * 2) and both[0] > both[1] == one[1]
 
 

@@ -98,9 +98,10 @@ def test_the_variances_are_those_of_the_definition() -> None:
 
 
 def test_activity_buckets_grow_by_half_octaves() -> None:
-    assert realism._bucket(
-        np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 22, 23])
-    ).tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9]
+    sizes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 22, 23]
+    found = [int(np.flatnonzero(realism.buckets(np.array([size])))[0]) for size in sizes]
+    assert found == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9]
+    assert realism.buckets(np.array(sizes)).tolist() == np.bincount(found).tolist()
 
 
 def test_total_variation_is_zero_for_equal_shapes_and_one_for_disjoint_or_missing_ones() -> None:

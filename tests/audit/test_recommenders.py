@@ -70,7 +70,7 @@ def test_factors_predict_a_taste_that_biases_cannot(rng: np.random.Generator) ->
     log = EventLog(offsets=np.arange(401) * 30, item=item.astype(np.int32), rating=rating)
     train, test = log.select(np.arange(300)), log.select(np.arange(300, 400))
     held = profiles.random_rank(test, rng=rng) < 6
-    observed, asked = profiles.keep_events(test, ~held), profiles.keep_events(test, held)
+    observed, asked = test.keep(~held), test.keep(held)
     said = recommenders.fold_in(
         recommenders.fit_factorisation(train, items=60, rng=rng), observed=observed, asked=asked
     )

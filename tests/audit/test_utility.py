@@ -55,9 +55,7 @@ def test_the_split_holds_out_a_fifth_of_each_users_events_and_loses_none(
     test_users: EventLog, rng: np.random.Generator
 ) -> None:
     observed, heldout = split_test(test_users, rng)
-    assert (
-        profiles.activity(heldout).tolist() == np.rint(0.2 * profiles.activity(test_users)).tolist()
-    )
+    assert heldout.activity.tolist() == np.rint(0.2 * test_users.activity).tolist()
     for user in range(0, 200, 17):
         mine = [
             log.item[log.offsets[user] : log.offsets[user + 1]]
@@ -70,7 +68,7 @@ def test_the_split_is_random_within_a_user_not_by_time(
     test_users: EventLog, rng: np.random.Generator
 ) -> None:
     _, heldout = split_test(test_users, rng)
-    place = np.concatenate([np.arange(n) / n for n in profiles.activity(test_users)])
+    place = np.concatenate([np.arange(n) / n for n in test_users.activity])
     held = np.isin(
         test_users.user_of_event() * 1_000 + test_users.item,
         heldout.user_of_event() * 1_000 + heldout.item,

@@ -3,6 +3,6 @@ that person trained?
 """
 
 from synthrec.audit.attacks.metrics import flagged
-from synthrec.audit.attacks.run import Attacked, run_attacks
+from synthrec.audit.attacks.run import ScoredMembership, run_attacks
 
-__all__ = ["Attacked", "flagged", "run_attacks"]
+__all__ = ["ScoredMembership", "flagged", "run_attacks"]

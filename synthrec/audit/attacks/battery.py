@@ -1,17 +1,15 @@
-"""Every attack against the same people, for any log that poses as synthetic: scores, then records
-with Holm's correction.
+"""Every attack against the same people, for any log that poses as synthetic: what the attacker sees, a
+score for each target from each attack, then records with Holm's correction.
 
-All attacks on one synthetic log: what the attacker sees, and a score for each target from each
-attack.
-
-Nothing here knows who trained: targets come in one log, and whatever is fitted is fitted on
-synthetic and reference users.
+Guarantees: scores do not know who trained: targets come in one log, and whatever is fitted is fitted
+on synthetic and reference users (but for the blend, which is told half of the labels).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +27,8 @@ KNOWS = {
     learned.DENSITY_RATIO: learned.DENSITY_RATIO_KNOWS,
     learned.CLASSIFIER: learned.CLASSIFIER_KNOWS,
     marginals.NAME: marginals.KNOWS,
+    scoreboard.ECCENTRICITY: scoreboard.KNOWS,
 }
-KNOWS[scoreboard.ECCENTRICITY] = scoreboard.KNOWS
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -47,12 +45,12 @@ class AttackerView:
     def alike(self) -> AttackerView:
         """The same with only those columns that all three logs have."""
         logs = (self.targets, self.synthetic, self.reference)
-        missing = {
-            name: None
-            for name in ("rating", "time")
-            if any(getattr(log, name) is None for log in logs)
-        }
-        return AttackerView(*(replace(log, **missing) for log in logs), items=self.items)  # type: ignore[arg-type]
+        absent = [
+            name for name in ("rating", "time") if any(getattr(x, name) is None for x in logs)
+        ]
+        missing: dict[str, Any] = dict.fromkeys(absent)
+        targets, synthetic, reference = (replace(log, **missing) for log in logs)
+        return AttackerView(targets, synthetic, reference, self.items)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -75,10 +73,6 @@ class NeighbourSearch:
             far=nearest(space, asked, space.given(sight.reference)),
         )
 
-    def score(self) -> np.ndarray:
-        """Shapes: float64[T]."""
-        return self.space.score(self.near, self.far)
-
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Scored:
@@ -100,7 +94,9 @@ def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
         learned.DENSITY_RATIO: learned.Densities(behaviour),
     }
     searches = {name: NeighbourSearch.of(space, sight) for name, space in spaces.items()}
-    scores = {name: searched.score() for name, searched in searches.items()}
+    scores = {
+        name: search.space.score(search.near, search.far) for name, search in searches.items()
+    }
     scores[scoreboard.ECCENTRICITY] = scoreboard.eccentricity(searches[scoreboard.NAME].near)
     scores[learned.CLASSIFIER] = learned.classifier_scores(
         behaviour(sight.targets),
@@ -130,12 +126,10 @@ def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarra
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Result:
-    """Records, the scores behind them, and the searches behind those. Shapes: scores float64[T]."""
+class Result(Scored):
+    """The records of scores."""
 
     attacks: tuple[Attack, ...]
-    scores: Mapping[str, np.ndarray]
-    searches: Mapping[str, NeighbourSearch]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -1,44 +1,33 @@
 """Controls: a planted leak must be found, an innocent log must not, and an attacker without the
 synthetic log must know nothing.
 
-- *Graded leak*: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth
-  of their items swapped, in several
-  draws. Only the cheapest attacks look for them, in the spaces that were fitted for the audited
-  log; Holm's correction counts all the attacks nevertheless. So the whole battery's power is at
-  least what is stated. On a log that leaks already any share is found: power says something beside
-  a pass only.
-- *Blind attacker*: the reference users are split, one half poses as the synthetic log. And with no
-  such log at all: behaviour alone.
-- *Bootstrap*: the same with resamples of the first half. Draws share the people asked about, so
-  they are not independent.
-
-How much work the controls get; records say how many draws were made.
-
-Training users planted in a synthetic log, slightly altered: a leak that an audit worth its name
-must find.
+Graded leak: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of
+their items swapped, in several draws. Only the cheapest attacks look for them, in the spaces that
+were fitted for the audited log; Holm's correction counts all the attacks nevertheless, so the whole
+battery's power is at least what is stated. On a log that leaks already any share is found: power
+says something beside a pass only. Blind attacker: the reference users are split, one half poses as
+the synthetic log; and with no such log at all: behaviour alone. Bootstrap: the same with resamples
+of the first half; draws share the people asked about, so they are not independent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from synthrec.audit import intervals, profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.battery import AttackSuite, Result
-from synthrec.audit.attacks.metrics import Rule, flagged, holm, strongest
+from synthrec.audit.attacks.metrics import flagged, holm, strongest
 from synthrec.audit.attacks.nearest_user import nearest, replaced
-from synthrec.audit.record import Attack, Controls, Figure, LeakProbe
+from synthrec.audit.record import Attack, Controls, Effort, Figure, LeakProbe, Policy
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
-EffortName = Literal["quick", "full"]
-
 
 @dataclass(frozen=True)
-class Effort:
+class Workload:
     """Draws of each planted share and of the bootstrap, and the attacks that look for planted
     users: the cheapest.
     """
@@ -48,9 +37,9 @@ class Effort:
     resamples: int  # of a bootstrapped interval
 
 
-EFFORTS: dict[EffortName, Effort] = {
-    "quick": Effort(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
-    "full": Effort(
+WORKLOADS: dict[Effort, Workload] = {
+    "quick": Workload(draws=10, seekers=(nearest_user.NAME, learned.DENSITY_RATIO), resamples=500),
+    "full": Workload(
         draws=20,
         seekers=(nearest_user.NAME, learned.DENSITY_RATIO, scoreboard.NAME, marginals.NAME),
         resamples=1_000,
@@ -96,8 +85,8 @@ def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
     """A tenth of each user's events, at least one, get the item of a random event: popular items
     come often.
     """
-    swaps = np.ceil(SWAPPED_SHARE * profiles.activity(log)).astype(np.int64)
-    swapped = profiles.random_rank(log, rng=rng) < swaps[profiles.user_of_event(log)]
+    swaps = np.ceil(SWAPPED_SHARE * log.activity).astype(np.int64)
+    swapped = profiles.random_rank(log, rng=rng) < swaps[log.user_of_event()]
     item = np.array(log.item, copy=True)
     item[swapped] = rng.choice(item, int(swapped.sum())) if len(item) else item
     return replace(log, item=item, role=None)
@@ -115,7 +104,7 @@ class NullControls:
     bootstrap_flagged: Figure
 
 
-def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Rule) -> Controls:
+def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Policy) -> Controls:
     """The record; power is the smallest share from which on all larger ones were found often
     enough.
     """
@@ -134,8 +123,8 @@ def graded_leak(
     *,
     result: Result,
     people: AuditSplits,
-    policy: Rule,
-    effort: Effort,
+    policy: Policy,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[LeakProbe, ...]:
     """Each share's draws, by the rule of the verdict."""
@@ -148,17 +137,17 @@ def graded_leak(
                 battery=battery,
                 result=result,
                 people=people,
-                effort=effort,
+                workload=workload,
                 rng=rng,
             )
-            for _ in range(effort.draws)
+            for _ in range(workload.draws)
         ]
         probes.append(
             LeakProbe(
                 share=share,
-                draws=effort.draws,
+                draws=workload.draws,
                 found=intervals.wilson(
-                    sum(flagged(attacks, policy) for attacks in found), n=effort.draws
+                    sum(flagged(attacks, policy) for attacks in found), n=workload.draws
                 ),
                 auc=float(np.mean([strongest(attacks).auc.value for attacks in found])),
             )
@@ -170,8 +159,8 @@ def innocent(
     battery: AttackSuite,
     *,
     people: AuditSplits,
-    policy: Rule,
-    effort: Effort,
+    policy: Policy,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> NullControls:
     """The blind attacker, and bootstraps of what it saw."""
@@ -191,7 +180,7 @@ def innocent(
             ).attacks,
             policy,
         )
-        for _ in range(effort.draws)
+        for _ in range(workload.draws)
     ]
     return NullControls(blind=blind, bootstrap_flagged=intervals.wilson(sum(alarms), n=len(alarms)))
 
@@ -202,7 +191,7 @@ def _sought(
     battery: AttackSuite,
     result: Result,
     people: AuditSplits,
-    effort: Effort,
+    workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[Attack, ...]:
     """The cheap attacks on a leaky log, corrected as if all had been run."""
@@ -214,7 +203,7 @@ def _sought(
             reference=reference,
             rng=rng,
         )
-        for name in effort.seekers
+        for name in workload.seekers
     ]
     return holm(attacks, tests=len(result.attacks))
 

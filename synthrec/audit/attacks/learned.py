@@ -1,39 +1,24 @@
-"""Classifier of synthetic against reference users (after LOGAN; Hayes, Melis, Danezis, De
-Cristofaro 2019): who looks synthetic?
+"""Attacks that learn: a person's behaviour as a few dozen numbers, and what a classifier, a density
+ratio and a blend of all attacks make of them.
 
-A generator that remembers makes training users look more synthetic than others. Logistic regression
-and boosted trees in the behaviour space, each fitted on synthetic and reference users without a
-third of them in turn; a person's score is the mean log odds. Cross-fitting weighs the two: by how
-well they tell the left-out third, so a method that learned its own users by heart weighs nothing.
-
-A person's behaviour as a few dozen numbers: what they choose, how much, how they rate, when they
-are there.
-
-Item sets are projected on the leading directions of their variety (randomised SVD); the other
-numbers are plain statistics. What is learned, directions, centre and scale, is learned of synthetic
-and reference users only, so that it cannot know who was in training.
-
-All attacks as one: a logistic regression that was told who of a calibration half trained, asked
-about the other half; then the reverse.
-
-Nobody is scored by a model that saw their own label. The two halves' results still depend on each
-other: each half chose the weights for the other, so both are high, or low, together, and the pooled
-sample is worth no more than one half of it. That is why the halves are measured apart and their
-intervals averaged (`attack.averaged`), and why the blend's scores are no input to a bound that
-takes each person's coin for independent of all guesses.
-
-Density ratio (DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): is a person where synthetic
-users are denser than real ones?
-
-Densities by nearest neighbours in the behaviour space: the score is the mean logarithm of the
-distances to the nearest few reference users less that to the nearest few synthetic ones. Sizes and
-dimension shift all users alike.
+Directions of item sets (randomised SVD), centre and scale are learned of synthetic and reference
+users only, so they cannot know who trained. Classifier (after LOGAN; Hayes, Melis, Danezis, De
+Cristofaro 2019): logistic regression and boosted trees, each fitted on synthetic and reference users
+without a third of them in turn; the score is the mean log odds, each method weighed by how well it
+tells the left-out third, so one that learned its own users by heart weighs nothing. Density ratio
+(DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): mean logarithm of the distances to the nearest
+few reference users less that to the nearest few synthetic ones. Blend: a logistic regression that
+was told who of one half trained, asked about the other; then the reverse. Nobody is scored by a
+model that saw their own label, but each half chose the weights for the other, so the pooled sample
+is worth no more than one half: halves are measured apart and their intervals averaged
+(`metrics.averaged`), and the blend's scores are no input to a bound that takes each person's coin
+for independent of all guesses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,10 +26,10 @@ from scipy import sparse, stats
 from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.extmath import randomized_svd
 
-from synthrec.audit import profiles
-from synthrec.audit.attacks.nearest_user import ItemSets, Nearest
+from synthrec.audit.attacks.nearest_user import ItemSets, Nearest, Space
 from synthrec.data.eventlog import EventLog
 
 CLASSIFIER = "classifier, synthetic against reference"
@@ -80,7 +65,7 @@ def classifier_scores(
             model = method().fit(rows[fold != out], label[fold != out])
             odds += _odds(model, targets) / FOLDS
             left_out[fold == out] = _odds(model, rows[fold == out])
-        weight = max(0.0, _auc(left_out, label) - 0.5)
+        weight = max(0.0, float(roc_auc_score(label, left_out)) - 0.5)
         total, weights = total + weight * odds, weights + weight
     return np.asarray(total / weights)
 
@@ -88,13 +73,6 @@ def classifier_scores(
 def _odds(model: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(
         logit(np.clip(model.predict_proba(rows)[:, 1], _MIN_PROBABILITY, 1 - _MIN_PROBABILITY))
-    )
-
-
-def _auc(classifier_scores: np.ndarray, label: np.ndarray) -> float:
-    ranks, inside = stats.rankdata(classifier_scores), int(label.sum())
-    return float(
-        (ranks[label].sum() - inside * (inside + 1) / 2) / (inside * (len(label) - inside))
     )
 
 
@@ -142,24 +120,17 @@ class BehaviourSpace:
         scale[:count] = max(
             float(np.sqrt(np.mean(scale[:count] ** 2))), 1e-12
         )  # one scale for all directions: the leading ones lead
-        return cls(
-            sets=sets,
-            directions=bare.directions,
-            rated=bare.rated,
-            timed=bare.timed,
-            centre=raw.mean(axis=0),
-            scale=np.where(scale > 1e-9, scale, 1.0),
-        )
+        return replace(bare, centre=raw.mean(axis=0), scale=np.where(scale > 1e-9, scale, 1.0))
 
     def __call__(self, log: EventLog) -> np.ndarray:
         """Shapes: float32[B, F], about centred and of unit variance."""
-        return ((self._raw(log) - self.centre) / self.scale).astype(np.float32)
+        return np.asarray((self._raw(log) - self.centre) / self.scale, dtype=np.float32)
 
     def _raw(self, log: EventLog) -> np.ndarray:
         columns = [
             self.sets.asked(log) @ self.directions,
-            np.log1p(profiles.activity(log))[:, None],
-            _rarity(log, self.sets.weights),
+            np.log1p(log.activity)[:, None],
+            _mean(log, self.sets.weights[log.item]),
         ]
         if self.rated:
             columns.append(_ratings(log))
@@ -172,12 +143,8 @@ def _mean(log: EventLog, values: np.ndarray) -> np.ndarray:
     """Mean of a value over each user's events, zero for nobody's. Shapes: float[N] -> float64[B,
     1].
     """
-    total = np.bincount(profiles.user_of_event(log), weights=values, minlength=log.users)
-    return np.asarray(total / np.maximum(profiles.activity(log), 1))[:, None]
-
-
-def _rarity(log: EventLog, weights: np.ndarray) -> np.ndarray:
-    return _mean(log, weights[log.item])
+    total = np.bincount(log.user_of_event(), weights=values, minlength=log.users)
+    return np.asarray(total / np.maximum(log.activity, 1))[:, None]
 
 
 def _ratings(log: EventLog) -> np.ndarray:
@@ -208,8 +175,8 @@ def _gaps(log: EventLog) -> np.ndarray:
     """First day, span, mean and spread of the logarithm of gaps, share of gaps within a session.
     Shapes: float64[B, 5].
     """
-    time, user = np.asarray(log.time, dtype=np.float64), profiles.user_of_event(log)
-    users, events = log.users, profiles.activity(log)
+    time, user = np.asarray(log.time, dtype=np.float64), log.user_of_event()
+    users, events = log.users, log.activity
     within = user[1:] == user[:-1]
     gap, owner = np.log1p(np.maximum(np.diff(time), 0.0))[within], user[1:][within]
     count = np.maximum(np.bincount(owner, minlength=users), 1)
@@ -276,7 +243,7 @@ _SMALLEST = 1e-6  # squared distance of a perfect copy
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Densities:
+class Densities(Space):
     """Nearness in the behaviour space."""
 
     behaviour: BehaviourSpace
@@ -284,8 +251,6 @@ class Densities:
     def asked(self, log: EventLog) -> np.ndarray:
         """Shapes: float32[B, F]."""
         return self.behaviour(log)
-
-    given = asked
 
     def likeness(self, asked: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Squared distances, negated."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks.scoreboard import MAX_LEVELS
+from synthrec.audit.attacks.scoreboard import rating_levels
 from synthrec.data.eventlog import EventLog
 
 NAME = "likelihood ratio of marginals"
@@ -22,10 +22,12 @@ PRIOR_USERS = 2.0  # users, or ratings, that the pooled frequencies count for
 
 def score(targets: EventLog, *, synthetic: EventLog, reference: EventLog, items: int) -> np.ndarray:
     """Higher says member. Shapes: float64[T]."""
-    total = _item_ratio(targets, synthetic=synthetic, reference=reference, items=items)
+    total: np.ndarray = _item_ratio(targets, synthetic=synthetic, reference=reference, items=items)
     if any(log.rating is None for log in (targets, synthetic, reference)):
         return total
-    return total + _rating_ratio(targets, synthetic=synthetic, reference=reference, items=items)
+    return np.asarray(
+        total + _rating_ratio(targets, synthetic=synthetic, reference=reference, items=items)
+    )
 
 
 def _item_ratio(
@@ -49,8 +51,7 @@ def _rating_ratio(
     targets: EventLog, *, synthetic: EventLog, reference: EventLog, items: int
 ) -> np.ndarray:
     """Sum over events. Shapes: float64[T]."""
-    values = np.unique(np.concatenate((synthetic.rating, reference.rating)))
-    levels = values if len(values) <= MAX_LEVELS else np.linspace(values[0], values[-1], MAX_LEVELS)
+    levels = rating_levels(synthetic, reference)
     if not len(levels):
         return np.zeros(targets.users)
     counts = [
@@ -68,7 +69,7 @@ def _rating_ratio(
         )
     )
     gained = ratio.ravel()[_cell(targets, levels)]
-    user = profiles.user_of_event(targets)
+    user = targets.user_of_event()
     return np.asarray(np.bincount(user, weights=gained, minlength=targets.users))
 
 

@@ -1,22 +1,19 @@
-"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a
-test, and Holm's correction.
+"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a test,
+Holm's correction, and the one rule by which the verdict and every control say that a release leaks.
 
 Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are
 measured apart and then averaged.
-
-When attacks say that a release leaks: the one rule that the verdict and every control use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from scipy import stats
 
 from synthrec.audit import intervals
-from synthrec.audit.record import Attack, Figure
+from synthrec.audit.record import Attack, Figure, Policy
 
 ROC_POINTS = 101
 TPR_RESAMPLES = 1_000
@@ -126,16 +123,10 @@ def mann_whitney_p_value(inside: np.ndarray, *, outside: np.ndarray) -> float:
     """One-sided p value of AUC <= 1/2 (Mann, Whitney 1947; normal, corrected for ties); 1 where all
     scores are equal.
     """
-    m, n = len(inside), len(outside)
-    together = np.concatenate((inside, outside))
-    ranks = stats.rankdata(together)
-    ties = np.unique(together, return_counts=True)[1].astype(np.float64)
-    total = m + n
-    variance = m * n / 12 * (total + 1 - (ties**3 - ties).sum() / (total * max(1, total - 1)))
-    if variance <= 0:
-        return 1.0
-    above = ranks[:m].sum() - m * (m + 1) / 2 - m * n / 2
-    return float(stats.norm.sf(above / np.sqrt(variance)))
+    p_value = stats.mannwhitneyu(
+        inside, outside, use_continuity=False, alternative="greater", method="asymptotic"
+    ).pvalue
+    return 1.0 if np.isnan(p_value) else float(p_value)
 
 
 def holm(attacks: Sequence[Attack], *, tests: int | None = None) -> tuple[Attack, ...]:
@@ -194,14 +185,8 @@ def tpr_at(
             for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
         ]
     )
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Figure(
-        value=value,
-        low=float(min(low, value)),
-        high=float(max(high, value)),
-        n=len(inside) + len(outside),
-        method=f"bootstrap of members and holdout users, {resamples:,} resamples",
-    )
+    method = f"bootstrap of members and holdout users, {resamples:,} resamples"
+    return intervals.percentile(value, drawn=drawn, n=len(inside) + len(outside), method=method)
 
 
 def _resampled_rates(
@@ -251,25 +236,7 @@ def advantage(inside: np.ndarray, *, outside: np.ndarray) -> Figure:
     )
 
 
-class Rule(Protocol):
-    """The part of the policy that this rule reads, fixed before anything is scored."""
-
-    @property
-    def leak_auc(self) -> float:
-        """A leak's AUC lies above this with confidence."""
-
-    @property
-    def confidence(self) -> float:
-        """Of intervals; what is left of 1 is how often all attacks together may raise a false
-        alarm.
-        """
-
-    @property
-    def power(self) -> float:
-        """The share of draws in which a planted leak must be found."""
-
-
-def flagged(attacks: Sequence[Attack], policy: Rule) -> bool:
+def flagged(attacks: Sequence[Attack], policy: Policy) -> bool:
     """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit
     passes the policy's limit?
     """

@@ -1,21 +1,18 @@
-"""Calibrated nearest user: does somebody's set of items lie closer to a synthetic user than the
-population explains?
+"""Calibrated nearest user, and the search that three attacks share: does somebody's set of items lie
+closer to a synthetic user than the population explains?
 
 A profile is the set of items a user has, weighted by inverse document frequency (rare items tell
 more). The score is the cosine to the nearest synthetic user less the mean cosine to the nearest few
 reference users, who were in no training (calibration: Watson, Guo, Cormode, Sablayrolles 2022).
-
-The users of one log who are most like each target, in blocks; and the same after some of them made
-room for others.
-
-Three attacks ask who comes nearest and differ in what near means: each is a `Space`, fitted on
-synthetic and reference users only.
+Attacks that ask who comes nearest differ in what near means: each is a `Space`, fitted on synthetic
+and reference users only, searched in blocks, and again after some users made room for others.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,22 +24,28 @@ KEPT = 64  # nearest others kept of each target, so that planted copies cost onl
 _BLOCK_CELLS = 10_000_000  # likenesses held at once
 
 
-class Space(Protocol):
-    """What near means. Rows of `asked` and `given` are users, as an array or a sparse one."""
+class Space(ABC):
+    """What near means. Rows of `asked` and `given` are users, as an array or a sparse one; unless
+    said, near is what has a large product.
+    """
 
+    @abstractmethod
     def asked(self, log: EventLog) -> Any:
         """Users about whom the attacker asks."""
 
     def given(self, log: EventLog) -> Any:
         """Users among whom the attacker looks."""
+        return self.asked(log)
 
     def likeness(self, asked: Any, given: Any) -> np.ndarray:
-        """Higher is nearer. Shapes: float32[t, O]."""
+        """Higher is nearer, 1 for a perfect match. Shapes: float32[t, O]."""
+        return np.asarray((asked @ given.T.tocsr()).toarray())
 
     def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Higher says member: near is among synthetic users, far among reference users. Shapes:
-        float64[T].
+        """Higher says member: closeness to a synthetic user (near) that reference users (far) do
+        not have. Shapes: float64[T].
         """
+        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -112,7 +115,7 @@ CALIBRATION_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ItemSets:
+class ItemSets(Space):
     """Cosine of item sets. Shapes: weights float32[V]."""
 
     weights: np.ndarray
@@ -127,16 +130,6 @@ class ItemSets:
     def asked(self, log: EventLog) -> sparse.csr_array:
         """Shapes: float32[B, V], rows of length one; a user without events keeps an empty row."""
         return unit_profiles(log, weights=self.weights)
-
-    given = asked
-
-    def likeness(self, asked: sparse.csr_array, given: sparse.csr_array) -> np.ndarray:
-        """Cosines."""
-        return np.asarray((asked @ given.T.tocsr()).toarray())
-
-    def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """Closeness to a synthetic user that reference users do not have."""
-        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
 
 
 def first(found: Nearest, count: int) -> np.ndarray:

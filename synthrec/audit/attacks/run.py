@@ -14,15 +14,15 @@ import numpy as np
 
 from synthrec.audit.attacks import controls, learned
 from synthrec.audit.attacks.battery import AttackSuite
-from synthrec.audit.attacks.controls import EFFORTS, EffortName
-from synthrec.audit.attacks.metrics import Rule, strongest
-from synthrec.audit.record import AttackBound, Membership
+from synthrec.audit.attacks.controls import WORKLOADS
+from synthrec.audit.attacks.metrics import strongest
+from synthrec.audit.record import AttackBound, Effort, Membership, Policy
 from synthrec.audit.splits import AuditSplits
 from synthrec.progress import Progress
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Attacked:
+class ScoredMembership:
     """The record, and what it was made of: per attack one score for each trained and for each
     holdout user.
 
@@ -43,19 +43,19 @@ def run_attacks(
     people: AuditSplits,
     *,
     bound: AttackBound | None,
-    policy: Rule,
-    effort: EffortName,
+    policy: Policy,
+    effort: Effort,
     rng: np.random.Generator,
     fpr: float = 0.1,
     progress: Progress | None = None,
-) -> Attacked:
+) -> ScoredMembership:
     """Attack, control, and write down. Needs at least two users who trained, two holdout users and
     four reference users.
 
     Guarantees: scores of all attacks but the blend depend on no label; nothing is fitted on a user
     whom it scores.
     """
-    counts, progress = EFFORTS[effort], progress or Progress()
+    counts, progress = WORKLOADS[effort], progress or Progress()
     if (
         min(len(people.trained.offsets), len(people.holdout.offsets)) < 3
         or len(people.reference.offsets) < 5
@@ -68,10 +68,12 @@ def run_attacks(
         result = battery.attack(people.synthetic, reference=people.reference, rng=rng)
         advance(1)
         planted = controls.graded_leak(
-            battery, result=result, people=people, policy=policy, effort=counts, rng=rng
+            battery, result=result, people=people, policy=policy, workload=counts, rng=rng
         )
         advance(1)
-        innocent = controls.innocent(battery, people=people, policy=policy, effort=counts, rng=rng)
+        innocent = controls.innocent(
+            battery, people=people, policy=policy, workload=counts, rng=rng
+        )
         advance(1)
     membership = Membership(
         attacks=result.attacks,
@@ -80,7 +82,7 @@ def run_attacks(
         controls=controls.together(planted, innocent, policy=policy),
     )
     member = battery.member
-    return Attacked(
+    return ScoredMembership(
         membership,
         scores={name: (found[member], found[~member]) for name, found in result.scores.items()},
     )

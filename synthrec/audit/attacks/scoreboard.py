@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from synthrec.audit import profiles
-from synthrec.audit.attacks.nearest_user import CALIBRATION_NEIGHBOURS, Nearest, first
+from synthrec.audit.attacks.nearest_user import Nearest, Space
 from synthrec.data.eventlog import EventLog
 
 NAME, ECCENTRICITY = "scoreboard", "scoreboard, eccentricity"
@@ -33,7 +33,7 @@ MAX_LEVELS = 20
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Scoreboard:
+class Scoreboard(Space):
     """Weights of items and the cells that ratings and dates fall into.
 
     Shapes:
@@ -55,22 +55,13 @@ class Scoreboard:
         weights = (1 / np.log(2.0 + np.maximum(having, 1))).astype(np.float32)
         rated, timed = (
             all(getattr(log, name) is not None for log in (synthetic, reference))
+            and len(synthetic.item) + len(reference.item) > 0
             for name in ("rating", "time")
         )
-        events = len(synthetic.item) + len(reference.item)
-        levels = np.zeros(0)
-        if rated and events:
-            levels = np.unique(np.concatenate((synthetic.rating, reference.rating))).astype(
-                np.float64
-            )
-            levels = (
-                levels
-                if len(levels) <= MAX_LEVELS
-                else np.linspace(levels[0], levels[-1], MAX_LEVELS)
-            )
-        if not (timed and events):
+        levels = rating_levels(synthetic, reference) if rated else np.zeros(0)
+        if not timed:
             return cls(weights=weights, levels=levels)
-        times = np.concatenate((synthetic.time, reference.time))
+        times = np.concatenate((np.asarray(synthetic.time), np.asarray(reference.time)))
         start = int(times.min())
         return cls(
             weights=weights,
@@ -83,11 +74,11 @@ class Scoreboard:
         """What each candidate's cell would score. Shapes: float32[T, cells], rows divided by a
         perfect match's score.
         """
-        whole = self._perfect(log)
+        whole = profiles.pattern(log, items=len(self.weights)) @ self.weights.astype(np.float64)
         value = (
             self.weights[log.item]
             / self._events_of_item(log)
-            / np.maximum(whole, 1e-12)[profiles.user_of_event(log)]
+            / np.maximum(whole, 1e-12)[log.user_of_event()]
         )
         parts = []
         if len(self.levels):
@@ -142,14 +133,6 @@ class Scoreboard:
             else self._cells(log, np.zeros((len(log.item), 1), dtype=np.int64), value, 1)
         )
 
-    def likeness(self, asked: sparse.csr_array, given: sparse.csr_array) -> np.ndarray:
-        """Scores, 1 for a perfect match."""
-        return np.asarray((asked @ given.T.tocsr()).toarray())
-
-    def score(self, near: Nearest, far: Nearest) -> np.ndarray:
-        """The best synthetic candidate's lead over reference users."""
-        return np.asarray(first(near, 1) - first(far, CALIBRATION_NEIGHBOURS))
-
     def _cells(
         self, log: EventLog, code: np.ndarray, value: np.ndarray, codes: int
     ) -> sparse.csr_array:
@@ -158,7 +141,7 @@ class Scoreboard:
         """
         width = code.shape[1]
         column = (np.asarray(log.item, dtype=np.int64)[:, None] * codes + code).ravel()
-        row = np.repeat(profiles.user_of_event(log), width)
+        row = np.repeat(log.user_of_event(), width)
         shape = (log.users, len(self.weights) * codes)
         matrix = sparse.coo_array(
             (value.ravel().astype(np.float32), (row, column)), shape=shape
@@ -166,17 +149,18 @@ class Scoreboard:
         matrix.eliminate_zeros()
         return matrix
 
-    def _perfect(self, log: EventLog) -> np.ndarray:
-        """Sum of weights over each user's items. Shapes: float64[B]."""
-        return np.asarray(
-            profiles.pattern(log, items=len(self.weights)) @ self.weights.astype(np.float64)
-        )
-
     def _events_of_item(self, log: EventLog) -> np.ndarray:
         """How often the event's user has the event's item. Shapes: int64[N]."""
-        key = profiles.user_of_event(log) * np.int64(len(self.weights)) + np.asarray(log.item)
+        key = log.user_of_event() * np.int64(len(self.weights)) + np.asarray(log.item)
         _, code, counts = np.unique(key, return_inverse=True, return_counts=True)
         return np.asarray(counts[code])
+
+
+def rating_levels(synthetic: EventLog, reference: EventLog) -> np.ndarray:
+    """The ratings of both logs, or MAX_LEVELS evenly over their range where there are more."""
+    ratings = np.concatenate((np.asarray(synthetic.rating), np.asarray(reference.rating)))
+    values = np.unique(ratings).astype(np.float64)
+    return values if len(values) <= MAX_LEVELS else np.linspace(values[0], values[-1], MAX_LEVELS)
 
 
 def eccentricity(near: Nearest) -> np.ndarray:

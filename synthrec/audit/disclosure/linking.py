@@ -1,26 +1,16 @@
-"""Attribute inference: an intruder knows 8 events of a person and guesses something else from the
-synthetic users who look like them.
-
-What is guessed: every attribute that real and synthetic users both have (the commonest among the
-five nearest); the rating of a hidden event (that of the nearest user who has the item); and which
-of two items the person has, one of theirs and one that is not, about as common in the synthetic log
-(the one that a nearer user has). The random attacker draws from the synthetic log's attributes and
-ratings, or throws a coin.
-
-Which synthetic user looks most like somebody of whom a few events are known: Narayanan and
-Shmatikov's (2008) scoreboard.
+"""Linkability and attribute inference: an intruder knows a few events of a person, and asks the
+synthetic users who look most like them.
 
 Each known event gives every synthetic user who has its item a weight, larger for rarer items, times
-one for the item itself and up to one more each for a rating and a date that agree. A synthetic user
-who has the item several times counts the best of them.
-
-Linkability: an intruder knows 2, 4 or 8 events of a person and names the synthetic user who looks
-most like them.
-
-The link is judged by what the intruder did not know: it succeeds when the named user has the
-person's rarest other item (fewest times in the synthetic log, ties by chance). For people outside
-training it succeeds as often as tastes alone make it; that is the control. The random attacker
-names any synthetic user.
+one for the item itself and up to one more each for a rating and a date that agree (after Narayanan
+and Shmatikov 2008); of an item had several times the best counts. Linkability, of 2, 4 or 8 known
+events: the named user must have the person's rarest other item (fewest times in the synthetic log,
+ties by chance); for people outside training that succeeds as often as tastes alone make it, which is
+the control, and the random attacker names any synthetic user. Attribute inference, of 8: every
+attribute that real and synthetic users both have (the commonest among the five nearest), the rating
+of a hidden event (that of the nearest user who has the item), and which of two items the person has,
+one of theirs and one about as common in the synthetic log (the one that a nearer user has); the
+random attacker draws from the synthetic log's attributes and ratings, or throws a coin.
 """
 
 from __future__ import annotations
@@ -42,7 +32,7 @@ from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
 
 
-class Scoreboard:
+class SyntheticIndex:
     """The synthetic log by item: columns of its events."""
 
     def __init__(self, synthetic: EventLog, *, items: int) -> None:
@@ -99,6 +89,14 @@ def nearest(score: np.ndarray, *, count: int, rng: np.random.Generator) -> np.nd
     return among[order[:count]]
 
 
+def _most_alike(
+    person: Person, *, index: SyntheticIndex, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Everybody's score once all is known, and the nearest. Shapes: float64[S], int[<= count]."""
+    *_, score = index.scores(person)
+    return score, nearest(score, count=count, rng=rng)
+
+
 EVENTS_KNOWN, NEIGHBOURS = 8, 5
 NEARBY = 10  # places in the order of popularity within which a decoy is sought
 
@@ -111,7 +109,7 @@ class Guess(NamedTuple):
 
 
 def attribute_inference(
-    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
 ) -> Iterable[Risk]:
     """One risk for each secret; users with fewer than nine events are not attacked."""
     inside, outside = equally_many(
@@ -119,9 +117,9 @@ def attribute_inference(
     )
     if not inside:
         return
-    order = np.argsort(board.having, kind="stable")
+    order = np.argsort(index.having, kind="stable")
     found = [
-        [dict(_guesses(person, log=log, board=board, order=order, rng=rng)) for person in people]
+        [dict(_guesses(person, log=log, index=index, order=order, rng=rng)) for person in people]
         for people, log in ((inside, trained), (outside, holdout))
     ]
     for setting in dict.fromkeys(name for guesses in found for guess in guesses for name in guess):
@@ -142,30 +140,34 @@ def attribute_inference(
 
 
 def _guesses(
-    person: Person, *, log: EventLog, board: Scoreboard, order: np.ndarray, rng: np.random.Generator
+    person: Person,
+    *,
+    log: EventLog,
+    index: SyntheticIndex,
+    order: np.ndarray,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[str, Guess]]:
-    *_, score = board.scores(person)
-    near = nearest(score, count=NEIGHBOURS, rng=rng)
+    score, near = _most_alike(person, index=index, count=NEIGHBOURS, rng=rng)
     for name in log.attributes:
-        if name in board.log.attributes:
+        if name in index.log.attributes:
             yield (
                 name,
                 _attribute(
                     int(log.attributes[name][person.row]),
-                    codes=board.log.attributes[name],
+                    codes=index.log.attributes[name],
                     near=near,
                     rng=rng,
                 ),
             )
     event = int(rng.choice(person.hidden))
-    if log.rating is not None and board.log.rating is not None:
+    if log.rating is not None and index.log.rating is not None:
         yield (
             "rating of a hidden event",
             _rating(
                 float(log.rating[event]),
                 item=int(log.item[event]),
                 score=score,
-                board=board,
+                index=index,
                 rng=rng,
             ),
         )
@@ -177,7 +179,7 @@ def _guesses(
     )
     if decoy is not None:
         closest = [
-            score[board.user[board.column(item)]].max(initial=0.0)
+            score[index.user[index.column(item)]].max(initial=0.0)
             for item in (int(log.item[event]), decoy)
         ]
         coin = bool(rng.random() < 0.5)
@@ -190,24 +192,23 @@ def _guesses(
 def _attribute(
     truth: int, *, codes: np.ndarray, near: np.ndarray, rng: np.random.Generator
 ) -> Guess:
-    anybody = int(codes[rng.integers(len(codes))])
-    if len(near) == 0:
-        return Guess(anybody == truth, anybody == truth)
-    values, first, votes = np.unique(codes[near], return_index=True, return_counts=True)
-    guess = values[np.lexsort((first, -votes))[0]]  # of equally many votes those of the nearest
+    anybody = guess = int(codes[rng.integers(len(codes))])
+    if len(near):
+        values, first, votes = np.unique(codes[near], return_index=True, return_counts=True)
+        guess = values[np.lexsort((first, -votes))[0]]  # of equally many votes those of the nearest
     return Guess(int(guess) == truth, anybody == truth)
 
 
 def _rating(
-    truth: float, *, item: int, score: np.ndarray, board: Scoreboard, rng: np.random.Generator
+    truth: float, *, item: int, score: np.ndarray, index: SyntheticIndex, rng: np.random.Generator
 ) -> Guess:
-    assert board.log.rating is not None
-    column = board.column(item)
-    anybody = float(board.log.rating[rng.integers(len(board.log.rating))])
-    if len(column) == 0:
-        return Guess(anybody == truth, anybody == truth)
-    best = column[np.lexsort((rng.random(len(column)), -score[board.user[column]]))[0]]
-    return Guess(float(board.log.rating[best]) == truth, anybody == truth)
+    assert index.log.rating is not None
+    column = index.column(item)
+    anybody = guess = float(index.log.rating[rng.integers(len(index.log.rating))])
+    if len(column):
+        best = column[np.lexsort((rng.random(len(column)), -score[index.user[column]]))[0]]
+        guess = float(index.log.rating[best])
+    return Guess(guess == truth, anybody == truth)
 
 
 def _decoy(
@@ -226,7 +227,7 @@ EVENTS_KNOWN_OF_HALVES = (2, 4, 8)
 
 
 def linkability(
-    trained: EventLog, *, holdout: EventLog, board: Scoreboard, rng: np.random.Generator
+    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
 ) -> Iterable[Risk]:
     """One risk for each number of known events that anybody can have; users are attacked who have
     more than that.
@@ -238,19 +239,20 @@ def linkability(
         if not inside:
             return
         secret = [
-            [_rarest(person, log=log, board=board, rng=rng) for person in people]
+            [_rarest(person, log=log, index=index, rng=rng) for person in people]
             for people, log in ((inside, trained), (outside, holdout))
         ]
         attack, control = (
             np.array(
                 [
-                    _linked(person, item=item, board=board, rng=rng)
+                    any(index.has(int(user), item) for user in best)
                     for person, item in zip(people, items, strict=True)
+                    for best in [_most_alike(person, index=index, count=1, rng=rng)[1]]
                 ]
             )
             for people, items in zip((inside, outside), secret, strict=True)
         )
-        anybody = np.array([board.has(int(rng.integers(board.users)), item) for item in secret[0]])
+        anybody = np.array([index.has(int(rng.integers(index.users)), item) for item in secret[0]])
         yield risk_of(
             "linkability",
             setting=f"{events} known events",
@@ -260,12 +262,8 @@ def linkability(
         )
 
 
-def _rarest(person: Person, *, log: EventLog, board: Scoreboard, rng: np.random.Generator) -> int:
+def _rarest(
+    person: Person, *, log: EventLog, index: SyntheticIndex, rng: np.random.Generator
+) -> int:
     items = log.item[person.hidden]
-    return int(items[np.lexsort((rng.random(len(items)), board.having[items]))[0]])
-
-
-def _linked(person: Person, *, item: int, board: Scoreboard, rng: np.random.Generator) -> bool:
-    *_, score = board.scores(person)
-    best = nearest(score, count=1, rng=rng)
-    return len(best) == 1 and board.has(int(best[0]), item)
+    return int(items[np.lexsort((rng.random(len(items)), index.having[items]))[0]])

@@ -12,14 +12,12 @@ intruder knows leave nothing to be learned and are not attacked.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-from synthrec.audit.disclosure.linking import Scoreboard, attribute_inference, linkability
+from synthrec.audit.disclosure.linking import SyntheticIndex, attribute_inference, linkability
 from synthrec.audit.disclosure.replay import replay
 from synthrec.audit.disclosure.singling_out import singling_out
-from synthrec.audit.record import Disclosure
+from synthrec.audit.record import Disclosure, Effort
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
@@ -27,7 +25,7 @@ MAX_USERS = {"quick": 1_000, "full": 5_000}  # attacked, of each class
 
 
 def measure_disclosure(
-    people: AuditSplits, *, effort: Literal["quick", "full"], rng: np.random.Generator
+    people: AuditSplits, *, effort: Effort, rng: np.random.Generator
 ) -> Disclosure | None:
     """All risks; None without two users of each class, or without a synthetic log. Equal generators
     give equal figures.
@@ -41,12 +39,12 @@ def measure_disclosure(
     trained, holdout = (
         _some(log, users=users, rng=rng) for log in (people.trained, people.holdout)
     )
-    board = Scoreboard(people.synthetic, items=people.items)
-    copies = max(1, round(board.users / (people.trained.users)))
+    index = SyntheticIndex(people.synthetic, items=people.items)
+    copies = max(1, round(index.users / (people.trained.users)))
     risks = (
         *singling_out(trained, holdout=holdout, synthetic=people.synthetic, copies=copies, rng=rng),
-        *linkability(trained, holdout=holdout, board=board, rng=rng),
-        *attribute_inference(trained, holdout=holdout, board=board, rng=rng),
+        *linkability(trained, holdout=holdout, index=index, rng=rng),
+        *attribute_inference(trained, holdout=holdout, index=index, rng=rng),
     )
     return Disclosure(
         risks=risks, replay=replay(trained, holdout=holdout, synthetic=people.synthetic, rng=rng)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthrec.audit import intervals
-from synthrec.audit.record import Figure, Replay
+from synthrec.audit.record import Replay
 from synthrec.data.eventlog import EventLog
 
 RESAMPLES = 1_000
@@ -24,25 +24,18 @@ def replay(
     trained: EventLog, *, holdout: EventLog, synthetic: EventLog, rng: np.random.Generator
 ) -> Replay:
     """Mean and longest, of equally many trained and holdout users."""
-    inside, outside = np.split(
-        longest_runs((trained, holdout), synthetic=synthetic), [trained.users]
+    runs = longest_runs((trained, holdout), synthetic=synthetic)
+    inside, outside = np.split(runs, [trained.users])
+    members, others = (
+        intervals.mean(part, weights=intervals.resamples(len(part), count=RESAMPLES, rng=rng))
+        for part in (inside, outside)
     )
     return Replay(
-        members=_mean(inside, rng=rng),
-        holdout=_mean(outside, rng=rng),
+        members=members,
+        holdout=others,
         longest_member=int(inside.max(initial=0)),
         longest_holdout=int(outside.max(initial=0)),
     )
-
-
-def _mean(runs: np.ndarray, *, rng: np.random.Generator) -> Figure:
-    found = intervals.bootstrap(
-        lambda weights: weights @ runs / weights.sum(axis=1),
-        n=len(runs),
-        weights=intervals.resamples(len(runs), count=RESAMPLES, rng=rng),
-    )
-    assert found is not None, "a mean is always defined"
-    return found
 
 
 def longest_runs(logs: tuple[EventLog, ...], *, synthetic: EventLog) -> np.ndarray:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy import sparse
 
+from synthrec.audit import profiles
 from synthrec.audit.disclosure.common import DATE_ERROR_SECONDS, risk_of
 from synthrec.audit.record import Risk
 from synthrec.data.eventlog import EventLog
@@ -80,55 +81,42 @@ def _risk(
 
 def _fact_sets(logs: tuple[EventLog, ...], *, detailed: bool) -> list[sparse.csr_array]:
     """Which users have which facts, numbered alike in all logs. Shapes: float32[B, facts] each."""
-    columns = [[np.asarray(log.item, dtype=np.int64) for log in logs]]
-    if detailed and all(log.rating is not None for log in logs):
-        columns.append([np.asarray(log.rating, dtype=np.float64) for log in logs])
-    if detailed and all(log.time is not None for log in logs):
-        columns.append([np.asarray(log.time, dtype=np.int64) // WINDOW_SECONDS for log in logs])
+    columns: list[list[np.ndarray]] = [[log.item for log in logs]]
+    if detailed:
+        ratings = [log.rating for log in logs if log.rating is not None]
+        weeks = [log.time // WINDOW_SECONDS for log in logs if log.time is not None]
+        columns += [column for column in (ratings, weeks) if len(column) == len(logs)]
     code = np.zeros(sum(len(log.item) for log in logs), dtype=np.int64)
     for parts in columns:
         values, place = np.unique(np.concatenate(parts), return_inverse=True)
         code = np.unique(code * len(values) + place, return_inverse=True)[1]
     ends = np.cumsum([len(log.item) for log in logs])
-    sets = []
-    for log, codes in zip(logs, np.split(code, ends[:-1]), strict=True):
-        matrix = sparse.csr_array(
-            (np.ones(len(codes), dtype=np.float32), codes, np.array(log.offsets)),
-            shape=(log.users, int(code.max(initial=-1)) + 1),
+    facts = int(code.max(initial=-1)) + 1
+    return [
+        profiles.as_ones(
+            sparse.csr_array(
+                (np.ones(len(codes), dtype=np.float32), codes, np.array(log.offsets)),
+                shape=(log.users, facts),
+            )
         )
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
-        sets.append(matrix)
-    return sets
+        for log, codes in zip(logs, np.split(code, ends[:-1]), strict=True)
+    ]
 
 
 def _predicates(synthetic: sparse.csr_array, *, facts: int, rng: np.random.Generator) -> np.ndarray:
     """Rare facts of each synthetic user in groups. Shapes: int[Q, facts]."""
     having = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
-    user, counts = (
-        np.repeat(np.arange(synthetic.shape[0]), np.diff(synthetic.indptr)),
-        np.diff(synthetic.indptr),
-    )
-    rarity = _places(user, by=having[synthetic.indices], first=synthetic.indptr, rng=rng)
+    counts = np.diff(synthetic.indptr)
+    user = np.repeat(np.arange(synthetic.shape[0]), counts)
+    rarity = profiles.rank_within(user, by=having[synthetic.indices], rng=rng)
     rare = np.minimum(counts, np.maximum(facts, -(-counts // RARE_PART)))
-    order = _places(
-        user, by=(rarity >= rare[user]).astype(np.int64), first=synthetic.indptr, rng=rng
-    )  # rare ones first, at random
+    # rare ones first, at random
+    order = profiles.rank_within(user, by=(rarity >= rare[user]).astype(np.int64), rng=rng)
     whole = np.minimum(GROUPS, rare // facts) * facts  # facts that fill a group
     kept = order < whole[user]
     return np.asarray(
         synthetic.indices[kept][np.lexsort((order[kept], user[kept]))].reshape(-1, facts)
     )
-
-
-def _places(
-    user: np.ndarray, *, by: np.ndarray, first: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Each fact's place among its user's, smallest first, ties by chance. Shapes: int[N]."""
-    order = np.lexsort((rng.random(len(user)), by, user))
-    places = np.empty(len(user), dtype=np.int64)
-    places[order] = np.arange(len(user)) - first[user]
-    return places
 
 
 def _described(predicates: np.ndarray, *, by: sparse.csr_array) -> Iterator[np.ndarray]:
@@ -151,8 +139,5 @@ def _described(predicates: np.ndarray, *, by: sparse.csr_array) -> Iterator[np.n
 
 def _singled_out(predicates: np.ndarray, *, by: sparse.csr_array) -> np.ndarray:
     """Whom some predicate alone describes. Shapes: bool[B]."""
-    found = np.zeros(by.shape[0], dtype=bool)
-    for who in _described(predicates, by=by):
-        if len(who) == 1:
-            found[who[0]] = True
-    return found
+    alone = [who[0] for who in _described(predicates, by=by) if len(who) == 1]
+    return np.isin(np.arange(by.shape[0]), alone)

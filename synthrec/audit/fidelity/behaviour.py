@@ -1,17 +1,9 @@
-"""Sessions: a user's events without a longer pause than half an hour; gaps between events, events
-of a session, sessions of a user.
+"""Behaviour: sessions, visits, baskets, typed events and times of either log.
 
-Visits and baskets: what a user does on one item, and what is done together.
-
-A visit is all of a user's events on one item. Sizes are compared over buckets that grow by the
-square root of two.
-
-Typed events: their types, which types lead to which on an item, and the numbers that they hold.
-
-The funnel is the order in which types come for the first time on an item by one user: the first
-four of them. Where the schema says that one type follows another, the share for which it holds.
-
-Time: the hours of the week, the calendar, and when histories begin.
+A session is a user's events without a longer pause than half an hour; a visit is all of a user's
+events on one item; sizes are compared over buckets that grow by the square root of two. The funnel
+is the order in which types come for the first time on an item by one user: the first four of them.
+Where the schema says that one type follows another, the share for which it holds.
 """
 
 from __future__ import annotations
@@ -20,9 +12,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from synthrec.audit.fidelity.question import Question, Sample, buckets, histogram, number
-from synthrec.audit.realism import total_variation
+from synthrec.audit.fidelity.question import Question, Sample, histogram, number
+from synthrec.audit.realism import buckets, total_variation
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, EventCategory, hour_of_week
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
@@ -90,14 +83,14 @@ def visits_questions(schema: Schema, *, timed: bool) -> list[Question]:
             histogram(
                 "events",
                 "events of a visit",
-                lambda sample: buckets(visit_sizes(sample.whole)),
+                lambda sample: buckets(group_sizes(sample.whole, sample.whole.item)),
                 over="visits",
                 linked=True,
             ),
             number(
                 "events",
                 "visits of more than one event",
-                lambda sample: float((visit_sizes(sample.whole) > 1).mean()),
+                lambda sample: float((group_sizes(sample.whole, sample.whole.item) > 1).mean()),
                 method="difference of shares of visits",
                 linked=True,
             ),
@@ -108,7 +101,7 @@ def visits_questions(schema: Schema, *, timed: bool) -> list[Question]:
             histogram(
                 "events",
                 f"events per {name}",
-                lambda sample: buckets(basket_sizes(sample.whole, name)),
+                lambda sample: buckets(group_sizes(sample.whole, sample.whole.marks[name])),
                 over=name,
             )
         )
@@ -124,22 +117,9 @@ def visits_questions(schema: Schema, *, timed: bool) -> list[Question]:
     return found
 
 
-def in_visits(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
-    """Order by user and item, by place in the log within; the visit of each event in that order."""
-    user, item = log.user_of_event(), np.asarray(log.item)
-    order = np.lexsort((np.arange(len(item)), item, user))
-    new = (np.diff(user[order]) != 0) | (np.diff(item[order]) != 0)
-    return order, np.concatenate((np.zeros(min(1, len(order)), dtype=np.int64), np.cumsum(new)))
-
-
-def visit_sizes(log: EventLog) -> np.ndarray:
-    """Events of each visit."""
-    return np.unique(_grouped(log, np.asarray(log.item)), return_counts=True)[1]
-
-
-def basket_sizes(log: EventLog, name: str) -> np.ndarray:
-    """Events of each basket."""
-    return np.unique(_grouped(log, log.marks[name]), return_counts=True)[1]
+def group_sizes(log: EventLog, group: np.ndarray) -> np.ndarray:
+    """Events of each visit, where groups are items, or of each basket."""
+    return np.unique(_grouped(log, group), return_counts=True)[1]
 
 
 def _grouped(log: EventLog, group: np.ndarray) -> np.ndarray:
@@ -151,17 +131,8 @@ def _grouped(log: EventLog, group: np.ndarray) -> np.ndarray:
 
 def at_one_moment(log: EventLog, name: str) -> float:
     """Share of baskets whose events have one time; 1 of none."""
-    _, place = np.unique(_grouped(log, log.marks[name]), return_inverse=True)
-    if not len(place):
-        return 1.0
-    time = np.asarray(log.time, dtype=np.int64)
-    low, high = (
-        np.full(place.max() + 1, np.iinfo(np.int64).max),
-        np.full(place.max() + 1, np.iinfo(np.int64).min),
-    )
-    np.minimum.at(low, place, time)
-    np.maximum.at(high, place, time)
-    return float((low == high).mean())
+    moments = pd.Series(log.time).groupby(_grouped(log, log.marks[name])).nunique()
+    return float((moments == 1).mean()) if len(moments) else 1.0
 
 
 MAX_TYPES = 12  # in an order of types; later ones are not told apart
@@ -226,20 +197,16 @@ def _of_types(kind: EventCategory) -> list[Question]:
 
 def funnels(log: EventLog, name: str) -> np.ndarray:
     """A number for each visit that says which types it has in which order of first coming."""
-    order, visit = in_visits(log)
+    user, item = log.user_of_event(), np.asarray(log.item)
+    order = np.lexsort((np.arange(len(item)), item, user))
+    new = (np.diff(user[order], prepend=-1) != 0) | (np.diff(item[order], prepend=-1) != 0)
+    visit = np.cumsum(new) - 1
     kind = np.minimum(np.asarray(log.marks[name], dtype=np.int64)[order], MAX_TYPES - 1)
     fresh = np.sort(np.unique(visit * MAX_TYPES + kind, return_index=True)[1])
-    visit, kind = visit[fresh], kind[fresh]
-    first = (
-        np.flatnonzero(np.concatenate(([True], np.diff(visit) != 0)))
-        if len(visit)
-        else np.zeros(0, dtype=np.int64)
-    )
-    place = np.arange(len(visit)) - np.repeat(first, np.diff(np.append(first, len(visit))))
-    short = place < FUNNEL
-    code = np.zeros(int(visit.max(initial=-1)) + 1, dtype=np.int64)
-    np.add.at(code, visit[short], (kind[short] + 1) * (MAX_TYPES + 1) ** place[short])
-    return code
+    kinds = pd.Series(kind[fresh]).groupby(visit[fresh])
+    place = kinds.cumcount().to_numpy()
+    digit = (kind[fresh] + 1) * (MAX_TYPES + 1) ** np.minimum(place, FUNNEL)
+    return pd.Series(digit * (place < FUNNEL)).groupby(visit[fresh]).sum().to_numpy()
 
 
 def held(log: EventLog, name: str) -> np.ndarray:
@@ -270,14 +237,9 @@ def _usual(name: str) -> Callable[[Sample], float]:
     """Share of events whose value is their item's most common one."""
 
     def of(sample: Sample) -> float:
-        log, code = sample.whole, np.asarray(sample.whole.marks[name], dtype=np.int64)
-        pairs, count = np.unique(
-            np.asarray(log.item, dtype=np.int64) * (int(code.max(initial=0)) + 1) + code,
-            return_counts=True,
-        )
-        most = np.zeros(int(log.item.max(initial=-1)) + 1, dtype=np.int64)
-        np.maximum.at(most, pairs // (int(code.max(initial=0)) + 1), count)
-        return float(most.sum() / max(1, len(code)))
+        log = sample.whole
+        count = pd.DataFrame({"item": log.item, "code": log.marks[name]}).value_counts()
+        return float(count.groupby(level="item").max().sum() / max(1, len(log.item)))
 
     return of
 
@@ -289,15 +251,13 @@ def _following(name: str, later: int, earlier: int) -> Callable[[Sample], float]
 
     def of(sample: Sample) -> float:
         log = sample.whole
-        order, visit = in_visits(log)
-        kind, when = (
-            np.asarray(log.marks[name])[order],
-            order if log.time is None else np.asarray(log.time)[order],
+        kind, events = np.asarray(log.marks[name]), np.arange(len(log.item))
+        when = pd.Series(events if log.time is None else np.asarray(log.time))
+        begun = (
+            when.where(kind == earlier).groupby([log.user_of_event(), log.item]).transform("min")
         )
-        begun = np.full(int(visit.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(begun, visit[kind == earlier], when[kind == earlier])
         asked = kind == later
-        return float((begun[visit[asked]] < when[asked]).mean()) if asked.any() else 1.0
+        return float((begun[asked] < when[asked]).mean()) if asked.any() else 1.0
 
     return of
 

@@ -1,30 +1,13 @@
-"""Popularity: which share of the events goes to each item, and how unequal the shares are.
+"""Marginals: popularity of items, activity of users, ratings, and attributes alone and two at a time.
 
-- total variation; Jensen-Shannon divergence in bits, the mean of two divergences from the mean
-  distribution (Lin 1991);
-- Kullback-Leibler divergence of real from synthetic in bits, every item of the catalogue counting
-  half an event more in both logs
-  (Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all;
-- Gini coefficient over the catalogue: 0 where all items are equal, near 1 where one has everything;
-- the most popular items: share of the real ones that are not among the synthetic ones.
-
-Activity: how many events users have, whole and cut at K.
-
-Wasserstein distance: the mean number of events by which users would have to be changed
-(Kantorovich; scipy's `wasserstein_distance`). A release that bounds users at K cannot follow the
-whole log beyond K: that row shows what the bound costs.
-
-Attributes of users, each alone and two at a time.
-
-A generator that draws attributes independently of each other gets each alone right and pairs wrong:
-the second kind of row is there to say so. A column of events that is the same for all events of a
-user counts as an attribute.
-
-Ratings: their levels, mean and spread, and what each item is worth.
-
-The per-item error is the mean distance of item means, weighted by the real events of the item;
-means are drawn towards the log's own mean as if by DAMPING further events (the protocol's damping),
-so that an item nobody rated is an average one.
+Popularity: total variation; Jensen-Shannon divergence in bits (Lin 1991); Kullback-Leibler divergence
+of real from synthetic in bits, every item of the catalogue counting half an event more in both logs
+(Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all; Gini
+coefficient; the most popular items missed. Activity: whole and cut at K; a release that bounds users
+at K cannot follow the whole log beyond K, and the Wasserstein row shows what the bound costs.
+Ratings: levels, mean, spread, and the error of item means, damped as the protocol's and weighted by
+the real events of the item. A generator that draws attributes independently gets each alone right
+and pairs wrong; a column of events that is the same for all events of a user counts as an attribute.
 """
 
 from __future__ import annotations
@@ -34,11 +17,12 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import wasserstein_distance
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy, wasserstein_distance
 
-from synthrec.audit import profiles, realism
-from synthrec.audit.fidelity.question import Question, Sample, buckets, histogram, number, ratio
-from synthrec.audit.realism import total_variation
+from synthrec.audit import realism
+from synthrec.audit.fidelity.question import Question, Sample, histogram, number, ratio
+from synthrec.audit.realism import buckets
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 
@@ -87,18 +71,14 @@ def popularity_questions(items: int) -> list[Question]:
 
 def kullback_leibler(one: np.ndarray, *, other: np.ndarray) -> float:
     """Bits of `one` from `other`, each normalised; infinite where only `other` is 0."""
-    first, second = one / one.sum(), other / other.sum()
-    with np.errstate(divide="ignore"):
-        return float(sum(first[first > 0] * np.log2(first[first > 0] / second[first > 0])))
+    return float(entropy(one, other, base=2))
 
 
 def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
     """Bits, 0 to 1; 1 when exactly one is empty."""
     if one.sum() == 0 or other.sum() == 0:
         return float(one.sum() != other.sum())
-    first, second = one / one.sum(), other / other.sum()
-    middle = (first + second) / 2
-    return (kullback_leibler(first, other=middle) + kullback_leibler(second, other=middle)) / 2
+    return float(jensenshannon(one, other, base=2) ** 2)
 
 
 def gini(counts: np.ndarray) -> float:
@@ -125,20 +105,20 @@ def activity_questions() -> list[Question]:
         histogram(
             "activity",
             "events of a user, cut at K",
-            lambda sample: buckets(profiles.activity(sample.cut)),
+            lambda sample: buckets(sample.cut.activity),
             over="users",
         ),
         Question(
             "activity",
             "events of a user",
             "Wasserstein distance (events)",
-            lambda sample: profiles.activity(sample.whole),
+            lambda sample: sample.whole.activity,
             lambda one, other: float(wasserstein_distance(one, other)),
         ),
         number(
             "activity",
             "mean events of a user",
-            lambda sample: profiles.activity(sample.whole).mean(),
+            lambda sample: sample.whole.activity.mean(),
         ),
     ]
 
@@ -222,7 +202,13 @@ class ItemMeans(NamedTuple):
 def ratings_questions(items: int) -> list[Question]:
     """Of logs with ratings."""
     return [
-        Question("ratings", "levels", "total variation over events", _rating, _levels_apart),
+        Question(
+            "ratings",
+            "levels",
+            "total variation over events",
+            _rating,
+            lambda one, other: realism.values_distance(one, other=other),
+        ),
         number("ratings", "mean", lambda sample: _rating(sample).mean()),
         number("ratings", "standard deviation", lambda sample: _rating(sample).std()),
         Question(
@@ -230,7 +216,9 @@ def ratings_questions(items: int) -> list[Question]:
             "mean of each item",
             f"mean error over events, means damped by {DAMPING:g}",
             lambda sample: item_means(sample.whole, items=items),
-            _means_apart,
+            lambda one, other: float(
+                np.average(np.abs(one.mean - other.mean), weights=other.events)
+            ),
         ),
         ratio(
             "ratings",
@@ -251,14 +239,6 @@ def _rating(sample: Sample) -> np.ndarray:
     return np.asarray(sample.whole.rating, dtype=np.float64)
 
 
-def _levels_apart(one: np.ndarray, other: np.ndarray) -> float:
-    levels, code = np.unique(np.concatenate((one, other)), return_inverse=True)
-    return total_variation(
-        np.bincount(code[: len(one)], minlength=len(levels)),
-        other=np.bincount(code[len(one) :], minlength=len(levels)),
-    )
-
-
 def item_means(log: EventLog, *, items: int) -> ItemMeans:
     """Every item's mean rating, damped."""
     rating = np.asarray(log.rating, dtype=np.float64)
@@ -267,7 +247,3 @@ def item_means(log: EventLog, *, items: int) -> ItemMeans:
         (np.bincount(log.item, rating, items) + DAMPING * rating.mean()) / (events + DAMPING),
         events,
     )
-
-
-def _means_apart(one: ItemMeans, other: ItemMeans) -> float:
-    return float(np.average(np.abs(one.mean - other.mean), weights=other.events))

@@ -40,14 +40,14 @@ def histogram(
     topic: str, name: str, of: Callable[[Sample], np.ndarray], *, over: str, linked: bool = False
 ) -> Question:
     """Total variation of the shares of a histogram; the shorter of two ends in zeros."""
-
-    def apart(one: np.ndarray, other: np.ndarray) -> float:
-        size = max(len(one), len(other))
-        return total_variation(
-            np.pad(one, (0, size - len(one))), other=np.pad(other, (0, size - len(other)))
-        )
-
-    return Question(topic, name, f"total variation over {over}", of, apart, linked=linked)
+    return Question(
+        topic,
+        name,
+        f"total variation over {over}",
+        of,
+        lambda one, other: total_variation(one, other=other),
+        linked=linked,
+    )
 
 
 def number(
@@ -94,13 +94,3 @@ def ratio(
 def relative(one: float, *, other: float) -> float:
     """|one - other| / |other|; 0 when both are 0, 1 when only the other is."""
     return abs(one - other) / abs(other) if other else float(one != other)
-
-
-def buckets(sizes: np.ndarray) -> np.ndarray:
-    """Histogram over buckets that grow by the square root of two: 1, 2, 3, 4-5, 6-7, 8-11, ...
-    Shapes: int64[N] -> int64[...].
-    """
-    return np.bincount(np.searchsorted(EDGES, sizes, side="right"))
-
-
-EDGES = np.unique(np.ceil(2.0 ** (np.arange(64) / 2)))

@@ -1,32 +1,14 @@
-"""Co-occurrence: which items the same users have, beyond what the items' popularity says.
+"""Structure: which items the same users have, how much leading directions hold, and whether synthetic
+users differ as real ones do.
 
-The lift of two items is the number of users who have both over what independence would give; half a
-user is added above and below. The row compares the logarithms over all pairs of the items that most
-real users have: 1 - Pearson's correlation, 0 where the same pairs attract and repel each other as
-much, 1 where what goes together in one log says nothing of the other.
-
-Spectrum: how much of the user-item matrix its leading directions hold.
-
-Singular values of the matrix of zeros and ones (at most K events and a few hundred users of either
-log): the squares as shares of all of it. The first direction is popularity and activity; what
-follows is what users have in common besides. Noise spreads it over all directions, a collapsed
-generator heaps it on a few.
-
-Do synthetic users differ as real ones do? A generator that has collapsed writes the same few users
-again and again.
-
-Users are cut at K random events, and at most a thousand are looked at, except for the last row:
-
-- items in effect: exp of the entropy of the items' shares of events; catalogue used: share of its
-  items with an event;
-- directions in effect: exp of the entropy of the spectrum of users' unit item profiles (effective
-  rank, Roy and Vetterli 2007);
-- nearest other user: cosine of the item sets with the most similar other user of the same log, at
-  the quartiles. It looks at users of
-  one log only; that synthetic users lie near real ones would be no pass (rule 15);
-- any two users: mean cosine of their item sets;
-- whole users twice: share of users who share all events (items and ratings) with another user of
-  the same log.
+Lift of two items: the users who have both over what independence would give, half a user added above
+and below; the row is 1 - Pearson's correlation of its logarithm over all pairs of the most common
+items. Spectrum: squared singular values of the matrix of zeros and ones as shares of all of it;
+noise spreads it over all directions, a collapsed generator heaps it on a few. Variety, of at most a
+thousand users cut at K: items and directions in effect (exp of an entropy; effective rank, Roy and
+Vetterli 2007), catalogue used, cosine with the nearest other user of the same log at the quartiles
+(that synthetic users lie near real ones would be no pass, rule 15), mean cosine of any two, and the
+share of users who share all events with another user of the same log.
 """
 
 from __future__ import annotations
@@ -34,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from synthrec.audit import profiles, realism
 from synthrec.audit.fidelity.question import Question, Sample, number, ratio
@@ -218,11 +202,7 @@ def cosines(log: EventLog, *, items: int) -> np.ndarray:
 
 def effective_number(weights: np.ndarray) -> float:
     """Exp of the entropy of weights: how many equal ones would be as even; 0 when all are 0."""
-    total = weights.sum()
-    if total <= 0:
-        return 0.0
-    shares = weights[weights > 0] / total
-    return float(np.exp(-(shares * np.log(shares)).sum()))
+    return float(np.exp(stats.entropy(weights))) if weights.sum() > 0 else 0.0
 
 
 def repeated_users(log: EventLog) -> float:
@@ -230,15 +210,10 @@ def repeated_users(log: EventLog) -> float:
     rating = (
         np.zeros(len(log.item)) if log.rating is None else np.asarray(log.rating, dtype=np.float64)
     )
-    order = np.lexsort((rating, log.item, profiles.user_of_event(log)))
+    order = np.lexsort((rating, log.item, log.user_of_event()))
     events = np.stack([np.asarray(log.item, dtype=np.float64)[order], rating[order]], axis=1)
     whole = [
         events[start:end].tobytes()
         for start, end in zip(log.offsets[:-1], log.offsets[1:], strict=True)
     ]
-    _, code, count = np.unique(
-        np.array([hash(each) for each in whole], dtype=np.int64),
-        return_inverse=True,
-        return_counts=True,
-    )
-    return float((count[code] > 1).mean()) if whole else 0.0
+    return float(pd.Series(whole).duplicated(keep=False).mean()) if whole else 0.0

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthrec.audit import profiles
 from synthrec.audit.attacks import controls, flagged, learned, run_attacks
 from synthrec.audit.attacks.battery import KNOWS, AttackSuite, Result
-from synthrec.audit.attacks.controls import Effort, plant
+from synthrec.audit.attacks.controls import Workload, plant
 from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import Membership, Verdict
 from synthrec.audit.splits import AuditSplits
@@ -153,9 +152,9 @@ def test_people_outside_who_differ_by_more_than_membership_accuse_no_log(
         other(people.reference, rng) if known == "of the holdout users" else people.reference
     )
     people = replace(people, holdout=other(people.holdout, rng), reference=reference)
-    few = Effort(draws=1, seekers=(), resamples=20)
+    few = Workload(draws=1, seekers=(), resamples=20)
     battery = AttackSuite.of(people, fpr=0.1, resamples=20)
-    blind = controls.innocent(battery, people=people, policy=limits, effort=few, rng=rng)
+    blind = controls.innocent(battery, people=people, policy=limits, workload=few, rng=rng)
     attacks = battery.attack(people.synthetic, reference=people.reference, rng=rng).attacks
     found = Membership(
         attacks=attacks,
@@ -290,9 +289,7 @@ def test_more_planted_users_than_trained_take_trained_again(
 ) -> None:
     few = cast(rng).trained.select(np.arange(7))
     copies = plant(few, synthetic_users=480, share=1.0, rng=rng).copies
-    assert sorted(set(profiles.activity(copies).tolist())) == sorted(
-        set(profiles.activity(few).tolist())
-    )
+    assert sorted(set(copies.activity.tolist())) == sorted(set(few.activity.tolist()))
     assert len(plant(few, synthetic_users=480, share=0.0001, rng=rng).copies.offsets) == 2
 
 
