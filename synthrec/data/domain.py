@@ -37,12 +37,33 @@ class Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Categorical(Declared):
+class NamedColumn(Declared):
+    """A column, which knows its name."""
+
+    name: StrictStr
+
+
+class PayableColumn(NamedColumn):
+    """A column whose domain is declared or, where its words say "dp", bought from the log's budget."""
+
+    @property
+    def paid(self) -> bool:
+        """Is the domain (`vocabulary`) or are its ends (`bounds`) paid for?"""
+        return "dp" in (getattr(self, "vocabulary", None), getattr(self, "bounds", None))
+
+    @property
+    def is_open(self) -> bool:
+        """Is it yet to be paid for?"""
+        return (
+            self.paid and not getattr(self, "values", None) and getattr(self, "min", None) is None
+        )
+
+
+class Categorical(PayableColumn):
     """One of a declared list of values, or (`vocabulary = "dp"`) of those that were paid for, once
     they are.
     """
 
-    name: StrictStr
     type: Literal["categorical"] = "categorical"
     values: Annotated[tuple[StrictStr | StrictInt, ...], Field(max_length=MAX_VALUES)] = ()
     vocabulary: Literal["dp"] | None = None
@@ -57,16 +78,6 @@ class Categorical(Declared):
         if len(set(self.labels)) < len(self.values):
             raise ValueError("values must be distinct")
         return self
-
-    @property
-    def paid(self) -> bool:
-        """Is the list of values paid for?"""
-        return self.vocabulary == "dp"
-
-    @property
-    def is_open(self) -> bool:
-        """Is it yet to be paid for?"""
-        return self.paid and not self.values
 
     @property
     def size(self) -> int:
@@ -90,10 +101,9 @@ class Categorical(Declared):
         return domain.take(_indices(codes, self.size))
 
 
-class Ordinal(Declared):
+class Ordinal(NamedColumn):
     """Numbers on an even grid: `min`, `min + step`, ... `max`."""
 
-    name: StrictStr
     type: Literal["ordinal"] = "ordinal"
     min: Number
     max: Number
@@ -148,7 +158,7 @@ class Ordinal(Declared):
         return domain.take(_indices(codes, self.size))
 
 
-class Numeric(Declared):
+class Numeric(PayableColumn):
     """A number in [min, max], known only as one of `bins` bins: equal, or (`scale = "log"`) growing
     with the distance from zero.
 
@@ -156,7 +166,6 @@ class Numeric(Declared):
     than it there are fewer of them.
     """
 
-    name: StrictStr
     type: Literal["numeric"] = "numeric"
     min: Number | None = None
     max: Number | None = None
@@ -180,16 +189,6 @@ class Numeric(Declared):
         return self
 
     @property
-    def paid(self) -> bool:
-        """Are the bounds paid for?"""
-        return self.bounds == "dp"
-
-    @property
-    def is_open(self) -> bool:
-        """Are they yet to be paid for?"""
-        return self.paid and self.min is None
-
-    @property
     def whole(self) -> bool:
         """Does the column hold integers? It does if both bounds are written without a point."""
         return isinstance(self.min, int) and isinstance(self.max, int)
@@ -198,14 +197,12 @@ class Numeric(Declared):
     def edges(self) -> np.ndarray:
         """float64[bins + 1]."""
         low, high = self._bounds()
-        if self.scale == "linear" and self.decimals is None:
-            return np.linspace(low, high, self.bins + 1)
         edges = (
             np.linspace(low, high, self.bins + 1)
             if self.scale == "linear"
             else _log_edges(low, high, self.bins, grid=self.grid)
         )
-        if self.grid is None:
+        if self.grid is None or (self.scale == "linear" and self.decimals is None):
             return edges
         on_grid = np.unique(
             np.round(np.rint(edges[1:-1] / self.grid) * self.grid, self.decimals or 0)

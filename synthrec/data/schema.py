@@ -1,11 +1,11 @@
-"""What the owner declares about a log: the records that `synthrec.toml` is read into.
+"""What the owner declares about a log: the records that `synthrec.toml` is read into, and the way
+from its text to them.
 
 Everything here is public. Nothing is learned from the log: domain, window, K, unit and population
-stand in the file before the log is opened. Reading the file itself is `grammar.py`.
+stand in the file before the log is opened.
 
-From TOML text to what the schema's records accept, with errors that name the place in the file.
-
-Guarantees: reads the configuration only. Messages quote names and rules, never values.
+Guarantees: reads the configuration only. Errors name the place in the file and quote names and
+rules, never values.
 """
 
 from __future__ import annotations
@@ -41,7 +41,14 @@ from synthrec.data.columns import (
     Unit,
     User,
 )
-from synthrec.data.domain import Attribute, Categorical, Declared, Ordinal, UserAttribute
+from synthrec.data.domain import (
+    Attribute,
+    Categorical,
+    Declared,
+    Ordinal,
+    PayableColumn,
+    UserAttribute,
+)
 from synthrec.errors import SchemaError
 
 MAX_USERS = 10**11  # more than people
@@ -319,9 +326,9 @@ class Schema(Declared):
     def require_served(self) -> None:
         """Raise SchemaError that names everything declared which this version does not serve."""
         refused = [
-            f"[columns] {name}: {why}"
+            f'[columns] {name}: type = "{column.type}" for events'
             for name, column in self.columns.items()
-            if (why := _unserved(column))
+            if isinstance(column, Text)
         ]
         for kind, word in ((Identifier, "id"), (Datetime, "datetime")):
             extra = [name for name, column in self.columns.items() if isinstance(column, kind)][1:]
@@ -331,9 +338,11 @@ class Schema(Declared):
             for name, column in self.marks.items()
             if isinstance(column, EventCategory) and column.follows and column != self.kind
         ]
-        for name, attribute in self.user_attributes.items():
-            if isinstance(attribute, Categorical) and attribute.outside == "drop":
-                refused.append(f'[users] {name}: outside = "drop"')
+        refused += [
+            f'[users] {name}: outside = "drop"'
+            for name, attribute in self.user_attributes.items()
+            if isinstance(attribute, Categorical) and attribute.outside == "drop"
+        ]
         if self.item_column.paid and self.item_attributes:
             refused.append(
                 f"[items] {', '.join(self.item_attributes)}: attributes of items without a catalogue"
@@ -360,8 +369,8 @@ class Schema(Declared):
         both = [
             name
             for name, column in (*self.columns.items(), *self.user_attributes.items())
-            if getattr(column, "paid", False) and not column.is_open
-        ]  # type: ignore[union-attr]
+            if isinstance(column, PayableColumn) and column.paid and not column.is_open
+        ]
         if both:
             raise SchemaError(
                 'a column is declared by values or bounds, or by "dp", not both',
@@ -370,14 +379,8 @@ class Schema(Declared):
             )
 
 
-def _unserved(column: Any) -> str | None:
-    if isinstance(column, Text):
-        return f'type = "{column.type}" for events'
-    return None
-
-
 QUESTION = "?"
-LARGEST_BYTES = 4_000_000
+MAX_TOML_BYTES = 4_000_000
 _SETTINGS = {
     "users": ("table",),
     "items": ("independent_of_log",),
@@ -387,7 +390,7 @@ _SETTINGS = {
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file. Raises SchemaError if it cannot be read."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if path.stat().st_size > MAX_TOML_BYTES:
             raise SchemaError(
                 "a configuration is a small text file",
                 found="one of several megabytes",
@@ -490,14 +493,10 @@ def _questions(said: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 def _plain(loc: tuple[int | str, ...]) -> tuple[str, ...]:
     """A place without pydantic's own tags: section, column, word."""
     section, *rest = [str(part) for part in loc if not isinstance(part, int)] or ["file"]
-    if section in _SETTINGS and rest[:1] == ["attributes"]:
-        rest = rest[1:]
-        tagged = True
-    else:
-        tagged = section == "columns"
-    if tagged and len(rest) > 1:
-        rest = [rest[0], *rest[2:3]]
-    return (section, *rest)
+    attribute = section in _SETTINGS and rest[:1] == ["attributes"]
+    rest = rest[1:] if attribute else rest
+    tagged = (attribute or section == "columns") and len(rest) > 1
+    return (section, rest[0], *rest[2:3]) if tagged else (section, *rest)
 
 
 def _place(path: tuple[str, ...]) -> str:
