@@ -23,11 +23,9 @@ LOG_RANGE = (
 )
 LEVEL_TOLERANCE = 1e-6  # of a step: how far a number may lie from its level and still be it
 
-LARGEST_NUMBER = 2**53  # beyond, floats do not hold every whole number
-Finite = Annotated[
-    float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)
-]
-Whole = Annotated[StrictInt, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+MAX_NUMBER = 2**53  # beyond, floats do not hold every whole number
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Whole = Annotated[StrictInt, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Number = Annotated[Whole | Finite, Field(union_mode="left_to_right")]
 
 
@@ -91,13 +89,13 @@ class Categorical(PayableColumn):
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes of text values; null and unknown become `size`."""
-        found = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
-        return np.asarray(found.fill_null(self.size).to_numpy(zero_copy_only=False), dtype=np.int16)
+        codes = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
+        return np.asarray(codes.fill_null(self.size).to_numpy(zero_copy_only=False), dtype=np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """Values as declared; `size` becomes null."""
         whole = all(isinstance(value, int) for value in self.values)
-        domain = pa.array([value if whole else str(value) for value in self.values])
+        domain = pa.array(self.values if whole else self.labels)
         return domain.take(_indices(codes, self.size))
 
 
@@ -238,8 +236,8 @@ class Numeric(PayableColumn):
         low, high = self._bounds()
         numbers = _floats(values)
         known = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
-        found = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
-        return np.where(known, np.minimum(found, self.size - 1), self.size).astype(np.int16)
+        bins = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
+        return np.where(known, np.minimum(bins, self.size - 1), self.size).astype(np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """A uniform value of each bin, whole if the column is; `size` becomes null."""

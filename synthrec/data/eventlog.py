@@ -29,12 +29,8 @@ from synthrec.errors import DataError, ReleaseError
 FORMAT_VERSION = 1
 MAX_INDEX_BYTES = 1 << 24
 BLOCK_USERS = 1024
-_HEADER_ERRORS = (
-    SyntaxError,
-    tokenize.TokenError,
-    RecursionError,
-    MemoryError,
-)  # numpy on an array's header that is none
+# numpy on an array's header that is none
+_HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -102,9 +98,8 @@ class EventLog:
 
     def blocks(self, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
         """All users, each whole in one block; a log of nobody is one block of nobody."""
-        everybody = self.users
-        for start in range(0, max(1, everybody), users):
-            yield self.select(np.arange(start, min(start + users, everybody)))
+        for start in range(0, max(1, self.users), users):
+            yield self.select(np.arange(start, min(start + users, self.users)))
 
     def keep(self, kept: np.ndarray) -> EventLog:
         """The events where `kept` is true, with the same users in the same order, also those left
@@ -130,19 +125,17 @@ class EventLog:
         assert logs, "nothing to join"
         counts = np.concatenate([log.activity for log in logs])
 
-        def joined(name: str) -> np.ndarray | None:
+        def joined(name: str) -> Any:
             parts = [getattr(log, name) for log in logs]
             return None if any(part is None for part in parts) else np.concatenate(parts)
 
-        item = joined("item")
-        assert item is not None
         shared = [
             name for name in logs[0].attributes if all(name in log.attributes for log in logs)
         ]
         marked = [name for name in logs[0].marks if all(name in log.marks for log in logs)]
         return cls(
             offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            item=item,
+            item=joined("item"),
             rating=joined("rating"),
             time=joined("time"),
             attributes={
@@ -189,19 +182,17 @@ class EventLog:
                 for name in ("rating", "time", "role")
                 if (folder / f"{name}.npy").exists()
             }
-            attributes = {
-                str(name): _mapped(folder, f"attribute_{place}")
-                for place, name in enumerate(index["attributes"])
-            }
-            marks = {
-                str(name): _mapped(folder, f"mark_{place}")
-                for place, name in enumerate(index["marks"])
-            }
             log = cls(
                 offsets=_mapped(folder, "offsets"),
                 item=_mapped(folder, "item"),
-                attributes=attributes,
-                marks=marks,
+                attributes={
+                    str(name): _mapped(folder, f"attribute_{place}")
+                    for place, name in enumerate(index["attributes"])
+                },
+                marks={
+                    str(name): _mapped(folder, f"mark_{place}")
+                    for place, name in enumerate(index["marks"])
+                },
                 **optional,
             )
             log._require_whole()

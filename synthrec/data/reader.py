@@ -344,14 +344,16 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-
-        def read(part: Any) -> Any:
-            return part.select(
+        known = _stored(
+            con,
+            "known",
+            log,
+            [name],
+            lambda part: part.select(
                 text=_identifier(part[name]), number=_number(part[name].cast("string"))
-            )
-
-        known = _stored(con, "known", log, [name], read, where="the table")
-        known = known.filter(known.text.notnull())
+            ),
+            where="the table",
+        ).filter(ibis._.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
         edges = known.aggregate(
             low=known.number.min(),
@@ -373,16 +375,19 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
     """Does anybody stand in both logs? Private, as every answer about real people."""
     with _database(spill) as con:
-
-        def read(part: Any) -> Any:
-            return part.select(**_people(part, schema))
-
-        units = [
-            _stored(con, name, log, [*schema.kept_columns], read, where="the log")
-            for name, log in (("one", one), ("other", other))
-        ]
         first, second = (
-            each.filter(each.unit.notnull()).select("unit").distinct() for each in units
+            _stored(
+                con,
+                name,
+                log,
+                [*schema.kept_columns],
+                lambda part: part.select(**_people(part, schema)),
+                where="the log",
+            )
+            .filter(ibis._.unit.notnull())
+            .select("unit")
+            .distinct()
+            for name, log in (("one", one), ("other", other))
         )
         return bool(first.semi_join(second, "unit").count().execute())
 
@@ -493,12 +498,11 @@ def _stored(
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
-    said = [column for file in files if file.format != "json" for column in file.columns]
-    _say_dropped(said, wanted, progress)
+    named = [column for file in files if file.format != "json" for column in file.columns]
+    _say_dropped(named, wanted, progress)
     if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
-        progress.say(
-            "Fields that the configuration does not list are dropped."
-        )  # a name may stand in one person's rows alone
+        # a name may stand in one person's rows alone
+        progress.say("Fields that the configuration does not list are dropped.")
 
     def store(files: tuple[TableFile, ...], longest: dict[str, int]) -> Any:
         parts = [read(_open_files(con, alike, wanted, longest)) for alike in _alike(files)]
