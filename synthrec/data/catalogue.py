@@ -96,8 +96,14 @@ class Catalogue:
                     for name in self.attributes.column_names
                 },
                 "types": {
-                    name: _type_word(self.attributes[name].type)
-                    for name in self.attributes.column_names
+                    name: "number"
+                    if pa.types.is_floating(kind)
+                    else "embedding"
+                    if pa.types.is_list(kind)
+                    else "text"
+                    for name, kind in zip(
+                        self.attributes.column_names, self.attributes.schema.types, strict=True
+                    )
                 },
             },
             ensure_ascii=False,
@@ -230,13 +236,3 @@ def _vector(value: Any) -> list[float] | None:
     )
     numbers = [number for part in parts if (number := number_of(part)) is not None]
     return numbers if len(numbers) == len(parts) else None
-
-
-def _type_word(kind: pa.DataType) -> str:
-    return (
-        "number"
-        if pa.types.is_floating(kind)
-        else "embedding"
-        if pa.types.is_list(kind)
-        else "text"
-    )

@@ -113,7 +113,7 @@ def diagnose(
     inside.
 
     Raises:
-        DataError: as `source.read_log` does.
+        DataError: as `reader.read_log` does.
     """
     schema = widened(schema)
     with reader.judged_rows(

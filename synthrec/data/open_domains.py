@@ -149,7 +149,7 @@ def reopened(schema: Schema) -> Schema:
 
 def widened(schema: Schema) -> Schema:
     """The schema for a first look: open bounds as wide as their grid. Open vocabularies stay open:
-    `source` lets every value pass.
+    `reader` lets every value pass.
     """
     for column in paid_columns(schema):
         if column.is_open and isinstance(column.column, Datetime):

@@ -51,7 +51,10 @@ class OpenedLog:
             keys=table["key"].to_pylist(),
             blocks=(
                 _indicators(
-                    rows, _index(rows["value"], values), users=self._members, keys=len(values)
+                    rows,
+                    np.asarray(pc.index_in(rows["value"], value_set=values)),
+                    users=self._members,
+                    keys=len(values),
                 )
                 for rows in self._blocks(column, most=most)
             ),
@@ -147,7 +150,7 @@ def open_log(
     progress: Progress,
 ) -> Iterator[OpenedLog]:
     """Read and judge a log for its open columns; no catalogue where items are one of them. Raises
-    DataError, before anything is charged, as `source.read_log` does.
+    DataError, before anything is charged, as `reader.read_log` does.
     """
     wide = widened(schema)
     with reader.judged_rows(
@@ -169,15 +172,11 @@ def open_log(
         yield OpenedLog(con, wide, members=len(codes))
 
 
-def _index(values: pa.ChunkedArray, places: pa.Array) -> np.ndarray:
-    return np.asarray(pc.index_in(values, value_set=places), dtype=np.int64)
-
-
 def _indicators(rows: pa.Table, column: np.ndarray, *, users: int, keys: int) -> sp.csr_matrix:
     """1 for each different (row, key)."""
-    found = sp.csr_matrix(
+    matrix = sp.csr_matrix(
         (np.ones(len(column)), (np.asarray(rows["row"]), column)), shape=(users, keys)
     )
-    found.sum_duplicates()
-    found.data[:] = 1.0
-    return found
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix

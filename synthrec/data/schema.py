@@ -147,10 +147,10 @@ class Schema(Declared):
         """Read TOML text, or the nested dict that it stands for. Raises SchemaError, which names
         the place.
         """
-        said = parse_toml(text) if isinstance(text, str) else text
-        require_no_questions(said)
+        words = parse_toml(text) if isinstance(text, str) else text
+        require_no_questions(words)
         with schema_errors():
-            schema = cls.model_validate({**reshape(said), "folder": Path(folder)})
+            schema = cls.model_validate({**reshape(words), "folder": Path(folder)})
         schema._require_unsettled()
         return schema
 
@@ -387,8 +387,8 @@ _SETTINGS = {
 }  # what in these sections is no column
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file. Raises SchemaError if it cannot be read."""
+def read_toml(path: Path) -> str:
+    """The text of a TOML file. Raises SchemaError if it cannot be read."""
     try:
         if path.stat().st_size > MAX_TOML_BYTES:
             raise SchemaError(
@@ -396,7 +396,7 @@ def read_toml(path: Path) -> dict[str, Any]:
                 found="one of several megabytes",
                 remedy="Give the path of a synthrec.toml.",
             )
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SchemaError(
             "the configuration must be a readable file",
@@ -407,7 +407,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SchemaError(
             "the configuration must be UTF-8 text", found="other bytes", remedy="Save it as UTF-8."
         ) from None
-    return parse_toml(text)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -426,9 +425,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         ) from None
 
 
-def require_no_questions(said: dict[str, Any]) -> None:
+def require_no_questions(words: dict[str, Any]) -> None:
     """Raise SchemaError that lists, all at once, every place where a declaration is still missing."""
-    missing = [_place(path) for path in _questions(said, ())]
+    missing = [_place(path) for path in _questions(words, ())]
     if missing:
         raise SchemaError(
             'every "?" must be replaced by a public declaration before the log is used',
@@ -437,13 +436,13 @@ def require_no_questions(said: dict[str, Any]) -> None:
         )
 
 
-def reshape(said: dict[str, Any]) -> dict[str, Any]:
+def reshape(words: dict[str, Any]) -> dict[str, Any]:
     """Turn tables of columns into what the records expect: each column knows its name."""
-    shaped = dict(said)
-    if isinstance(columns := said.get("columns"), dict):
+    shaped = dict(words)
+    if isinstance(columns := words.get("columns"), dict):
         shaped["columns"] = _named(columns, "columns")
     for section, settings in _SETTINGS.items():
-        if isinstance(table := said.get(section), dict):
+        if isinstance(table := words.get(section), dict):
             rest = {name: column for name, column in table.items() if name not in settings}
             shaped[section] = {word: table[word] for word in settings if word in table}
             shaped[section]["attributes"] = _named(rest, section)
@@ -456,7 +455,7 @@ def schema_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        found = [
+        complaints = [
             f"{_place(_plain(complaint['loc']))}: {complaint['msg'].removeprefix('Value error, ')}"
             for complaint in error.errors(
                 include_url=False, include_context=False, include_input=False
@@ -464,7 +463,7 @@ def schema_errors() -> Iterator[None]:
         ]
         raise SchemaError(
             "the configuration must follow the schema's grammar",
-            found="; ".join(found),
+            found="; ".join(complaints),
             remedy="Correct these places; `synthrec init` writes a commented example.",
         ) from None
 
@@ -480,13 +479,13 @@ def _named(columns: dict[str, Any], section: str) -> dict[str, Any]:
     return {name: {**column, "name": name} for name, column in columns.items()}
 
 
-def _questions(said: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if said == QUESTION:
+def _questions(words: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if words == QUESTION:
         yield path
-    elif isinstance(said, dict):
-        for word, inner in said.items():
+    elif isinstance(words, dict):
+        for word, inner in words.items():
             yield from _questions(inner, (*path, str(word)))
-    elif isinstance(said, list) and QUESTION in said:
+    elif isinstance(words, list) and QUESTION in words:
         yield path
 
 

@@ -187,9 +187,8 @@ class SimulatedLog:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.events.to_csv(folder / "events.csv", index=False)
-        self.users.to_csv(folder / "users.csv", index=False)
-        self.items.to_csv(folder / "items.csv", index=False)
+        for name in ("events", "users", "items"):
+            getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
         config = folder / "synthrec.toml"
         config.write_text(
             _CONFIG.format(

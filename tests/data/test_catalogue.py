@@ -54,7 +54,7 @@ def test_attributes_are_text_numbers_or_vectors(tmp_path: Path) -> None:
 
 
 def test_only_declared_columns_are_kept(tmp_path: Path) -> None:
-    assert read(tmp_path, "item_id,popularity\n1,99\n").attributes.column_names == []
+    assert read(tmp_path, "item_id,popularity\n1,99\n2,98\n").attributes.column_names == []
 
 
 def test_parquet_and_json_lines_serve_too(tmp_path: Path) -> None:
