@@ -11,7 +11,7 @@ help:
 	@echo "make demo       the whole chain on a simulated log: synthetic log, audit, report (about 4 minutes)"
 	@echo "make test       the test suite (under 8 minutes on 2 cores)"
 	@echo "make test-slow  the long tests"
-	@echo "make check      ruff and mypy"
+	@echo "make check      ruff (rules and format) and mypy --strict over the package"
 	@echo "make bench      the figures of the README: runs missing cells, rewrites its tables (BENCH=--quick: under 20 minutes)"
 	@echo "make reports    privacy_reports/: reference releases that are missing, then pages and index (REPORTS='--only ml-100k-eps8')"
 	@echo "make clean      remove .venv, caches and the demo's output"
@@ -33,7 +33,8 @@ test-slow: $(STAMP)
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
-	$(BIN)/ruff check synthrec tests benchmarks privacy_reports
+	$(BIN)/ruff check synthrec tests benchmarks privacy_reports examples
+	$(BIN)/ruff format --check synthrec tests benchmarks privacy_reports examples
 	$(BIN)/mypy
 
 bench: $(STAMP)

@@ -210,6 +210,7 @@ def simulated_release(
     synthesizer = _OfNobody(schema, plan, open_session=open_session, means=means)
     synthesizer.catalogue = catalogue
     kept = _Kept(
+        schema=schema,
         audit_share=audit_share,
         exclude_users=None,
         synthetic_users=synthetic_users,

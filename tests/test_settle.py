@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from synthrec import auditing, domain_discovery, pipeline, synthesizer
 from synthrec.cli.main import cli
-from synthrec.data import open_domains_reader
+from synthrec.data import open_domains_reader, reader
 from synthrec.data.eventlog import EventLog
 from synthrec.data.open_domains import PaidColumn, is_open, paid_columns, widened
 from synthrec.data.schema import Schema
@@ -541,7 +541,7 @@ def test_a_part_of_the_rows_at_a_time_gives_the_same_histograms(
             }
 
     whole = sums()
-    monkeypatch.setattr(open_domains_reader.source, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(reader, "ROWS_AT_ONCE", 100)
     assert all(found == pytest.approx(whole[name]) for name, found in sums().items())
 
 

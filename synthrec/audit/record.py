@@ -31,10 +31,8 @@ class Record(BaseModel):
 
     @model_validator(mode="after")
     def _numbers(self) -> Self:
-        if any(
-            isinstance(each, int | float) and MOST < abs(each) < math.inf
-            for each in vars(self).values()
-        ):
+        values = (getattr(self, name) for name in type(self).model_fields)
+        if any(isinstance(value, int | float) and MOST < abs(value) < math.inf for value in values):
             raise ValueError("a number must be one that something has")
         return self
 

@@ -69,7 +69,8 @@ resume_option = click.option(
     "again",
     is_flag=True,
     help="Continue a training that died, from the folder that it left beside --out. Give everything else as before; what is trained on is "
-    "not read again. Nothing is charged twice: the release costs what it would have cost.",
+    "not read again. Nothing is charged twice: the release costs what it would have cost. `run` also does what is "
+    "missing of a release that stands at --out: mechanism, audit, report.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
 

@@ -148,14 +148,8 @@ class EventLog:
     def save(self, folder: Path) -> None:
         """Write the columns as `.npy` files into a folder that is made for them."""
         folder.mkdir(parents=True, mode=0o700)
-        columns = {
-            **{name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")},
-            **{f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())},
-            **{f"mark_{place}": codes for place, codes in enumerate(self.marks.values())},
-        }
-        for name, column in columns.items():
-            if column is not None:
-                save_array(folder / f"{name}.npy", column)
+        for name, column in self.columns().items():
+            save_array(folder / f"{name}.npy", column)
         self.save_index(folder, attributes=tuple(self.attributes), marks=tuple(self.marks))
 
     @staticmethod
@@ -229,6 +223,15 @@ class EventLog:
             or (self.activity < 0).any()
         ):
             raise ValueError
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every array, by the name of its file."""
+        columns = {
+            **{name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")},
+            **{f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())},
+            **{f"mark_{place}": codes for place, codes in enumerate(self.marks.values())},
+        }
+        return {name: column for name, column in columns.items() if column is not None}
 
 
 def save_array(path: Path, column: np.ndarray) -> None:

@@ -130,6 +130,12 @@ def open_file(path: Path) -> TableFile:
             found=f"{path.name}",
             remedy="Convert or rename the file.",
         )
+    if NOT_TEXT.search(str(path)):
+        raise DataError(
+            "the path of a table must be UTF-8, all folders included",
+            found="another encoding",
+            remedy="Rename the file or its folder.",
+        )
     with file_errors(path):
         if path.stat().st_size == 0:
             raise DataError(

@@ -61,7 +61,7 @@ class Source(Declared):
     name: Named
     population: Annotated[StrictInt, Field(ge=2, le=MAX_USERS)]
     public: StrictBool = False
-    ledger: Named
+    ledger: Annotated[Named, Field(pattern=r"^[^\x00]*$")]
     epsilon_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     values_are_public: tuple[StrictStr, ...] = ()
     chosen_with_sight: tuple[

@@ -110,8 +110,7 @@ def _windows(folder: Folder) -> Iterator[bytes]:
     if folder.roles_key.exists():
         key = read_bounded(folder.roles_key, most=1 << 16)
         yield from (key, key.hex().encode())
-    for path in sorted(folder.bounded.glob("*.npy")):
-        array = np.load(path, allow_pickle=False)
+    for array in EventLog.open(folder.bounded).columns().values():
         content = array.tobytes()
         places = (
             np.linspace(0, max(0, len(content) - WINDOW), WINDOWS).astype(int)

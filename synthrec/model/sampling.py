@@ -115,7 +115,7 @@ def _typed(
         edges=artifact.estimates.activity_edges,
         rng=rng,
     )
-    item, user = picked[drawn.visit], np.repeat(np.arange(users), drawn.activity)
+    item, user = picked[drawn.visit], np.repeat(np.arange(users), np.diff(drawn.offsets))
     codes = draw_codes(
         drawn.kind, _of_catalogue(item, scope), user, users=users, tables=habits, rng=rng
     )
@@ -163,7 +163,7 @@ def _spread(times: np.ndarray, drawn: Drawn, *, artifact: Artifact, scope: Scope
         last = artifact.schema.time.max_seconds if scope.window is None else scope.window[1]
         times = rising(times, user=np.repeat(users, drawn.moments), last=last)
     before = np.cumsum(drawn.moments) - drawn.moments
-    return np.asarray(times[np.repeat(before, drawn.activity) + drawn.moment])
+    return np.asarray(times[np.repeat(before, np.diff(drawn.offsets)) + drawn.moment])
 
 
 def _of_catalogue(item: np.ndarray, scope: Scope) -> np.ndarray:

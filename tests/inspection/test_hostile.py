@@ -23,7 +23,6 @@ from synthrec.audit.record import AuditRecord
 from synthrec.conformance.record import Conformance, judged
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
-from synthrec.data.files import open_file
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import SynthrecError
@@ -38,50 +37,9 @@ from synthrec.release import open_folder
 from synthrec.report.manifest import verify_manifest, write_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer
+from tests.mutator import EDITS, VALUES, Edit, edited
 
 QUICK, SLOW = 200, 100_000
-GIANTS = [
-    b"1e999",
-    b"-1e999",
-    b"NaN",
-    b"Infinity",
-    b"9" * 400,
-    b"-1",
-    b"0",
-    b"9" * 5000,
-    b"1e308",
-    b"null",
-    b"[]",
-    b"{}",
-    b'""',
-    b"[" * 100_000,
-    b'{"a":' * 100_000,
-    b'"\x1b[2J"',
-    b'"../../etc/passwd"',
-    b"\xff\xfe",
-    b"\x00" * 8,
-    b"\xff" * 8,
-    b"true",
-]
-TOKENS = [
-    b"0",
-    b"1",
-    b"2",
-    b'"',
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b":",
-    b",",
-    b"\n",
-    b"'",
-    b"F64",
-    b"shape",
-    b"min",
-    b"max",
-    b"=",
-]
 Read = Callable[[Path], object]
 
 
@@ -128,51 +86,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def edited(content: bytes, edits: list[tuple[int, int, int, bytes]]) -> bytes:
-    """Each edit: at a place, cut so many bytes, put others there; or put them in place of the next
-    number.
-    """
-    for kind, place, length, put in edits:
-        at = place % (len(content) + 1)
-        if kind == 0:
-            content = content[:at] + put + content[at + length :]
-        elif kind == 1:
-            content = content[:at] + content[at : at + length] * 2 + content[at + length :]
-        elif kind == 2:
-            content = content[:at]
-        else:
-            start = next(
-                (
-                    spot
-                    for spot in range(at, min(at + 400, len(content)))
-                    if content[spot : spot + 1].isdigit()
-                ),
-                None,
-            )
-            if start is not None:
-                end = start
-                while content[end : end + 1].isdigit() or content[end : end + 1] in (
-                    b".",
-                    b"e",
-                    b"-",
-                ):
-                    end += 1
-                content = content[:start] + put + content[max(end, start + 1) :]
-    return content
-
-
-EDITS = st.lists(
-    st.tuples(
-        st.sampled_from([0, 0, 1, 2, 3, 3, 3]),
-        st.integers(0, 1 << 20),
-        st.integers(0, 40),
-        st.one_of(st.sampled_from(GIANTS), st.sampled_from(TOKENS), st.binary(max_size=8)),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
 def fuzz(path: Path, read: Read, *, cases: int) -> None:
     """Change the file, read it, put it back."""
     whole = path.read_bytes()
@@ -185,7 +98,7 @@ def fuzz(path: Path, read: Read, *, cases: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(edits=EDITS)
-    def attempt(edits: list[tuple[int, int, int, bytes]]) -> None:
+    def attempt(edits: list[Edit]) -> None:
         path.write_bytes(edited(whole, edits))
         try:
             read(path)
@@ -269,30 +182,6 @@ def test_no_reader_fails_in_a_hundred_thousand_cases(made: Path, name: str) -> N
         fuzz(made / where, read, cases=SLOW)
 
 
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(10**30), 10**30)
-    | st.floats()
-    | st.text(max_size=12)
-    | st.sampled_from(
-        [
-            "9999-12-31",
-            "0001-01-01",
-            "../../../etc/passwd",
-            "UTC",
-            "dp",
-            "log",
-            "numeric",
-            "ordinal",
-        ]
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 COLUMN = st.fixed_dictionaries(
     {},
     optional={
@@ -378,12 +267,7 @@ def test_numbers_and_dates_at_the_end_of_their_range_are_refused_or_served(
     declared(column)
 
 
-def test_a_number_of_thousands_of_digits_is_refused_in_toml_and_in_json_lines(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "log.jsonl").write_text('{"a": ' + "9" * 5000 + "}\n", encoding="utf-8")
-    with pytest.raises(SynthrecError, match="readable table"):
-        open_file(tmp_path / "log.jsonl")
+def test_a_number_of_thousands_of_digits_is_refused_in_toml() -> None:
     with pytest.raises(SynthrecError, match="thousands of digits"):
         Schema.parse("a = " + "9" * 5000)
 

@@ -70,7 +70,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         patch.setattr(adversarial.PrivateCritic, "step", step)
         patch.setattr(
             adversarial,
-            "new_match",
+            "new_gan",
             lambda *words, **named: held.setdefault("match", new(*words, **named)),
         )
         patch.setattr(

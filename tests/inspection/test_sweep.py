@@ -186,7 +186,11 @@ def configuration(pick: Pick) -> str:
         }
         lines += [
             "[items]\nindependent_of_log = true",
-            *(f'{said(name)} = {{ type = "{kind}" }}' for name, kind in kinds.items()),
+            *(
+                f'{said(name)} = {{ type = "{kind}" }}'
+                for name, kind in kinds.items()
+                if name != item
+            ),
         ]
     return "\n".join([*lines, f"[events]\nrepeats = {said(pick('repeats', (True, False)))}"])
 
@@ -299,3 +303,26 @@ def test_a_release_of_any_columns_passes_its_own_inspection(
     rng = np.random.default_rng(seed)
     text = configuration(lambda word, choices: choices[int(rng.integers(len(choices)))])
     assert troubles(tmp_path, text, model=("marginals", "moments", "gan")[seed % 3]) == []
+
+
+def test_two_items_that_nothing_tells_apart_make_a_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    fixed: dict[str, Any] = {"items": {"values": [1, 2]}}
+    text = configuration(
+        lambda word, choices: fixed.get(word, choices[0] if word == "names" else choices[-1])
+    )
+    text = text.replace("epsilon_cap", "public = true\nepsilon_cap")
+    log = pd.DataFrame({"age band": np.repeat(np.arange(USERS), 2), 'say "hi"': [1, 2] * USERS})
+    pipeline.fit(
+        log,
+        schema=Schema.parse(text, folder=tmp_path),
+        epsilon=np.inf,
+        delta=1e-4,
+        out=tmp_path / "out",
+        model="moments",
+        device="cpu",
+        synthetic_users=100,
+    )
+    assert inspect_share(tmp_path / "out" / "share").passed

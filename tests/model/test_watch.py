@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from synthrec import pipeline
+from synthrec.data.schema import Schema
 from synthrec.model.artifact import Artifact
 from synthrec.model.collapse import trouble, watch
 from synthrec.model.generator import Generator
 from synthrec.model.train import anchored
 from synthrec.progress import Progress
+from tests.data import small as tables
 from tests.model.small import make_log, make_plan, prepared, quick, trained
 
 
@@ -124,7 +127,7 @@ def test_a_healthy_game_is_kept_and_nothing_is_said(artifact: Artifact) -> None:
     )
 
 
-@pytest.mark.parametrize("rate", [1e30, 3.0])
+@pytest.mark.parametrize("rate", [1.0, 0.3])
 def test_training_that_diverges_ends_with_the_anchor_and_says_so_in_the_release(
     rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,3 +145,24 @@ def test_training_that_diverges_ends_with_the_anchor_and_says_so_in_the_release(
     )  # as anchored: the game taught nothing
     found.save(tmp_path)
     assert Artifact.load(tmp_path).game == found.game
+
+
+def test_a_game_over_a_catalogue_of_one_item_ends_in_a_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    schema = Schema.parse(
+        tables.config(("population = 50", "population = 500")), folder=tables.write_tables(tmp_path)
+    )
+    lines = (tmp_path / "items.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "items.csv").write_text("".join(lines[:2]))
+    pipeline.fit(
+        tables.events(),
+        schema=schema,
+        epsilon=8,
+        delta=1e-4,
+        out=tmp_path / "release",
+        device="cpu",
+        synthetic_users=5,
+    )
+    assert Artifact.load(tmp_path / "release" / "share").catalogue.ids.to_pylist() == [1]
