@@ -1,7 +1,7 @@
 """From judged rows to at most K events of each privacy unit, in SQL that names no column of the
 log.
 
-`source.py` has turned the log into the table `judged`: one row per event with `unit` and `account`
+`reader.py` has turned the log into the table `judged`: one row per event with `unit` and `account`
 (text or null; one column where the user is the unit), `item` (row of the catalogue or null),
 `rating` (level on the declared scale or null), `second` (within the declared window or null), `m0`,
 `m1`, ... (the marks in the schema's order: a code, a number or the text of a basket's id; null: not
@@ -16,7 +16,7 @@ a null user, whom no bound could cover, are dropped.
 
 from __future__ import annotations
 
-from synthrec.data.columns import UNITS_PER_SECOND, Datetime, Identifier
+from synthrec.data.columns import UNITS_PER_SECOND, Identifier
 from synthrec.data.schema import Schema
 
 # within a user by time, then by marks; nothing of the file's order is kept
@@ -25,15 +25,15 @@ PLACE_ORDER = "place, second, item, rating"
 
 def reasons(schema: Schema) -> dict[str, str]:
     """Why a row is not used, as name -> SQL condition; a row counts for the first that holds."""
-    found = {"no user": _nobody(schema), "item not in the catalogue": "item IS NULL"}
+    conditions = {"no user": _nobody(schema), "item not in the catalogue": "item IS NULL"}
     if schema.rating is not None:
-        found["rating off the declared scale"] = "rating IS NULL"
+        conditions["rating off the declared scale"] = "rating IS NULL"
     if schema.time is not None:
-        found["time outside the declared window"] = "second IS NULL"
+        conditions["time outside the declared window"] = "second IS NULL"
     for place, (name, mark) in enumerate(schema.marks.items()):
         if isinstance(mark, Identifier) or mark.outside == "drop":
-            found[f"{name} not as declared"] = f"m{place} IS NULL"
-    return found
+            conditions[f"{name} not as declared"] = f"m{place} IS NULL"
+    return conditions
 
 
 def _columns(schema: Schema) -> str:
@@ -125,8 +125,9 @@ def whole_columns(schema: Schema) -> str:
     }
     if schema.time is not None:
         flags |= {
-            f"fits_{unit}": f"bool_or({_inside('moment', unit, schema.time)})"
-            for unit in UNITS_PER_SECOND
+            f"fits_{unit}": f"bool_or(floor(moment / {per_second}) BETWEEN {schema.time.min_seconds}"
+            f" AND {schema.time.max_seconds})"
+            for unit, per_second in UNITS_PER_SECOND.items()
         }
     return f"SELECT {', '.join(f'coalesce({flag}, false) AS {name}' for name, flag in flags.items())} FROM judged"
 
@@ -137,7 +138,3 @@ def _nobody(schema: Schema) -> str:
 
 def _one_account(schema: Schema) -> bool:
     return schema.privacy.unit == schema.user
-
-
-def _inside(moment: str, unit: str, time: Datetime) -> str:
-    return f"floor({moment} / {UNITS_PER_SECOND[unit]}) BETWEEN {time.min_seconds} AND {time.max_seconds}"

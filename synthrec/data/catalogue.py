@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 from synthrec.data.columns import Embedding, ItemNumber
 from synthrec.data.files import file_errors, open_file
 from synthrec.data.files_io import plain_json
-from synthrec.data.identifiers import are_whole_numbers, canonical
+from synthrec.data.identifiers import are_whole_numbers, canonical, number_of
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
 
@@ -83,27 +82,6 @@ class Catalogue:
         """string[V]: the ids in the spelling that the log's are compared with."""
         return canonical(self.ids)
 
-    def to_table(self) -> pa.Table:
-        """One table, ids first."""
-        return pa.table(
-            {
-                "id": self.ids,
-                **{
-                    f"attribute:{name}": self.attributes[name]
-                    for name in self.attributes.column_names
-                },
-            }
-        )
-
-    @classmethod
-    def from_table(cls, table: pa.Table) -> Catalogue:
-        """The reverse of `to_table`."""
-        names = [name for name in table.column_names if name.startswith("attribute:")]
-        return cls(
-            table["id"].combine_chunks(),
-            pa.table({name.removeprefix("attribute:"): table[name] for name in names}),
-        )
-
     def to_json(self) -> str:
         """Text that a release can carry."""
         return json.dumps(
@@ -111,12 +89,21 @@ class Catalogue:
                 "format_version": FORMAT_VERSION,
                 "ids": self.ids.to_pylist(),
                 "attributes": {
-                    name: _finite(self.attributes[name].to_pylist())
+                    name: [
+                        None if isinstance(cell, float) and not math.isfinite(cell) else cell
+                        for cell in self.attributes[name].to_pylist()
+                    ]
                     for name in self.attributes.column_names
                 },
                 "types": {
-                    name: _type_word(self.attributes[name].type)
-                    for name in self.attributes.column_names
+                    name: "number"
+                    if pa.types.is_floating(kind)
+                    else "embedding"
+                    if pa.types.is_list(kind)
+                    else "text"
+                    for name, kind in zip(
+                        self.attributes.column_names, self.attributes.schema.types, strict=True
+                    )
                 },
             },
             ensure_ascii=False,
@@ -127,18 +114,18 @@ class Catalogue:
     def from_json(cls, text: str) -> Catalogue:
         """The reverse of `to_json`. Raises ReleaseError if the text is anything else."""
         try:
-            said = plain_json(text.encode())
-            if said["format_version"] != FORMAT_VERSION:
+            record = plain_json(text.encode())
+            if record["format_version"] != FORMAT_VERSION:
                 raise ValueError
             types = {
                 "text": pa.string(),
                 "number": pa.float64(),
                 "embedding": pa.list_(pa.float64()),
             }
-            ids = pa.array(said["ids"])
+            ids = pa.array(record["ids"])
             columns = {
-                str(name): pa.array(values, types[said["types"][name]])
-                for name, values in said["attributes"].items()
+                str(name): pa.array(values, types[record["types"][name]])
+                for name, values in record["attributes"].items()
             }
             if any(len(column) != len(ids) for column in columns.values()):
                 raise ValueError
@@ -212,9 +199,10 @@ def _checked(catalogue: Catalogue, *, where: str) -> Catalogue:
 
 def _typed(column: pa.Array, attribute: Any, *, path: Path) -> pa.Array:
     if isinstance(attribute, ItemNumber):
-        numbers = [
-            _number(value, low=attribute.min, high=attribute.max) for value in column.to_pylist()
-        ]
+        low = -math.inf if attribute.min is None else attribute.min
+        high = math.inf if attribute.max is None else attribute.max
+        cells = [number_of(cell) for cell in column.to_pylist()]
+        numbers = [cell if cell is not None and low <= cell <= high else None for cell in cells]
         if numbers and not any(number is not None for number in numbers):
             raise DataError(
                 f"[items] {attribute.name} must hold numbers",
@@ -240,44 +228,11 @@ def _typed(column: pa.Array, attribute: Any, *, path: Path) -> pa.Array:
     return column.cast(pa.string())
 
 
-def _number(value: Any, *, low: float | None, high: float | None) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    inside = (
-        math.isfinite(number)
-        and (low is None or number >= low)
-        and (high is None or number <= high)
-    )
-    return number if inside else None
-
-
 def _vector(value: Any) -> list[float] | None:
     if value is None:
         return None
-    parts: Iterable[Any] = (
+    parts: list[Any] = (
         value if isinstance(value, list) else str(value).strip("[]() ").replace(",", " ").split()
     )
-    numbers = [_number(part, low=None, high=None) for part in parts]
-    return (
-        None
-        if any(number is None for number in numbers)
-        else [number for number in numbers if number is not None]
-    )
-
-
-def _finite(values: list[Any]) -> list[Any]:
-    return [
-        None if isinstance(value, float) and not math.isfinite(value) else value for value in values
-    ]
-
-
-def _type_word(kind: pa.DataType) -> str:
-    return (
-        "number"
-        if pa.types.is_floating(kind)
-        else "embedding"
-        if pa.types.is_list(kind)
-        else "text"
-    )
+    numbers = [number for part in parts if (number := number_of(part)) is not None]
+    return numbers if len(numbers) == len(parts) else None

@@ -15,7 +15,6 @@ from typing import Any
 from synthrec.data import bounding, reader
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.open_domains import widened
-from synthrec.data.reader import require_usable
 from synthrec.data.schema import Schema
 from synthrec.progress import Progress
 
@@ -60,50 +59,45 @@ class Diagnostics:
 
     def lines(self) -> list[str]:
         """For the operator's screen; each line carries the mark."""
-        said = [
-            f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})"
-        ]
-        if self.opted_out is not None:
-            listed, found = self.opted_out
-            said.append(
-                f"opted out: {found:,} of {listed:,} listed ids stand in the log; "
-                "no other line counts these people"
-            )
-        said += [
-            f"dropped, {reason}: {_part(count, self.rows)}"
-            for reason, count in self.dropped.items()
-        ]
-        said.append(
-            f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}"
-        )
-        said.append(
-            f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users"
-        )
-        said.append(f"items used: {_part(self.items_used, self.catalogue_items)} of the catalogue")
-        said.append(
-            "events of a user: "
-            + ", ".join(
-                f"{quantile:.0%} have up to {events:,}"
-                for quantile, events in self.activity.items()
+        opted_out = (
+            ()
+            if self.opted_out is None
+            else (
+                f"opted out: {self.opted_out[1]:,} of {self.opted_out[0]:,} listed ids stand in the log; "
+                "no other line counts these people",
             )
         )
-        said += [
-            f"events_per_user = {bound}: keeps {share:.1%} of the events{' (as configured)' if bound == self.events_per_user else ''}"
-            for bound, share in sorted(self.kept_at.items())
-        ]
-        said.append(
+        activity = (
+            f"{quantile:.0%} have up to {events:,}" for quantile, events in self.activity.items()
+        )
+        lines = (
+            f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})",
+            *opted_out,
+            *(
+                f"dropped, {reason}: {_part(count, self.rows)}"
+                for reason, count in self.dropped.items()
+            ),
+            f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}",
+            f"usable: {_part(self.usable_events, self.rows)} of {self.usable_users:,} users",
+            f"items used: {_part(self.items_used, self.catalogue_items)} of the catalogue",
+            f"events of a user: {', '.join(activity)}",
+            *(
+                f"events_per_user = {bound}: keeps {share:.1%} of the events"
+                + (" (as configured)" if bound == self.events_per_user else "")
+                for bound, share in sorted(self.kept_at.items())
+            ),
             f"events_per_user = {self.suggested_events_per_user} would be the least of these that keeps {SHARE_TO_KEEP:.0%}; "
-            "a K chosen from this figure was chosen with sight of the log, and its choice is not covered by epsilon"
+            "a K chosen from this figure was chosen with sight of the log, and its choice is not covered by epsilon",
+            *(
+                f"rating {level}: {_part(count, self.usable_events)}"
+                for level, count in self.ratings.items()
+            ),
+            *(
+                f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}"
+                for name, count in self.other.items()
+            ),
         )
-        said += [
-            f"rating {level}: {_part(count, self.usable_events)}"
-            for level, count in self.ratings.items()
-        ]
-        said += [
-            f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}"
-            for name, count in self.other.items()
-        ]
-        return [f"{MARK}  {line}" for line in said]
+        return [f"{MARK}  {line}" for line in lines]
 
 
 def diagnose(
@@ -119,13 +113,13 @@ def diagnose(
     inside.
 
     Raises:
-        DataError: as `source.read_log` does.
+        DataError: as `reader.read_log` does.
     """
     schema = widened(schema)
     with reader.judged_rows(
         log, schema, catalogue, spill=spill, exclude_users=exclude_users, progress=progress
     ) as con:
-        require_usable(con, schema)
+        reader.require_usable(con, schema)
         reader.bound_rows(con, schema, events_per_user=None)
         dropped = _dropped(con, schema)
         rows, users = _one(con, "SELECT count(*), count(DISTINCT unit) FROM judged")
@@ -169,13 +163,10 @@ def diagnose(
                 if name in codes and attribute.size
             },
             population=schema.source.population,
-            opted_out=None if exclude_users is None else _opted_out(con),
+            opted_out=None
+            if exclude_users is None
+            else _one(con, "SELECT count(*), count(*) FILTER (found) FROM opted_out"),
         )
-
-
-def _opted_out(con: Any) -> tuple[int, int]:
-    listed, found = _one(con, "SELECT count(*), count(*) FILTER (found) FROM opted_out")
-    return int(listed), int(found)
 
 
 def _dropped(con: Any, schema: Schema) -> dict[str, int]:
@@ -204,8 +195,8 @@ def _ratings(con: Any, schema: Schema) -> dict[str, int]:
 
 
 def _one(con: Any, query: str) -> tuple[Any, ...]:
-    found: tuple[Any, ...] = con.con.sql(query).fetchall()[0]
-    return found
+    row: tuple[Any, ...] = con.con.sql(query).fetchall()[0]
+    return row
 
 
 def _part(count: int, whole: int) -> str:

@@ -1,11 +1,8 @@
 """What a column of the log or of the catalogue is declared to be: one frozen record per kind.
 
-All of this is public: the owner's words, read before the log is.
-
-Hours of the local week, and the pause that ends a session.
-
-The zone's offset is looked up once for each UTC hour of the declared window, so daylight saving is
-honoured to the hour.
+All of this is public: the owner's words, read before the log is. Hours of the local week follow
+from a declared window: the zone's offset is looked up once for each UTC hour of it, so daylight
+saving is honoured to the hour.
 """
 
 from __future__ import annotations
@@ -26,34 +23,31 @@ from pydantic import (
     model_validator,
 )
 
-from synthrec.data.domain import Categorical, Declared, Number, Numeric, Ordinal
+from synthrec.data.domain import Categorical, NamedColumn, Number, Numeric, Ordinal, PayableColumn
 
 FIRST_YEAR, LAST_YEAR = 1678, 2261
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-class User(Declared):
+class User(NamedColumn):
     """Who did it. `type = "text"` makes synthetic ids text, else they are whole numbers."""
 
-    name: StrictStr
     role: Literal["user"] = "user"
     type: Literal["text", "integer"] = "integer"
 
 
-class Unit(Declared):
+class Unit(NamedColumn):
     """The person behind several accounts."""
 
-    name: StrictStr
     role: Literal["unit"] = "unit"
     type: Literal["text", "integer"] = "integer"
 
 
-class Item(Declared):
+class Item(PayableColumn):
     """To what: an item of a public catalogue file, of a list, or of a vocabulary that is paid for:
     then `values` are what it bought.
     """
 
-    name: StrictStr
     role: Literal["item"] = "item"
     catalogue: StrictStr | None = None
     values: Annotated[tuple[StrictStr | StrictInt, ...], Field(fail_fast=True)] | None = None
@@ -69,23 +63,12 @@ class Item(Declared):
             raise ValueError("values must not be empty")
         return self
 
-    @property
-    def paid(self) -> bool:
-        """Is the list of items paid for?"""
-        return self.vocabulary == "dp"
 
-    @property
-    def is_open(self) -> bool:
-        """Is it yet to be paid for?"""
-        return self.paid and self.values is None
-
-
-class Datetime(Declared):
+class Datetime(PayableColumn):
     """When, within a declared window. `unit = "iso"` is a native timestamp or ISO 8601 text; the
     others count from 1970.
     """
 
-    name: StrictStr
     type: Literal["datetime"] = "datetime"
     unit: Literal["s", "ms", "us", "ns", "iso"]
     zone: StrictStr = "UTC"
@@ -110,16 +93,6 @@ class Datetime(Declared):
         if self.min is not None and self.max_seconds < self.min_seconds:
             raise ValueError("max must not lie before min")
         return self
-
-    @property
-    def paid(self) -> bool:
-        """Is the window paid for?"""
-        return self.bounds == "dp"
-
-    @property
-    def is_open(self) -> bool:
-        """Is it yet to be paid for?"""
-        return self.paid and self.min is None
 
     @property
     def min_seconds(self) -> int:
@@ -191,60 +164,53 @@ class EventNumber(Numeric):
     negative: tuple[StrictStr, ...] = ()
 
 
-class Identifier(Declared):
+class Identifier(NamedColumn):
     """A basket, session or invoice: the events of one user that share an id share their time.
     Synthetic ids are of their own space.
     """
 
-    name: StrictStr
     type: Literal["id"] = "id"
     groups: Literal["events"] = "events"
     format: Literal["text", "integer"] = "integer"
 
 
-class Text(Declared):
+class Text(NamedColumn):
     """Free text: in the catalogue a source of features."""
 
-    name: StrictStr
     type: Literal["text"] = "text"
 
 
-class Dropped(Declared):
+class Dropped(NamedColumn):
     """A column that the owner leaves out on purpose."""
 
-    name: StrictStr
     drop: Literal[True] = True
 
 
-class ItemSet(Declared):
+class ItemSet(NamedColumn):
     """Several words in one cell of the catalogue, for example genres."""
 
-    name: StrictStr
     type: Literal["set"] = "set"
     separator: Annotated[StrictStr, Field(min_length=1)] = "|"
 
 
-class ItemNumber(Declared):
+class ItemNumber(NamedColumn):
     """A number of the catalogue, for example a year or a price."""
 
-    name: StrictStr
     type: Literal["numeric"] = "numeric"
     min: Number | None = None
     max: Number | None = None
 
 
-class ItemCategory(Declared):
+class ItemCategory(NamedColumn):
     """One of several values; without `values` those that the catalogue holds."""
 
-    name: StrictStr
     type: Literal["categorical"] = "categorical"
     values: tuple[StrictStr | StrictInt, ...] | None = None
 
 
-class Embedding(Declared):
+class Embedding(NamedColumn):
     """A vector per item, made without this log."""
 
-    name: StrictStr
     type: Literal["embedding"] = "embedding"
 
 
@@ -259,11 +225,8 @@ def _kind(column: Any) -> str | None:
     if (role := said("role")) in ("user", "unit", "item"):
         return str(role)
     kind = said("type") if role is None else None
-    return (
-        str(kind)
-        if kind in ("ordinal", "datetime", "categorical", "numeric", "id", "text")
-        else None
-    )
+    known = kind in ("ordinal", "datetime", "categorical", "numeric", "id", "text")
+    return str(kind) if known else None
 
 
 Column = Annotated[

@@ -23,11 +23,9 @@ LOG_RANGE = (
 )
 LEVEL_TOLERANCE = 1e-6  # of a step: how far a number may lie from its level and still be it
 
-LARGEST_NUMBER = 2**53  # beyond, floats do not hold every whole number
-Finite = Annotated[
-    float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)
-]
-Whole = Annotated[StrictInt, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+MAX_NUMBER = 2**53  # beyond, floats do not hold every whole number
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Whole = Annotated[StrictInt, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Number = Annotated[Whole | Finite, Field(union_mode="left_to_right")]
 
 
@@ -37,12 +35,33 @@ class Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Categorical(Declared):
+class NamedColumn(Declared):
+    """A column, which knows its name."""
+
+    name: StrictStr
+
+
+class PayableColumn(NamedColumn):
+    """A column whose domain is declared or, where its words say "dp", bought from the log's budget."""
+
+    @property
+    def paid(self) -> bool:
+        """Is the domain (`vocabulary`) or are its ends (`bounds`) paid for?"""
+        return "dp" in (getattr(self, "vocabulary", None), getattr(self, "bounds", None))
+
+    @property
+    def is_open(self) -> bool:
+        """Is it yet to be paid for?"""
+        return (
+            self.paid and not getattr(self, "values", None) and getattr(self, "min", None) is None
+        )
+
+
+class Categorical(PayableColumn):
     """One of a declared list of values, or (`vocabulary = "dp"`) of those that were paid for, once
     they are.
     """
 
-    name: StrictStr
     type: Literal["categorical"] = "categorical"
     values: Annotated[tuple[StrictStr | StrictInt, ...], Field(max_length=MAX_VALUES)] = ()
     vocabulary: Literal["dp"] | None = None
@@ -59,16 +78,6 @@ class Categorical(Declared):
         return self
 
     @property
-    def paid(self) -> bool:
-        """Is the list of values paid for?"""
-        return self.vocabulary == "dp"
-
-    @property
-    def is_open(self) -> bool:
-        """Is it yet to be paid for?"""
-        return self.paid and not self.values
-
-    @property
     def size(self) -> int:
         """Values in the domain, without "other"."""
         return len(self.values)
@@ -80,20 +89,19 @@ class Categorical(Declared):
 
     def encode(self, values: pa.Array) -> np.ndarray:
         """Codes of text values; null and unknown become `size`."""
-        found = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
-        return np.asarray(found.fill_null(self.size).to_numpy(zero_copy_only=False), dtype=np.int16)
+        codes = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.labels, pa.string()))
+        return np.asarray(codes.fill_null(self.size).to_numpy(zero_copy_only=False), dtype=np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """Values as declared; `size` becomes null."""
         whole = all(isinstance(value, int) for value in self.values)
-        domain = pa.array([value if whole else str(value) for value in self.values])
+        domain = pa.array(self.values if whole else self.labels)
         return domain.take(_indices(codes, self.size))
 
 
-class Ordinal(Declared):
+class Ordinal(NamedColumn):
     """Numbers on an even grid: `min`, `min + step`, ... `max`."""
 
-    name: StrictStr
     type: Literal["ordinal"] = "ordinal"
     min: Number
     max: Number
@@ -148,7 +156,7 @@ class Ordinal(Declared):
         return domain.take(_indices(codes, self.size))
 
 
-class Numeric(Declared):
+class Numeric(PayableColumn):
     """A number in [min, max], known only as one of `bins` bins: equal, or (`scale = "log"`) growing
     with the distance from zero.
 
@@ -156,7 +164,6 @@ class Numeric(Declared):
     than it there are fewer of them.
     """
 
-    name: StrictStr
     type: Literal["numeric"] = "numeric"
     min: Number | None = None
     max: Number | None = None
@@ -180,16 +187,6 @@ class Numeric(Declared):
         return self
 
     @property
-    def paid(self) -> bool:
-        """Are the bounds paid for?"""
-        return self.bounds == "dp"
-
-    @property
-    def is_open(self) -> bool:
-        """Are they yet to be paid for?"""
-        return self.paid and self.min is None
-
-    @property
     def whole(self) -> bool:
         """Does the column hold integers? It does if both bounds are written without a point."""
         return isinstance(self.min, int) and isinstance(self.max, int)
@@ -198,14 +195,12 @@ class Numeric(Declared):
     def edges(self) -> np.ndarray:
         """float64[bins + 1]."""
         low, high = self._bounds()
-        if self.scale == "linear" and self.decimals is None:
-            return np.linspace(low, high, self.bins + 1)
         edges = (
             np.linspace(low, high, self.bins + 1)
             if self.scale == "linear"
             else _log_edges(low, high, self.bins, grid=self.grid)
         )
-        if self.grid is None:
+        if self.grid is None or (self.scale == "linear" and self.decimals is None):
             return edges
         on_grid = np.unique(
             np.round(np.rint(edges[1:-1] / self.grid) * self.grid, self.decimals or 0)
@@ -241,8 +236,8 @@ class Numeric(Declared):
         low, high = self._bounds()
         numbers = _floats(values)
         known = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
-        found = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
-        return np.where(known, np.minimum(found, self.size - 1), self.size).astype(np.int16)
+        bins = np.searchsorted(self.edges, np.where(known, numbers, low), side="right") - 1
+        return np.where(known, np.minimum(bins, self.size - 1), self.size).astype(np.int16)
 
     def decode(self, codes: np.ndarray, rng: np.random.Generator) -> pa.Array:
         """A uniform value of each bin, whole if the column is; `size` becomes null."""

@@ -1,10 +1,9 @@
-"""A log as columns, grouped by user: what training, sampling and the audit all read.
+"""A log as columns, grouped by user: what training, sampling and the audit all read; and the writer
+that fills them batch by batch, in memory or in files that stay mapped.
 
 A private holder: it has no public count and a `repr` without values. The same class holds the
 bounded log of the members, an unbounded real log and a synthetic log, so that one reader and one
 set of statistics serve them all.
-
-Fill the columns of an `EventLog` batch by batch, in memory or in files that stay mapped.
 
 Guarantees: `store` gets the same bytes as memory would; a half-written store has no `log.json`,
 cannot be opened, and is removed when writing it fails.
@@ -19,7 +18,6 @@ import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -29,14 +27,10 @@ from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, writ
 from synthrec.errors import DataError, ReleaseError
 
 FORMAT_VERSION = 1
-LARGEST_INDEX = 1 << 24
+MAX_INDEX_BYTES = 1 << 24
 BLOCK_USERS = 1024
-_HEADER_ERRORS = (
-    SyntaxError,
-    tokenize.TokenError,
-    RecursionError,
-    MemoryError,
-)  # numpy on an array's header that is none
+# numpy on an array's header that is none
+_HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -104,9 +98,8 @@ class EventLog:
 
     def blocks(self, *, users: int = BLOCK_USERS) -> Iterator[EventLog]:
         """All users, each whole in one block; a log of nobody is one block of nobody."""
-        everybody = self.users
-        for start in range(0, max(1, everybody), users):
-            yield self.select(np.arange(start, min(start + users, everybody)))
+        for start in range(0, max(1, self.users), users):
+            yield self.select(np.arange(start, min(start + users, self.users)))
 
     def keep(self, kept: np.ndarray) -> EventLog:
         """The events where `kept` is true, with the same users in the same order, also those left
@@ -132,19 +125,17 @@ class EventLog:
         assert logs, "nothing to join"
         counts = np.concatenate([log.activity for log in logs])
 
-        def joined(name: str) -> np.ndarray | None:
+        def joined(name: str) -> Any:
             parts = [getattr(log, name) for log in logs]
             return None if any(part is None for part in parts) else np.concatenate(parts)
 
-        item = joined("item")
-        assert item is not None
         shared = [
             name for name in logs[0].attributes if all(name in log.attributes for log in logs)
         ]
         marked = [name for name in logs[0].marks if all(name in log.marks for log in logs)]
         return cls(
             offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            item=item,
+            item=joined("item"),
             rating=joined("rating"),
             time=joined("time"),
             attributes={
@@ -177,7 +168,7 @@ class EventLog:
     def open(cls, folder: Path) -> EventLog:
         """Map a saved log into memory; columns are read as they are used. Raises DataError."""
         try:
-            index = plain_json(read_bounded(folder / "log.json", most=LARGEST_INDEX))
+            index = plain_json(read_bounded(folder / "log.json", most=MAX_INDEX_BYTES))
             if index["format_version"] != FORMAT_VERSION:
                 raise ValueError
             optional: dict[str, Any] = {
@@ -185,19 +176,17 @@ class EventLog:
                 for name in ("rating", "time", "role")
                 if (folder / f"{name}.npy").exists()
             }
-            attributes = {
-                str(name): _mapped(folder, f"attribute_{place}")
-                for place, name in enumerate(index["attributes"])
-            }
-            marks = {
-                str(name): _mapped(folder, f"mark_{place}")
-                for place, name in enumerate(index["marks"])
-            }
             log = cls(
                 offsets=_mapped(folder, "offsets"),
                 item=_mapped(folder, "item"),
-                attributes=attributes,
-                marks=marks,
+                attributes={
+                    str(name): _mapped(folder, f"attribute_{place}")
+                    for place, name in enumerate(index["attributes"])
+                },
+                marks={
+                    str(name): _mapped(folder, f"mark_{place}")
+                    for place, name in enumerate(index["marks"])
+                },
                 **optional,
             )
             log._require_whole()
@@ -220,39 +209,28 @@ class EventLog:
 
     def _require_whole(self) -> None:
         """Raise ValueError unless every column has a number for each event, or for each user."""
-        events = [
-            self.item,
-            *(
-                column
-                for column in (self.rating, self.time, *self.marks.values())
-                if column is not None
-            ),
-        ]
+        optional = (self.rating, self.time, *self.marks.values())
+        events = [self.item, *(column for column in optional if column is not None)]
         users = [*self.attributes.values(), *([] if self.role is None else [self.role])]
-        lengths = (
-            {column.shape for column in events},
-            {column.shape for column in users} | {(self.users,)},
-        )
-        kinds = {column.dtype.kind for column in (self.offsets, *events, *users)}
         if (
-            any(len(length) > 1 for length in lengths)
-            or not kinds <= set("if")
+            len({column.shape for column in events}) > 1
+            or {column.shape for column in users} - {(self.users,)}
+            or not {column.dtype.kind for column in (*events, *users)} <= set("if")
             or self.offsets.ndim != 1
             or self.offsets.dtype.kind != "i"
+            or self.offsets[0] != 0
+            or self.offsets[-1] != len(self.item)
+            or (self.activity < 0).any()
         ):
-            raise ValueError
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.item) or (self.activity < 0).any():
             raise ValueError
 
     def columns(self) -> dict[str, np.ndarray]:
         """Every array, by the name of its file."""
         columns = {
-            name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")
+            **{name: getattr(self, name) for name in ("offsets", "item", "rating", "time", "role")},
+            **{f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())},
+            **{f"mark_{place}": codes for place, codes in enumerate(self.marks.values())},
         }
-        columns |= {
-            f"attribute_{place}": codes for place, codes in enumerate(self.attributes.values())
-        }
-        columns |= {f"mark_{place}": codes for place, codes in enumerate(self.marks.values())}
         return {name: column for name, column in columns.items() if column is not None}
 
 
@@ -266,23 +244,7 @@ def _mapped(folder: Path, name: str) -> np.ndarray:
     path = folder / f"{name}.npy"
     if path.is_symlink():
         raise ValueError("an array must lie in the folder itself")
-    column: np.ndarray = (
-        np.load(path, allow_pickle=False)
-        if _is_empty(path)
-        else np.load(path, mmap_mode="r", allow_pickle=False)
-    )
-    return column
-
-
-def _is_empty(path: Path) -> bool:
-    with path.open("rb") as stream:
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        return 0 in read(stream)[0]
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 class EventWriter:
@@ -297,38 +259,28 @@ class EventWriter:
         time: bool,
         marks: Mapping[str, np.dtype] | None = None,
     ) -> None:
-        self._store, self._written = store, 0
+        self._store, self._written, self._marks = store, 0, tuple(marks or ())
+        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        kinds: dict[str, Any] = {"item": np.int32}
+        kinds |= {"rating": np.float32} if rating else {}
+        kinds |= {"time": np.int64} if time else {}
+        kinds |= {f"mark_{place}": kind for place, kind in enumerate((marks or {}).values())}
         if store is not None:
             store.mkdir(parents=True, mode=0o700)
         try:
-            self._allocate(counts, rating=rating, time=time, marks=marks or {})
+            self._offsets = self._column("offsets", np.int64, len(offsets))
+            self._offsets[:] = offsets
+            self._columns = {
+                name: self._column(name, kind, int(offsets[-1])) for name, kind in kinds.items()
+            }
         except BaseException:
             self._remove()
             raise
 
-    def _allocate(
-        self, counts: np.ndarray, *, rating: bool, time: bool, marks: Mapping[str, np.dtype]
-    ) -> None:
-        self._offsets = self._column("offsets", np.dtype(np.int64), len(counts) + 1)
-        self._offsets[:] = np.concatenate(([0], np.cumsum(counts)))
-        total = int(self._offsets[-1])
-        self._item = self._column("item", np.dtype(np.int32), total)
-        self._rating = self._column("rating", np.dtype(np.float32), total) if rating else None
-        self._time = self._column("time", np.dtype(np.int64), total) if time else None
-        self._marks = {
-            name: self._column(f"mark_{place}", kind, total)
-            for place, (name, kind) in enumerate(marks.items())
-        }
-
     def __enter__(self) -> EventWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._remove()
 
@@ -342,49 +294,46 @@ class EventWriter:
     ) -> None:
         """The next rows; what the log has not is ignored."""
         rows = slice(self._written, self._written + len(item))
-        self._item[rows] = item.to_numpy(zero_copy_only=False)
-        if self._rating is not None:
-            self._rating[rows] = rating.to_numpy(zero_copy_only=False)
-        if self._time is not None:
-            self._time[rows] = time.to_numpy(zero_copy_only=False)
-        for name, codes in (marks or {}).items():
-            self._marks[name][rows] = codes
+        cells = {f"mark_{place}": (marks or {})[name] for place, name in enumerate(self._marks)}
+        for name, column in (("item", item), ("rating", rating), ("time", time)):
+            if name in self._columns:
+                cells[name] = column.to_numpy(zero_copy_only=False)
+        for name, values in cells.items():
+            self._columns[name][rows] = values
         self._written = rows.stop
 
     def finish(self, *, attributes: Mapping[str, np.ndarray], role: np.ndarray | None) -> EventLog:
         """The whole log; from the store, if there is one."""
-        assert self._written == len(self._item), "every event is written once"
+        assert self._written == len(self._columns["item"]), "every event is written once"
         if self._store is None:
             return EventLog(
                 offsets=self._offsets,
-                item=self._item,
-                rating=self._rating,
-                time=self._time,
+                item=self._columns["item"],
+                rating=self._columns.get("rating"),
+                time=self._columns.get("time"),
                 attributes=dict(attributes),
                 role=role,
-                marks=self._marks,
+                marks={
+                    name: self._columns[f"mark_{place}"] for place, name in enumerate(self._marks)
+                },
             )
         for place, codes in enumerate(attributes.values()):
             save_array(self._store / f"attribute_{place}.npy", codes)
         if role is not None:
             save_array(self._store / "role.npy", role)
-        for column in (self._offsets, self._item, self._rating, self._time, *self._marks.values()):
-            if isinstance(column, np.memmap):
-                column.flush()
-        EventLog.save_index(self._store, attributes=tuple(attributes), marks=tuple(self._marks))
+        for column in (self._offsets, *self._columns.values()):
+            column.flush()
+        EventLog.save_index(self._store, attributes=tuple(attributes), marks=self._marks)
         return EventLog.open(self._store)
 
-    def _column(self, name: str, kind: np.dtype, length: int) -> np.ndarray:
+    def _column(self, name: str, kind: Any, length: int) -> Any:
         if self._store is None:
             return np.empty(length, dtype=kind)
         path = self._store / f"{name}.npy"
         save_array(path, np.empty(0, dtype=kind))
-        if length == 0:
-            return np.empty(0, dtype=kind)
         column = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(length,))
-        with path.open(
-            "r+b"
-        ) as stream:  # a full disk must say so now: writing to the map would kill the process
+        # a full disk must say so now: writing to the map would kill the process
+        with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
         return column
 

@@ -37,12 +37,13 @@ SUFFIXES = {
     ".ndjson": "json",
     ".json": "json",
 }
+FORMATS = "CSV, Parquet or JSON lines (.csv, .csv.gz, .tsv, .parquet, .jsonl, .jsonl.gz)"
 DELIMITERS = (",", "\t", ";", "|")
 JSON_LINES_FOR_NAMES = 1_000
-LONGEST_LINE = 1 << 20
+MAX_LINE = 1 << 20
 LINES_BELOW_A_HEADER = 1_000
-LONGEST_CELL = 1 << 16
-LONGEST_NAME = 60
+MAX_CELL = 1 << 16
+MAX_NAME = 60
 VALUE = re.compile(
     r"@|://|\d{1,4}[-/.:]\d{1,2}\b|\b[0-9a-fA-F]{8}-|\d{5}|[.!?] "
 )  # mail, address, date, uuid, ...
@@ -113,7 +114,7 @@ def find_files(
         raise DataError(
             f"{where} must be a file, a glob or a folder with files",
             found=f"nothing at {str(log) or 'an empty path'}",
-            remedy=f"Give the path of {_formats()} files.",
+            remedy=f"Give the path of {FORMATS} files.",
         )
     return tuple(open_file(path) for path in paths)
 
@@ -125,7 +126,7 @@ def open_file(path: Path) -> TableFile:
     path, kind = path.absolute(), _format(path)  # Arrow would take a first ~ for the home folder
     if kind is None:
         raise DataError(
-            f"a table must be one of {_formats()}",
+            f"a table must be one of {FORMATS}",
             found=f"{path.name}",
             remedy="Convert or rename the file.",
         )
@@ -199,19 +200,9 @@ def _events_only(paths: list[Path], beside: Iterable[Path | None]) -> list[Path]
 
 
 def _format(path: Path) -> str | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
-        suffixes.pop()
-        return (
-            None
-            if not suffixes or SUFFIXES.get(suffixes[-1]) == "parquet"
-            else SUFFIXES.get(suffixes[-1])
-        )
-    return SUFFIXES.get(suffixes[-1]) if suffixes else None
-
-
-def _formats() -> str:
-    return "CSV, Parquet or JSON lines (.csv, .csv.gz, .tsv, .parquet, .jsonl, .jsonl.gz)"
+    packed = path.suffix.lower() == ".gz"
+    kind = SUFFIXES.get((path.with_suffix("") if packed else path).suffix.lower())
+    return None if packed and kind == "parquet" else kind
 
 
 def _text(path: Path) -> IO[str]:
@@ -230,7 +221,7 @@ def _verify_gzip(path: Path) -> None:
 
 def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
     with _text(path) as stream:
-        line = stream.readline(LONGEST_LINE).rstrip("\r\n")
+        line = stream.readline(MAX_LINE).rstrip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
     names = next(csv.reader([line], delimiter=delimiter), [])
     if (
@@ -258,13 +249,10 @@ def require_header(file: TableFile) -> None:
         _distinct(file.columns, file.path)
     if file.format != "csv":
         return
-    below = []
-    with (
-        file_errors(file.path),
-        _text(file.path) as stream,
-        suppress(csv.Error),
-    ):  # a cell may be long
-        lines = islice(iter(lambda: stream.readline(LONGEST_CELL), ""), LINES_BELOW_A_HEADER)
+    below: list[list[str]] = []
+    # a cell may be long
+    with file_errors(file.path), _text(file.path) as stream, suppress(csv.Error):
+        lines = islice(iter(lambda: stream.readline(MAX_CELL), ""), LINES_BELOW_A_HEADER)
         for row in csv.reader(lines, delimiter=file.delimiter):
             below += [row] if tuple(row) != file.columns else []
     again = any(
@@ -282,7 +270,7 @@ def _looks_like_a_value(name: str) -> bool:
     digits, letters = sum(each.isdigit() for each in name), sum(each.isalpha() for each in name)
     return (
         VALUE.search(name) is not None
-        or len(name) > LONGEST_NAME
+        or len(name) > MAX_NAME
         or (digits >= 2 and digits >= letters)
     )
 
@@ -291,8 +279,8 @@ def _json_names(path: Path) -> tuple[str, ...]:
     names: dict[str, None] = {}
     with _text(path) as stream:
         ended = True
-        for line in islice(iter(lambda: stream.readline(LONGEST_LINE), ""), JSON_LINES_FOR_NAMES):
-            whole, ended = ended and len(line) < LONGEST_LINE, line.endswith("\n")
+        for line in islice(iter(lambda: stream.readline(MAX_LINE), ""), JSON_LINES_FOR_NAMES):
+            whole, ended = ended and len(line) < MAX_LINE, line.endswith("\n")
             row: Any = {}
             if whole and line.strip():
                 with suppress(RecursionError):

@@ -1,22 +1,11 @@
 """What a sample is asked for: which users, which items, which part of the window. Words of the
-command line, matched against the schema.
+command line, or of a call, matched against the schema and the public catalogue.
 
 `name=a,b` names values, `name=1..5` a closed range of which one end may be left out. The name
-`events` means the number of events.
+`events` means the number of events. Of a numeric user attribute a range leaves a part of each bin.
 
-Guarantees: reads public declarations and the public catalogue only; a sample is conditioned on what
-the release knows, never on the log.
-
-The grammar of conditions: `name=a,b` names values, `name=1..5` a closed range of which one end may
-be left out.
-
-Guarantees: reads words of the command line, or of a call, and nothing else.
-
-Which items of the catalogue match a condition: a word of a set, a category, a number or a range.
-
-Guarantees: reads the public catalogue only.
-
-A numeric attribute narrowed to a range: which part of each bin is left, and a value within it.
+Guarantees: reads public declarations, the public catalogue and the words only; a sample is
+conditioned on what the release knows, never on the log.
 """
 
 from __future__ import annotations
@@ -31,6 +20,7 @@ import pyarrow as pa
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Datetime, ItemCategory, ItemNumber, ItemSet
 from synthrec.data.domain import Attribute, Numeric, Ordinal
+from synthrec.data.identifiers import number_of
 from synthrec.data.schema import Schema
 from synthrec.errors import ConditionError
 
@@ -76,22 +66,21 @@ def _text(value: object) -> str:
     )
 
 
-def number_range(text: str, *, name: str) -> Range | None:
-    """The ends of `1..5`, `1..` or `..5`; None if the text is no range."""
+def number_range(text: str, *, name: str, single: bool = False) -> Range | None:
+    """The ends of `1..5`, `1..` or `..5`, and where a `single` number will do of `3`; None if the
+    text is neither.
+    """
     if ".." not in text:
-        return None
-    ends = text.split("..")
-    numbers = [number(end) if end else end for end in (each.strip() for each in ends)]
-    if len(ends) != 2 or None in numbers or numbers == ["", ""]:
+        value = number_of(text) if single else None
+        return None if value is None else (value, value)
+    ends = [end.strip() for end in text.split("..")]
+    if len(ends) != 2 or not any(ends) or any(end and number_of(end) is None for end in ends):
         raise ConditionError(
             "a range is written 1..5, 1.. or ..5",
             found=f"{name}={text}",
             remedy="Correct that condition.",
         )
-    low, high = (
-        (-np.inf if numbers[0] == "" else float(str(numbers[0]))),
-        (np.inf if numbers[1] == "" else float(str(numbers[1]))),
-    )
+    low, high = float(ends[0] or -np.inf), float(ends[1] or np.inf)
     if low > high:
         raise ConditionError(
             "a range must not be empty",
@@ -99,15 +88,6 @@ def number_range(text: str, *, name: str) -> Range | None:
             remedy="Write the smaller number first.",
         )
     return low, high
-
-
-def number(text: str) -> float | None:
-    """A finite number, or None."""
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if np.isfinite(found) else None
 
 
 def listed(names: Iterable[object]) -> str:
@@ -131,17 +111,17 @@ def matching_items(
     """Rows that all conditions leave."""
     if not rows:
         return None
-    found = np.ones(catalogue.size, dtype=bool)
-    for name, text in rows.items():
-        found &= _matching(schema, catalogue, name, text)
-    if not found.any():
+    matching = np.logical_and.reduce(
+        [_matching(schema, catalogue, name, text) for name, text in rows.items()]
+    )
+    if not matching.any():
         raise ConditionError(
             "--items must leave at least one item",
             found="none that matches all of "
             + ", ".join(f"{name}={text}" for name, text in rows.items()),
             remedy="Ask for more.",
         )
-    return np.flatnonzero(found)
+    return np.flatnonzero(matching)
 
 
 def _matching(schema: Schema, catalogue: Catalogue, name: str, text: str) -> np.ndarray:
@@ -189,16 +169,16 @@ def _matching(schema: Schema, catalogue: Catalogue, name: str, text: str) -> np.
 
 def _numbers_within(cells: list[float | None], *, name: str, text: str) -> np.ndarray:
     numbers = np.array([np.nan if cell is None else float(cell) for cell in cells])
-    if (found := number_range(text, name=name)) is not None:
-        return np.asarray((numbers >= found[0]) & (numbers <= found[1]))
-    asked = [number(word) for word in text.split(",")]
-    if None in asked:
+    if (limits := number_range(text, name=name)) is not None:
+        return np.asarray((numbers >= limits[0]) & (numbers <= limits[1]))
+    wanted = [number_of(word) for word in text.split(",")]
+    if None in wanted:
         raise ConditionError(
             f"--items {name} must be a range or numbers",
             found=text,
             remedy=f"Write for example {name}=1990..1999.",
         )
-    return np.isin(numbers, np.array(asked, dtype=np.float64))
+    return np.isin(numbers, np.array(wanted, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -364,16 +344,14 @@ def _users(schema: Schema, name: str, text: str) -> tuple[np.ndarray, Range | No
 
 
 def _limits(attribute: Numeric, text: str) -> Range:
-    if (found := number_range(text, name=attribute.name)) is not None:
-        return found
-    value = number(text)
-    if value is None or not attribute.whole:
+    limits = number_range(text, name=attribute.name, single=attribute.whole)
+    if limits is None:
         raise ConditionError(
             f"--where {attribute.name} must be a range, for it is a number",
             found=text,
             remedy=f"Write {attribute.name}={attribute.min}..{attribute.max}, or a part of it.",
         )
-    return value, value
+    return limits
 
 
 def _codes(attribute: Attribute, text: str) -> np.ndarray:
@@ -383,7 +361,7 @@ def _codes(attribute: Attribute, text: str) -> np.ndarray:
         -> bool[size].
     """
     labels = attribute.labels
-    values = [number(label) for label in labels]
+    values = [number_of(label) for label in labels]
     if (
         text not in labels
         and None not in values
@@ -392,7 +370,7 @@ def _codes(attribute: Attribute, text: str) -> np.ndarray:
         return np.array([value is not None and ends[0] <= value <= ends[1] for value in values])
     asked = [text] if text in labels else [word.strip() for word in text.split(",")]
     if isinstance(attribute, Ordinal):
-        asked = [word if (value := number(word)) is None else f"{value:g}" for word in asked]
+        asked = [word if (value := number_of(word)) is None else f"{value:g}" for word in asked]
     if unknown := [word for word in asked if word not in labels]:
         raise ConditionError(
             f"--where {attribute.name} must name declared values",
@@ -404,18 +382,15 @@ def _codes(attribute: Attribute, text: str) -> np.ndarray:
 
 def _events(schema: Schema, text: str, *, items: np.ndarray | None) -> tuple[int, int]:
     most = schema.privacy.events_per_user
-    value = number(text)
-    found = number_range(text, name=ACTIVITY) or (None if value is None else (value, value))
-    if found is None:
+    limits = number_range(text, name=ACTIVITY, single=True)
+    if limits is None:
         raise ConditionError(
             "--where events must be a number or a range",
             found=text,
             remedy="Write for example events=20..100.",
         )
-    low, high = (
-        int(np.ceil(max(found[0], 1))) if found[0] <= most else most + 1,
-        int(np.floor(min(max(found[1], 0), most))),
-    )
+    low = int(np.ceil(max(limits[0], 1))) if limits[0] <= most else most + 1
+    high = int(np.floor(min(max(limits[1], 0), most)))
     if low > high:
         raise ConditionError(
             f"--where events must leave a number from 1 to {most}, the most that one user counts",
@@ -455,12 +430,12 @@ def _window(
 
 def _moment(column: Datetime, moment: str | date) -> Datetime:
     """A column whose window is that moment alone: what its words mean is decided in one place."""
-    said = moment if isinstance(moment, str) else moment.isoformat()
+    text = moment if isinstance(moment, str) else moment.isoformat()
     try:
-        return Datetime(name=column.name, unit=column.unit, zone=column.zone, min=said, max=said)
+        return Datetime(name=column.name, unit=column.unit, zone=column.zone, min=text, max=text)
     except ValueError:
         raise ConditionError(
             "--from and --to must be dates, or dates with a time of day",
-            found=said,
+            found=text,
             remedy="Write for example 1998-01-31 or 1998-01-31T12:00:00.",
         ) from None

@@ -10,6 +10,9 @@ Guarantees: the spelling of an id depends on that id alone; nothing in one makes
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,6 +59,15 @@ def text_of(cell: object) -> str | None:
     except Exception:  # noqa: BLE001  (whatever the cell's own class raises)
         return None
     return text.lower() if isinstance(cell, (bool, np.bool_)) else text
+
+
+def number_of(cell: Any) -> float | None:
+    """A cell or a word as a finite number; None for everything else."""
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def are_whole_numbers(values: pa.Array) -> bool:

@@ -7,7 +7,7 @@ what they bought. Everything here is public but `KeySets`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import scipy.sparse as sp
 
-from synthrec.data.columns import Datetime, EventCategory, EventNumber, Item
+from synthrec.data.columns import Datetime, Item
 from synthrec.data.domain import MAX_VALUES, Categorical, Numeric
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError
@@ -107,15 +107,15 @@ class PaidColumn:
 
 def paid_columns(schema: Schema) -> tuple[PaidColumn, ...]:
     """Columns that say "dp", those of events first."""
-    events = tuple(
-        PaidColumn("columns", column)
-        for column in schema.columns.values()
-        if isinstance(column, (Item, Datetime, EventCategory, EventNumber)) and column.paid
+    sections: tuple[tuple[Literal["columns", "users"], Mapping[str, Any]], ...] = (
+        ("columns", schema.columns),
+        ("users", schema.user_attributes),
     )
-    return events + tuple(
-        PaidColumn("users", attribute)
-        for attribute in schema.user_attributes.values()
-        if isinstance(attribute, (Categorical, Numeric)) and attribute.paid
+    return tuple(
+        PaidColumn(section, column)
+        for section, columns in sections
+        for column in columns.values()
+        if isinstance(column, (Item, Datetime, Categorical, Numeric)) and column.paid
     )
 
 
@@ -149,7 +149,7 @@ def reopened(schema: Schema) -> Schema:
 
 def widened(schema: Schema) -> Schema:
     """The schema for a first look: open bounds as wide as their grid. Open vocabularies stay open:
-    `source` lets every value pass.
+    `reader` lets every value pass.
     """
     for column in paid_columns(schema):
         if column.is_open and isinstance(column.column, Datetime):

@@ -24,7 +24,6 @@ from synthrec.data import reader
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Datetime, Item
 from synthrec.data.open_domains import KeySets, PaidColumn, widened
-from synthrec.data.reader import require_usable
 from synthrec.data.schema import Schema
 from synthrec.data.splits import TRAINS, role_of
 from synthrec.progress import Progress
@@ -42,24 +41,20 @@ class OpenedLog:
     def key_sets(self, column: PaidColumn, *, most: int) -> KeySets:
         """Which values each member holds, at most `most` of them, drawn at random."""
         if isinstance(column.column, Item):
-            texts = self._query("SELECT key FROM items ORDER BY item")["key"].to_pylist()
-            return KeySets(
-                keys=texts,
-                blocks=(
-                    _indicators(
-                        rows, np.asarray(rows["value"]), users=self._members, keys=len(texts)
-                    )
-                    for rows in self._blocks(column, most=most)
-                ),
+            table = self._query("SELECT item AS value, key FROM items ORDER BY item")
+        else:
+            table = self._query(
+                f"SELECT DISTINCT value, value AS key FROM ({self._values(column)}) WHERE value IS NOT NULL"
             )
-        places = self._query(
-            f"SELECT DISTINCT value FROM ({self._values(column)}) WHERE value IS NOT NULL"
-        )["value"].combine_chunks()
+        values = table["value"].combine_chunks()
         return KeySets(
-            keys=places.to_pylist(),
+            keys=table["key"].to_pylist(),
             blocks=(
                 _indicators(
-                    rows, _index(rows["value"], places), users=self._members, keys=len(places)
+                    rows,
+                    np.asarray(pc.index_in(rows["value"], value_set=values)),
+                    users=self._members,
+                    keys=len(values),
                 )
                 for rows in self._blocks(column, most=most)
             ),
@@ -155,13 +150,13 @@ def open_log(
     progress: Progress,
 ) -> Iterator[OpenedLog]:
     """Read and judge a log for its open columns; no catalogue where items are one of them. Raises
-    DataError, before anything is charged, as `source.read_log` does.
+    DataError, before anything is charged, as `reader.read_log` does.
     """
     wide = widened(schema)
     with reader.judged_rows(
         log, wide, catalogue, spill=spill, exclude_users=exclude_users, progress=progress
     ) as con:
-        require_usable(con, wide)
+        reader.require_usable(con, wide)
         reader.usable_rows(con, wide)
         if wide.user_attributes:
             reader.people_rows(con, wide)
@@ -177,15 +172,11 @@ def open_log(
         yield OpenedLog(con, wide, members=len(codes))
 
 
-def _index(values: pa.ChunkedArray, places: pa.Array) -> np.ndarray:
-    return np.asarray(pc.index_in(values, value_set=places), dtype=np.int64)
-
-
 def _indicators(rows: pa.Table, column: np.ndarray, *, users: int, keys: int) -> sp.csr_matrix:
     """1 for each different (row, key)."""
-    found = sp.csr_matrix(
+    matrix = sp.csr_matrix(
         (np.ones(len(column)), (np.asarray(rows["row"]), column)), shape=(users, keys)
     )
-    found.sum_duplicates()
-    found.data[:] = 1.0
-    return found
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix

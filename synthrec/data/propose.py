@@ -5,9 +5,6 @@ seems to be a row is refused unquoted. Where a declaration about values is neede
 which no other command accepts. Values are read only from columns that the owner names as public,
 and the file says so; the catalogue is a public file, so its content may be read, but only the owner
 can say that it owes nothing to the log.
-
-What a column may be, from its name alone: the only thing `init` may look at before values are
-declared public.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +138,10 @@ ASK = '"?"'
 
 @dataclass(frozen=True)
 class _Tables:
-    """The log and the tables beside it, by role."""
+    """The log and the tables beside it, by role; `path` is the log's first file, if it has one."""
 
     log: Any
+    path: Path | None
     columns: dict[str, str]
     users: Path | None
     items: Path | None
@@ -167,21 +165,22 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
     """TOML text of a `synthrec.toml` that will stand in `folder`.
 
     Args:
-        log: as `source.read_log` takes it. values_are_public: columns of the log or the user table
+        log: as `reader.read_log` takes it. values_are_public: columns of the log or the user table
         whose values the owner declares public.
 
     Raises:
         DataError: the log cannot be read. SchemaError: a column named as public does not exist.
     """
-    tables = _tables(log, values_are_public, folder)
-    for path in (log, tables.users):
-        if isinstance(path, (str, Path)):
-            require_header(find_files(path)[0])
-    tables = replace(tables, columns=dict(columns_of(log)))
+    path = find_files(log)[0].path if isinstance(log, (str, Path)) else None
+    users, items = (None if path is None else _sibling(path, word) for word in ("users", "items"))
+    for table in (log, users):
+        if isinstance(table, (str, Path)):
+            require_header(find_files(table)[0])
+    tables = _Tables(
+        log, path, dict(columns_of(log)), users, items, public=values_are_public, folder=folder
+    )
     user, item = first_meaning(tables.columns, "user"), first_meaning(tables.columns, "item")
-    beside = {
-        name for path in (tables.users,) if path is not None for name in open_file(path).columns
-    }
+    beside = () if users is None else open_file(users).columns
     unknown = [
         name for name in values_are_public if name not in tables.columns and name not in beside
     ]
@@ -192,8 +191,7 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
             remedy="Correct the name.",
         )
     parts = [
-        _source(tables),
-        _privacy(user),
+        _head(tables, user=user),
         _columns(tables, user=user, item=item),
         _users(tables, user=user),
         _items(tables, item=item),
@@ -202,16 +200,8 @@ def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path =
     return "\n".join(part for part in parts if part)
 
 
-def _tables(log: Any, public: tuple[str, ...], folder: Path) -> _Tables:
-    users = items = None
-    if isinstance(log, (str, Path)):
-        path = find_files(log)[0].path
-        stem = path.name.split(".")[0]
-        users, items = (_sibling(path, stem, word) for word in ("users", "items"))
-    return _Tables(log, {}, users, items, public, folder)
-
-
-def _sibling(path: Path, stem: str, word: str) -> Path | None:
+def _sibling(path: Path, word: str) -> Path | None:
+    stem = path.name.split(".")[0]
     full = re.sub(r"(\.[A-Za-z]+)(\.gz)?$", "", path.name)
     ends = [f"{suffix}{packed}" for suffix in SUFFIXES for packed in ("", ".gz")]
     names = [
@@ -220,14 +210,14 @@ def _sibling(path: Path, stem: str, word: str) -> Path | None:
         for end in ends
     ]
     return next(
-        (found for name in names if (found := path.with_name(name)).exists() and found != path),
+        (beside for name in names if (beside := path.with_name(name)).exists() and beside != path),
         None,
     )
 
 
-def _source(tables: _Tables) -> str:
-    path = find_files(tables.log)[0].path if isinstance(tables.log, (str, Path)) else None
-    stem = path.name.split(".")[0] if path is not None else "log"
+def _head(tables: _Tables, *, user: str | None) -> str:
+    stem = "log" if tables.path is None else tables.path.name.split(".")[0]
+    unit = json.dumps(user, ensure_ascii=False) if user else ASK
     claim = ""
     if tables.public:
         names = json.dumps(list(tables.public), ensure_ascii=False)
@@ -245,12 +235,7 @@ population = {ASK}                # your public figure for the number of users; 
 public = false                  # true only for data that are published already
 ledger = {json.dumps(f"{stem}.ledger.jsonl", ensure_ascii=False)}    # one for all releases of this log: keep it, back it up
 epsilon_cap = 10.0              # the most that all releases of this log together may spend
-{claim}"""
-
-
-def _privacy(user: str | None) -> str:
-    unit = json.dumps(user, ensure_ascii=False) if user else ASK
-    return f"""\
+{claim}
 [privacy]
 events_per_user = 200           # K: at most this many random events of each user count; more events mean more noise
 unit = {unit}             # who is protected: the user column, or the column with role = "unit" if a person has several accounts
@@ -262,20 +247,21 @@ def _columns(tables: _Tables, *, user: str | None, item: str | None) -> str:
     rating, time = first_meaning(tables.columns, "rating"), first_meaning(tables.columns, "time")
     for name, kind in tables.columns.items():
         if name == user:
-            said = '{ role = "user" }'
+            declaration = '{ role = "user" }'
         elif name == item:
-            said = _item(tables, name)
+            declaration = _item(tables, name)
         elif name == rating:
-            said = _rating(tables.facts(name, limit=1_000))
+            declaration = _rating(tables.facts(name, limit=1_000))
         elif name == time:
-            said = _time(tables.facts(name), native="time" in kind or "date" in kind)
-        elif (said_of := _mark(tables, name, others=tables.columns)) is not None:
-            said = said_of
+            declaration = _time(tables.facts(name), native="time" in kind or "date" in kind)
+        elif (mark := _mark(tables, name, others=tables.columns)) is not None:
+            declaration = mark
         elif (user is None or item is None) and meaning(name) is None:
-            said = '{ role = "?" }    # "user" or "item"; or write { drop = true }'
+            declaration = '{ role = "?" }    # "user" or "item"; or write { drop = true }'
         else:
-            said = f"{{ drop = true }}    # {_why_dropped(name)}"
-        lines.append(f"{_key(name)} = {said}")
+            why = _WHY_DROPPED.get(meaning(name) or "", "what it is cannot be told from its name")
+            declaration = f"{{ drop = true }}    # {why}"
+        lines.append(f"{_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 
@@ -340,14 +326,13 @@ def _mark(tables: _Tables, name: str, *, others: dict[str, str]) -> str | None:
     return None
 
 
-def _why_dropped(name: str) -> str:
-    return {
-        "group": "a second id of baskets or sessions is not served",
-        "personal": "looks personal: leave it out",
-        "rating": "a second rating: write it as the first is, or leave it out",
-        "time": "a second time is not served",
-        "user": 'another id: role = "unit" if it is the person behind several accounts',
-    }.get(meaning(name) or "", "what it is cannot be told from its name")
+_WHY_DROPPED = {
+    "group": "a second id of baskets or sessions is not served",
+    "personal": "looks personal: leave it out",
+    "rating": "a second rating: write it as the first is, or leave it out",
+    "time": "a second time is not served",
+    "user": 'another id: role = "unit" if it is the person behind several accounts',
+}
 
 
 def _users(tables: _Tables, *, user: str | None) -> str:
@@ -357,16 +342,14 @@ def _users(tables: _Tables, *, user: str | None) -> str:
         f"[users]                         # one row per user\ntable = {tables.relative(tables.users)}"
     ]
     for name in open_file(tables.users).columns:
-        if name == user:
-            continue
-        if name not in tables.public and meaning(name) == "personal":
+        public = name in tables.public
+        if name != user and not public and meaning(name) == "personal":
             lines.append(f"# {_key(name)} looks personal and is left out")
-        elif meaning(name) == "number":
-            lines.append(f"{_key(name)} = {_numeric(tables.facts(name, table=tables.users))}")
-        else:
-            lines.append(
-                f"{_key(name)} = {_category(tables.facts(name, table=tables.users), named=name in tables.public)}"
-            )
+        elif name != user:
+            facts = tables.facts(name, table=tables.users)
+            number = meaning(name) == "number"
+            declaration = _numeric(facts) if number else _category(facts, named=public)
+            lines.append(f"{_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 
@@ -402,12 +385,12 @@ def _items(tables: _Tables, *, item: str | None) -> str:
     for name in table.column_names:
         if name != item:
             nested = pa.types.is_nested(table.schema.field(name).type)
-            said = (
+            declaration = (
                 '{ type = "embedding" }'
                 if nested
                 else catalogue_type(table[name].cast(pa.string()).to_pylist())
             )
-            lines.append(f"{'# ' if 'drop' in said else ''}{_key(name)} = {said}")
+            lines.append(f"{'# ' if 'drop' in declaration else ''}{_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 

@@ -7,13 +7,13 @@ that results.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from synthrec.data.columns import UNITS_PER_SECOND
 from synthrec.data.domain import MAX_LEVELS
+from synthrec.data.identifiers import number_of
 
 SEPARATORS = ("|", ";", ",", " ")
 MAX_WORDS = 200  # distinct words in a column that is a set of words
@@ -41,21 +41,9 @@ class PublicColumn:
         """The distinct values as numbers, if all of them are."""
         if self.values is None:
             return None
-        found = {number(value) for value in self.values}
-        return (
-            None
-            if None in found or not found
-            else tuple(sorted(value for value in found if value is not None))
-        )
-
-
-def number(text: str | None) -> float | None:
-    """A finite number, or None."""
-    try:
-        found = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+        numbers = {number_of(value) for value in self.values}
+        known = tuple(sorted(number for number in numbers if number is not None))
+        return known if known and None not in numbers else None
 
 
 def grid(column: PublicColumn) -> tuple[float, float, float] | None:
@@ -110,7 +98,7 @@ def catalogue_type(cells: list[str | None]) -> str:
     known = [cell.strip() for cell in cells if cell is not None and cell.strip()]
     if not known:
         return "{ drop = true }"
-    if sum(number(cell) is not None for cell in known) > MOSTLY * len(known):
+    if sum(number_of(cell) is not None for cell in known) > MOSTLY * len(known):
         return '{ type = "numeric" }'
     distinct = set(known)
     for separator in SEPARATORS:

@@ -1,28 +1,17 @@
 """Read any log (CSV, Parquet, JSON lines, data frames) through Ibis into a bounded `EventLog`.
 
-The only file that imports Ibis. DuckDB runs embedded, keeps what does not fit into memory below
-`spill`, and that folder is emptied at the end.
+The only file that imports Ibis. Ibis expressions judge single rows of any source, SQL for DuckDB
+(`bounding.py`) bounds what they have judged. DuckDB runs embedded: it reaches no network, keeps
+what does not fit into memory in a private folder below `spill`, and that folder is emptied at the
+end, whatever happened. Of pandas, polars and Arrow none is imported: who has such a table has its
+library loaded.
 
 Guarantees: cells are cast by their declared type, never by looking at values; what is not in the
 declared domain is dropped by a rule that sees one row, or becomes "other" (rules 4, 10). Opt-outs
-go before anything else. Errors name files and columns, never a cell, an id or a count; library
-errors, which quote cells, are re-raised `from None`. Ids of users leave as roles only.
-
-An embedded DuckDB for one reading, and its complaints turned into ours.
-
-Guarantees: it reaches no network, what it writes lies in a private folder below `spill` and is
-removed at the end, whatever happened; its messages, which quote cells, are re-raised as DataError
-`from None`.
-
-Tables that a Python caller holds (pandas, polars, Arrow), as Arrow tables with the columns asked
-for.
-
-None of these libraries is imported: a caller who has such a table has its library loaded.
-
-Refuse a log one of whose columns, as a whole, cannot be what the schema says it is.
-
-Guarantees: looks at flags over the whole log ("does any row hold a number here?"), never at one
-row; says which column and what would fit, never a value or a count.
+go before anything else. A log one of whose columns, as a whole, cannot be what the schema says is
+refused by flags over the whole log, never by one row. Errors name files and columns, never a cell,
+an id or a count; library errors, which quote cells, are re-raised `from None`. Ids of users leave
+as roles only.
 """
 
 from __future__ import annotations
@@ -101,23 +90,6 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(folder, ignore_errors=True)
         if made and not any(spill.iterdir()):
             spill.rmdir()
-
-
-@contextmanager
-def callers_errors() -> Iterator[None]:
-    """Around a table that the caller holds: one that computes when it is read fails with the errors
-    of any library, which quote cells.
-    """
-    try:
-        yield
-    except SynthrecError:
-        raise
-    except Exception:  # noqa: BLE001  (whose errors they are is not known)
-        raise DataError(
-            "a table that is handed over must be readable",
-            found="an error of the library that computes it",
-            remedy="Compute it first and look at what that library says, or write it to a file.",
-        ) from None
 
 
 @contextmanager
@@ -372,14 +344,16 @@ def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-
-        def read(part: Any) -> Any:
-            return part.select(
+        known = _stored(
+            con,
+            "known",
+            log,
+            [name],
+            lambda part: part.select(
                 text=_identifier(part[name]), number=_number(part[name].cast("string"))
-            )
-
-        known = _stored(con, "known", log, [name], read, where="the table")
-        known = known.filter(known.text.notnull())
+            ),
+            where="the table",
+        ).filter(ibis._.text.notnull())
         values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
         edges = known.aggregate(
             low=known.number.min(),
@@ -401,16 +375,19 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
 def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
     """Does anybody stand in both logs? Private, as every answer about real people."""
     with _database(spill) as con:
-
-        def read(part: Any) -> Any:
-            return part.select(**_people(part, schema))
-
-        units = [
-            _stored(con, name, log, [*schema.kept_columns], read, where="the log")
-            for name, log in (("one", one), ("other", other))
-        ]
         first, second = (
-            each.filter(each.unit.notnull()).select("unit").distinct() for each in units
+            _stored(
+                con,
+                name,
+                log,
+                [*schema.kept_columns],
+                lambda part: part.select(**_people(part, schema)),
+                where="the log",
+            )
+            .filter(ibis._.unit.notnull())
+            .select("unit")
+            .distinct()
+            for name, log in (("one", one), ("other", other))
         )
         return bool(first.semi_join(second, "unit").count().execute())
 
@@ -521,12 +498,11 @@ def _stored(
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
-    said = [column for file in files if file.format != "json" for column in file.columns]
-    _say_dropped(said, wanted, progress)
+    named = [column for file in files if file.format != "json" for column in file.columns]
+    _say_dropped(named, wanted, progress)
     if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
-        progress.say(
-            "Fields that the configuration does not list are dropped."
-        )  # a name may stand in one person's rows alone
+        # a name may stand in one person's rows alone
+        progress.say("Fields that the configuration does not list are dropped.")
 
     def store(files: tuple[TableFile, ...], longest: dict[str, int]) -> Any:
         parts = [read(_open_files(con, alike, wanted, longest)) for alike in _alike(files)]
@@ -542,8 +518,20 @@ def _stored(
 
 @contextmanager
 def _handed_over() -> Iterator[None]:
-    with callers_errors(), library_errors(IbisError):
-        yield
+    """Around a table that the caller holds: one that computes when it is read fails with the errors
+    of any library, which quote cells.
+    """
+    try:
+        with library_errors(IbisError):
+            yield
+    except SynthrecError:
+        raise
+    except Exception:  # noqa: BLE001  (whose errors they are is not known)
+        raise DataError(
+            "a table that is handed over must be readable",
+            found="an error of the library that computes it",
+            remedy="Compute it first and look at what that library says, or write it to a file.",
+        ) from None
 
 
 def _open_files(
@@ -621,18 +609,20 @@ def _people(source: Any, schema: Schema) -> dict[str, Any]:
 
 
 def _rating(source: Any, schema: Schema) -> dict[str, Any]:
-    scale = schema.rating
-    if scale is None:
+    if schema.rating is None:
         return {"rating": ibis.null("float32"), "rating_read": ibis.literal(False)}
-    number = _number(source[scale.name])
-    place = _within((number - scale.min) / scale.step, -0.5, scale.size - 0.5)
-    on_grid = (place - place.round()).abs() <= LEVEL_TOLERANCE
+    number = _number(source[schema.rating.name])
     return {
-        "rating": ibis.ifelse(
-            on_grid, scale.min + place.round() * scale.step, ibis.null("float64")
-        ).cast("float32"),
+        "rating": _level(number, schema.rating).cast("float32"),
         "rating_read": number.notnull(),
     }
+
+
+def _level(number: Any, scale: Ordinal) -> Any:
+    """The level that a number stands for; null off the scale."""
+    place = _within((number - scale.min) / scale.step, -0.5, scale.size - 0.5)
+    on_grid = (place - place.round()).abs() <= LEVEL_TOLERANCE
+    return ibis.ifelse(on_grid, scale.min + place.round() * scale.step, ibis.null("float64"))
 
 
 def _moment(source: Any, schema: Schema) -> dict[str, Any]:
@@ -674,37 +664,27 @@ def _marks(source: Any, schema: Schema) -> dict[str, Any]:
     """What events say besides: text of categories and ids as declared or null, numbers within their
     range or null.
     """
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for place, (name, mark) in enumerate(schema.marks.items()):
         if isinstance(mark, Identifier):
-            found[f"m{place}"] = _identifier(source[name])
+            columns[f"m{place}"] = _identifier(source[name])
         elif isinstance(mark, EventCategory):
             text = _identifier(source[name])
-            found[f"m{place}"] = (
+            columns[f"m{place}"] = (
                 text
                 if mark.is_open
                 else ibis.ifelse(text.isin(mark.labels), text, ibis.null("string"))
             )
         elif isinstance(mark, Ordinal):
-            step = (
-                _within(
-                    _number(source[name]), mark.levels[0] - mark.step, mark.levels[-1] + mark.step
-                )
-                - mark.min
-            ) / mark.step
-            near = (step - step.round()).abs() <= LEVEL_TOLERANCE
-            level = _within(
-                ibis.ifelse(near, step.round(), ibis.null("float64")), -0.5, mark.size - 0.5
-            )
-            found[f"m{place}"] = mark.min + level * mark.step
+            columns[f"m{place}"] = _level(_number(source[name]), mark)
         else:
             number = _number(source[name])
             if mark.negative and schema.kind is not None:
                 number = ibis.ifelse(
                     _identifier(source[schema.kind.name]).isin(mark.negative), -number, number
                 )
-            found[f"m{place}"] = _within(number, float(mark.edges[0]), float(mark.edges[-1]))
-    return found
+            columns[f"m{place}"] = _within(number, float(mark.edges[0]), float(mark.edges[-1]))
+    return columns
 
 
 def mark_codes(batch: Any, schema: Schema) -> dict[str, np.ndarray]:

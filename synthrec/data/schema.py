@@ -1,11 +1,11 @@
-"""What the owner declares about a log: the records that `synthrec.toml` is read into.
+"""What the owner declares about a log: the records that `synthrec.toml` is read into, and the way
+from its text to them.
 
 Everything here is public. Nothing is learned from the log: domain, window, K, unit and population
-stand in the file before the log is opened. Reading the file itself is `grammar.py`.
+stand in the file before the log is opened.
 
-From TOML text to what the schema's records accept, with errors that name the place in the file.
-
-Guarantees: reads the configuration only. Messages quote names and rules, never values.
+Guarantees: reads the configuration only. Errors name the place in the file and quote names and
+rules, never values.
 """
 
 from __future__ import annotations
@@ -41,7 +41,14 @@ from synthrec.data.columns import (
     Unit,
     User,
 )
-from synthrec.data.domain import Attribute, Categorical, Declared, Ordinal, UserAttribute
+from synthrec.data.domain import (
+    Attribute,
+    Categorical,
+    Declared,
+    Ordinal,
+    PayableColumn,
+    UserAttribute,
+)
 from synthrec.errors import SchemaError
 
 MAX_USERS = 10**11  # more than people
@@ -140,10 +147,10 @@ class Schema(Declared):
         """Read TOML text, or the nested dict that it stands for. Raises SchemaError, which names
         the place.
         """
-        said = parse_toml(text) if isinstance(text, str) else text
-        require_no_questions(said)
+        words = parse_toml(text) if isinstance(text, str) else text
+        require_no_questions(words)
         with schema_errors():
-            schema = cls.model_validate({**reshape(said), "folder": Path(folder)})
+            schema = cls.model_validate({**reshape(words), "folder": Path(folder)})
         schema._require_unsettled()
         return schema
 
@@ -319,9 +326,9 @@ class Schema(Declared):
     def require_served(self) -> None:
         """Raise SchemaError that names everything declared which this version does not serve."""
         refused = [
-            f"[columns] {name}: {why}"
+            f'[columns] {name}: type = "{column.type}" for events'
             for name, column in self.columns.items()
-            if (why := _unserved(column))
+            if isinstance(column, Text)
         ]
         for kind, word in ((Identifier, "id"), (Datetime, "datetime")):
             extra = [name for name, column in self.columns.items() if isinstance(column, kind)][1:]
@@ -331,9 +338,11 @@ class Schema(Declared):
             for name, column in self.marks.items()
             if isinstance(column, EventCategory) and column.follows and column != self.kind
         ]
-        for name, attribute in self.user_attributes.items():
-            if isinstance(attribute, Categorical) and attribute.outside == "drop":
-                refused.append(f'[users] {name}: outside = "drop"')
+        refused += [
+            f'[users] {name}: outside = "drop"'
+            for name, attribute in self.user_attributes.items()
+            if isinstance(attribute, Categorical) and attribute.outside == "drop"
+        ]
         if self.item_column.paid and self.item_attributes:
             refused.append(
                 f"[items] {', '.join(self.item_attributes)}: attributes of items without a catalogue"
@@ -360,8 +369,8 @@ class Schema(Declared):
         both = [
             name
             for name, column in (*self.columns.items(), *self.user_attributes.items())
-            if getattr(column, "paid", False) and not column.is_open
-        ]  # type: ignore[union-attr]
+            if isinstance(column, PayableColumn) and column.paid and not column.is_open
+        ]
         if both:
             raise SchemaError(
                 'a column is declared by values or bounds, or by "dp", not both',
@@ -370,30 +379,24 @@ class Schema(Declared):
             )
 
 
-def _unserved(column: Any) -> str | None:
-    if isinstance(column, Text):
-        return f'type = "{column.type}" for events'
-    return None
-
-
 QUESTION = "?"
-LARGEST_BYTES = 4_000_000
+MAX_TOML_BYTES = 4_000_000
 _SETTINGS = {
     "users": ("table",),
     "items": ("independent_of_log",),
 }  # what in these sections is no column
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file. Raises SchemaError if it cannot be read."""
+def read_toml(path: Path) -> str:
+    """The text of a TOML file. Raises SchemaError if it cannot be read."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if path.stat().st_size > MAX_TOML_BYTES:
             raise SchemaError(
                 "a configuration is a small text file",
                 found="one of several megabytes",
                 remedy="Give the path of a synthrec.toml.",
             )
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SchemaError(
             "the configuration must be a readable file",
@@ -404,7 +407,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SchemaError(
             "the configuration must be UTF-8 text", found="other bytes", remedy="Save it as UTF-8."
         ) from None
-    return parse_toml(text)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -423,9 +425,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         ) from None
 
 
-def require_no_questions(said: dict[str, Any]) -> None:
+def require_no_questions(words: dict[str, Any]) -> None:
     """Raise SchemaError that lists, all at once, every place where a declaration is still missing."""
-    missing = [_place(path) for path in _questions(said, ())]
+    missing = [_place(path) for path in _questions(words, ())]
     if missing:
         raise SchemaError(
             'every "?" must be replaced by a public declaration before the log is used',
@@ -434,13 +436,13 @@ def require_no_questions(said: dict[str, Any]) -> None:
         )
 
 
-def reshape(said: dict[str, Any]) -> dict[str, Any]:
+def reshape(words: dict[str, Any]) -> dict[str, Any]:
     """Turn tables of columns into what the records expect: each column knows its name."""
-    shaped = dict(said)
-    if isinstance(columns := said.get("columns"), dict):
+    shaped = dict(words)
+    if isinstance(columns := words.get("columns"), dict):
         shaped["columns"] = _named(columns, "columns")
     for section, settings in _SETTINGS.items():
-        if isinstance(table := said.get(section), dict):
+        if isinstance(table := words.get(section), dict):
             rest = {name: column for name, column in table.items() if name not in settings}
             shaped[section] = {word: table[word] for word in settings if word in table}
             shaped[section]["attributes"] = _named(rest, section)
@@ -453,7 +455,7 @@ def schema_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        found = [
+        complaints = [
             f"{_place(_plain(complaint['loc']))}: {complaint['msg'].removeprefix('Value error, ')}"
             for complaint in error.errors(
                 include_url=False, include_context=False, include_input=False
@@ -461,7 +463,7 @@ def schema_errors() -> Iterator[None]:
         ]
         raise SchemaError(
             "the configuration must follow the schema's grammar",
-            found="; ".join(found),
+            found="; ".join(complaints),
             remedy="Correct these places; `synthrec init` writes a commented example.",
         ) from None
 
@@ -477,27 +479,23 @@ def _named(columns: dict[str, Any], section: str) -> dict[str, Any]:
     return {name: {**column, "name": name} for name, column in columns.items()}
 
 
-def _questions(said: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if said == QUESTION:
+def _questions(words: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if words == QUESTION:
         yield path
-    elif isinstance(said, dict):
-        for word, inner in said.items():
+    elif isinstance(words, dict):
+        for word, inner in words.items():
             yield from _questions(inner, (*path, str(word)))
-    elif isinstance(said, list) and QUESTION in said:
+    elif isinstance(words, list) and QUESTION in words:
         yield path
 
 
 def _plain(loc: tuple[int | str, ...]) -> tuple[str, ...]:
     """A place without pydantic's own tags: section, column, word."""
     section, *rest = [str(part) for part in loc if not isinstance(part, int)] or ["file"]
-    if section in _SETTINGS and rest[:1] == ["attributes"]:
-        rest = rest[1:]
-        tagged = True
-    else:
-        tagged = section == "columns"
-    if tagged and len(rest) > 1:
-        rest = [rest[0], *rest[2:3]]
-    return (section, *rest)
+    attribute = section in _SETTINGS and rest[:1] == ["attributes"]
+    rest = rest[1:] if attribute else rest
+    tagged = (attribute or section == "columns") and len(rest) > 1
+    return (section, rest[0], *rest[2:3]) if tagged else (section, *rest)
 
 
 def _place(path: tuple[str, ...]) -> str:

@@ -20,14 +20,11 @@ What it contains, on purpose:
 - ratings 1 to 5: item quality + user bias + the user's spread times a saturating taste + mood +
   noise, rounded and cut to the scale;
 - gender and age band go with the circle, region does not; two in a hundred users have no age band.
-
-The hidden truth behind a simulated log: who would pick what, when, and how they would rate it.
-
-It holds no person's data; tests and benchmarks score against it.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +38,8 @@ RATING_NOISE_STD = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What the simulator knows and a log does not show.
+    """What the simulator knows and a log does not show: who would pick what, when, and how they
+    would rate it. Tests and benchmarks score against it.
 
     Shapes:
         quality, appeal float[V]; scene int[V]; franchise int[V], -1 outside; circle int[B]; bias,
@@ -189,9 +187,8 @@ class SimulatedLog:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.events.to_csv(folder / "events.csv", index=False)
-        self.users.to_csv(folder / "users.csv", index=False)
-        self.items.to_csv(folder / "items.csv", index=False)
+        for name in ("events", "users", "items"):
+            getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
         config = folder / "synthrec.toml"
         config.write_text(
             _CONFIG.format(
@@ -199,9 +196,9 @@ class SimulatedLog:
                 events_per_user=events_per_user,
                 start=WINDOW_START,
                 end=WINDOW_END,
-                genders=_toml(GENDERS),
-                age_bands=_toml(AGE_BANDS),
-                regions=_toml(REGIONS),
+                genders=json.dumps(GENDERS),
+                age_bands=json.dumps(AGE_BANDS),
+                regions=json.dumps(REGIONS),
             ),
             encoding="utf-8",
         )
@@ -405,10 +402,6 @@ def _draw_times(
     elapsed = np.cumsum(np.where(opens, 0.0, gap))
     seconds = begins[session] + elapsed - elapsed[opens][session]
     return _START_SECONDS + seconds.astype(np.int64), order
-
-
-def _toml(values: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
 
 
 _CONFIG = """\

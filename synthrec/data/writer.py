@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -84,27 +83,22 @@ def write_log(
         _published(targets, metadata=metadata) as partial,
         ExitStack() as open_files,
     ):
-        events = open_files.enter_context(_TableWriter(partial[0], like=path, metadata=metadata))
-        users = (
-            None
-            if users_path is None
-            else open_files.enter_context(
-                _TableWriter(partial[1], like=users_path, metadata=metadata)
-            )
+        append_events, *append_users = (
+            open_files.enter_context(_table_file(beside, like=target, metadata=metadata))
+            for beside, target in zip(partial, targets, strict=True)
         )
+        rows = 0
         for chunk in chunks:
             ids = FIRST_ID + first_user + np.arange(chunk.users, dtype=np.int64)
             first_user += len(ids)
-            events.append(
-                dress(
-                    event_table(
-                        chunk, ids, schema=schema, catalogue=catalogue, text_times=events.is_csv
-                    )
-                )
+            events = event_table(
+                chunk, ids, schema=schema, catalogue=catalogue, text_times=_is_csv(path)
             )
-            if users is not None:
-                users.append(dress(user_table(chunk, ids, schema=schema, rng=rng)))
-        if first_user == 1 or events.is_empty:
+            rows += len(events)
+            append_events(dress(events))
+            for append in append_users:
+                append(dress(user_table(chunk, ids, schema=schema, rng=rng)))
+        if first_user == 1 or rows == 0:
             raise ReleaseError(
                 "a synthetic log must hold at least one user",
                 found="none",
@@ -252,55 +246,40 @@ def _times(seconds: np.ndarray, column: Datetime, *, text: bool) -> pa.Array:
     return pa.array(seconds * 1_000_000, pa.timestamp("us", tz=column.zone))
 
 
-class _TableWriter:
-    """One file of a growing table; the format follows the suffix of the name it will have."""
+@contextmanager
+def _table_file(
+    path: Path, *, like: Path, metadata: dict[str, str]
+) -> Iterator[Callable[[pa.Table], None]]:
+    """One file of a growing table, to which the function given appends; the format follows the
+    suffix of the name it will have, the types the first rows. It is on disk at the end.
+    """
+    writers: list[Any] = []
+    with path.open("xb") as file:
+        with ExitStack() as closing:
+            stream: Any = file
+            if like.suffix == ".gz":
+                packed = gzip.GzipFile("", "wb", compresslevel=GZIP_LEVEL, fileobj=file, mtime=0)
+                stream = closing.enter_context(packed)
 
-    def __init__(self, path: Path, *, like: Path, metadata: dict[str, str]) -> None:
-        self.is_csv, self.is_empty = like.suffix != ".parquet", True
-        self._metadata = {f"{METADATA_PREFIX}{key}": value for key, value in metadata.items()}
-        self._file: Any = path.open("xb")
-        self._stream: Any = self._file
-        if like.suffix == ".gz":
-            self._stream = gzip.GzipFile(
-                "", "wb", compresslevel=GZIP_LEVEL, fileobj=self._file, mtime=0
-            )
-        self._writer: Any = None
+            def append(table: pa.Table) -> None:
+                if not writers and _is_csv(like):
+                    options = pacsv.WriteOptions(quoting_style="needed")
+                    writers.append(pacsv.CSVWriter(stream, table.schema, write_options=options))
+                elif not writers:
+                    keys = {f"{METADATA_PREFIX}{key}": value for key, value in metadata.items()}
+                    kinds = table.schema.with_metadata(keys)
+                    writers.append(pq.ParquetWriter(stream, kinds, compression="zstd"))
+                writers[0].write_table(table)
 
-    def append(self, table: pa.Table) -> None:
-        """More rows; the first ones fix the types."""
-        if self._writer is None:
-            kinds = table.schema.with_metadata(self._metadata)
-            self._writer = (
-                pacsv.CSVWriter(
-                    self._stream,
-                    table.schema,
-                    write_options=pacsv.WriteOptions(quoting_style="needed"),
-                )
-                if self.is_csv
-                else pq.ParquetWriter(self._stream, kinds, compression="zstd")
-            )
-        self.is_empty = self.is_empty and len(table) == 0
-        self._writer.write_table(table)
+            closing.callback(lambda: writers[0].close() if writers else None)
+            yield append
+        if not file.closed:
+            file.flush()
+            os.fsync(file.fileno())
 
-    def __enter__(self) -> _TableWriter:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if self._writer is not None:
-                self._writer.close()
-            if self._stream is not self._file:
-                self._stream.close()
-            if not self._file.closed:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        finally:
-            self._file.close()
+def _is_csv(path: Path) -> bool:
+    return path.suffix != ".parquet"
 
 
 @contextmanager
@@ -315,11 +294,13 @@ def _published(targets: list[Path], *, metadata: dict[str, str]) -> Iterator[lis
         for beside, target in reversed(
             list(zip(partial, targets, strict=True))
         ):  # events last: they say that all is there
-            if target.suffix != ".parquet":
-                said = {"format_version": "1", **metadata}
-                _publish_text(
-                    _side_file(target), json.dumps(said, indent=1, ensure_ascii=False), done=done
+            if _is_csv(target):
+                about = json.dumps(
+                    {"format_version": "1", **metadata}, indent=1, ensure_ascii=False
                 )
+                with _side_file(target).open("x", encoding="utf-8") as stream:
+                    done.append(_side_file(target))
+                    stream.write(about)
             publish(beside, target)
             done.append(target)
     except BaseException:
@@ -329,12 +310,6 @@ def _published(targets: list[Path], *, metadata: dict[str, str]) -> Iterator[lis
     finally:
         for beside in partial:
             beside.unlink(missing_ok=True)
-
-
-def _publish_text(path: Path, text: str, *, done: list[Path]) -> None:
-    with path.open("x", encoding="utf-8") as stream:
-        done.append(path)
-        stream.write(text)
 
 
 def _side_file(path: Path) -> Path:

@@ -15,6 +15,7 @@ import pytest
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.check import diagnose
+from synthrec.data.eventlog import EventLog
 from synthrec.data.reader import columns_of, read_log
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, SchemaError, SynthrecError
@@ -388,9 +389,8 @@ def test_looking_at_columns_and_diagnosing_give_no_cell_away_either(tmp_path: Pa
 def test_what_holds_private_values_prints_none(tmp_path: Path) -> None:
     log = small.read(marked(), tmp_path)
     assert repr(log) == str(log) == f"{log!r}" == "EventLog(private)"
-    assert not [
-        name for name in dir(log) if name in ("__len__", "__iter__", "n", "size", "shape")
-    ]
+    assert not [name for name in dir(log) if name in ("__len__", "__iter__", "n", "size", "shape")]
+    assert str(log.users) not in repr(log) and isinstance(EventLog.users, property)
     assert not any(
         isinstance(value, np.ndarray) and value.dtype.kind in "OSU" for value in vars(log).values()
     )

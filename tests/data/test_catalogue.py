@@ -99,11 +99,8 @@ def test_a_release_can_carry_it(tmp_path: Path) -> None:
     )
     plain = Catalogue.read(Schema.parse(CONFIG, folder=small.write_tables(tmp_path / "p")))
     for catalogue in (with_vectors, plain):
-        for again in (
-            Catalogue.from_json(catalogue.to_json()),
-            Catalogue.from_table(catalogue.to_table()),
-        ):
-            assert again.ids.equals(catalogue.ids) and again.attributes.equals(catalogue.attributes)
+        again = Catalogue.from_json(catalogue.to_json())
+        assert again.ids.equals(catalogue.ids) and again.attributes.equals(catalogue.attributes)
 
 
 @pytest.mark.parametrize(
