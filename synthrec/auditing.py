@@ -36,9 +36,9 @@ Guarantees: figures computed on real people are private; the record goes below `
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -93,6 +93,7 @@ from synthrec.privacy.plan import Model, Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.release import Folder
+from synthrec.storage import disk_errors, whole_folder
 
 # of the claim's delta: at the largest smaller one of its profile epsilon gets its lower bound
 SMALL = 0.01
@@ -466,20 +467,19 @@ def trained_internally(
 
 
 def _keep(artifact: Artifact, *, place: Path) -> None:
-    beside = place.with_name(f".{place.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir(parents=True, mode=0o700)
-        artifact.save(beside)
-        for path in beside.iterdir():
+    with _disk_errors(), whole_folder(place) as half:
+        half.mkdir(parents=True, mode=0o700)
+        artifact.save(half)
+        for path in half.iterdir():
             path.chmod(0o600)
-        beside.rename(place)
-    except OSError as error:
-        raise DataError(
-            "the release's private/ must be writable",
-            found=error.strerror or "a failed write",
-            remedy="Free space and run the audit again.",
-        ) from None
+
+
+def _disk_errors() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the release's private/ must be writable",
+        remedy="Free space and run the audit again.",
+        kind=DataError,
+    )
 
 
 LABELS: dict[Model, str] = {"marginals": "DP marginals", "moments": "DP moments"}
@@ -615,17 +615,8 @@ def _kept(place: Path, make: Callable[[], EventLog]) -> EventLog:
     DataError when it cannot be.
     """
     if not place.exists():
-        beside = place.with_name(f".{place.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            make().save(beside)
-            beside.rename(place)
-        except OSError as error:
-            raise DataError(
-                "the release's private/ must be writable",
-                found=error.strerror or "a failed write",
-                remedy="Free space and run the audit again.",
-            ) from None
+        with _disk_errors(), whole_folder(place) as half:
+            make().save(half)
     return EventLog.open(place)
 
 

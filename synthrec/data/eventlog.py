@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, write_no_follow
 from synthrec.errors import DataError, ReleaseError
+from synthrec.storage import as_its_folder, plain_json, read_bounded, write_atomic
 
 FORMAT_VERSION = 1
 LARGEST_INDEX = 1 << 24
@@ -171,7 +171,7 @@ class EventLog:
             "attributes": list(attributes),
             "marks": list(marks),
         }
-        write_no_follow(folder / "log.json", json.dumps(index))
+        write_atomic(folder / "log.json", json.dumps(index))
 
     @classmethod
     def open(cls, folder: Path) -> EventLog:

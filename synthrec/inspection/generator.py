@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part, paid
 from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.format import Words, differences, layout
 from synthrec.privacy.plan import Plan
+from synthrec.storage import read_bounded
 
 ORIGINS = {
     "format_version": "public",

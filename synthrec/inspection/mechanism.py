@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthrec.conformance.record import Check, Conformance
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.inspection.record import PATTERNS
 from synthrec.model.format import Words
 from synthrec.privacy.mechanisms import GaussianSum
 from synthrec.report.record import read_record
+from synthrec.storage import read_bounded
 
 MECHANISM = "mechanism.json"
 LARGEST = 1 << 20

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import Edition, render
+from synthrec.storage import read_bounded
 
 PAGE = "report.html"
 LARGEST = 1 << 23

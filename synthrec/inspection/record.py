@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
-from synthrec.data.files_io import read_bounded
 from synthrec.data.splits import MAX_SHARE
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
-from synthrec.privacy.ledger import LONGEST_LINE, Entry
+from synthrec.privacy.ledger import MAX_LINE_BYTES, Entry
 from synthrec.privacy.plan import MAX_STEPS
 from synthrec.report.record import LARGEST, Faithful, ReleaseRecord, read_record
+from synthrec.storage import read_bounded
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
 TRIAL = "an entry of a trial, which its owner made for nobody else"
@@ -161,7 +161,7 @@ def excerpt_of(
 
 def _entry(line: bytes) -> Entry | None:
     """An entry whose seal holds, in the one spelling; what came before it is another question."""
-    if len(line) > LONGEST_LINE:
+    if len(line) > MAX_LINE_BYTES:
         return None
     try:
         entry = Entry.model_validate_json(line)

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from synthrec.audit.record import AuditRecord
 from synthrec.audit.verdict import Policy, conclude
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.page import foreign
@@ -27,6 +26,7 @@ from synthrec.report.manifest import MANIFEST, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.report.render import Edition, render
 from synthrec.report.texts import shared_texts
+from synthrec.storage import read_bounded
 
 LARGEST = 1 << 26
 INTERNAL, PUBLIC = "report.internal.html", "report.html"

@@ -7,11 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import Part
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
+from synthrec.storage import read_bounded
 
 TEXTS = (STATEMENT, CARD, DEPLOYMENT)
 MAX_TEXT_BYTES = 1 << 22

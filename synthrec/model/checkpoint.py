@@ -30,12 +30,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, record_json
 from synthrec.errors import BudgetError, ReleaseError
 from synthrec.privacy.event import PublicRecord, gaussian
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import Measurement
 from synthrec.privacy.plan import Plan
+from synthrec.storage import (
+    as_its_folder,
+    plain_json,
+    read_bounded,
+    record_json,
+    sync,
+    write_atomic,
+)
 
 FORMAT_VERSION = 1
 LARGEST_BEGUN, LARGEST_FILE = 1 << 20, 1 << 32
@@ -75,7 +82,7 @@ class Checkpoint:
             settled=tuple(entry.hash for entry in settled),
             same=dict(same),
         )
-        _write(folder / BEGUN, begun.model_dump_json().encode())
+        write_atomic(folder / BEGUN, begun.model_dump_json())
         return cls(folder, begun)
 
     @classmethod
@@ -187,7 +194,7 @@ class Checkpoint:
         """
         with undisturbed():
             os.replace(self._room(name), self._measured(name).with_suffix(DRAWN))
-            _sync(self.folder)
+            sync(self.folder)
             yield
 
     def keep(self, name: str, found: Measurement) -> None:
@@ -195,7 +202,7 @@ class Checkpoint:
         _save(
             self._measured(name),
             {"values": found.values},
-            beside=self._measured(name).with_suffix(DRAWN),
+            part=self._measured(name).with_suffix(DRAWN),
             entry=found.entry.model_dump_json(),
             noise_std=repr(found.noise_std),
         )
@@ -293,36 +300,9 @@ def digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def _save(path: Path, arrays: Arrays, *, beside: Path | None = None, **words: str) -> None:
-    _write(
-        path,
-        save(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            metadata=words or None,
-        ),
-        beside=beside,
-    )
-
-
-def _write(path: Path, content: bytes, *, beside: Path | None = None) -> None:
-    """Whole or not at all, within the room that a file `beside` already has. Raises OSError."""
-    beside = beside or path.with_name(f".{path.name}.part")
-    with open(beside, "r+b" if beside.exists() else "wb", opener=as_its_folder) as stream:
-        stream.write(content)
-        stream.truncate()
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """New names are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _save(path: Path, arrays: Arrays, *, part: Path | None = None, **words: str) -> None:
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomic(path, save(plain, metadata=words or None), part=part)
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, str]]:
