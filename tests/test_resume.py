@@ -122,7 +122,7 @@ def test_the_game_goes_on_from_the_last_kept_block(
     schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game()  # type: ignore[arg-type]
+    state = Checkpoint(left.checkpoint, None).state("game")  # type: ignore[arg-type]
     assert state is not None and state["done"] == [10]
     seen: list[Any] = []
     honest = adversarial.GanState.restore
@@ -228,7 +228,7 @@ def test_a_checkpoint_holds_no_state_of_a_random_generator_and_no_user(
     schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game() or {}  # type: ignore[arg-type]
+    state = Checkpoint(left.checkpoint, None).state("game") or {}  # type: ignore[arg-type]
     assert {name.split(".")[0] for name in state} == {
         "done",
         "mean",

@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from synthrec.errors import BudgetError, ReleaseError
-from synthrec.privacy.event import PublicRecord, gaussian
+from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import Measurement
 from synthrec.privacy.plan import Plan
@@ -119,8 +119,7 @@ class Checkpoint:
             for planned in plan.measurements
             if (found := self.measured(planned.name)) is not None
             and sums.get(found.entry.hash) == found.entry
-            and found.entry.event
-            == gaussian(noise_multiplier=planned.noise_multiplier, sampling_rate=1.0, count=1)
+            and found.entry.event == planned.event
         }
         files = len(list(self.folder.glob("measured-*.safetensors")))
         done, charged = self.done(), sum(entry.event.count for entry in games)
@@ -209,9 +208,13 @@ class Checkpoint:
 
     def state(self, name: str) -> Arrays | None:
         """Where the game started from ("start"), or the game after its last kept block ("game")."""
-        if name == "game":
-            return self.game()
-        return _read(self._state(name))[0] if self._state(name).exists() else None
+        if not self._state(name).exists():
+            return None
+        state = _read(self._state(name))[0]
+        done = state.get("done", np.zeros(0))
+        if name == "game" and (done.shape != (1,) or done.dtype != np.int64 or done[0] < 0):
+            raise _damaged(GAME)
+        return state
 
     def keep_state(self, name: str, arrays: Arrays) -> None:
         """Keep either; once the start is kept, the game can be continued."""
@@ -219,18 +222,8 @@ class Checkpoint:
 
     def done(self) -> int:
         """How many steps the kept state of the game has seen."""
-        state = self.game()
+        state = self.state("game")
         return 0 if state is None else int(state["done"][0])
-
-    def game(self) -> Arrays | None:
-        """The game after its last kept block."""
-        if not (self.folder / GAME).exists():
-            return None
-        state = _read(self.folder / GAME)[0]
-        done = state.get("done", np.zeros(0))
-        if done.shape != (1,) or done.dtype != np.int64 or done[0] < 0:
-            raise _damaged(GAME)
-        return state
 
     def _state(self, name: str) -> Path:
         return self.folder / {"start": START, "game": GAME}[name]

@@ -208,10 +208,8 @@ def remembered(ledger: Path) -> Head | None:
             return Head.model_validate_json(stream.read(MAX_LINE_BYTES))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        found = error.strerror or "a failed read"
-    except ValidationError:
-        found = "another thing"
+    except (OSError, ValidationError) as error:
+        found = (isinstance(error, OSError) and error.strerror) or "another thing"
     raise BudgetError(
         "the ledger's remembered head must be readable",
         found=f"{found} in {path.name}",

@@ -39,7 +39,7 @@ import scipy.sparse as sp
 from scipy.special import ndtri
 
 from synthrec.errors import PlanError
-from synthrec.privacy.event import NoiseMultiplier, PublicRecord, Sensitivity
+from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Sensitivity, gaussian
 from synthrec.privacy.ledger import Entry
 
 LATTICE = 1 << 36  # integer steps per clip norm; a row whose pairs are summed has 2^18
@@ -49,8 +49,8 @@ EXACT_ROWS = (
 ROUNDING = 1 - 1e-9  # keeps floating-point clipping below the norm
 
 
-class GaussianSum(PublicRecord):
-    """Plan of one noisy sum.
+class UserSum(PublicRecord):
+    """A sum over users.
 
     `sensitivity`: L2 norm that each user's vector is clipped to, in the vector's own unit, written
     in `unit`.
@@ -60,12 +60,22 @@ class GaussianSum(PublicRecord):
     purpose: str
     unit: str
     sensitivity: Sensitivity
+
+
+class GaussianSum(UserSum):
+    """Plan of one noisy sum; without noise (a multiplier of 0) it is not private."""
+
     noise_multiplier: NoiseMultiplier
 
     @property
     def noise_std(self) -> float:
         """Standard deviation of the noise on each coordinate, in `unit`."""
         return self.sensitivity * self.noise_multiplier
+
+    @property
+    def event(self) -> Event:
+        """What its ledger entry says."""
+        return gaussian(noise_multiplier=self.noise_multiplier, sampling_rate=1.0, count=1)
 
 
 @dataclass(frozen=True)
@@ -181,17 +191,14 @@ class Noise(Protocol):
 
     def lattice(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
         """An integer sum with noise of standard deviation `scale`. Shapes: int64[D] -> float64[D]."""
-        ...
 
     def gradient(self, summed: np.ndarray, *, scale: float) -> np.ndarray:
         """A sum of clipped gradients with noise of standard deviation `scale`. Shapes: float64[D]
         -> float64[D].
         """
-        ...
 
     def batches(self, users: int, *, sampling_rate: float, steps: int) -> Iterator[np.ndarray]:
         """Who takes part in each step. Shapes: each int64[any number], ascending."""
-        ...
 
 
 class SystemNoise:
