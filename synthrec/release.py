@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -43,8 +42,7 @@ class Origin:
 
     def placed(self, schema: Schema) -> Schema:
         """The schema of the release, with its files where the owner has them."""
-        here = schema.model_copy(update={"folder": self.config_folder})
-        return here.with_paths(self.paths)
+        return schema.model_copy(update={"folder": self.config_folder}).with_paths(self.paths)
 
 
 class _Below:
@@ -98,7 +96,7 @@ class Folder:
             remedy="Correct its owner or its permissions.",
             kind=ReleaseError,
         ):
-            if self.private.exists() and stat.S_IMODE(self.private.stat().st_mode) != 0o700:
+            if self.private.exists() and self.private.stat().st_mode & 0o7777 != 0o700:
                 self.private.chmod(0o700)  # a copy has forgotten it
         return self.private
 
@@ -229,9 +227,8 @@ def new_folder(out: Path) -> Iterator[Folder]:
             shutil.rmtree(making.path, ignore_errors=True)
         raise
     finally:
-        for parent in (
-            () if out.exists() else missing
-        ):  # what only a release that did not come to be had needed
+        # what only a release that did not come to be had needed
+        for parent in () if out.exists() else missing:
             with suppress(OSError):
                 parent.rmdir()
 
@@ -246,15 +243,15 @@ def resumed_folder(out: Path) -> Iterator[Folder]:
     if len(left) != 1:
         raise ReleaseError(
             "one training that died must be there to be continued",
-            found=", ".join(each.path.name for each in left) or "none that no other process holds",
+            found=", ".join(folder.path.name for folder in left)
+            or "none that no other process holds",
             remedy="Remove all but one." if left else "Start a new one, without --resume.",
         )
     (making,) = left
     try:
         with _disk_errors(), locked(making.path):
-            shutil.rmtree(
-                making.share, ignore_errors=True
-            )  # what was written there is written anew
+            # what was written there is written anew
+            shutil.rmtree(making.share, ignore_errors=True)
             making.share.mkdir()
             yield making
             _publish(making, out=out)
@@ -266,16 +263,14 @@ def resumed_folder(out: Path) -> Iterator[Folder]:
 
 def how_to_continue(left: Folder) -> Advice:
     """What to do about a release in the making that no process makes."""
-    name = left.path.name
-    if left.checkpoint.is_dir():
-        return Advice(
-            f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command and "
-            f"`--resume`, or remove that folder: it holds private data."
-        )
-    return Advice(
-        f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that "
-        f"folder: it holds private data."
+    what = (
+        "a training that died; what it was charged is spent. Continue it by the same command and "
+        "`--resume`, or remove that folder"
+        if left.checkpoint.is_dir()
+        else "a run that died and cannot be continued; what it was charged, if anything, is spent. "
+        "Remove that folder"
     )
+    return Advice(f"{left.path.name} is left of {what}: it holds private data.")
 
 
 def left_folders(out: Path) -> tuple[Folder, ...]:

@@ -19,7 +19,7 @@ from synthrec.conformance.subject import Subject
 from synthrec.data.open_domains import KeySets
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import LATTICE, Noise
-from synthrec.privacy.partition_selection import Opening, Partitions
+from synthrec.privacy.partition_selection import Partitions, PartitionSelection
 from synthrec.privacy.session import Session
 
 ORDINARY = 15  # neighbours who are no odd ones, beside those who are
@@ -87,7 +87,7 @@ def _distance(one: Move, two: Move) -> float:
     return float(np.linalg.norm(moves)) / LATTICE
 
 
-def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
+def _noised(plan: PartitionSelection, *, subject: Subject) -> list[Check]:
     """Draws of the installed noise; of a union, on values that everybody holds, and what is named
     of one user's own.
     """
@@ -132,7 +132,7 @@ def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
     ]
 
 
-def _once(noise: Unpleasant, *, plan: Opening) -> Check:
+def _once(noise: Unpleasant, *, plan: PartitionSelection) -> Check:
     return judged(
         "noise",
         f"{plan.name} is drawn once",
@@ -143,7 +143,7 @@ def _once(noise: Unpleasant, *, plan: Opening) -> Check:
     )
 
 
-def _std(plan: Opening, entry: Entry) -> float:
+def _std(plan: PartitionSelection, entry: Entry) -> float:
     """Of the noise, as charged."""
     return plan.sensitivity * entry.event.noise_multiplier
 
@@ -153,7 +153,7 @@ def _session(subject: Subject, *, noise: Noise | None = None) -> Session:
 
 
 def _union(
-    block: sp.csr_matrix, *, plan: Opening, subject: Subject, noise: Noise | None = None
+    block: sp.csr_matrix, *, plan: PartitionSelection, subject: Subject, noise: Noise | None = None
 ) -> Partitions:
     sets = KeySets(keys=[f"{place:06d}" for place in range(block.shape[1])], blocks=[block])
     return _session(subject, noise=noise).select_partitions(plan.name, lambda: sets)

@@ -45,8 +45,8 @@ from synthrec.storage import (
 )
 
 FORMAT_VERSION = 1
-LARGEST_BEGUN, LARGEST_FILE = 1 << 20, 1 << 32
-LARGEST_ENTRY = 1 << 14
+MAX_BEGUN, MAX_FILE = 1 << 20, 1 << 32
+MAX_ENTRY = 1 << 14
 BEGUN, START, GAME, DRAWN = "begun.json", "start.safetensors", "game.safetensors", ".drawn"
 REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Arrays = dict[str, np.ndarray]
@@ -91,7 +91,7 @@ class Checkpoint:
         another plan, configuration ...
         """
         try:
-            begun = Begun.model_validate_json(record_json(folder / BEGUN, most=LARGEST_BEGUN))
+            begun = Begun.model_validate_json(record_json(folder / BEGUN, most=MAX_BEGUN))
         except (OSError, ValueError):
             raise _damaged(BEGUN) from None
         if begun.format_version != FORMAT_VERSION:
@@ -173,7 +173,7 @@ class Checkpoint:
         now. Raises OSError.
         """
         with open(self._room(name), "wb", opener=as_its_folder) as stream:
-            os.posix_fallocate(stream.fileno(), 0, 8 * size + LARGEST_ENTRY)
+            os.posix_fallocate(stream.fileno(), 0, 8 * size + MAX_ENTRY)
 
     def undrawn(self, name: str, entries: Sequence[Entry]) -> Entry | None:
         """The entry of a measurement that was charged last and whose noise was surely never drawn."""
@@ -300,7 +300,7 @@ def _save(path: Path, arrays: Arrays, *, part: Path | None = None, **words: str)
 
 def _read(path: Path) -> tuple[Arrays, dict[str, str]]:
     try:
-        content = read_bounded(path, most=LARGEST_FILE)
+        content = read_bounded(path, most=MAX_FILE)
         header = plain_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return load(content), dict(header.get("__metadata__", {}))
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError):

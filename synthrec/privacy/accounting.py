@@ -27,8 +27,8 @@ from synthrec.privacy.event import Event, PublicRecord
 INTERVAL = 1e-3
 CROSS_CHECK_ERROR = 0.001  # absolute error of epsilon that the second accountant is asked for
 ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
-LARGEST_LOSS, MAX_KINDS, MAX_RUNS = 20.0, 100, 10**7
-MAX_EPSILON = 300.0  # at LARGEST_LOSS and any usual delta
+MAX_LOSS, MAX_KINDS, MAX_RUNS = 20.0, 100, 10**7
+MAX_EPSILON = 300.0  # at MAX_LOSS and any usual delta
 FINE_LOSS = 10.0  # no plan has more: beyond, INTERVAL is not kept
 MAX_POINTS = 1 << 21  # of each of the second accountant's grids, where a training runs beside a sum
 CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
@@ -216,7 +216,7 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
     if len(grouped) > MAX_KINDS or sum(grouped.values()) > MAX_RUNS:
         raise _beyond(f"{len(grouped)} kinds of mechanisms, {sum(grouped.values())} runs")
     loss = _loss(tuple(grouped.items()))
-    if not loss <= LARGEST_LOSS:
+    if not loss <= MAX_LOSS:
         raise _beyond(f"a loss as of one sum with noise of {1 / loss:.2g} norms")
     return grouped
 

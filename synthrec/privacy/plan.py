@@ -20,7 +20,7 @@ from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Rate, Sensitivity, gaussian
 from synthrec.privacy.mechanisms import GaussianSum, UserSum
-from synthrec.privacy.partition_selection import MAX_KEYS, Opening
+from synthrec.privacy.partition_selection import MAX_KEYS, PartitionSelection
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10  # training steps per ledger entry, at most
@@ -40,7 +40,7 @@ class Measure(UserSum):
 
 
 class DomainQuery(Measure):
-    """A look at an open column before its noise is known. `most_keys`: see `Opening`."""
+    """A look at an open column before its noise is known. `most_keys`: see `PartitionSelection`."""
 
     most_keys: int | None = None
 
@@ -89,7 +89,7 @@ class Plan(PublicRecord):
     delta: Annotated[float, Field(gt=0, lt=1)]
     population: Annotated[int, Field(ge=2, le=MAX_USERS)]
     events_per_user: Annotated[int, Field(ge=1, le=MAX_KEYS)]
-    openings: Annotated[tuple[Opening, ...], Field(max_length=MAX_SUMS)] = ()
+    openings: Annotated[tuple[PartitionSelection, ...], Field(max_length=MAX_SUMS)] = ()
     measurements: Annotated[tuple[GaussianSum, ...], Field(max_length=MAX_SUMS)]
     training: Training | None
     budget_share: Annotated[dict[str, Share], Field(max_length=2 * MAX_SUMS + 1)]
@@ -131,7 +131,7 @@ class Plan(PublicRecord):
         """delta that no event holds: of the thresholds."""
         return sum(plan.extra_delta for plan in self.openings)
 
-    def opening(self, name: str) -> Opening:
+    def opening(self, name: str) -> PartitionSelection:
         """The planned look of that name."""
         return next(plan for plan in self.openings if plan.name == name)
 
@@ -175,7 +175,7 @@ def solve_plan(
             population=population,
             events_per_user=events_per_user,
             openings=tuple(
-                Opening(
+                PartitionSelection(
                     **_common(query),
                     noise_multiplier=scale / math.sqrt(shares[query.name]),
                     most_keys=query.most_keys,

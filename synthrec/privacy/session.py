@@ -39,7 +39,12 @@ from synthrec.privacy.mechanisms import (
     SystemNoise,
     lattice_sum,
 )
-from synthrec.privacy.partition_selection import Opening, Partitions, released, unit_weights
+from synthrec.privacy.partition_selection import (
+    Partitions,
+    PartitionSelection,
+    released,
+    unit_weights,
+)
 from synthrec.privacy.plan import Plan
 
 Block = TypeVar("Block", covariant=True)
@@ -319,7 +324,7 @@ class Session:
         entry = self.charge.entry(
             mechanism=plan.name,
             event=plan.event,
-            extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0,
+            extra_delta=plan.extra_delta if isinstance(plan, PartitionSelection) else 0.0,
         )
         if before is None:
             return self.ledger.charge(entry)
