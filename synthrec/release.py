@@ -334,7 +334,9 @@ def require_absent(out: Path) -> None:
         kind=ReleaseError,
     ):
         left_folders(out)
-        if not os.path.lexists(out):
+        try:
+            out.lstat()
+        except FileNotFoundError:
             return
     raise ReleaseError(
         "the output folder must not exist yet",

@@ -66,6 +66,7 @@ def write_new(path: Path, content: str | bytes, *, opener: Opener = as_its_folde
     OSError.
     """
     half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)  # of a dead process that had this number
     try:
         _write(half, content, mode="xb", opener=opener)
         publish(half, path)

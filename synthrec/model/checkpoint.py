@@ -196,14 +196,14 @@ class Checkpoint:
             sync(self.folder)
             yield
 
-    def keep(self, name: str, found: Measurement) -> None:
+    def keep(self, name: str, measurement: Measurement) -> None:
         """Keep a measurement that has just been drawn, in the room that was made for it."""
         _save(
             self._measured(name),
-            {"values": found.values},
+            {"values": measurement.values},
             part=self._measured(name).with_suffix(DRAWN),
-            entry=found.entry.model_dump_json(),
-            noise_std=repr(found.noise_std),
+            entry=measurement.entry.model_dump_json(),
+            noise_std=repr(measurement.noise_std),
         )
 
     def state(self, name: str) -> Arrays | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from synthrec.data.schema import Source
@@ -137,7 +138,7 @@ def smallest_delta(entries: Iterable[Entry], *more: float | None) -> float:
     if not known:
         raise PlanError(
             "a delta must be known to compute epsilon",
-            found="none in the ledger, whose entries an early version wrote",
+            found="none in the ledger",
             remedy="Say it with --delta, as the releases' records do.",
         )
     return min(known)
@@ -173,16 +174,14 @@ def left_under(cap: float, spent: Sequence[Entry], *, delta: float) -> float:
     may ask for, LARGEST_EPSILON at most.
     """
     cap, extra = min(cap, MAX_EPSILON), extra_delta_of(spent)
-    if epsilon_of(spent, delta=delta) > cap - MIN_LEFT or delta <= extra:
-        return 0.0
-    before = events_of(spent)
-    try:
-        scale = solve_scale(
-            lambda noise: (*before, _one(noise)), epsilon=cap, delta=delta, extra_delta=extra
-        )
-    except PlanError:
-        return 0.0
-    return min(LARGEST_EPSILON, Accountant([_one(scale)]).epsilon(delta))
+    if epsilon_of(spent, delta=delta) <= cap - MIN_LEFT and delta > extra:
+        before = events_of(spent)
+        with suppress(PlanError):
+            scale = solve_scale(
+                lambda noise: (*before, _one(noise)), epsilon=cap, delta=delta, extra_delta=extra
+            )
+            return min(LARGEST_EPSILON, Accountant([_one(scale)]).epsilon(delta))
+    return 0.0
 
 
 def require_budget(
@@ -206,20 +205,20 @@ def require_budget(
             remedy="Correct [source] name or ledger.",
         )
     spent = () if math.isinf(cap) else ledger.counted()
-    found = spent_under(cap, spent, delta=delta, events=events, extra_delta=extra_delta)
-    if found.after > cap:
+    total = spent_under(cap, spent, delta=delta, events=events, extra_delta=extra_delta)
+    if total.after > cap:
         smaller = (
             f" (the smallest of all releases; this one's is {delta:g})"
-            if found.delta < delta
+            if total.delta < delta
             else ""
         )
         raise BudgetError(
             f"all releases of a source together must stay within epsilon_cap = {cap:g}",
-            found=f"{found.epsilon:.3g} spent at delta {found.delta:g}{smaller}, {found.after:.3g} after this one",
-            remedy=f"About {left_under(cap, spent, delta=found.delta):.2g} is left. Lower epsilon, "
+            found=f"{total.epsilon:.3g} spent at delta {total.delta:g}{smaller}, {total.after:.3g} after this one",
+            remedy=f"About {left_under(cap, spent, delta=total.delta):.2g} is left. Lower epsilon, "
             "or raise the cap with the privacy officer.",
         )
-    return found
+    return total
 
 
 def accountants_agree(first: float, second: float) -> bool:

@@ -81,7 +81,7 @@ class PaidStore(Protocol):
         then.
         """
 
-    def keep(self, name: str, found: Measurement) -> None:
+    def keep(self, name: str, measurement: Measurement) -> None:
         """Keep one that was just drawn."""
 
     def state(self, name: str) -> Arrays | None:
@@ -170,23 +170,23 @@ class Session:
             pairs of a row's entries).
         """
         plan = self.plan.measurement(name)
-        found = self._kept.measured(name) if self._kept else None
-        if found is None:
-            found = self._sum(
+        measured = self._kept.measured(name) if self._kept else None
+        if measured is None:
+            measured = self._sum(
                 plan,
                 lambda: map(vectors, users.blocks()),
                 size=size,
                 add_up=add_up,
                 kept=self._kept,
             )
-        if found.values.shape != (size,) or found.noise_std != plan.noise_std:
+        if measured.values.shape != (size,) or measured.noise_std != plan.noise_std:
             raise ReleaseError(
                 "a training is continued from a whole checkpoint",
                 found="a measurement of another size or noise",
                 remedy="Start a new one; what this one was charged is spent.",
             )
         self.heard(name)
-        return found
+        return measured
 
     def histogram(self, name: str, read: Callable[[], Iterable[Any]], *, size: int) -> Measurement:
         """A planned look at an open column over a public grid; `read` gives blocks of users' rows
@@ -298,12 +298,12 @@ class Session:
         for block in read():
             total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
         with kept.drawing(plan.name) if kept else nullcontext():
-            found = Measurement(
+            measured = Measurement(
                 values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry
             )
             if kept:
-                kept.keep(plan.name, found)
-        return found
+                kept.keep(plan.name, measured)
+        return measured
 
     def _noised(self, plan: GaussianSum, total: np.ndarray) -> np.ndarray:
         return self._noise.lattice(plan.name, total, scale=plan.noise_multiplier * LATTICE) * (
