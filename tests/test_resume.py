@@ -355,7 +355,7 @@ from pathlib import Path
 import pytest
 from synthrec import pipeline
 from synthrec.data.schema import Schema
-from synthrec.model import game
+from synthrec.model import adversarial
 from synthrec.privacy.plan import Plan
 from tests.model.small import make_log, quick
 from tests.test_guarantees import USERS, frame
@@ -363,11 +363,11 @@ patch = pytest.MonkeyPatch()
 quick(patch)
 plan = Plan.model_validate_json(Path(sys.argv[3]).read_text())
 pipeline.plan_release = lambda schema, **_: plan
-honest = game.PrivateCritic.step
+honest = adversarial.PrivateCritic.step
 def slow(self, *batch):
     time.sleep(0.2)
     honest(self, *batch)
-game.PrivateCritic.step = slow
+adversarial.PrivateCritic.step = slow
 pipeline.fit(frame(make_log(users=USERS)), schema=Schema.load(Path(sys.argv[1])), out=Path(sys.argv[2]), epsilon=5.0, delta=1e-4,
              audit_share=0.0, device="cpu")
 """
