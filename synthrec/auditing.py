@@ -13,9 +13,9 @@ and published.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -74,6 +74,7 @@ from synthrec.privacy.plan import Model, Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 from synthrec.release import Folder
+from synthrec.storage import disk_errors, whole_folder
 
 # of the claim's delta: at the largest smaller one of its profile epsilon gets its lower bound
 SMALL = 0.01
@@ -461,28 +462,19 @@ def trained_internally(
 
 
 def _keep(artifact: Artifact, *, place: Path) -> None:
-    def write(folder: Path) -> None:
-        folder.mkdir(parents=True, mode=0o700)
-        artifact.save(folder)
-        for path in folder.iterdir():
+    with _disk_errors(), whole_folder(place) as half:
+        half.mkdir(parents=True, mode=0o700)
+        artifact.save(half)
+        for path in half.iterdir():
             path.chmod(0o600)
 
-    _publish(place, write)
 
-
-def _publish(place: Path, write: Callable[[Path], None]) -> None:
-    """A folder that is there whole or not at all. Raises DataError when it cannot be."""
-    beside = place.with_name(f".{place.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        write(beside)
-        beside.rename(place)
-    except OSError as error:
-        raise DataError(
-            "the release's private/ must be writable",
-            found=error.strerror or "a failed write",
-            remedy="Free space and run the audit again.",
-        ) from None
+def _disk_errors() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the release's private/ must be writable",
+        remedy="Free space and run the audit again.",
+        kind=DataError,
+    )
 
 
 LABELS: dict[Model, str] = {"marginals": "DP marginals", "moments": "DP moments"}
@@ -600,7 +592,8 @@ def _kept(place: Path, make: Callable[[], EventLog]) -> EventLog:
     DataError when it cannot be.
     """
     if not place.exists():
-        _publish(place, lambda folder: make().save(folder))
+        with _disk_errors(), whole_folder(place) as half:
+            make().save(half)
     return EventLog.open(place)
 
 

@@ -8,12 +8,10 @@ shared file against the manifest.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -21,33 +19,40 @@ from itertools import count
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, write_no_follow
 from synthrec.data.schema import Schema
 from synthrec.data.splits import MAX_SHARE
 from synthrec.errors import Advice, DataError, ReleaseError
 from synthrec.model.checkpoint import is_resumable
 from synthrec.report.manifest import joining, settle, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record, write_record
+from synthrec.storage import disk_errors, locked, plain_json, read_bounded, write_atomic
 
 FORMAT_VERSION = 1
-LARGEST_ORIGIN, LARGEST_EXCERPT = 1 << 16, 1 << 26
-PATHS = ("ledger", "catalogue", "table")
+MAX_ORIGIN, MAX_EXCERPT = 1 << 16, 1 << 26  # bytes
+PATHS = {"ledger", "catalogue", "table"}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a release came from: private, for the audit."""
+    """Where a release came from: private, for the audit. `paths`: as the configuration has them."""
 
     config_folder: Path
     audit_share: float
-    paths: Mapping[str, str | None] | None = (
-        None  # as the configuration writes them; a release of an earlier version carries them
-    )
+    paths: Mapping[str, str | None]
 
     def placed(self, schema: Schema) -> Schema:
         """The schema of the release, with its files where the owner has them."""
-        here = schema.model_copy(update={"folder": self.config_folder})
-        return here if self.paths is None else here.with_paths(self.paths)
+        return schema.model_copy(update={"folder": self.config_folder}).with_paths(self.paths)
+
+
+class _Below:
+    """A path below a release's folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: Folder, _: type[Folder]) -> Path:
+        return folder.path / self.name
 
 
 @dataclass(frozen=True)
@@ -56,70 +61,24 @@ class Folder:
 
     path: Path
 
-    @property
-    def share(self) -> Path:
-        """All that may leave."""
-        return self.path / "share"
-
-    @property
-    def private(self) -> Path:
-        """What stays."""
-        return self.path / "private"
-
-    @property
-    def events(self) -> Path:
-        """The synthetic log."""
-        return self.share / "events.parquet"
-
-    @property
-    def users(self) -> Path:
-        """The synthetic users' attributes."""
-        return self.share / "users.parquet"
-
-    @property
-    def record_path(self) -> Path:
-        """The public record."""
-        return self.share / "release.json"
-
-    @property
-    def mechanism_path(self) -> Path:
-        """What the conformance suite found."""
-        return self.share / "mechanism.json"
-
-    @property
-    def audit_path(self) -> Path:
-        """The audit's record."""
-        return self.private / "audit.json"
-
-    @property
-    def roles_key(self) -> Path:
-        """The key that gives users their roles."""
-        return self.private / "roles.key"
-
-    @property
-    def bounded(self) -> Path:
-        """The bounded log of the members."""
-        return self.private / "bounded"
-
-    @property
-    def opt_outs(self) -> Path:
-        """Users who were left out before anything else."""
-        return self.private / "excluded.txt"
-
-    @property
-    def checkpoint(self) -> Path:
-        """What a training that died is continued from; gone when the release is whole."""
-        return self.private / "checkpoint"
+    share = _Below("share")  # all that may leave
+    events = _Below("share/events.parquet")  # the synthetic log
+    users = _Below("share/users.parquet")  # the synthetic users' attributes
+    record_path = _Below("share/release.json")
+    mechanism_path = _Below("share/mechanism.json")  # what the conformance suite found
+    private = _Below("private")  # what stays
+    audit_path = _Below("private/audit.json")
+    roles_key = _Below("private/roles.key")  # gives users their roles
+    bounded = _Below("private/bounded")  # the bounded log of the members
+    opt_outs = _Below("private/excluded.txt")  # users who were left out before anything else
+    # what a training that died is continued from; gone when the release is whole
+    checkpoint = _Below("private/checkpoint")
+    spill = _Below("private/spill")  # where reading may put temporary files
 
     @property
     def is_resumable(self) -> bool:
         """Is there a training that was charged something, or may have been?"""
         return is_resumable(self.checkpoint)
-
-    @property
-    def spill(self) -> Path:
-        """Where reading may put temporary files."""
-        return self.private / "spill"
 
     def own_private(self) -> Path:
         """private/ before it is written to: the release's own, and for its owner alone. Raises
@@ -131,15 +90,14 @@ class Folder:
                 found="a link",
                 remedy="Remove it by hand.",
             )
-        try:
-            if self.private.exists() and stat.S_IMODE(self.private.stat().st_mode) != 0o700:
+        with disk_errors(
+            "private/ must belong to whoever writes to it",
+            found="another owner",
+            remedy="Correct its owner or its permissions.",
+            kind=ReleaseError,
+        ):
+            if self.private.exists() and self.private.stat().st_mode & 0o7777 != 0o700:
                 self.private.chmod(0o700)  # a copy has forgotten it
-        except OSError as error:
-            raise ReleaseError(
-                "private/ must belong to whoever writes to it",
-                found=error.strerror or "another owner",
-                remedy="Correct its owner or its permissions.",
-            ) from None
         return self.private
 
     def set_audit_aside(self) -> None:
@@ -147,16 +105,14 @@ class Folder:
         it did. Raises DataError.
         """
         self.own_private()
-        try:
+        with disk_errors(
+            "the release's private/ must be writable",
+            remedy="Make it writable and run the command again.",
+            kind=DataError,
+        ):
             if self.audit_path.exists():
                 os.replace(self.audit_path, self.audit_path.with_name("audit.earlier.json"))
             (self.private / "report.internal.html").unlink(missing_ok=True)
-        except OSError as error:
-            raise DataError(
-                "the release's private/ must be writable",
-                found=error.strerror or "a failed write",
-                remedy="Make it writable and run the command again.",
-            ) from None
 
     def record(self) -> ReleaseRecord:
         """release.json."""
@@ -164,16 +120,13 @@ class Folder:
 
     def mechanism(self) -> Conformance | None:
         """mechanism.json; None where no suite was run."""
-        return (
-            read_record(self.mechanism_path, kind=Conformance)
-            if self.mechanism_path.exists()
-            else None
-        )
+        path = self.mechanism_path
+        return read_record(path, kind=Conformance) if path.exists() else None
 
     def write(self, record: ReleaseRecord) -> None:
         """Write release.json and list the shared files anew."""
-        with self.joining() as place:
-            write_record(record, path=place / self.record_path.name)
+        with self.joining() as half:
+            write_record(record, path=half / self.record_path.name)
 
     def joining(self) -> AbstractContextManager[Path]:
         """A folder whose files join share/ and its manifest when all went well."""
@@ -196,11 +149,8 @@ class Folder:
     def excerpt(self) -> tuple[str, ...]:
         """The lines of ledger.jsonl. Raises ReleaseError."""
         try:
-            return tuple(
-                read_bounded(self.share / "ledger.jsonl", most=LARGEST_EXCERPT)
-                .decode("utf-8")
-                .splitlines()
-            )
+            content = read_bounded(self.share / "ledger.jsonl", most=MAX_EXCERPT)
+            return tuple(content.decode("utf-8").splitlines())
         except (OSError, UnicodeDecodeError):
             raise ReleaseError(
                 "a release must hold its excerpt of the ledger",
@@ -216,29 +166,25 @@ class Folder:
             "audit_share": origin.audit_share,
             "paths": origin.paths,
         }
-        write_no_follow(self.private / "origin.json", json.dumps(words))
+        write_atomic(self.private / "origin.json", json.dumps(words))
 
     def keep_private(self, source: Path, *, name: Path) -> None:
         """A copy of a file below private/, for its owner alone."""
-        name.unlink(missing_ok=True)
-        with open(name, "xb", opener=as_its_folder) as stream:
-            stream.write(source.read_bytes())
+        write_atomic(name, source.read_bytes())
 
     def origin(self) -> Origin:
         """Where the release came from. Raises ReleaseError without `private/`."""
         try:
-            words = plain_json(read_bounded(self.private / "origin.json", most=LARGEST_ORIGIN))
-            paths = words.get("paths")
+            words = plain_json(read_bounded(self.private / "origin.json", most=MAX_ORIGIN))
             origin = Origin(
                 config_folder=Path(words["config_folder"]),
                 audit_share=float(words["audit_share"]),
-                paths=paths,
+                paths=words["paths"],
             )
-            if not 0 <= origin.audit_share <= MAX_SHARE:
-                raise ValueError
-            if paths is not None and (
-                set(paths) != set(PATHS)
-                or not all(isinstance(path, str | None) for path in paths.values())
+            if (
+                not 0 <= origin.audit_share <= MAX_SHARE
+                or set(origin.paths) != PATHS
+                or not all(isinstance(path, str | None) for path in origin.paths.values())
             ):
                 raise ValueError
             return origin
@@ -252,15 +198,14 @@ class Folder:
 
 def open_folder(path: Path | str) -> Folder:
     """A release by the path of its folder or of its share/."""
-    place = Path(path)
-    return Folder(place.parent if place.name == "share" else place)
+    folder = Path(path)
+    return Folder(folder.parent if folder.name == "share" else folder)
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Folder]:
     """A release in the making; it gets its name when all went well. Otherwise it vanishes, unless
-    its training can be continued:
-    whatever ends it, the error then says how.
+    its training can be continued: whatever ends it, the error then says how.
 
     Raises: ReleaseError if something stands there.
     """
@@ -270,7 +215,7 @@ def new_folder(out: Path) -> Iterator[Folder]:
     try:
         with _disk_errors():
             making.path.mkdir(parents=True)
-            with _held(making.path):
+            with locked(making.path):
                 making.private.mkdir(mode=0o700)
                 making.share.mkdir()
                 yield making
@@ -282,9 +227,8 @@ def new_folder(out: Path) -> Iterator[Folder]:
             shutil.rmtree(making.path, ignore_errors=True)
         raise
     finally:
-        for parent in (
-            () if out.exists() else missing
-        ):  # what only a release that did not come to be had needed
+        # what only a release that did not come to be had needed
+        for parent in () if out.exists() else missing:
             with suppress(OSError):
                 parent.rmdir()
 
@@ -299,15 +243,15 @@ def resumed_folder(out: Path) -> Iterator[Folder]:
     if len(left) != 1:
         raise ReleaseError(
             "one training that died must be there to be continued",
-            found=", ".join(each.path.name for each in left) or "none that no other process holds",
+            found=", ".join(folder.path.name for folder in left)
+            or "none that no other process holds",
             remedy="Remove all but one." if left else "Start a new one, without --resume.",
         )
     (making,) = left
     try:
-        with _disk_errors(), _held(making.path):
-            shutil.rmtree(
-                making.share, ignore_errors=True
-            )  # what was written there is written anew
+        with _disk_errors(), locked(making.path):
+            # what was written there is written anew
+            shutil.rmtree(making.share, ignore_errors=True)
             making.share.mkdir()
             yield making
             _publish(making, out=out)
@@ -319,29 +263,27 @@ def resumed_folder(out: Path) -> Iterator[Folder]:
 
 def how_to_continue(left: Folder) -> Advice:
     """What to do about a release in the making that no process makes."""
-    name = left.path.name
-    if left.checkpoint.is_dir():
-        return Advice(
-            f"{name} is left of a training that died; what it was charged is spent. Continue it by the same command and "
-            f"`--resume`, or remove that folder: it holds private data."
-        )
-    return Advice(
-        f"{name} is left of a run that died and cannot be continued; what it was charged, if anything, is spent. Remove that "
-        f"folder: it holds private data."
+    what = (
+        "a training that died; what it was charged is spent. Continue it by the same command and "
+        "`--resume`, or remove that folder"
+        if left.checkpoint.is_dir()
+        else "a run that died and cannot be continued; what it was charged, if anything, is spent. "
+        "Remove that folder"
     )
+    return Advice(f"{left.path.name} is left of {what}: it holds private data.")
 
 
 def left_folders(out: Path) -> tuple[Folder, ...]:
     """Releases in the making by this name that no living process holds."""
-    return tuple(Folder(place) for place in _partial(out) if not _is_held(place))
+    return tuple(Folder(path) for path in _partial(out) if not _is_held(path))
 
 
 def remove_left(out: Path) -> int:
     """Remove them, each held meanwhile, so that nobody continues it; how many. Raises OSError."""
     removed = 0
-    for place in _partial(out):
-        with suppress(BlockingIOError), _held(place):
-            shutil.rmtree(place)
+    for path in _partial(out):
+        with suppress(BlockingIOError), locked(path):
+            shutil.rmtree(path)
             removed += 1
     return removed
 
@@ -351,45 +293,31 @@ def _partial(out: Path) -> list[Path]:
     says nothing: numbers come again.
     """
     name = re.compile(rf"\.{re.escape(out.name)}\.partial-\d+(-\d+)?")
-    beside = sorted(out.absolute().parent.iterdir()) if out.absolute().parent.is_dir() else []
+    parent = out.absolute().parent
     return [
-        place
-        for place in beside
-        if name.fullmatch(place.name) and place.is_dir() and not place.is_symlink()
+        path
+        for path in (sorted(parent.iterdir()) if parent.is_dir() else ())
+        if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
 
 
 def _publish(making: Folder, *, out: Path) -> None:
     require_absent(out)
     making.path.rename(out)
-    shutil.rmtree(
-        Folder(out).checkpoint, ignore_errors=True
-    )  # afterwards, so that a crash in between loses nothing
+    # afterwards, so that a crash in between loses nothing
+    shutil.rmtree(Folder(out).checkpoint, ignore_errors=True)
 
 
 def _free_name(out: Path) -> Path:
     """One that no run has which died under the same process id."""
     first = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    names = (first if again == 0 else first.with_name(f"{first.name}-{again}") for again in count())
+    names = (first.with_name(first.name + (f"-{n}" if n else "")) for n in count())
     return next(name for name in names if not os.path.lexists(name))
 
 
-@contextmanager
-def _held(place: Path) -> Iterator[None]:
-    """Whoever makes a release holds its folder: the system lets go of it when the process is gone,
-    however it went.
-    """
-    handle = os.open(place, os.O_RDONLY)
+def _is_held(folder: Path) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _is_held(place: Path) -> bool:
-    try:
-        with _held(place):
+        with locked(folder):
             return False
     except OSError:
         return True
@@ -399,17 +327,17 @@ def require_absent(out: Path) -> None:
     """Raise ReleaseError if something stands there, for a release is never overwritten, or if
     nothing can.
     """
-    try:
+    with disk_errors(
+        "the output folder must be one that can be made",
+        found="a failed look",
+        remedy="Choose another --out.",
+        kind=ReleaseError,
+    ):
         left_folders(out)
-        out.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ReleaseError(
-            "the output folder must be one that can be made",
-            found=error.strerror or "a failed look",
-            remedy="Choose another --out.",
-        ) from None
+        try:
+            out.lstat()
+        except FileNotFoundError:
+            return
     raise ReleaseError(
         "the output folder must not exist yet",
         found=f"something at {out.name}",
@@ -421,27 +349,18 @@ def write_page(path: Path, text: str) -> Path:
     """Write a text beside its place and rename it, so that an old page stays whole until the new
     one is. Raises DataError.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        write_no_follow(beside, text)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(
-            "the release folder must be writable",
-            found=f"{path.name}: {error.strerror or 'a failed write'}",
-            remedy="Free space, or make the folder writable; nothing was changed.",
-        ) from None
-    return path
+    with disk_errors(
+        "the release folder must be writable",
+        name=path.name,
+        remedy="Free space, or make the folder writable; nothing was changed.",
+        kind=DataError,
+    ):
+        return write_atomic(path, text)
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            "the output folder must be writable",
-            found=error.strerror or "a failed write",
-            remedy="Free space, or choose another --out. What was charged to the ledger stays charged.",
-        ) from None
+def _disk_errors() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the output folder must be writable",
+        remedy="Free space, or choose another --out. What was charged to the ledger stays charged.",
+        kind=DataError,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_whole_and_says_so(
 ) -> None:
     page = write_page(tmp_path / "report.html", "old")
 
-    def full(self: Path, target: Path) -> None:
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(DataError, match="report.html: No space left"):
         write_page(page, "new")
     assert page.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [page]
@@ -32,7 +33,7 @@ def test_no_page_and_no_record_is_written_through_a_link_that_somebody_left(tmp_
     victim.write_text("mine", encoding="utf-8")
     place = tmp_path / "release"
     place.mkdir()
-    for name in (".report.html.part", "audit.json.part"):
+    for name in (".report.html.part", ".audit.json.part"):
         (place / name).symlink_to(victim)
     write_page(place / "report.html", "page")
     write_record(conformance(), path=place / "audit.json")

@@ -35,9 +35,9 @@ from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.errors import SynthrecError
 from synthrec.privacy.ledger import Entry
-from tests.manifests import write_manifest
 from tests.data import small
 from tests.data.test_neighbour_cells import CELLS
+from tests.manifests import write_manifest
 from tests.mutator import CHANGES, EDITS, VALUES, edited, replaced, toml
 
 MARKS = ("zqx", "7070707")  # in cells of people, and nowhere else

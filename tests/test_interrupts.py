@@ -28,8 +28,9 @@ from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.session import Session
-from synthrec.release import Folder, _held, left_folders, new_folder, remove_left, write_page
+from synthrec.release import Folder, left_folders, new_folder, remove_left, write_page
 from synthrec.report.record import write_record
+from synthrec.storage import locked
 from tests.model.small import make_log, make_plan, quick
 from tests.report.records import conformance
 from tests.test_guarantees import USERS, frame, put
@@ -270,7 +271,7 @@ def test_what_is_left_is_removed_unless_somebody_holds_it_whatever_its_number(
     for name in (alive, f"{alive}-2", held, ".out.partial-7", *theirs):
         (tmp_path / name / "private").mkdir(parents=True)
     (tmp_path / ".out.partial-8").symlink_to(elsewhere)
-    with _held(tmp_path / held):
+    with locked(tmp_path / held):
         assert [folder.path.name for folder in left_folders(out)] == sorted(
             [".out.partial-7", alive, f"{alive}-2"]
         )

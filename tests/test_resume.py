@@ -122,7 +122,7 @@ def test_the_game_goes_on_from_the_last_kept_block(
     schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game()  # type: ignore[arg-type]
+    state = Checkpoint(left.checkpoint, None).state("game")  # type: ignore[arg-type]
     assert state is not None and state["done"] == [10]
     seen: list[Any] = []
     honest = adversarial.GanState.restore
@@ -228,7 +228,7 @@ def test_a_checkpoint_holds_no_state_of_a_random_generator_and_no_user(
     schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = died(schema, tmp_path / "out", monkeypatch, at_step=15)
-    state = Checkpoint(left.checkpoint, None).game() or {}  # type: ignore[arg-type]
+    state = Checkpoint(left.checkpoint, None).state("game") or {}  # type: ignore[arg-type]
     assert {name.split(".")[0] for name in state} == {
         "done",
         "mean",
@@ -355,7 +355,7 @@ from pathlib import Path
 import pytest
 from synthrec import pipeline
 from synthrec.data.schema import Schema
-from synthrec.model import game
+from synthrec.model import adversarial
 from synthrec.privacy.plan import Plan
 from tests.model.small import make_log, quick
 from tests.test_guarantees import USERS, frame
@@ -363,11 +363,11 @@ patch = pytest.MonkeyPatch()
 quick(patch)
 plan = Plan.model_validate_json(Path(sys.argv[3]).read_text())
 pipeline.plan_release = lambda schema, **_: plan
-honest = game.PrivateCritic.step
+honest = adversarial.PrivateCritic.step
 def slow(self, *batch):
     time.sleep(0.2)
     honest(self, *batch)
-game.PrivateCritic.step = slow
+adversarial.PrivateCritic.step = slow
 pipeline.fit(frame(make_log(users=USERS)), schema=Schema.load(Path(sys.argv[1])), out=Path(sys.argv[2]), epsilon=5.0, delta=1e-4,
              audit_share=0.0, device="cpu")
 """

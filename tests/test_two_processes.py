@@ -29,9 +29,9 @@ import sys, time, types
 from pathlib import Path
 from click.testing import CliRunner
 import torch
-from synthrec import pipeline, synthesizer
+from synthrec import pipeline, storage
 from synthrec.cli.main import cli
-from synthrec.privacy import ledger
+from synthrec.privacy import session
 place, me, held, *words = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "locked", *sys.argv[4:]
 
 def meet(where, seconds):
@@ -44,9 +44,9 @@ def enough(*asked, **more):
     honest(*asked, **more)
     meet("enough", 3)
 
-honest, synthesizer.require_budget = synthesizer.require_budget, enough
+honest, session.require_budget = session.require_budget, enough
 if not held:
-    ledger.fcntl = types.SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)
+    storage.fcntl = types.SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)
 meet("begin", 60)
 for _ in range(300):
     said = CliRunner().invoke(cli, words)

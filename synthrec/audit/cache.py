@@ -7,7 +7,6 @@ parts are private and lie below `private/` (rule 14); what is there is whole.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from synthrec.audit.record import Record
-from synthrec.data.files_io import record_json, write_no_follow
 from synthrec.errors import ReleaseError
+from synthrec.storage import disk_errors, record_json, write_atomic
 
 MAX_BYTES = 1 << 26
 T = TypeVar("T")
@@ -66,17 +65,13 @@ class Kept:
         except (OSError, ValueError):
             pass  # not there, or altered: made anew
         found = make()
-        beside = path.with_suffix(".part")
-        try:
+        with disk_errors(
+            "the release's private/ must be writable",
+            remedy="Free space and run the audit again: what is finished is kept.",
+            kind=ReleaseError,
+        ):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_no_follow(beside, held(part=found).model_dump_json())
-            os.replace(beside, path)
-        except OSError as error:
-            raise ReleaseError(
-                "the release's private/ must be writable",
-                found=error.strerror or "a failed write",
-                remedy="Free space and run the audit again: what is finished is kept.",
-            ) from None
+            write_atomic(path, held(part=found).model_dump_json())
         return found
 
     def forget(self) -> None:

@@ -30,7 +30,7 @@ from synthrec.data.schema import Schema
 from synthrec.domain_discovery import settle
 from synthrec.privacy.ledger import Charge, Entry, Ledger
 from synthrec.privacy.mechanisms import LATTICE, Measurement, Noise
-from synthrec.privacy.partition_selection import Opening, Partitions
+from synthrec.privacy.partition_selection import Partitions, PartitionSelection
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
@@ -217,7 +217,7 @@ def _distance(one: Move, two: Move) -> float:
     return float(np.linalg.norm(moves)) / LATTICE
 
 
-def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
+def _noised(plan: PartitionSelection, *, subject: Subject) -> list[Check]:
     """Draws of the installed noise; of a union, on values that everybody holds, and what is named
     of one user's own.
     """
@@ -263,7 +263,7 @@ def _noised(plan: Opening, *, subject: Subject) -> list[Check]:
     ]
 
 
-def _once(noise: Unpleasant, *, plan: Opening) -> Check:
+def _once(noise: Unpleasant, *, plan: PartitionSelection) -> Check:
     return judged(
         "noise",
         "{look} is drawn once",
@@ -274,7 +274,7 @@ def _once(noise: Unpleasant, *, plan: Opening) -> Check:
     )
 
 
-def _std(plan: Opening, entry: Entry) -> float:
+def _std(plan: PartitionSelection, entry: Entry) -> float:
     """Of the noise, as charged."""
     return plan.sensitivity * entry.event.noise_multiplier
 
@@ -284,7 +284,7 @@ def _session(subject: Subject, *, noise: Noise | None = None) -> Session:
 
 
 def _union(
-    block: sp.csr_matrix, *, plan: Opening, subject: Subject, noise: Noise | None = None
+    block: sp.csr_matrix, *, plan: PartitionSelection, subject: Subject, noise: Noise | None = None
 ) -> Partitions:
     sets = KeySets(keys=[f"{place:06d}" for place in range(block.shape[1])], blocks=[block])
     return _session(subject, noise=noise).select_partitions(plan.name, lambda: sets)

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from synthrec.data.columns import Embedding, ItemNumber
 from synthrec.data.files import file_errors, open_file
-from synthrec.data.files_io import plain_json
 from synthrec.data.identifiers import are_whole_numbers, canonical, number_of
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
+from synthrec.storage import plain_json
 
 FORMAT_VERSION = 1
 

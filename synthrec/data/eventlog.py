@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, write_no_follow
 from synthrec.errors import DataError, ReleaseError
+from synthrec.storage import as_its_folder, plain_json, read_bounded, write_atomic
 
 FORMAT_VERSION = 1
 MAX_INDEX_BYTES = 1 << 24
@@ -162,7 +162,7 @@ class EventLog:
             "attributes": list(attributes),
             "marks": list(marks),
         }
-        write_no_follow(folder / "log.json", json.dumps(index))
+        write_atomic(folder / "log.json", json.dumps(index))
 
     @classmethod
     def open(cls, folder: Path) -> EventLog:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthrec.data.files import file_errors
-from synthrec.data.files_io import publish
 from synthrec.data.identifiers import canonical
 from synthrec.errors import DataError
+from synthrec.storage import disk_errors, owner_only, write_new
 
 KEY_BYTES = 32
 HOLDOUT_PART, REFERENCE_PART = (
@@ -82,16 +83,15 @@ def load_or_create_key(path: Path) -> bytes:
     """The source's secret key; made once by the operating system's generator, readable by its owner
     only.
     """
-    try:
+    with disk_errors(
+        "the roles key must be a readable file beside the ledger",
+        name=path.name,
+        remedy="Make the ledger's folder writable.",
+        kind=DataError,
+    ):
         if not path.exists():
             _create(path)
         key = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            "the roles key must be a readable file beside the ledger",
-            found=f"{path.name}: {error.strerror}",
-            remedy="Make the ledger's folder writable.",
-        ) from None
     if len(key) != KEY_BYTES:
         raise DataError(
             f"the roles key must hold {KEY_BYTES} bytes",
@@ -102,20 +102,10 @@ def load_or_create_key(path: Path) -> bytes:
 
 
 def _create(path: Path) -> None:
-    """Write beside and link: of two processes that start together one wins, and both read its key."""
+    """Of two processes that start together one wins, and both read its key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(os.urandom(KEY_BYTES))
-            stream.flush()
-            os.fsync(stream.fileno())
-        publish(beside, path)
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink(missing_ok=True)
+    with suppress(FileExistsError):
+        write_new(path, os.urandom(KEY_BYTES), opener=owner_only)
 
 
 def _draw(unit_id: str, key: bytes) -> float:

@@ -38,9 +38,9 @@ from synthrec.data.columns import (
 )
 from synthrec.data.domain import Ordinal
 from synthrec.data.eventlog import EventLog
-from synthrec.data.files_io import publish
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError, ReleaseError
+from synthrec.storage import publish
 
 FIRST_ID = 10_000_000_000
 BASKETS_PER_USER = 100_000  # ids that a user's baskets have for themselves; K is never larger

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import InspectedPart, broken, paid, unreadable
 from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.format import Words, differences, layout
+from synthrec.storage import read_bounded
 
 ORIGINS = {
     "format_version": "public",

@@ -16,13 +16,13 @@ from itertools import product
 from pathlib import Path
 
 from synthrec.conformance.record import QUESTIONS, WORDS_IN_NAMES, Check, Conformance
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import InspectedPart, unreadable
 from synthrec.inspection.record import PATTERNS
 from synthrec.model.format import Words
 from synthrec.privacy.mechanisms import GaussianSum
 from synthrec.report.record import read_record
+from synthrec.storage import read_bounded
 
 MECHANISM = "mechanism.json"
 MAX_MECHANISM_BYTES = 1 << 20

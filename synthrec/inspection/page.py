@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from synthrec.conformance.record import Conformance
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import InspectedPart, broken
 from synthrec.report.edition import Edition
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import render
 from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
+from synthrec.storage import read_bounded
 
 PAGE = "report.html"
 MAX_PAGE_BYTES = 1 << 23

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from synthrec.data.eventlog import EventLog
-from synthrec.data.files_io import read_bounded
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Users
 from synthrec.inspection.findings import InspectedPart
 from synthrec.model.artifact import WORDS, read_words
 from synthrec.release import Folder
+from synthrec.storage import read_bounded
 
 MIN_EVENTS = 5  # events of a user
 WINDOW, WINDOWS = 256, 64  # bytes of an array that are looked for, and at how many places

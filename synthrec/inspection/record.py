@@ -14,16 +14,16 @@ from typing import Any
 
 from synthrec.audit.record import AttackBound
 from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
-from synthrec.data.files_io import read_bounded
 from synthrec.data.splits import MAX_SHARE
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import InspectedPart, broken, unreadable
 from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
-from synthrec.privacy.ledger import LONGEST_LINE, Entry
+from synthrec.privacy.ledger import MAX_LINE_BYTES, Entry
 from synthrec.privacy.plan import MAX_STEPS
 from synthrec.records import origins
 from synthrec.report.record import MAX_RECORD_BYTES, Faithful, ReleaseRecord, read_record
+from synthrec.storage import read_bounded
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
 TRIAL = "an entry of a trial, which its owner made for nobody else"
@@ -129,7 +129,7 @@ def _foreign(entry: Entry, *, record: ReleaseRecord | None) -> str | None:
 
 def _entry(line: bytes) -> Entry | None:
     """An entry whose seal holds, in the one spelling; what came before it is another question."""
-    if len(line) > LONGEST_LINE:
+    if len(line) > MAX_LINE_BYTES:
         return None
     try:
         entry = Entry.model_validate_json(line)

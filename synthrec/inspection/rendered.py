@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from synthrec.audit.record import AuditRecord
 from synthrec.audit.verdict import Policy, conclude
-from synthrec.data.files_io import read_bounded
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.page import foreign
@@ -28,6 +27,7 @@ from synthrec.report.manifest import MANIFEST, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.report.render import render
 from synthrec.report.texts import shared_texts
+from synthrec.storage import read_bounded
 
 MAX_PAGE_BYTES = 1 << 26
 INTERNAL, PUBLIC = "report.internal.html", "report.html"

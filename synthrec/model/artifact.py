@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from synthrec.data.catalogue import Catalogue
-from synthrec.data.files_io import parts, plain_json, read_bounded
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError, SchemaError
 from synthrec.model.attribute_effects import GroupDifferences, Groups
@@ -40,6 +39,7 @@ from synthrec.model.recipe import activity_edges
 from synthrec.model.tastes import TasteFrame
 from synthrec.model.time_stats import TimeTables
 from synthrec.privacy.plan import Plan
+from synthrec.storage import parts, plain_json, read_bounded
 
 FORMAT_VERSION = 1  # no release of synthrec has written another layout: the first one fixes this
 TENSORS, WORDS = "generator.safetensors", "generator.json"

@@ -30,16 +30,23 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synthrec.data.files_io import as_its_folder, plain_json, read_bounded, record_json
 from synthrec.errors import BudgetError, ReleaseError
-from synthrec.privacy.event import PublicRecord, gaussian
+from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import Measurement
 from synthrec.privacy.plan import Plan
+from synthrec.storage import (
+    as_its_folder,
+    plain_json,
+    read_bounded,
+    record_json,
+    sync,
+    write_atomic,
+)
 
 FORMAT_VERSION = 1
-LARGEST_BEGUN, LARGEST_FILE = 1 << 20, 1 << 32
-LARGEST_ENTRY = 1 << 14
+MAX_BEGUN, MAX_FILE = 1 << 20, 1 << 32
+MAX_ENTRY = 1 << 14
 BEGUN, START, GAME, DRAWN = "begun.json", "start.safetensors", "game.safetensors", ".drawn"
 REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Arrays = dict[str, np.ndarray]
@@ -75,7 +82,7 @@ class Checkpoint:
             settled=tuple(entry.hash for entry in settled),
             same=dict(same),
         )
-        _write(folder / BEGUN, begun.model_dump_json().encode())
+        write_atomic(folder / BEGUN, begun.model_dump_json())
         return cls(folder, begun)
 
     @classmethod
@@ -84,7 +91,7 @@ class Checkpoint:
         another plan, configuration ...
         """
         try:
-            begun = Begun.model_validate_json(record_json(folder / BEGUN, most=LARGEST_BEGUN))
+            begun = Begun.model_validate_json(record_json(folder / BEGUN, most=MAX_BEGUN))
         except (OSError, ValueError):
             raise _damaged(BEGUN) from None
         if begun.format_version != FORMAT_VERSION:
@@ -112,8 +119,7 @@ class Checkpoint:
             for planned in plan.measurements
             if (found := self.measured(planned.name)) is not None
             and sums.get(found.entry.hash) == found.entry
-            and found.entry.event
-            == gaussian(noise_multiplier=planned.noise_multiplier, sampling_rate=1.0, count=1)
+            and found.entry.event == planned.event
         }
         files = len(list(self.folder.glob("measured-*.safetensors")))
         done, charged = self.done(), sum(entry.event.count for entry in games)
@@ -167,7 +173,7 @@ class Checkpoint:
         now. Raises OSError.
         """
         with open(self._room(name), "wb", opener=as_its_folder) as stream:
-            os.posix_fallocate(stream.fileno(), 0, 8 * size + LARGEST_ENTRY)
+            os.posix_fallocate(stream.fileno(), 0, 8 * size + MAX_ENTRY)
 
     def undrawn(self, name: str, entries: Sequence[Entry]) -> Entry | None:
         """The entry of a measurement that was charged last and whose noise was surely never drawn."""
@@ -187,24 +193,28 @@ class Checkpoint:
         """
         with undisturbed():
             os.replace(self._room(name), self._measured(name).with_suffix(DRAWN))
-            _sync(self.folder)
+            sync(self.folder)
             yield
 
-    def keep(self, name: str, found: Measurement) -> None:
+    def keep(self, name: str, measurement: Measurement) -> None:
         """Keep a measurement that has just been drawn, in the room that was made for it."""
         _save(
             self._measured(name),
-            {"values": found.values},
-            beside=self._measured(name).with_suffix(DRAWN),
-            entry=found.entry.model_dump_json(),
-            noise_std=repr(found.noise_std),
+            {"values": measurement.values},
+            part=self._measured(name).with_suffix(DRAWN),
+            entry=measurement.entry.model_dump_json(),
+            noise_std=repr(measurement.noise_std),
         )
 
     def state(self, name: str) -> Arrays | None:
         """Where the game started from ("start"), or the game after its last kept block ("game")."""
-        if name == "game":
-            return self.game()
-        return _read(self._state(name))[0] if self._state(name).exists() else None
+        if not self._state(name).exists():
+            return None
+        state = _read(self._state(name))[0]
+        done = state.get("done", np.zeros(0))
+        if name == "game" and (done.shape != (1,) or done.dtype != np.int64 or done[0] < 0):
+            raise _damaged(GAME)
+        return state
 
     def keep_state(self, name: str, arrays: Arrays) -> None:
         """Keep either; once the start is kept, the game can be continued."""
@@ -212,18 +222,8 @@ class Checkpoint:
 
     def done(self) -> int:
         """How many steps the kept state of the game has seen."""
-        state = self.game()
+        state = self.state("game")
         return 0 if state is None else int(state["done"][0])
-
-    def game(self) -> Arrays | None:
-        """The game after its last kept block."""
-        if not (self.folder / GAME).exists():
-            return None
-        state = _read(self.folder / GAME)[0]
-        done = state.get("done", np.zeros(0))
-        if done.shape != (1,) or done.dtype != np.int64 or done[0] < 0:
-            raise _damaged(GAME)
-        return state
 
     def _state(self, name: str) -> Path:
         return self.folder / {"start": START, "game": GAME}[name]
@@ -293,41 +293,14 @@ def digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def _save(path: Path, arrays: Arrays, *, beside: Path | None = None, **words: str) -> None:
-    _write(
-        path,
-        save(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            metadata=words or None,
-        ),
-        beside=beside,
-    )
-
-
-def _write(path: Path, content: bytes, *, beside: Path | None = None) -> None:
-    """Whole or not at all, within the room that a file `beside` already has. Raises OSError."""
-    beside = beside or path.with_name(f".{path.name}.part")
-    with open(beside, "r+b" if beside.exists() else "wb", opener=as_its_folder) as stream:
-        stream.write(content)
-        stream.truncate()
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """New names are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _save(path: Path, arrays: Arrays, *, part: Path | None = None, **words: str) -> None:
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomic(path, save(plain, metadata=words or None), part=part)
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, str]]:
     try:
-        content = read_bounded(path, most=LARGEST_FILE)
+        content = read_bounded(path, most=MAX_FILE)
         header = plain_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return load(content), dict(header.get("__metadata__", {}))
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError):

@@ -27,7 +27,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from synthrec.data.files_io import plain_json, read_bounded
 from synthrec.data.filters import FILTERS
 from synthrec.data.open_domains import is_open
 from synthrec.data.schema import Schema
@@ -39,6 +38,7 @@ from synthrec.model.recipe import activity_edges, same_looks
 from synthrec.model.time_stats import SHAPES
 from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.plan import Plan
+from synthrec.storage import plain_json, read_bounded
 
 LARGEST_HEADER, LARGEST_FILE = 1 << 20, 1 << 29
 TYPES = {

@@ -19,7 +19,7 @@ from synthrec.errors import PlanError, SchemaError
 from synthrec.model.attribute_effects import Groups
 from synthrec.model.event_types import WHOLE_PART, habit_parts, mark_parts
 from synthrec.model.time_stats import TIME_NORM
-from synthrec.privacy.partition_selection import Opening
+from synthrec.privacy.partition_selection import PartitionSelection
 from synthrec.privacy.plan import DomainQuery, Game, Measure, Model, Plan, solve_plan
 
 # of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
@@ -232,7 +232,7 @@ def looks(schema: Schema, *, budget: float) -> tuple[DomainQuery, ...]:
     )
 
 
-def same_looks(schema: Schema, openings: Sequence[Opening]) -> bool:
+def same_looks(schema: Schema, openings: Sequence[PartitionSelection]) -> bool:
     """Are these the looks that the schema asks for, in order?"""
     asked = [(look.name, look.sensitivity, look.most_keys) for look in looks(schema, budget=1.0)]
     return [(each.name, each.sensitivity, each.most_keys) for each in openings] == asked

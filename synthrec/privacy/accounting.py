@@ -27,8 +27,8 @@ from synthrec.privacy.event import Event, PublicRecord
 INTERVAL = 1e-3
 CROSS_CHECK_ERROR = 0.001  # absolute error of epsilon that the second accountant is asked for
 ACCOUNTANT = f"privacy loss distribution (dp-accounting), discretisation {INTERVAL:g}, pessimistic"
-LARGEST_LOSS, MAX_KINDS, MAX_RUNS = 20.0, 100, 10**7
-MAX_EPSILON = 300.0  # at LARGEST_LOSS and any usual delta
+MAX_LOSS, MAX_KINDS, MAX_RUNS = 20.0, 100, 10**7
+MAX_EPSILON = 300.0  # at MAX_LOSS and any usual delta
 FINE_LOSS = 10.0  # no plan has more: beyond, INTERVAL is not kept
 MAX_POINTS = 1 << 21  # of each of the second accountant's grids, where a training runs beside a sum
 CROSS_CHECK = f"privacy random variables (Opacus), error of epsilon at most {CROSS_CHECK_ERROR:g}"
@@ -55,9 +55,9 @@ class Accountant:
     """
 
     def __init__(self, events: Iterable[Event], *, extra_delta: float = 0.0) -> None:
-        self._events = tuple(events)
         self._extra_delta = extra_delta
-        self._loss = _compose(self._events)
+        grouped = _grouped(events)
+        self._loss = None if grouped is None else _composed(tuple(sorted(grouped.items())))
 
     def epsilon(self, delta: float) -> float:
         """Smallest epsilon at `delta`; infinite if an event is not private or the extra deltas
@@ -90,7 +90,8 @@ class Accountant:
         return Bound(
             fpr=fpr,
             tpr=float(tprs[np.searchsorted(alphas, fpr)]),
-            auc=_area_above(alphas, tprs),
+            # piecewise constant, on or above the concave bound: an upper bound of the AUC
+            auc=float(np.minimum(1.0, (np.diff(alphas) * tprs[1:]).sum())),
             advantage=float(self.delta([0.0])[0]),
             roc=tuple(zip(alphas.tolist(), tprs.tolist(), strict=True)),
         )
@@ -175,9 +176,8 @@ def solve_scale(
             return True
 
     target = epsilon - min(2 * CROSS_CHECK_ERROR, epsilon / 100)
-    low = high = (
-        math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2
-    )  # near the classical Gaussian mechanism
+    # near the classical Gaussian mechanism
+    low = high = math.sqrt(2 * math.log(1.25 / delta)) / epsilon / 2
     while too_much(high):
         low, high = high, high * 1.5
         if high > 1e4:
@@ -190,10 +190,7 @@ def solve_scale(
         low, high = low / 1.5, low
     while high / low > 1.0005:
         middle = math.sqrt(low * high)
-        if too_much(middle):
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if too_much(middle) else (low, middle)
     return high
 
 
@@ -219,7 +216,7 @@ def _grouped(events: Iterable[Event]) -> Counter[tuple[float, float]] | None:
     if len(grouped) > MAX_KINDS or sum(grouped.values()) > MAX_RUNS:
         raise _beyond(f"{len(grouped)} kinds of mechanisms, {sum(grouped.values())} runs")
     loss = _loss(tuple(grouped.items()))
-    if not loss <= LARGEST_LOSS:
+    if not loss <= MAX_LOSS:
         raise _beyond(f"a loss as of one sum with noise of {1 / loss:.2g} norms")
     return grouped
 
@@ -245,11 +242,6 @@ def _beyond(found: str) -> BudgetError:
     )
 
 
-def _compose(events: Iterable[Event]) -> Any:
-    grouped = _grouped(events)
-    return None if grouped is None else _composed(tuple(sorted(grouped.items())))
-
-
 @lru_cache(maxsize=8)
 def _composed(runs: Runs) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as pld
@@ -269,10 +261,3 @@ def _single(noise: float, rate: float, interval: float) -> Any:
     return pld.from_gaussian_mechanism(
         noise, sampling_prob=rate, value_discretization_interval=interval
     )
-
-
-def _area_above(alphas: np.ndarray, tprs: np.ndarray) -> float:
-    """Area under the piecewise constant curve that lies on or above the concave bound: an upper
-    bound of the AUC.
-    """
-    return float(np.minimum(1.0, (np.diff(alphas) * tprs[1:]).sum()))

@@ -1,26 +1,21 @@
-"""What a source's ledger adds up to: each account, all releases together, and what is left under
-the owner's cap.
+"""What a source's ledger adds up to (each account, all releases together, and what is left under
+the owner's cap), and whether it is whole, for whoever must know without running anything on the log.
 
 Guarantees: releases and trials compose as if one user were in every log that they were made from,
 with all their events: monthly logs with overlapping users cost what the worst-case user pays. An
 account that was charged and died counts like any other. Internal accounts are listed with their
 epsilon and not added. The cap is judged at the smallest delta of plan and ledger, by whoever judges
-it:
-else a plan with a large delta would fit where everything together does not. Reads entries only,
-never a log.
-
-Is a ledger whole, and does it add up? For whoever must know without running anything on the log.
-
-Guarantees: every line is looked at, also after a fault; each fault is named with its line and
-quotes no value. Epsilon is computed anew from the entries, by two accountants, per account and over
-all. A release whose excerpt is not in the ledger is a fault: the ledger was cut short or is
-another's. Reads public files only.
+it: else a plan with a large delta would fit where everything together does not. A check looks at
+every line, also after a fault, names each fault with its line and quotes no value; epsilon is
+computed anew by two accountants, per account and over all. A release whose excerpt is not in the
+ledger is a fault: the ledger was cut short or is another's. Reads public files only, never a log.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from synthrec.data.schema import Source
@@ -36,6 +31,7 @@ from synthrec.privacy.event import Event, PublicRecord, gaussian
 from synthrec.privacy.ledger import (
     Entry,
     Fault,
+    Head,
     Kind,
     Ledger,
     cut_short,
@@ -50,18 +46,22 @@ from synthrec.privacy.plan import LARGEST_EPSILON, Plan
 MIN_LEFT = 0.01  # less is called nothing
 
 
-class Account(PublicRecord):
-    """All entries of one training. `planned` is None where an early version wrote them."""
+class Summed(PublicRecord):
+    """What some entries add up to at `delta`, by both accountants."""
+
+    delta: float
+    epsilon: float
+    cross_check: float
+
+
+class Account(Summed):
+    """All entries of one training. `planned` is None where nobody said it."""
 
     release_id: str
     kind: Kind
     first_day: str
-    last_day: str
     charged: int
     planned: int | None
-    delta: float
-    epsilon: float
-    cross_check: float
 
     @property
     def died(self) -> bool:
@@ -80,15 +80,12 @@ class Spent(PublicRecord):
     after: float
 
 
-class Balance(PublicRecord):
+class Balance(Summed):
     """A ledger, added up at one delta. With a cap: what is `spent` of it, and `left`, the most that
     one further release may spend.
     """
 
-    delta: float
     accounts: tuple[Account, ...]
-    epsilon: float
-    cross_check: float
     internal_epsilon: float
     spent: Spent | None
     left: float | None
@@ -111,20 +108,23 @@ def balance_of(
     overall = delta or smallest
     counted = [entry for entry in entries if entry.kind != "internal"]
     internal = [entry for entry in entries if entry.kind == "internal"]
-    accounts = dict.fromkeys((entry.release_id, entry.kind) for entry in entries)
+    accounts: dict[tuple[str, Kind], list[Entry]] = {}
+    for entry in entries:
+        accounts.setdefault((entry.release_id, entry.kind), []).append(entry)
     return Balance(
-        delta=overall,
-        epsilon=_epsilon(counted, delta=overall),
-        cross_check=_second(counted, delta=overall),
+        **_summed(counted, delta=overall),
         accounts=tuple(
-            _account(
-                [entry for entry in entries if (entry.release_id, entry.kind) == key],
-                delta=delta,
-                otherwise=overall,
+            Account(
+                **_summed(own, delta=delta or own[-1].delta or overall),
+                release_id=own[-1].release_id,
+                kind=own[-1].kind,
+                first_day=own[0].charged_utc,
+                charged=sum(entry.event.count for entry in own),
+                planned=own[-1].planned,
             )
-            for key in accounts
+            for own in accounts.values()
         ),
-        internal_epsilon=_epsilon(internal, delta=overall),
+        internal_epsilon=epsilon_of(internal, delta=overall),
         spent=None if cap is None else spent_under(cap, counted, delta=smallest),
         left=None if cap is None else left_under(cap, counted, delta=smallest),
     )
@@ -138,7 +138,7 @@ def smallest_delta(entries: Iterable[Entry], *more: float | None) -> float:
     if not known:
         raise PlanError(
             "a delta must be known to compute epsilon",
-            found="none in the ledger, whose entries an early version wrote",
+            found="none in the ledger",
             remedy="Say it with --delta, as the releases' records do.",
         )
     return min(known)
@@ -160,12 +160,12 @@ def spent_under(
     """What `spent` costs, alone and with a plan's `events` and `extra_delta`, at the smallest delta
     of both.
     """
-    delta, extra = smallest_delta(spent, delta), extra_delta_of(tuple(spent)) + extra_delta
+    delta, extra = smallest_delta(spent, delta), extra_delta_of(spent) + extra_delta
     return Spent(
         cap=cap,
         delta=delta,
-        epsilon=_epsilon(spent, delta=delta),
-        after=Accountant((*events_of(tuple(spent)), *events), extra_delta=extra).epsilon(delta),
+        epsilon=epsilon_of(spent, delta=delta),
+        after=Accountant((*events_of(spent), *events), extra_delta=extra).epsilon(delta),
     )
 
 
@@ -173,17 +173,15 @@ def left_under(cap: float, spent: Sequence[Entry], *, delta: float) -> float:
     """The epsilon of the largest single Gaussian that still fits: about what one further release
     may ask for, LARGEST_EPSILON at most.
     """
-    cap, extra = min(cap, MAX_EPSILON), extra_delta_of(tuple(spent))
-    if _epsilon(spent, delta=delta) > cap - MIN_LEFT or delta <= extra:
-        return 0.0
-    before = events_of(tuple(spent))
-    try:
-        scale = solve_scale(
-            lambda noise: (*before, _one(noise)), epsilon=cap, delta=delta, extra_delta=extra
-        )
-    except PlanError:
-        return 0.0
-    return min(LARGEST_EPSILON, Accountant([_one(scale)]).epsilon(delta))
+    cap, extra = min(cap, MAX_EPSILON), extra_delta_of(spent)
+    if epsilon_of(spent, delta=delta) <= cap - MIN_LEFT and delta > extra:
+        before = events_of(spent)
+        with suppress(PlanError):
+            scale = solve_scale(
+                lambda noise: (*before, _one(noise)), epsilon=cap, delta=delta, extra_delta=extra
+            )
+            return min(LARGEST_EPSILON, Accountant([_one(scale)]).epsilon(delta))
+    return 0.0
 
 
 def require_budget(
@@ -207,20 +205,20 @@ def require_budget(
             remedy="Correct [source] name or ledger.",
         )
     spent = () if math.isinf(cap) else ledger.counted()
-    found = spent_under(cap, spent, delta=delta, events=events, extra_delta=extra_delta)
-    if found.after > cap:
+    total = spent_under(cap, spent, delta=delta, events=events, extra_delta=extra_delta)
+    if total.after > cap:
         smaller = (
             f" (the smallest of all releases; this one's is {delta:g})"
-            if found.delta < delta
+            if total.delta < delta
             else ""
         )
         raise BudgetError(
             f"all releases of a source together must stay within epsilon_cap = {cap:g}",
-            found=f"{found.epsilon:.3g} spent at delta {found.delta:g}{smaller}, {found.after:.3g} after this one",
-            remedy=f"About {left_under(cap, spent, delta=found.delta):.2g} is left. Lower epsilon, "
+            found=f"{total.epsilon:.3g} spent at delta {total.delta:g}{smaller}, {total.after:.3g} after this one",
+            remedy=f"About {left_under(cap, spent, delta=total.delta):.2g} is left. Lower epsilon, "
             "or raise the cap with the privacy officer.",
         )
-    return found
+    return total
 
 
 def accountants_agree(first: float, second: float) -> bool:
@@ -230,32 +228,14 @@ def accountants_agree(first: float, second: float) -> bool:
     return first == second or abs(first - second) <= 20 * CROSS_CHECK_ERROR + 0.01 * first
 
 
-def _account(entries: Sequence[Entry], *, delta: float | None, otherwise: float) -> Account:
-    last = entries[-1]
-    own = delta or last.delta or otherwise
-    return Account(
-        release_id=last.release_id,
-        kind=last.kind,
-        first_day=entries[0].charged_utc,
-        last_day=last.charged_utc,
-        charged=sum(entry.event.count for entry in entries),
-        planned=last.planned,
-        delta=own,
-        epsilon=_epsilon(entries, delta=own),
-        cross_check=_second(entries, delta=own),
-    )
+def epsilon_of(entries: Sequence[Entry], *, delta: float) -> float:
+    """What entries add up to."""
+    return Accountant(events_of(entries), extra_delta=extra_delta_of(entries)).epsilon(delta)
 
 
-def _epsilon(entries: Sequence[Entry], *, delta: float) -> float:
-    return Accountant(
-        events_of(tuple(entries)), extra_delta=extra_delta_of(tuple(entries))
-    ).epsilon(delta)
-
-
-def _second(entries: Sequence[Entry], *, delta: float) -> float:
-    return cross_check(
-        events_of(tuple(entries)), delta=delta, extra_delta=extra_delta_of(tuple(entries))
-    )
+def _summed(entries: Sequence[Entry], *, delta: float) -> dict[str, float]:
+    second = cross_check(events_of(entries), delta=delta, extra_delta=extra_delta_of(entries))
+    return {"delta": delta, "epsilon": epsilon_of(entries, delta=delta), "cross_check": second}
 
 
 def _one(noise: float) -> Event:
@@ -284,6 +264,7 @@ def check_ledger(
     """
     faults: list[str] = []
     notes: list[str] = []
+    head: Head | None = None
     try:
         head = remembered(path)
         if head is None:
@@ -291,24 +272,27 @@ def check_ledger(
                 f"no {path.name}.head: that the last lines are missing would not be noticed; the next entry makes one"
             )
     except BudgetError as error:
-        head = None
         faults.append(f"{error.rule}: {error.found}")
     lines = list(walk(read_lines(path)))
-    entries = [each for each in lines if isinstance(each, Entry)]
-    broken = [each for each in lines if isinstance(each, Fault)]
-    faults += [_said(path.name, each) for each in broken]
+    entries = [line for line in lines if isinstance(line, Entry)]
+    broken = [line for line in lines if isinstance(line, Fault)]
     if not broken and (short := cut_short(entries, head)) is not None:
-        faults.append(_said(path.name, short))
+        broken = [short]
+    faults += [f"{path.name}, line {fault.line}: {fault.found}. {fault.remedy}" for fault in broken]
     faults += _sources(entries, source=source)
-    faults += [fault for excerpt in excerpts for fault in _missing(excerpt, entries=entries)]
-    balance = _balance(entries, delta=delta, cap=cap, notes=notes, faults=faults)
+    for excerpt in excerpts:
+        faults += _missing(excerpt, entries=entries)
+    balance = None
+    try:
+        balance = balance_of(entries, delta=delta, cap=cap)
+        faults += _sums(balance)
+    except (PlanError, BudgetError) as error:
+        (notes if isinstance(error, PlanError) else faults).append(
+            f"epsilon was not computed: {error.found}. {error.remedy}"
+        )
     return LedgerCheck(
-        entries=len(entries), faults=(*faults, *_sums(balance)), notes=tuple(notes), balance=balance
+        entries=len(entries), faults=tuple(faults), notes=tuple(notes), balance=balance
     )
-
-
-def _said(name: str, fault: Fault) -> str:
-    return f"{name}, line {fault.line}: {fault.found}. {fault.remedy}"
 
 
 def _sources(entries: Sequence[Entry], *, source: str | None) -> list[str]:
@@ -316,19 +300,12 @@ def _sources(entries: Sequence[Entry], *, source: str | None) -> list[str]:
         return [
             "the ledger is of another source than the configuration names. Correct [source] name or ledger."
         ]
-    first = next(
-        (
-            place
-            for place, entry in enumerate(entries, start=1)
-            if entry.source != entries[0].source
-        ),
-        None,
-    )
-    return (
-        []
-        if first is None
-        else [f"entry {first} is of another source than the first: a ledger belongs to one source."]
-    )
+    for number, entry in enumerate(entries, start=1):
+        if entry.source != entries[0].source:
+            return [
+                f"entry {number} is of another source than the first: a ledger belongs to one source."
+            ]
+    return []
 
 
 def _missing(excerpt: Path, *, entries: Sequence[Entry]) -> list[str]:
@@ -338,51 +315,27 @@ def _missing(excerpt: Path, *, entries: Sequence[Entry]) -> list[str]:
         lines = read_lines(excerpt)
     except BudgetError as error:
         return [f"{excerpt.name} of a release cannot be read: {error.found}."]
-    held = [each for each in walk(lines) if isinstance(each, Entry)]
-    gone = sum(entry.hash not in known or entry.hash != entry.digest() for entry in held)
+    held = [line for line in walk(lines) if isinstance(line, Entry)]
     if len(held) != len(lines) or not held:
         return [f"{excerpt.name} of a release is not a ledger excerpt, or was altered."]
-    return (
-        [
-            f"{gone} of {len(held)} entries of release {held[0].release_id} are not in the ledger: it was cut short, or is another's. "
-            "Bring back the ledger as it was last written."
-        ]
-        if gone
-        else []
-    )
-
-
-def _balance(
-    entries: Sequence[Entry],
-    *,
-    delta: float | None,
-    cap: float | None,
-    notes: list[str],
-    faults: list[str],
-) -> Balance | None:
-    try:
-        return balance_of(entries, delta=delta, cap=cap)
-    except (PlanError, BudgetError) as error:
-        (notes if isinstance(error, PlanError) else faults).append(
-            f"epsilon was not computed: {error.found}. {error.remedy}"
-        )
-        return None
-
-
-def _sums(balance: Balance | None) -> list[str]:
-    if balance is None:
+    gone = sum(entry.hash not in known or entry.hash != entry.digest() for entry in held)
+    if not gone:
         return []
-    faults = [
-        f"the accountants disagree on {account.release_id}: {account.epsilon:.4g} and {account.cross_check:.4g}"
-        for account in balance.accounts
-        if not accountants_agree(account.epsilon, account.cross_check)
+    return [
+        f"{gone} of {len(held)} entries of release {held[0].release_id} are not in the ledger: it was cut short, or is another's. "
+        "Bring back the ledger as it was last written."
     ]
-    if not accountants_agree(balance.epsilon, balance.cross_check):
-        faults.append(
-            f"the accountants disagree on all releases together: {balance.epsilon:.4g} and {balance.cross_check:.4g}"
-        )
-    if balance.spent is not None and balance.spent.epsilon > balance.spent.cap:
-        spent = balance.spent
+
+
+def _sums(balance: Balance) -> list[str]:
+    sums: list[tuple[str, Summed]] = [(own.release_id, own) for own in balance.accounts]
+    faults = [
+        f"the accountants disagree on {name}: {summed.epsilon:.4g} and {summed.cross_check:.4g}"
+        for name, summed in (*sums, ("all releases together", balance))
+        if not accountants_agree(summed.epsilon, summed.cross_check)
+    ]
+    spent = balance.spent
+    if spent is not None and spent.epsilon > spent.cap:
         faults.append(
             f"all releases together spent epsilon {spent.epsilon:.4g} at delta {spent.delta:g}, beyond the cap of {spent.cap:g}"
         )

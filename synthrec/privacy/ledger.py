@@ -2,58 +2,40 @@
 all releases.
 
 Guarantees: an entry is on disk (fsync) before the log is touched for it, so a crash counts as spent
-and nothing runs unpaid (rules 11, 12). Each line carries the hash of the line before, and
-`LEDGER.head` remembers the last: an altered, reordered, removed or missing line is found. One
-process holds the ledger at a time. Entries hold public constants only, and days instead of moments,
-since how long a step takes depends on the log: the file may be shown to anybody.
-
-The lines of a ledger: what an entry says, how each holds the one before, and which of them do not.
-
-Guarantees: every kind of line that this or an earlier version wrote is read for ever
-(`format_version` 1 and 2); a line of another version, of an unknown kind, or altered in any byte is
-a fault with its line number, never skipped. A fault quotes no more of the file than a version
-number or the short name of a kind.
-
-The remembered head of a ledger: how many entries it had and the last one's hash, so that a ledger
-cut short is found.
-
-A hash chain shows every line altered or taken out, but not that the last ones are missing: a ledger
-restored from an old backup, or truncated, would give spent budget back. So after each entry its
-number and hash are written to a side file, `LEDGER.head`.
-
-Guarantees: written (fsync, rename) only after the entry is on disk, so it never remembers more than
-was there; whoever reads the ledger reads the head first. A ledger without a head was written by an
-early version, or its head was lost: it is read, and gets one with its next entry. Folder and head
-restored together from a backup pass: the releases' own excerpts tell then (`ledger verify
---release`).
+and nothing runs unpaid (rules 11, 12). Each line carries the hash of the line before: an altered,
+reordered or removed line is found. `LEDGER.head`, written only after the entry is on disk and read
+before the entries, remembers how many there were and the last one's hash: a ledger cut short, or
+restored from an old backup, is found, for it would give spent budget back. Folder and head restored
+together pass: the releases' own excerpts tell then (`ledger verify --release`). A ledger whose head
+was lost is read, and gets one with its next entry. A line of another version, of an unknown kind,
+or altered in any byte is a fault with its line number, never skipped; a fault quotes no more of the
+file than a version number or the short name of a kind. One process holds the ledger at a time.
+Entries hold public constants only, and days instead of moments, since how long a step takes depends
+on the log: the file may be shown to anybody.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from synthrec.errors import BudgetError
 from synthrec.privacy.event import MAX_COUNT, Event, PublicRecord
+from synthrec.storage import disk_errors, lock, sync, write_atomic
 
 FORMAT_VERSION = 2
 GENESIS = "0" * 64
 BEGINNING = b'{"format_version":'  # of every line
-LARGEST, MAX_LINES, LONGEST_LINE = (
-    1 << 26,
-    1 << 18,
-    1 << 14,
-)  # bytes and lines of a ledger, bytes of a line
-SINCE_2 = {"planned", "delta"}  # fields that lines of version 1 have not, nor their hashes
+MAX_BYTES, MAX_LINES, MAX_LINE_BYTES = 1 << 26, 1 << 18, 1 << 14
 Kind = Literal["release", "internal", "trial"]
 Counted = Literal["release", "trial"]
 
@@ -67,7 +49,7 @@ class Entry(PublicRecord):
     can be told; `delta`: what it planned them for.
     """
 
-    format_version: Literal[1, 2] = 2
+    format_version: Literal[2] = 2
     source: str
     release_id: str
     kind: Kind
@@ -80,25 +62,15 @@ class Entry(PublicRecord):
     previous: str = GENESIS
     hash: str = ""
 
-    @model_validator(mode="after")
-    def _version_1_has_no_plan(self) -> Entry:
-        if self.format_version == 1 and not (self.planned is None and self.delta is None):
-            raise ValueError("a field of a later version")
-        return self
-
     def sealed(self, *, previous: str, charged_utc: str) -> Entry:
         """This entry as the line after `previous`."""
-        open_entry = self.model_copy(
-            update={"previous": previous, "charged_utc": charged_utc, "hash": ""}
-        )
-        return open_entry.model_copy(update={"hash": open_entry.digest()})
+        unsealed = self.model_copy(update={"previous": previous, "charged_utc": charged_utc})
+        return unsealed.model_copy(update={"hash": unsealed.digest()})
 
     def digest(self) -> str:
         """sha256 over everything but the hash itself, in canonical JSON."""
-        left_out = {"hash"} | (SINCE_2 if self.format_version == 1 else set())
-        text = json.dumps(
-            self.model_dump(mode="json", exclude=left_out), sort_keys=True, separators=(",", ":")
-        )
+        words = self.model_dump(mode="json", exclude={"hash"})
+        text = json.dumps(words, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -142,15 +114,15 @@ def walk(lines: Sequence[bytes]) -> Iterator[Entry | Fault]:
     after its fault.
     """
     previous: str | None = GENESIS
-    for place, text in enumerate(lines, start=1):
-        found = _parsed(text, line=place)
-        if isinstance(found, Entry):
-            if found.hash != found.digest():
-                yield _broken(place, "a line that was altered")
-            elif previous is not None and found.previous != previous:
-                yield _broken(place, "a broken link")
-        yield found
-        previous = found.hash if isinstance(found, Entry) else None  # one fault is told once
+    for number, text in enumerate(lines, start=1):
+        line = _parsed(text, line=number)
+        if isinstance(line, Entry):
+            if line.hash != line.digest():
+                yield _broken(number, "a line that was altered")
+            elif previous is not None and line.previous != previous:
+                yield _broken(number, "a broken link")
+        yield line
+        previous = line.hash if isinstance(line, Entry) else None  # one fault is told once
 
 
 class _Glance(BaseModel):
@@ -162,7 +134,7 @@ class _Glance(BaseModel):
 
 def _parsed(text: bytes, *, line: int) -> Entry | Fault:
     try:
-        if len(text) > LONGEST_LINE:
+        if len(text) > MAX_LINE_BYTES:
             raise ValueError
         return Entry.model_validate_json(text)
     except ValueError as error:
@@ -184,13 +156,13 @@ _BACKUP = "Restore the ledger from a backup: entries may not be lost."
 
 def _reason(text: bytes) -> tuple[str, str]:
     try:
-        seen = _Glance.model_validate_json(text[:LONGEST_LINE])
+        seen = _Glance.model_validate_json(text[:MAX_LINE_BYTES])
     except ValidationError:
         return "another thing", _BACKUP
-    if seen.format_version > FORMAT_VERSION:
+    if seen.format_version != FORMAT_VERSION:
         return (
             f"format_version {seen.format_version}",
-            f"This version reads up to {FORMAT_VERSION}: use a newer synthrec.",
+            f"This version reads {FORMAT_VERSION}: use the synthrec that wrote it.",
         )
     if seen.kind not in get_args(Kind):
         named = isinstance(seen.kind, str) and seen.kind.isidentifier() and len(seen.kind) <= 40
@@ -225,16 +197,7 @@ def head_path(ledger: Path) -> Path:
 
 def remember(ledger: Path, head: Head) -> None:
     """Write the head whole or not at all. Raises OSError."""
-    beside = ledger.with_name(ledger.name + ".head.part")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        content = head.model_dump_json().encode() + b"\n"
-        if os.write(handle, content) != len(content):
-            raise OSError(None, "a short write")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(beside, head_path(ledger))
+    write_atomic(head_path(ledger), head.model_dump_json() + "\n")
 
 
 def remembered(ledger: Path) -> Head | None:
@@ -242,13 +205,11 @@ def remembered(ledger: Path) -> Head | None:
     path = head_path(ledger)
     try:
         with path.open("rb") as stream:
-            return Head.model_validate_json(stream.read(LONGEST_LINE))
+            return Head.model_validate_json(stream.read(MAX_LINE_BYTES))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        found = error.strerror or "a failed read"
-    except ValidationError:
-        found = "another thing"
+    except (OSError, ValidationError) as error:
+        found = (isinstance(error, OSError) and error.strerror) or "another thing"
     raise BudgetError(
         "the ledger's remembered head must be readable",
         found=f"{found} in {path.name}",
@@ -289,10 +250,10 @@ class Ledger:
         """
         head = remembered(path)  # before the entries: another process may add to them meanwhile
         entries: list[Entry] = []
-        for found in walk(read_lines(path)):
-            if isinstance(found, Fault):
-                raise _refusal(found, path=path)
-            entries.append(found)
+        for line in walk(read_lines(path)):
+            if isinstance(line, Fault):
+                raise _refusal(line, path=path)
+            entries.append(line)
         if (fault := cut_short(entries, head)) is not None:
             raise _refusal(fault, path=path)
         return cls(path, entries=tuple(entries))
@@ -306,9 +267,8 @@ class Ledger:
         handle = _locked(path)
         ledger: Ledger | None = None
         try:
-            ledger = cls.read(
-                path
-            )  # verified before it is mended: another file by this name stays as it is
+            # verified before it is mended: another file by this name stays as it is
+            ledger = cls.read(path)
             _mend_torn_line(handle, whole=len(ledger.entries))
             ledger._handle = handle
             yield ledger
@@ -364,19 +324,15 @@ class Ledger:
     def describe(self) -> list[str]:
         """One line per run of equal entries: when, for which release, what, how noisy."""
         lines: list[str] = []
-        for _, entry, count in _runs(self.entries):
-            rate = (
-                ""
-                if entry.event.sampling_rate == 1
-                else f", each user in with chance {entry.event.sampling_rate:.4g}"
-            )
-            noise = (
-                "NO NOISE"
-                if entry.event.kind == "none"
-                else f"noise {entry.event.noise_multiplier:.4g} x norm"
-            )
+        for (release_id, kind, mechanism, event), run in groupby(self.entries, key=_alike):
+            first, *others = run
+            count = first.event.count + sum(entry.event.count for entry in others)
+            some = f", each user in with chance {event.sampling_rate:.4g}"
+            noise = f"noise {event.noise_multiplier:.4g} x norm"
             lines.append(
-                f"{entry.charged_utc}  {entry.release_id}  {entry.kind:8}  {entry.mechanism:10}  {count:>4} x {noise}{rate}"
+                f"{first.charged_utc}  {release_id}  {kind:8}  {mechanism:10}  {count:>4} x "
+                f"{'NO NOISE' if event.kind == 'none' else noise}"
+                f"{'' if event.sampling_rate == 1 else some}"
             )
         return lines
 
@@ -385,32 +341,31 @@ def read_lines(path: Path) -> list[bytes]:
     """The lines of a ledger that count. Raises BudgetError if there is no such file, or none that
     can be read.
     """
-    try:
+    with disk_errors(
+        "the ledger must be readable",
+        found="a failed read",
+        remedy="Check permissions.",
+        kind=BudgetError,
+    ):
+        if not path.exists():
+            raise BudgetError(
+                "the ledger must exist to be read",
+                found=f"no file {path.name}",
+                remedy="It is made by the first `synthrec fit` of its source.",
+            )
         with path.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
-        if len(content) > LARGEST or content.count(b"\n") > MAX_LINES:
-            raise OSError(None, f"more than {LARGEST >> 20} MiB or {MAX_LINES:,} lines")
-        return split_lines(content)
-    except FileNotFoundError:
-        raise BudgetError(
-            "the ledger must exist to be read",
-            found=f"no file {path.name}",
-            remedy="It is made by the first `synthrec fit` of its source.",
-        ) from None
-    except OSError as error:
-        raise BudgetError(
-            "the ledger must be readable",
-            found=error.strerror or "a failed read",
-            remedy="Check permissions.",
-        ) from None
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES or content.count(b"\n") > MAX_LINES:
+            raise OSError(None, f"more than {MAX_BYTES >> 20} MiB or {MAX_LINES:,} lines")
+    return split_lines(content)
 
 
-def events_of(entries: tuple[Entry, ...]) -> tuple[Event, ...]:
+def events_of(entries: Iterable[Entry]) -> tuple[Event, ...]:
     """What the accountants read."""
     return tuple(entry.event for entry in entries)
 
 
-def extra_delta_of(entries: tuple[Entry, ...]) -> float:
+def extra_delta_of(entries: Iterable[Entry]) -> float:
     """Sum of the deltas that no event holds."""
     return sum(entry.extra_delta for entry in entries)
 
@@ -421,42 +376,28 @@ def _refusal(fault: Fault, *, path: Path) -> BudgetError:
     )
 
 
-def _runs(entries: tuple[Entry, ...]) -> list[tuple[tuple[str, ...], Entry, int]]:
-    runs: list[tuple[tuple[str, ...], Entry, int]] = []
-    for entry in entries:
-        event = entry.event
-        key = (
-            entry.release_id,
-            entry.kind,
-            entry.mechanism,
-            repr(event.noise_multiplier),
-            repr(event.sampling_rate),
-        )
-        if runs and runs[-1][0] == key:
-            runs[-1] = (key, runs[-1][1], runs[-1][2] + event.count)
-        else:
-            runs.append((key, entry, event.count))
-    return runs
+def _alike(entry: Entry) -> tuple[str, Kind, str, Event]:
+    """What the entries of one run of equal ones share."""
+    once = entry.event.model_copy(update={"count": 1})
+    return entry.release_id, entry.kind, entry.mechanism, once
 
 
 def _locked(path: Path) -> int:
     """A handle on the ledger, made if need be, that nobody else can hold. Raises BudgetError."""
-    try:
+    with disk_errors(
+        "the ledger must be writable",
+        name=path.name,
+        remedy="Make its folder writable, or correct [source] ledger.",
+        kind=BudgetError,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError as error:
-        raise BudgetError(
-            "the ledger must be writable",
-            found=f"{path.name}: {error.strerror}",
-            remedy="Make its folder writable, or correct [source] ledger.",
-        ) from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if (
-            path.stat().st_ino != os.fstat(handle).st_ino
-        ):  # an empty one, removed by its holder between open and lock
+        lock(handle)
+        # an empty one may be removed by its holder between open and lock
+        if path.stat().st_ino != os.fstat(handle).st_ino:
             raise FileNotFoundError
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError:
         os.close(handle)
         raise BudgetError(
@@ -465,15 +406,6 @@ def _locked(path: Path) -> int:
             remedy="Wait until the other `synthrec` has finished.",
         ) from None
     return handle
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is on disk when its name is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _mend_torn_line(handle: int, *, whole: int) -> None:

@@ -1,29 +1,23 @@
-"""Noisy sums over users: their plan, and how each user's vector is clipped and rounded before it is
-added up.
+"""Noisy sums over users, who takes part in a training step, and the source of noise.
 
-Formal guarantees: each user's vector is made finite (else zero), clipped to the declared L2 norm
-and rounded towards zero on an integer lattice, so adding or removing one user moves the sum by at
-most the norm. Discrete Gaussian noise of `noise_multiplier` norms follows in `session`, which
+Formal guarantees. Sums: each user's vector is made finite (else zero), clipped to the declared L2
+norm and rounded towards zero on an integer lattice, so adding or removing one user moves the sum by
+at most the norm; discrete Gaussian noise of `noise_multiplier` norms follows in `session`, which
 charges the ledger first (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the
 discrete Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same
 concentrated privacy, tails never heavier). Sums are exact: floating point adds integers below 2^53
 without error, so blocks are added up in parts that stay below, and parts as int64, which holds 10^8
 users who all fill one cell.
 
-Who takes part in a training step: every user by an independent coin of public bias.
+Steps: every user by an independent coin of public bias, the Poisson sampling that the accountant
+describes (rule 2). No fixed batches, no shuffling, no weights; an empty batch is a batch.
 
-Formal guarantees: Poisson sampling, the sampler that the accountant describes (rule 2). No fixed
-batches, no shuffling, no weights; an empty batch is a batch. Coins come from a generator that the
-operating system seeded (rule 7).
-
-The source of noise: what a `Session` adds to exact values, and who takes part in a training step.
-
-Formal guarantees: `SystemNoise`, which every release uses, draws from fresh bytes of the operating
-system, so no seed exists that could be guessed or reused (rule 7; a library's generator may take a
-seed of 64 bits and keep 32 of them). On integer sums it is OpenDP's discrete Gaussian. On gradients
-each number is the sum of four draws over 2, against attacks on the last bits of floating-point
-noise (Holohan and Braghin 2021). It stores nothing. Another source is for checks of the mechanism
-alone: it is an argument of a session's, and no release is written with it.
+Noise: `SystemNoise`, which every release uses, draws from fresh bytes of the operating system, so
+no seed exists that could be guessed or reused (rule 7; a library's generator may take a seed of 64
+bits and keep 32 of them). On integer sums it is OpenDP's discrete Gaussian. On gradients each
+number is the sum of four draws over 2, against attacks on the last bits of floating-point noise
+(Holohan and Braghin 2021). It stores nothing. Another source is for checks of the mechanism alone:
+it is an argument of a session's, and no release is written with it.
 """
 
 from __future__ import annotations
@@ -39,18 +33,17 @@ import scipy.sparse as sp
 from scipy.special import ndtri
 
 from synthrec.errors import PlanError
-from synthrec.privacy.event import NoiseMultiplier, PublicRecord, Sensitivity
+from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Sensitivity, gaussian
 from synthrec.privacy.ledger import Entry
 
 LATTICE = 1 << 36  # integer steps per clip norm; a row whose pairs are summed has 2^18
-EXACT_ROWS = (
-    1 << 16
-)  # rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
+# rows whose sum, of cells or of pairs, stays below 2^53: sqrt(2) LATTICE EXACT_ROWS < 2^53
+EXACT_ROWS = 1 << 16
 ROUNDING = 1 - 1e-9  # keeps floating-point clipping below the norm
 
 
-class GaussianSum(PublicRecord):
-    """Plan of one noisy sum.
+class UserSum(PublicRecord):
+    """A sum over users.
 
     `sensitivity`: L2 norm that each user's vector is clipped to, in the vector's own unit, written
     in `unit`.
@@ -60,12 +53,22 @@ class GaussianSum(PublicRecord):
     purpose: str
     unit: str
     sensitivity: Sensitivity
+
+
+class GaussianSum(UserSum):
+    """Plan of one noisy sum; without noise (a multiplier of 0) it is not private."""
+
     noise_multiplier: NoiseMultiplier
 
     @property
     def noise_std(self) -> float:
         """Standard deviation of the noise on each coordinate, in `unit`."""
         return self.sensitivity * self.noise_multiplier
+
+    @property
+    def event(self) -> Event:
+        """What its ledger entry says."""
+        return gaussian(noise_multiplier=self.noise_multiplier, sampling_rate=1.0, count=1)
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,13 @@ def lattice_sum(block: np.ndarray | sp.csr_matrix, *, norm: float) -> np.ndarray
         with np.errstate(invalid="ignore"):
             scaled = np.trunc(rows.data * np.repeat(factor, np.diff(rows.indptr)))
         scaled[~np.isfinite(scaled)] = 0
-        found = np.zeros(rows.shape[1], dtype=np.int64)
+        total = np.zeros(rows.shape[1], dtype=np.int64)
         for start in range(0, rows.shape[0], EXACT_ROWS):
             part = slice(rows.indptr[start], rows.indptr[min(start + EXACT_ROWS, rows.shape[0])])
-            found += np.bincount(
-                rows.indices[part], weights=scaled[part], minlength=len(found)
+            total += np.bincount(
+                rows.indices[part], weights=scaled[part], minlength=len(total)
             ).astype(np.int64)
-        return found
+        return total
     with np.errstate(invalid="ignore"):
         scaled = np.trunc(rows * factor[:, None])
     scaled[~np.isfinite(scaled)] = 0
@@ -143,11 +146,11 @@ def lattice_pairs(block: np.ndarray, *, norm: float) -> np.ndarray:
         whole = np.trunc(rows * factor[:, None])
     whole[~np.isfinite(whole)] = 0
     upper = np.triu_indices(whole.shape[1], 1)
-    found = np.zeros(len(upper[0]), dtype=np.int64)
+    total = np.zeros(len(upper[0]), dtype=np.int64)
     for start in range(0, len(whole), EXACT_ROWS):
         part = whole[start : start + EXACT_ROWS]
-        found += (part.T @ part)[upper].astype(np.int64)
-    return found
+        total += (part.T @ part)[upper].astype(np.int64)
+    return total
 
 
 def system_generator(random_bytes: Callable[[int], bytes] = os.urandom) -> np.random.Generator:
@@ -181,17 +184,14 @@ class Noise(Protocol):
 
     def lattice(self, name: str, total: np.ndarray, *, scale: float) -> np.ndarray:
         """An integer sum with noise of standard deviation `scale`. Shapes: int64[D] -> float64[D]."""
-        ...
 
     def gradient(self, summed: np.ndarray, *, scale: float) -> np.ndarray:
         """A sum of clipped gradients with noise of standard deviation `scale`. Shapes: float64[D]
         -> float64[D].
         """
-        ...
 
     def batches(self, users: int, *, sampling_rate: float, steps: int) -> Iterator[np.ndarray]:
         """Who takes part in each step. Shapes: each int64[any number], ascending."""
-        ...
 
 
 class SystemNoise:

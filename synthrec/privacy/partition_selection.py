@@ -35,7 +35,7 @@ from synthrec.privacy.mechanisms import LATTICE, GaussianSum
 MAX_KEYS = 100_000  # as many as a user may have events
 
 
-class Opening(GaussianSum):
+class PartitionSelection(GaussianSum):
     """Plan of one look at an open column, before all other measurements.
 
     `most_keys`: most values of one user that count, for a union; None for a sum over a public grid.
@@ -76,7 +76,7 @@ def union_threshold(*, noise_std: float, most_keys: int, delta: float) -> float:
 
 
 def released(
-    keys: Sequence[str], weights: np.ndarray, *, plan: Opening, entry: Entry
+    keys: Sequence[str], weights: np.ndarray, *, plan: PartitionSelection, entry: Entry
 ) -> Partitions:
     """The values whose noisy weight reaches the threshold.
 
@@ -112,7 +112,7 @@ def unit_weights(block: sp.csr_matrix, *, most_keys: int) -> sp.csr_matrix:
     )
 
 
-def expected_holders(plan: Opening, *, values_each: float) -> float:
+def expected_holders(plan: PartitionSelection, *, values_each: float) -> float:
     """How many users must hold a value to have it released, if each holds `values_each`: a public
     figure.
     """

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,8 +19,8 @@ from synthrec.data.schema import MAX_USERS
 from synthrec.errors import PlanError
 from synthrec.privacy.accounting import Accountant, solve_scale
 from synthrec.privacy.event import Event, NoiseMultiplier, PublicRecord, Rate, Sensitivity, gaussian
-from synthrec.privacy.mechanisms import GaussianSum
-from synthrec.privacy.partition_selection import MAX_KEYS, Opening
+from synthrec.privacy.mechanisms import GaussianSum, UserSum
+from synthrec.privacy.partition_selection import MAX_KEYS, PartitionSelection
 
 Model = Literal["gan", "moments", "marginals"]
 BLOCK = 10  # training steps per ledger entry, at most
@@ -31,20 +31,16 @@ Share = Annotated[float, Field(ge=0, le=1e6)]  # of the budget
 THRESHOLD_DELTA = 0.25  # of delta, for all thresholds together, if there are any
 
 
-class Measure(PublicRecord):
+class Measure(UserSum):
     """A noisy sum before its noise is known: `share` is its part of the budget, in units of 1 /
     noise multiplier squared.
     """
 
-    name: str
-    purpose: str
-    unit: str
-    sensitivity: Sensitivity
     share: Share
 
 
 class DomainQuery(Measure):
-    """A look at an open column before its noise is known. `most_keys`: see `Opening`."""
+    """A look at an open column before its noise is known. `most_keys`: see `PartitionSelection`."""
 
     most_keys: int | None = None
 
@@ -93,7 +89,7 @@ class Plan(PublicRecord):
     delta: Annotated[float, Field(gt=0, lt=1)]
     population: Annotated[int, Field(ge=2, le=MAX_USERS)]
     events_per_user: Annotated[int, Field(ge=1, le=MAX_KEYS)]
-    openings: Annotated[tuple[Opening, ...], Field(max_length=MAX_SUMS)] = ()
+    openings: Annotated[tuple[PartitionSelection, ...], Field(max_length=MAX_SUMS)] = ()
     measurements: Annotated[tuple[GaussianSum, ...], Field(max_length=MAX_SUMS)]
     training: Training | None
     budget_share: Annotated[dict[str, Share], Field(max_length=2 * MAX_SUMS + 1)]
@@ -115,27 +111,15 @@ class Plan(PublicRecord):
         """What will be charged, in order: open columns, measurements, all steps of the game in one
         event.
         """
-        sums = tuple(
-            gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1)
-            for plan in (*self.openings, *self.measurements)
-        )
+        sums = tuple(plan.event for plan in (*self.openings, *self.measurements))
         return sums + ((self.training.event(self.training.steps),) if self.training else ())
 
     def events_after(self, charged: Sequence[Event]) -> tuple[Event, ...]:
         """What training will still charge when it has charged some already, blocks of its game
         among them.
         """
-        spent = Counter[Event]()
-        for event in charged:
-            spent[event.model_copy(update={"count": 1})] += event.count
-        left = []
-        for event in self.events():
-            one = event.model_copy(update={"count": 1})
-            paid = min(event.count, spent[one])
-            spent[one] -= paid
-            if event.count > paid:
-                left.append(event.model_copy(update={"count": event.count - paid}))
-        return tuple(left)
+        left = _single_runs(self.events()) - _single_runs(charged)
+        return tuple(event.model_copy(update={"count": count}) for event, count in left.items())
 
     @property
     def runs(self) -> int:
@@ -147,7 +131,7 @@ class Plan(PublicRecord):
         """delta that no event holds: of the thresholds."""
         return sum(plan.extra_delta for plan in self.openings)
 
-    def opening(self, name: str) -> Opening:
+    def opening(self, name: str) -> PartitionSelection:
         """The planned look of that name."""
         return next(plan for plan in self.openings if plan.name == name)
 
@@ -173,9 +157,9 @@ def solve_plan(
     PlanError.
     """
     _require_budget(epsilon=epsilon, delta=delta, population=population)
-    asked = (*looks, *measures)
-    total = sum(measure.share for measure in asked) + (game.share if game else 0.0)
-    shares = {measure.name: measure.share / total for measure in asked} | (
+    sums = (*looks, *measures)
+    total = sum(measure.share for measure in sums) + (game.share if game else 0.0)
+    shares = {measure.name: measure.share / total for measure in sums} | (
         {"game": game.share / total} if game else {}
     )
 
@@ -191,11 +175,19 @@ def solve_plan(
             population=population,
             events_per_user=events_per_user,
             openings=tuple(
-                _opening(look, scale / math.sqrt(shares[look.name]), extra_delta=extra_delta)
-                for look in looks
+                PartitionSelection(
+                    **_common(query),
+                    noise_multiplier=scale / math.sqrt(shares[query.name]),
+                    most_keys=query.most_keys,
+                    extra_delta=0.0 if query.most_keys is None else extra_delta,
+                )
+                for query in looks
             ),
             measurements=tuple(
-                _with_noise(measure, scale / math.sqrt(shares[measure.name]))
+                GaussianSum(
+                    **_common(measure),
+                    noise_multiplier=scale / math.sqrt(shares[measure.name]),
+                )
                 for measure in measures
             ),
             training=_training(game, share=shares.get("game", 0.0), scale=scale),
@@ -214,22 +206,16 @@ def solve_plan(
     )
 
 
-def _with_noise(measure: Measure, noise_multiplier: float) -> GaussianSum:
-    return GaussianSum(
-        name=measure.name,
-        purpose=measure.purpose,
-        unit=measure.unit,
-        sensitivity=measure.sensitivity,
-        noise_multiplier=noise_multiplier,
-    )
+def _single_runs(events: Iterable[Event]) -> Counter[Event]:
+    """How often each mechanism ran."""
+    runs = Counter[Event]()
+    for event in events:
+        runs[event.model_copy(update={"count": 1})] += event.count
+    return runs
 
 
-def _opening(look: DomainQuery, noise_multiplier: float, *, extra_delta: float) -> Opening:
-    return Opening(
-        **_with_noise(look, noise_multiplier).model_dump(),
-        most_keys=look.most_keys,
-        extra_delta=0.0 if look.most_keys is None else extra_delta,
-    )
+def _common(measure: Measure) -> dict[str, Any]:
+    return measure.model_dump(include=set(UserSum.model_fields))
 
 
 def _training(game: Game | None, *, share: float, scale: float) -> Training | None:
@@ -238,10 +224,11 @@ def _training(game: Game | None, *, share: float, scale: float) -> Training | No
     """
     if game is None:
         return None
-    if scale == 0:
-        return Training(**game.model_dump(), noise_multiplier=0.0)
-    weight = share / scale**2 / (game.steps * game.sampling_rate**2)
-    return Training(**game.model_dump(), noise_multiplier=1 / math.sqrt(math.log1p(weight)))
+    noise_multiplier = 0.0
+    if scale > 0:
+        weight = share / scale**2 / (game.steps * game.sampling_rate**2)
+        noise_multiplier = 1 / math.sqrt(math.log1p(weight))
+    return Training(**game.model_dump(), noise_multiplier=noise_multiplier)
 
 
 def _require_budget(*, epsilon: float, delta: float, population: int) -> None:

@@ -1,12 +1,12 @@
 """The one door to private data: whatever is learned from a log is charged, asked and noised here,
 in this order.
 
-    with Session.open(path, plan=..., source=..., cap=..., kind=...) as session:      # lock, cap,
-    charge, noise: fixed at birth
-        session.select_partitions("vocabulary of item_id", read)                      # only columns
-        that say "dp" session.noisy_sum("items", users, vectors, size=...)
-        # one planned sum over users for rows in session.critic_batches(users, vectors): ...
-        session.noisy_gradient(summed)
+    # lock, cap, charge and noise are fixed at birth
+    with Session.open(path, plan=..., source=..., cap=..., kind=...) as session:
+        session.select_partitions("vocabulary of item_id", read)  # only columns that say "dp"
+        session.noisy_sum("items", users, vectors, size=...)  # one planned sum over users
+        for rows in session.critic_batches(users, vectors):
+            session.noisy_gradient(summed)
 
 `users` is anything that gives its users in blocks; `vectors` is a pure function from one block of
 whole users (and public or released values) to a matrix of a row a user. Nothing else of the
@@ -29,10 +29,8 @@ import numpy as np
 
 from synthrec.data.open_domains import KeySets
 from synthrec.errors import BudgetError, PlanError, ReleaseError
-from synthrec.privacy.accounting import Accountant
-from synthrec.privacy.budget import require_budget
-from synthrec.privacy.event import gaussian
-from synthrec.privacy.ledger import Charge, Entry, Kind, Ledger, events_of, extra_delta_of
+from synthrec.privacy.budget import epsilon_of, require_budget
+from synthrec.privacy.ledger import Charge, Entry, Kind, Ledger, events_of
 from synthrec.privacy.mechanisms import (
     LATTICE,
     GaussianSum,
@@ -41,7 +39,12 @@ from synthrec.privacy.mechanisms import (
     SystemNoise,
     lattice_sum,
 )
-from synthrec.privacy.partition_selection import Opening, Partitions, released, unit_weights
+from synthrec.privacy.partition_selection import (
+    Partitions,
+    PartitionSelection,
+    released,
+    unit_weights,
+)
 from synthrec.privacy.plan import Plan
 
 Block = TypeVar("Block", covariant=True)
@@ -54,47 +57,38 @@ class Users(Protocol[Block]):
 
     def blocks(self) -> Iterator[Block]:
         """All users."""
-        ...
 
 
-class Kept(Protocol):
+class PaidStore(Protocol):
     """What a training that died is continued from; see `model.checkpoint`."""
 
     def charged_steps(self, entries: tuple[Entry, ...], *, plan: Plan) -> int:
         """How many steps are spent. Raises BudgetError where what is kept and what was charged do
         not agree.
         """
-        ...
 
     def measured(self, name: str) -> Measurement | None:
         """A measurement that was kept."""
-        ...
 
     def undrawn(self, name: str, entries: Sequence[Entry]) -> Entry | None:
         """The entry of one that was charged last and whose noise was surely never drawn."""
-        ...
 
     def make_room(self, name: str, *, size: int) -> None:
         """Room for one, before it is charged. Raises OSError."""
-        ...
 
     def drawing(self, name: str) -> AbstractContextManager[None]:
         """Inside, its noise is drawn, once for its charge, and kept; a request to end waits until
         then.
         """
-        ...
 
-    def keep(self, name: str, found: Measurement) -> None:
+    def keep(self, name: str, measurement: Measurement) -> None:
         """Keep one that was just drawn."""
-        ...
 
     def state(self, name: str) -> Arrays | None:
         """Released or post-processed arrays that were kept."""
-        ...
 
     def keep_state(self, name: str, arrays: Arrays) -> None:
         """Keep some."""
-        ...
 
 
 class Session:
@@ -110,7 +104,7 @@ class Session:
         self.charged_steps = 0  # of the critic's training, also by a run that died
         self.drawn_steps = 0
         self._noise: Noise = SystemNoise() if noise is None else noise
-        self._kept: Kept | None = None
+        self._kept: PaidStore | None = None
         self._asked, self._due = set[str](), False
 
     @classmethod
@@ -148,9 +142,9 @@ class Session:
                 )
             yield cls(plan, ledger=ledger, charge=charge, **options)
 
-    def continue_from(self, kept: Kept) -> None:
+    def continue_from(self, kept: PaidStore) -> None:
         """Read what `kept` holds instead of paying again, and keep what is paid for. Raises
-        BudgetError; see `Kept.charged_steps`.
+        BudgetError; see `PaidStore.charged_steps`.
         """
         self.charged_steps = self.drawn_steps = kept.charged_steps(
             self.ledger.of_release(self.charge.release_id), plan=self.plan
@@ -176,23 +170,23 @@ class Session:
             pairs of a row's entries).
         """
         plan = self.plan.measurement(name)
-        found = self._kept.measured(name) if self._kept else None
-        if found is None:
-            found = self._sum(
+        measured = self._kept.measured(name) if self._kept else None
+        if measured is None:
+            measured = self._sum(
                 plan,
                 lambda: map(vectors, users.blocks()),
                 size=size,
                 add_up=add_up,
                 kept=self._kept,
             )
-        if found.values.shape != (size,) or found.noise_std != plan.noise_std:
+        if measured.values.shape != (size,) or measured.noise_std != plan.noise_std:
             raise ReleaseError(
                 "a training is continued from a whole checkpoint",
                 found="a measurement of another size or noise",
                 remedy="Start a new one; what this one was charged is spent.",
             )
         self.heard(name)
-        return found
+        return measured
 
     def histogram(self, name: str, read: Callable[[], Iterable[Any]], *, size: int) -> Measurement:
         """A planned look at an open column over a public grid; `read` gives blocks of users' rows
@@ -282,12 +276,9 @@ class Session:
 
     def epsilon(self) -> float:
         """What this training has charged so far: public, the ledger says it."""
-        mine = tuple(
-            entry for entry in self.ledger.entries if entry.release_id == self.charge.release_id
-        )
-        return Accountant(events_of(mine), extra_delta=extra_delta_of(mine)).epsilon(
-            self.plan.delta
-        )
+        release_id = self.charge.release_id
+        mine = [entry for entry in self.ledger.entries if entry.release_id == release_id]
+        return epsilon_of(mine, delta=self.plan.delta)
 
     def _sum(
         self,
@@ -296,7 +287,7 @@ class Session:
         *,
         size: int,
         add_up: Callable[..., np.ndarray] | None = None,
-        kept: Kept | None = None,
+        kept: PaidStore | None = None,
     ) -> Measurement:
         before = None
         if kept:
@@ -307,12 +298,12 @@ class Session:
         for block in read():
             total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
         with kept.drawing(plan.name) if kept else nullcontext():
-            found = Measurement(
+            measured = Measurement(
                 values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry
             )
             if kept:
-                kept.keep(plan.name, found)
-        return found
+                kept.keep(plan.name, measured)
+        return measured
 
     def _noised(self, plan: GaussianSum, total: np.ndarray) -> np.ndarray:
         return self._noise.lattice(plan.name, total, scale=plan.noise_multiplier * LATTICE) * (
@@ -332,8 +323,8 @@ class Session:
         self._asked.add(plan.name)
         entry = self.charge.entry(
             mechanism=plan.name,
-            event=gaussian(noise_multiplier=plan.noise_multiplier, sampling_rate=1.0, count=1),
-            extra_delta=plan.extra_delta if isinstance(plan, Opening) else 0.0,
+            event=plan.event,
+            extra_delta=plan.extra_delta if isinstance(plan, PartitionSelection) else 0.0,
         )
         if before is None:
             return self.ledger.charge(entry)

@@ -9,18 +9,17 @@ followed, and a path in the manifest is compared, never opened.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
 from synthrec.audit.record import Record
-from synthrec.data.files_io import record_json
 from synthrec.errors import ReleaseError, printable
+from synthrec.storage import disk_errors, locked, record_json, sync, write_atomic
 
 MANIFEST = "manifest.json"
 JOINING = (
@@ -80,20 +79,17 @@ def settle(folder: Path) -> None:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Nobody else changes `folder` meanwhile; a process that dies lets go."""
-    with _disk_errors():
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ReleaseError(
-                "one process at a time may change a release",
-                found="another one at it",
-                remedy="Wait until that `synthrec` has finished.",
-            ) from None
+    with ExitStack() as lock:
+        with _disk_errors():
+            try:
+                lock.enter_context(locked(folder))
+            except BlockingIOError:
+                raise ReleaseError(
+                    "one process at a time may change a release",
+                    found="another one at it",
+                    remedy="Wait until that `synthrec` has finished.",
+                ) from None
         yield
-    finally:
-        os.close(handle)
 
 
 def _settle(folder: Path) -> None:
@@ -111,7 +107,7 @@ def _settle(folder: Path) -> None:
 def _seal(folder: Path, *, place: Path) -> None:
     """Write the manifest of what `folder` will hold; from then on the joining is complete."""
     for path in place.iterdir():
-        _sync(path)
+        sync(path)
     joined = {path.name: _describe(path, folder=place) for path in place.iterdir()}
     staying = [
         path
@@ -119,31 +115,16 @@ def _seal(folder: Path, *, place: Path) -> None:
         if place not in path.parents and path.relative_to(folder).as_posix() not in joined
     ]
     files = [*joined.values(), *(_describe(path, folder=folder) for path in staying)]
-    beside = place / f"{MANIFEST}.part"
-    beside.write_text(
-        Manifest(files=tuple(sorted(files, key=lambda file: file.path))).model_dump_json(indent=2)
-        + "\n",
-        encoding="utf-8",
+    manifest = Manifest(files=tuple(sorted(files, key=lambda file: file.path)))
+    write_atomic(place / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def _disk_errors() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the files of a release must be readable, and its folder writable",
+        remedy="Free space or correct the permissions, and run the command again.",
+        kind=ReleaseError,
     )
-    _sync(beside)
-    os.replace(beside, place / MANIFEST)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ReleaseError(
-            "the files of a release must be readable, and its folder writable",
-            found=error.strerror or "a failed write",
-            remedy="Free space or correct the permissions, and run the command again.",
-        ) from None
 
 
 def verify_manifest(folder: Path) -> Manifest:

@@ -8,7 +8,6 @@ not.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -16,9 +15,9 @@ from pydantic import Field, ValidationError
 
 from synthrec.audit.record import AttackBound, AuditRecord, Record
 from synthrec.conformance.record import Conformance
-from synthrec.data.files_io import record_json, write_no_follow
 from synthrec.errors import ReleaseError, printable
 from synthrec.records import OfClaim, OfLedger, OfLooks, OfMeasurements, Public
+from synthrec.storage import disk_errors, record_json, write_atomic
 
 MAX_RECORD_BYTES = 1 << 24
 Delta = Annotated[float, Field(gt=0, le=1)]
@@ -140,18 +139,12 @@ def write_record(record: Record | Conformance, *, path: Path) -> Path:
     """Write a record as indented JSON, beside its place and then renamed, so that no half file is
     taken for whole.
     """
-    beside = path.with_name(path.name + ".part")
-    try:
-        write_no_follow(beside, record.model_dump_json(indent=2) + "\n")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ReleaseError(
-            f"{path.name} must be writable",
-            found=error.strerror or type(error).__name__,
-            remedy="Free space or choose another folder.",
-        ) from None
-    return path
+    with disk_errors(
+        f"{path.name} must be writable",
+        remedy="Free space or choose another folder.",
+        kind=ReleaseError,
+    ):
+        return write_atomic(path, record.model_dump_json(indent=2) + "\n")
 
 
 def read_record(path: Path, *, kind: type[AnyRecord]) -> AnyRecord:

@@ -38,8 +38,8 @@ from synthrec.release import open_folder
 from synthrec.report.manifest import verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
 from synthrec.synthesizer import Synthesizer
-from tests.mutator import EDITS, VALUES, Edit, edited
 from tests.manifests import write_manifest
+from tests.mutator import EDITS, VALUES, Edit, edited
 
 QUICK, SLOW = 200, 100_000
 Read = Callable[[Path], object]

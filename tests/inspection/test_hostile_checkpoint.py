@@ -49,7 +49,7 @@ class Left:
         session = Session(self.plan, ledger=ledger, charge=CHARGE)
         session.continue_from(checkpoint)
         train.same_start(*self.start, session=session)
-        state = checkpoint.game()
+        state = checkpoint.state("game")
         assert state is not None
         self.match.restore(state)
 

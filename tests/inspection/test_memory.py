@@ -202,7 +202,7 @@ def test_pages_that_unpack_to_more_and_a_footer_without_end_are_refused(
         pa.table({"text": ["a" * 3_000_000]}), path, compression="zstd", use_dictionary=False
     )
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr("synthrec.data.files_io.MOST_HELD", 2_000_000)
+    monkeypatch.setattr("synthrec.data.files_io.MAX_HELD", 2_000_000)
     with pytest.raises(ValueError, match="unpack to more"):
         list(bounded_batches(path))
     path.write_bytes(path.read_bytes()[:-8] + (1 << 30).to_bytes(4, "little") + b"PAR1")

@@ -8,7 +8,7 @@ from typing import Any
 from synthrec.data.open_domains import KeySets
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import GaussianSum, Measurement, Noise
-from synthrec.privacy.partition_selection import Opening, Partitions
+from synthrec.privacy.partition_selection import Partitions, PartitionSelection
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 
@@ -19,7 +19,7 @@ def opened(
     ledger: Ledger,
     *,
     measurements: tuple[GaussianSum, ...] = (),
-    openings: tuple[Opening, ...] = (),
+    openings: tuple[PartitionSelection, ...] = (),
     charge: Charge = CHARGE,
     noise: Noise | None = None,
 ) -> Session:
@@ -56,6 +56,10 @@ def noisy_sum(
 
 
 def noisy_union(
-    read: Callable[[], KeySets], *, plan: Opening, ledger: Ledger, charge: Charge = CHARGE
+    read: Callable[[], KeySets],
+    *,
+    plan: PartitionSelection,
+    ledger: Ledger,
+    charge: Charge = CHARGE,
 ) -> Partitions:
     return opened(ledger, openings=(plan,), charge=charge).select_partitions(plan.name, read)

@@ -40,7 +40,7 @@ def charged(
     *,
     kind: Kind = "release",
     planned: int | None = None,
-    delta: float = DELTA,
+    delta: float | None = DELTA,
 ) -> Path:
     charge = Charge(source="films", release_id=release_id, kind=kind, planned=planned, delta=delta)
     with Ledger.open(path) as ledger:
@@ -167,9 +167,8 @@ def test_past_the_cap_is_refused_with_what_is_left_and_so_is_another_source(path
         require_budget(ledger, source="books", events=[], delta=DELTA, cap=20.0)
 
 
-def test_without_any_delta_epsilon_is_not_made_up() -> None:
-    lines = Path(__file__).parent / "ledger_v1.jsonl"
-    entries = Ledger.read(lines).entries
+def test_without_any_delta_epsilon_is_not_made_up(tmp_path: Path) -> None:
+    entries = Ledger.read(charged(tmp_path / "ledger.jsonl", "r1", [ONE], delta=None)).entries
     with pytest.raises(PlanError, match="--delta"):
         balance_of(entries)
     assert balance_of(entries, delta=DELTA).epsilon > 0

@@ -21,7 +21,12 @@ from synthrec.privacy import partition_selection
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.ledger import Charge, Ledger, events_of, extra_delta_of
 from synthrec.privacy.mechanisms import LATTICE, SystemNoise, lattice_sum
-from synthrec.privacy.partition_selection import Opening, Partitions, union_threshold, unit_weights
+from synthrec.privacy.partition_selection import (
+    Partitions,
+    PartitionSelection,
+    union_threshold,
+    unit_weights,
+)
 from tests.privacy.small import noisy_union
 
 KEYS, MOST = 12_000, 50
@@ -37,8 +42,8 @@ AWKWARD = {  # name -> keys that a user names
 }
 
 
-def plan(*, delta: float = 1e-3, noise: float = 1.2, most: int = MOST) -> Opening:
-    return Opening(
+def plan(*, delta: float = 1e-3, noise: float = 1.2, most: int = MOST) -> PartitionSelection:
+    return PartitionSelection(
         name="vocabulary of item_id",
         purpose="",
         unit="users",
