@@ -14,7 +14,7 @@ import numpy as np
 
 from synthrec.data.schema import Schema
 from synthrec.model.event_types import FULL, RATIO_EDGES, EventTypeTables, Rules, band
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 
 LAST_RATIO = 13.0  # events per visit in the last, open band
 LARGEST_PACE = 1e4
