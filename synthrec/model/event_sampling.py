@@ -55,6 +55,11 @@ class Drawn:
     moments: np.ndarray
     moment: np.ndarray
 
+    @property
+    def activity(self) -> np.ndarray:
+        """Events of each user. Shapes: int64[B]."""
+        return np.diff(self.offsets)
+
 
 def draw_events(
     visited: np.ndarray,
