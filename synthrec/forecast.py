@@ -12,7 +12,9 @@ import numpy as np
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.errors import PlanError
-from synthrec.model.recipe import COVERAGE, activity_edges
+from synthrec.model.measurements import STATISTICS
+from synthrec.model.recipe import COVERAGE
+from synthrec.model.statistic import activity_edges
 from synthrec.privacy.partition_selection import expected_holders
 from synthrec.privacy.plan import Plan
 
@@ -26,17 +28,7 @@ UNIT_WORDS = {
     "vocabulary": "on the weight of each value, where a user counts at most 1 over all of theirs",
     "coverage": "times K events, on the events that the named items cover and on all",
     "bounds": "on each bin of the grid, where a user counts at most 1 over all of theirs",
-    "activity": "users in each bucket of activity",
-    "ratings": "events at each rating",
-    "marks": "events of each type after another, and in each bin of numbers",
-    "items": "events of each item",
-    "pairs": "on each pair of items, where one user counts at most 0.71 over all of them",
-    "tastes": "on each second moment of tastes, where one user counts at most 1",
-    "attributes": "users with each attribute value",
-    "groups": "on each sum of tastes over the users with one attribute value, where a user counts at most 1 an attribute",
-    "habits": "users in each band of repeats, size of basket and value of their own columns",
-    "times": "on each hour of the week, where a user counts at most 1; 2 to 4 times that on starts, sessions, spans, gaps and calendar",
-}
+} | {statistic.name: statistic.noise_words for statistic in STATISTICS}
 # rough, on the safe side of `fit` on MovieLens 100K and 1M on 2 cores: base + per million
 # (population x K) + game
 BASE_SECONDS, SECONDS_PER_MILLION, GAME_SECONDS_PER_ITEM, GAME_SECONDS = 12.0, 25.0, 0.012, 10.0

@@ -24,7 +24,10 @@ class Record(FrozenRecord):
     @model_validator(mode="after")
     def _numbers(self) -> Self:
         values = (getattr(self, name) for name in type(self).model_fields)
-        if any(isinstance(value, int | float) and MAX_NUMBER < abs(value) < math.inf for value in values):
+        if any(
+            isinstance(value, int | float) and MAX_NUMBER < abs(value) < math.inf
+            for value in values
+        ):
             raise ValueError("a number must be one that something has")
         return self
 

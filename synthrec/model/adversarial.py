@@ -26,7 +26,7 @@ from synthrec.model.generator import Generator
 from synthrec.model.item_choice import Behaviour, ItemTables, pick
 from synthrec.model.population import condition_vectors
 from synthrec.model.postprocessing import Estimates
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 from synthrec.privacy.plan import Training
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress

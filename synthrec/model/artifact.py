@@ -35,7 +35,7 @@ from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
 from synthrec.model.item_features import MEASURED, catalogue_features
 from synthrec.model.postprocessing import Estimates
-from synthrec.model.recipe import activity_edges
+from synthrec.model.statistic import activity_edges
 from synthrec.model.tastes import TasteFrame
 from synthrec.model.time_stats import TimeTables
 from synthrec.privacy.plan import Plan

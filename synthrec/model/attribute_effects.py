@@ -25,6 +25,7 @@ from scipy.linalg import null_space
 from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
+from synthrec.model.statistic import Declared, Statistic, Tensor
 from synthrec.model.tastes import TasteFrame, taste_vectors
 
 BIAS_WEIGHT = 2.0  # of the bias beside a tilt, both in units of the stacked taste
@@ -272,3 +273,31 @@ def _james_stein(
         )
     weight = np.exp(evidence - evidence.max())
     return np.tensordot(weight / weight.sum(), means, axes=1)
+
+
+def _tensors(declared: Declared) -> dict[str, Tensor]:
+    sizes = Groups.of(declared.schema).sizes if declared.plan.has("groups") else {}
+    columns = sum(LEARNT.fullmatch(name) is None for name in declared.features)
+    found = {
+        f"group.{index}": Tensor("F64", (size + 1, columns + 1), "paid", ("groups",))
+        for index, size in enumerate(sizes.values())
+    }
+    if sizes:
+        below = len(declared.features)
+        codes = Tensor("I64", (columns,), "public", holds="codes", below=below)
+        return {"group.columns": codes} | found
+    return found
+
+
+GROUPS = Statistic(
+    name="groups",
+    purpose="how tastes differ between users with different attributes",
+    unit="taste norms",
+    share=0.05,
+    sensitivity=lambda schema: Groups.of(schema).sensitivity,
+    noise_words="on each sum of tastes over the users with one attribute value, where a user "
+    "counts at most 1 an attribute",
+    models=("gan", "moments"),
+    needed=lambda schema: len(Groups.of(schema).sizes) > 0,
+    tensors=_tensors,
+)

@@ -17,7 +17,7 @@ from synthrec.model.generator import Generator
 from synthrec.model.item_choice import Behaviour, ItemTables, cut, pick, rate
 from synthrec.model.population import Conditions, condition_vectors, draw_conditions
 from synthrec.model.postprocessing import Estimates
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 from synthrec.model.tastes import taste_vectors
 
 ROUNDS, PLAIN_ROUNDS = 12, 6

@@ -27,7 +27,7 @@ from synthrec.model.calibration import draw
 from synthrec.model.generator import Generator
 from synthrec.model.population import condition_vectors
 from synthrec.model.postprocessing import Estimates
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 from synthrec.progress import Progress
 
 MAX_DRIFT, MIN_SPREAD, MAX_SPREAD, MIN_DIRECTIONS = 0.25, 0.5, 2.0, 0.5

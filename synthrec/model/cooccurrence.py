@@ -13,12 +13,14 @@ after it is post-processing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 
 from synthrec.data.eventlog import EventLog
+from synthrec.model.statistic import Statistic
 from synthrec.model.tastes import by_user
 
 FEWEST_ITEMS, MAX_ITEMS = 200, 1500
@@ -153,3 +155,14 @@ def _widest(matrix: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues first, with their vectors in columns."""
     values, vectors = eigh(matrix, subset_by_index=[max(0, len(matrix) - count), len(matrix) - 1])
     return values[::-1], vectors[:, ::-1]
+
+
+PAIRS = Statistic(
+    name="pairs",
+    purpose="which items the same users hold, beyond what popularity says",
+    unit="squared row norms",
+    share=0.20,
+    sensitivity=lambda schema: math.sqrt(0.5),
+    noise_words="on each pair of items, where one user counts at most 0.71 over all of them",
+    models=("gan",),
+)

@@ -14,7 +14,7 @@ import numpy as np
 
 from synthrec.data.schema import Schema
 from synthrec.model.event_types import FULL, RATIO_EDGES, EventTypeTables, Rules, band
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 
 LAST_RATIO = 13.0  # events per visit in the last, open band
 LARGEST_PACE = 1e4
@@ -54,6 +54,11 @@ class Drawn:
     kind: np.ndarray
     moments: np.ndarray
     moment: np.ndarray
+
+    @property
+    def activity(self) -> np.ndarray:
+        """Events of each user. Shapes: int64[B]."""
+        return np.diff(self.offsets)
 
 
 def draw_events(

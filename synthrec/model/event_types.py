@@ -12,6 +12,7 @@ either is a function of that user's own events and of declared domains.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ import scipy.sparse as sp
 from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
+from synthrec.model.statistic import Declared, Statistic, Tensor
 
 BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
 RATIO_EDGES = (
@@ -409,3 +411,56 @@ def _basket_shares(
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, found.shape[1] - 1)
     owner = user[order[first]]
     np.add.at(found, (owner, bucket), size / kept.activity[owner])
+
+
+def whole_events(events_per_user: int) -> float:
+    """Up to how many events of a user count whole where types and numbers are counted."""
+    return max(1.0, events_per_user / WHOLE_PART)
+
+
+def _tensors(declared: Declared) -> dict[str, Tensor]:
+    """The tables that marks and habits fill together."""
+    schema, many = declared.schema, types(declared.schema)
+    marks, habits = declared.planned("marks"), declared.planned("habits")
+    if not (marks or habits):
+        return {}
+    baskets = 1 if schema.basket is None else len(declared.edges) - 1
+    found = {
+        "first": Tensor("F64", (many,), "paid", marks, holds="shares"),
+        "following": Tensor("F64", (many, many + 1), "paid", marks, holds="rows"),
+        "pace": Tensor("F64", (FULL,), "post-processing", (*marks, *habits), holds="positive"),
+        "ratio": Tensor("F64", (BANDS, RATIOS), "paid", habits, holds="rows"),
+        "baskets": Tensor("F64", (baskets,), "paid", habits, holds="shares"),
+    }
+    for name, column in schema.details.items():
+        found[f"details/{name}"] = Tensor("F64", (many, cells(column)), "paid", marks, holds="rows")
+    for name, column in schema.marks_of("user").items():
+        found[f"people/{name}"] = Tensor("F64", (cells(column),), "paid", habits, holds="shares")
+    for name, column in schema.marks_of("item").items():
+        found[f"items/{name}"] = Tensor(
+            "I16", (declared.items,), "paid", ("items", *marks), holds="codes", below=cells(column)
+        )
+    return {f"habits.{name}": tensor for name, tensor in found.items()}
+
+
+MARKS = Statistic(
+    name="marks",
+    purpose="which types of event follow each other, and numbers by type",
+    unit="events",
+    share=0.04,
+    sensitivity=lambda schema: (
+        whole_events(schema.privacy.events_per_user) * math.sqrt(mark_parts(schema))
+    ),
+    noise_words="events of each type after another, and in each bin of numbers",
+    needed=lambda schema: mark_parts(schema) > 0,
+)
+HABITS = Statistic(
+    name="habits",
+    purpose="how often users repeat, in which baskets, and what belongs to them",
+    unit="users",
+    share=0.04,
+    sensitivity=lambda schema: math.sqrt(habit_parts(schema)),
+    noise_words="users in each band of repeats, size of basket and value of their own columns",
+    needed=lambda schema: habit_parts(schema) > 0,
+    tensors=_tensors,
+)

@@ -1,18 +1,12 @@
-"""Every tensor and every word that a generator's files may hold, derived from the public
-declaration and the plan.
+"""Every tensor and word that a generator's files may hold, and reading them as nothing else.
 
-The one list that reading (`Artifact.load`) and proving (`synthrec inspect`) share: a tensor that is
-not here is in no release.
+One list, made of what each measurement declares (`measurements.STATISTICS`), for reading
+(`Artifact.load`) and for proving (`synthrec inspect`): a tensor that is not here is in no release.
 
 Guarantees: a layout is a function of schema, plan, size of the catalogue and names of features;
-nothing in it comes from the tensors.
-
-Arrays of a safetensors file, read only as what they must be: names, types and shapes are known
-before the file is opened.
-
-Guarantees: the header is compared with the layout before any array is made, so memory is bounded by
-the layout; no byte of the file is outside header and arrays; every value keeps the rule of its
-tensor. Reading runs no code.
+nothing in it comes from the tensors. The header is compared with it before any array is made, so
+memory is bounded by it; no byte of the file is outside header and arrays; every value keeps the
+rule of its tensor. Reading runs no code.
 """
 
 from __future__ import annotations
@@ -20,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,45 +25,16 @@ from synthrec.data.open_domains import is_open
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError, printable
 from synthrec.model.attribute_effects import LEARNT, Groups
-from synthrec.model.event_types import BANDS, FULL, RATIOS, cells, types
 from synthrec.model.item_features import MEASURED
-from synthrec.model.recipe import activity_edges, same_looks
-from synthrec.model.time_stats import SHAPES
+from synthrec.model.measurements import STATISTICS
+from synthrec.model.recipe import same_looks
+from synthrec.model.statistic import TYPES, Declared, Tensor, activity_edges
 from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.plan import Plan
 from synthrec.storage import plain_json, read_bounded
 
 LARGEST_HEADER, LARGEST_FILE = 1 << 20, 1 << 29
-TYPES = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "I64": np.dtype("<i8"),
-    "I16": np.dtype("<i2"),
-}
 SUM_TOLERANCE = 1e-6
-Origin = Literal["public", "paid", "post-processing"]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What one array must be, and whom its values come from.
-
-    `paid_by`: mechanisms of the ledger whose noisy values it was made from. `holds`: any finite
-    numbers, shares that sum to 1 (along the last axis, for `rows`; all together, for `shares`),
-    numbers of at least 0, numbers that rise, or codes below `below`.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    origin: Origin
-    paid_by: tuple[str, ...] = ()
-    holds: Literal["finite", "shares", "rows", "positive", "rising", "codes"] = "finite"
-    below: int = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """Length in the file."""
-        return prod(self.shape) * TYPES[self.kind].itemsize
 
 
 @dataclass(frozen=True)
@@ -234,6 +198,20 @@ BEHAVIOUR = (
     "activity",
 )  # what calibration leans on
 
+ORDER = (
+    "frame.",
+    "estimates.activity",
+    "estimates.levels",
+    "estimates.rating_shares",
+    "tables.",
+    "estimates.",
+    "attribute.",
+    "group.",
+    "times.",
+    "habits.",
+    "generator.",
+)
+
 
 class Words(PublicRecord):
     """generator.json."""
@@ -313,43 +291,27 @@ def filterable_names(schema: Schema) -> tuple[str, ...]:
 
 
 def layout(words: Words, *, items: int) -> dict[str, Tensor]:
-    """Name to what it must be, in the order of the model's parts."""
-    schema, plan, count = words.declared, words.plan, len(words.features)
-    levels = 0 if schema.rating is None else schema.rating.size
-    pairs = ("pairs",) if plan.has("pairs") else ()
-    known = tuple(name for name in BEHAVIOUR if plan.has(name))
+    """Name to what it must be: what each measurement says of its tensors, what post-processing
+    makes of all, and the network.
+    """
+    schema = words.declared
+    declared = Declared(schema=schema, plan=words.plan, items=items, features=words.features)
+    levels, known = 0 if schema.rating is None else schema.rating.size, declared.planned(*BEHAVIOUR)
+    cuts = (max(levels - 1, 0),)
     found = {
-        "frame.features": Tensor("F64", (items, count), "paid", ("items", *pairs)),
-        "frame.item_mean": Tensor("F64", (items,), "paid", ("items",)),
-        "frame.popularity": Tensor("F64", (items,), "paid", ("items",), holds="shares"),
-        "estimates.activity": Tensor(
-            "F64", (len(words.activity_edges) - 1,), "paid", ("activity",), holds="shares"
-        ),
-        "estimates.levels": Tensor("F64", (levels,), "public", holds="rising"),
-        "estimates.rating_shares": Tensor(
-            "F64", (levels,), "paid", ("ratings",) if levels else (), holds="shares"
-        ),
         "tables.item_mean": Tensor("F64", (items,), "post-processing", known),
         "tables.log_weight": Tensor("F64", (items,), "post-processing", known),
-        "tables.cuts": Tensor(
-            "F64", (max(levels - 1, 0),), "post-processing", known, holds="rising"
-        ),
+        "tables.cuts": Tensor("F64", cuts, "post-processing", known, holds="rising"),
     }
-    size = 2 * count + 1
-    if plan.has("tastes"):
-        found["estimates.moment"] = Tensor("F64", (size, size), "paid", ("tastes",))
-        found["estimates.taste_variance"] = Tensor("F64", (3,), "paid", ("tastes",))
-    for place, attribute in enumerate(schema.user_attributes.values()):
-        found[f"attribute.{place}"] = Tensor(
-            "F64", (attribute.size + 1,), "paid", ("attributes",), holds="shares"
-        )
-    return (
-        found
-        | _group_layout(words)
-        | _time_layout(schema)
-        | _habit_layout(words, items=items)
-        | _network_layout(words)
-    )
+    for statistic in STATISTICS:
+        found |= statistic.tensors(declared)
+    return dict(sorted((found | _network_layout(declared)).items(), key=_position))
+
+
+def _position(tensor: tuple[str, Tensor]) -> int:
+    """Where `inspect` shows it; what ORDER does not name comes last."""
+    ranks = (rank for rank, start in enumerate(ORDER) if tensor[0].startswith(start))
+    return next(ranks, len(ORDER))
 
 
 def _feature_names(words: Words) -> bool:
@@ -365,72 +327,14 @@ def _feature_names(words: Words) -> bool:
     return all(known) and len(set(words.features)) == len(known)
 
 
-def _group_layout(words: Words) -> dict[str, Tensor]:
-    if not words.groups:
-        return {}
-    columns = sum(LEARNT.fullmatch(name) is None for name in words.features)
-    sizes = Groups.of(words.declared).sizes
-    return {
-        "group.columns": Tensor(
-            "I64", (columns,), "public", holds="codes", below=len(words.features)
-        ),
-        **{
-            f"group.{place}": Tensor("F64", (sizes[name] + 1, columns + 1), "paid", ("groups",))
-            for place, name in enumerate(words.groups)
-        },
-    }
-
-
-def _time_layout(schema: Schema) -> dict[str, Tensor]:
-    return (
-        {}
-        if schema.time is None
-        else {
-            f"times.{name}": Tensor("F64", shape, "paid", ("times",), holds="shares")
-            for name, shape in SHAPES.items()
-        }
-    )
-
-
-def _habit_layout(words: Words, *, items: int) -> dict[str, Tensor]:
-    schema, plan = words.declared, words.plan
-    if not (plan.has("marks") or plan.has("habits")):
-        return {}
-    many, buckets = types(schema), len(words.activity_edges) - 1
-    marks, habits = (
-        (("marks",) if plan.has("marks") else ()),
-        (("habits",) if plan.has("habits") else ()),
-    )
-    found = {
-        "first": Tensor("F64", (many,), "paid", marks, holds="shares"),
-        "following": Tensor("F64", (many, many + 1), "paid", marks, holds="rows"),
-        "pace": Tensor("F64", (FULL,), "post-processing", (*marks, *habits), holds="positive"),
-        "ratio": Tensor("F64", (BANDS, RATIOS), "paid", habits, holds="rows"),
-        "baskets": Tensor(
-            "F64", (1 if schema.basket is None else buckets,), "paid", habits, holds="shares"
-        ),
-    }
-    for name, column in schema.details.items():
-        found[f"details/{name}"] = Tensor("F64", (many, cells(column)), "paid", marks, holds="rows")
-    for name, column in schema.marks_of("user").items():
-        found[f"people/{name}"] = Tensor("F64", (cells(column),), "paid", habits, holds="shares")
-    for name, column in schema.marks_of("item").items():
-        found[f"items/{name}"] = Tensor(
-            "I16", (items,), "paid", ("items", *marks), holds="codes", below=cells(column)
-        )
-    return {f"habits.{name}": tensor for name, tensor in found.items()}
-
-
-def _network_layout(words: Words) -> dict[str, Tensor]:
+def _network_layout(declared: Declared) -> dict[str, Tensor]:
     """The network; without a game its weights are as they were drawn."""
-    plan, size = words.plan, 2 * len(words.features) + 1
+    plan, size = declared.plan, 2 * len(declared.features) + 1
     conditions = 1 + sum(
-        attribute.size + 1 for attribute in words.declared.user_attributes.values()
+        attribute.size + 1 for attribute in declared.schema.user_attributes.values()
     )
-    known = tuple(name for name in BEHAVIOUR if plan.has(name))
-    tastes, groups = (
-        tuple(name for name in (part,) if plan.has(name)) for part in ("tastes", "groups")
-    )
+    known = declared.planned(*BEHAVIOUR)
+    tastes, groups = declared.planned("tastes"), declared.planned("groups")
     shapes = {
         "residual.0.weight": (HIDDEN, size + conditions),
         "residual.0.bias": (HIDDEN,),

@@ -9,6 +9,7 @@ measurements only (adaptive composition).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.attribute_effects import (
+    GROUPS,
     EffectFrame,
     GroupDifferences,
     Groups,
@@ -28,6 +30,7 @@ from synthrec.model.attribute_effects import (
     group_vectors,
 )
 from synthrec.model.cooccurrence import (
+    PAIRS,
     cooccurrence_factors,
     items_in_pairs,
     pair_frame,
@@ -35,6 +38,8 @@ from synthrec.model.cooccurrence import (
 )
 from synthrec.model.event_sampling import fit_continuation, packed
 from synthrec.model.event_types import (
+    HABITS,
+    MARKS,
     EventTypeTables,
     first_interactions,
     habit_size,
@@ -45,9 +50,11 @@ from synthrec.model.event_types import (
     mark_tables,
     mark_vectors,
     moments,
+    whole_events,
 )
 from synthrec.model.item_features import MEASURED, ItemFeatures, catalogue_features
 from synthrec.model.postprocessing import (
+    COUNT_WEIGHT,
     Estimates,
     estimate_items,
     item_codes,
@@ -55,13 +62,17 @@ from synthrec.model.postprocessing import (
     project_to_simplex,
     taste_variances,
 )
-from synthrec.model.recipe import COUNT_WEIGHT, NUMBER_WEIGHT, Effort, activity_edges, whole_events
-from synthrec.model.tastes import TasteFrame, by_user, second_moments
-from synthrec.model.time_stats import SIZE, TimeTables, time_tables, time_vectors
+from synthrec.model.statistic import Declared, Effort, Statistic, Tensor, activity_edges
+from synthrec.model.tastes import TASTES, TasteFrame, by_user, second_moments
+from synthrec.model.time_stats import SIZE, TIMES, TimeTables, time_tables, time_vectors
 from synthrec.privacy.mechanisms import Measurement, lattice_pairs
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
+# of the norm of a user with K events: heavier users count for less, all counts are less noisy
+ITEM_NORM = 0.7
+# of an item's number (in standard deviations of all) beside an event's count in a user's vector
+NUMBER_WEIGHT = 0.4
 MIN_USERS = 0.05  # of the declared population: a floor under the noisy number of active users
 
 
@@ -418,3 +429,105 @@ def _times(log: EventLog, *, session: Session, schema: Schema) -> TimeTables | N
         size=SIZE,
     )
     return time_tables(asked.values, noise_std=asked.noise_std)
+
+
+def _item_norm(schema: Schema) -> float:
+    """Of a user's item vector; with ratings, that of a user of half K middling events."""
+    most, numbers = schema.privacy.events_per_user, len(schema.marks_of("item"))
+    if schema.rating is None:
+        return math.sqrt(most * (1 + numbers * NUMBER_WEIGHT**2))
+    weight = (NUMBER_WEIGHT * COUNT_WEIGHT) ** 2
+    return ITEM_NORM * math.sqrt(most * (1 + numbers * weight)) / COUNT_WEIGHT
+
+
+def _activity_tensors(declared: Declared) -> dict[str, Tensor]:
+    shape = (len(declared.edges) - 1,)
+    return {"estimates.activity": Tensor("F64", shape, "paid", ("activity",), holds="shares")}
+
+
+def _rating_tensors(declared: Declared) -> dict[str, Tensor]:
+    rating = declared.schema.rating
+    levels, paid_by = (0, ()) if rating is None else (rating.size, ("ratings",))
+    return {
+        "estimates.levels": Tensor("F64", (levels,), "public", holds="rising"),
+        "estimates.rating_shares": Tensor("F64", (levels,), "paid", paid_by, holds="shares"),
+    }
+
+
+def _item_tensors(declared: Declared) -> dict[str, Tensor]:
+    items, paid_by = declared.items, ("items", *declared.planned("pairs"))
+    return {
+        "frame.features": Tensor("F64", (items, len(declared.features)), "paid", paid_by),
+        "frame.item_mean": Tensor("F64", (items,), "paid", ("items",)),
+        "frame.popularity": Tensor("F64", (items,), "paid", ("items",), holds="shares"),
+    }
+
+
+def _attribute_tensors(declared: Declared) -> dict[str, Tensor]:
+    return {
+        f"attribute.{index}": Tensor(
+            "F64", (attribute.size + 1,), "paid", ("attributes",), holds="shares"
+        )
+        for index, attribute in enumerate(declared.schema.user_attributes.values())
+    }
+
+
+ACTIVITY = Statistic(
+    name="activity",
+    purpose="how many users have how many events",
+    unit="users",
+    share=0.03,
+    sensitivity=lambda schema: 1.0,
+    noise_words="users in each bucket of activity",
+    tensors=_activity_tensors,
+)
+RATINGS = Statistic(
+    name="ratings",
+    purpose="how often each rating is given",
+    unit="events",
+    share=0.02,
+    sensitivity=lambda schema: float(schema.privacy.events_per_user),
+    noise_words="events at each rating",
+    needed=lambda schema: schema.rating is not None,
+    tensors=_rating_tensors,
+)
+RATED_ITEMS = Statistic(
+    name="items",
+    purpose="how often each item is picked and how it is rated",
+    unit="events",
+    share=0.70,
+    sensitivity=_item_norm,
+    noise_words="events of each item",
+    needed=lambda schema: schema.rating is not None,
+    tensors=_item_tensors,
+)
+PICKED_ITEMS = replace(
+    RATED_ITEMS,
+    purpose="how often each item is picked",
+    share=0.60,
+    needed=lambda schema: schema.rating is None,
+)
+ATTRIBUTES = Statistic(
+    name="attributes",
+    purpose="how many users have which attribute",
+    unit="users",
+    share=0.02,
+    sensitivity=lambda schema: math.sqrt(len(schema.user_attributes)),
+    noise_words="users with each attribute value",
+    needed=lambda schema: len(schema.user_attributes) > 0,
+    tensors=_attribute_tensors,
+)
+# in the order in which they are asked: later ones lean on earlier ones
+STATISTICS = (
+    ACTIVITY,
+    MARKS,
+    RATINGS,
+    RATED_ITEMS,
+    PICKED_ITEMS,
+    PAIRS,
+    TASTES,
+    ATTRIBUTES,
+    GROUPS,
+    HABITS,
+    TIMES,
+)

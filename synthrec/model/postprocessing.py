@@ -15,11 +15,12 @@ from synthrec.model.attribute_effects import GroupDifferences
 from synthrec.model.event_types import EventTypeTables
 from synthrec.model.item_features import ItemFeatures
 from synthrec.model.population import Shares
-from synthrec.model.recipe import COUNT_WEIGHT
 from synthrec.model.tastes import TasteFrame, from_half_vector
 from synthrec.model.time_stats import TimeTables
 from synthrec.privacy.mechanisms import Measurement
 
+# of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
+COUNT_WEIGHT = 0.7
 GRID = 150
 ROUNDS = 200
 PRIOR_ITEMS = 5000  # items that the prior of counts is fitted on, at most

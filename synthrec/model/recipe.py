@@ -1,4 +1,5 @@
-"""What each model asks of the log and how it splits its budget: the public constants, in one place.
+"""What each model asks of the log and how it splits its budget, with the constants of game and
+open columns; what a measurement asks stands in its own record (`measurements.STATISTICS`).
 
 Chosen on simulated logs and on the split seeds that the benchmark keeps for choosing (100 to 102),
 never on a private log. Shares are parts of 1 / noise^2. The measurements feed the anchor; the game
@@ -9,26 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 from synthrec.data.columns import Item
 from synthrec.data.open_domains import PaidColumn, paid_columns
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError, SchemaError
-from synthrec.model.attribute_effects import Groups
-from synthrec.model.event_types import WHOLE_PART, habit_parts, mark_parts
-from synthrec.model.time_stats import TIME_NORM
+from synthrec.model.measurements import STATISTICS
+from synthrec.model.statistic import Effort as Effort
 from synthrec.privacy.partition_selection import PartitionSelection
 from synthrec.privacy.plan import DomainQuery, Game, Measure, Model, Plan, solve_plan
 
-# of an event's count beside its rating deviation (in quarters of the scale) in a user's vector
-COUNT_WEIGHT = 0.7
-# of the norm of a user with K events: heavier users count for less, all counts are less noisy
-ITEM_NORM = 0.7
-ITEM_SHARE, PAIR_SHARE, TASTE_SHARE, GROUP_SHARE = 0.70, 0.20, 0.13, 0.05
-# of an item's number (in standard deviations of all) beside an event's count in a user's vector
-NUMBER_WEIGHT = 0.4
 # declared users over the noise multiplier of pairs: below, no axis stands out of the noise, and the
 # plan asks
 MIN_USERS_FOR_PAIRS = 700
@@ -46,19 +38,6 @@ ITEMS_PART, CATEGORY_PART, BOUNDS_PART, COVERAGE_PART = (
 )  # of the whole budget, for each open column
 COVERAGE = "coverage"
 MAX_OPENING_PART = 0.5  # of the whole budget, for all of them
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many synthetic users (or visits, or rounds) each step of post-processing draws; what
-    follows the noise cannot break privacy, so checks of the mechanism ask for few.
-    """
-
-    calibration_users: int = 3000
-    standard_users: int = 2048  # whom the critic's inputs are standardised by, in batches of 256
-    watch_users: int = 4096
-    fitting_users: int = 1000  # of tables from which visits become events
-    fitting_rounds: int = 10
 
 
 def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model = "gan") -> Plan:
@@ -103,79 +82,11 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
 
 def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     """The noisy sums that a model needs of a log with this schema."""
-    asked = [
-        Measure(
-            name="activity",
-            purpose="how many users have how many events",
-            unit="users",
-            sensitivity=1.0,
-            share=0.03,
-        ),
-        *_mark_measures(schema),
-        *_item_measures(schema),
-    ]
-    if model == "gan":
-        asked.append(
-            Measure(
-                name="pairs",
-                purpose="which items the same users hold, beyond what popularity says",
-                unit="squared row norms",
-                sensitivity=math.sqrt(0.5),
-                share=PAIR_SHARE,
-            )
-        )
-    if model != "marginals":
-        asked.append(
-            Measure(
-                name="tastes",
-                purpose="how users' tastes vary together, along item features",
-                unit="squared taste norms",
-                sensitivity=1.0,
-                share=TASTE_SHARE,
-            )
-        )
-    if schema.user_attributes:
-        asked.append(
-            Measure(
-                name="attributes",
-                purpose="how many users have which attribute",
-                unit="users",
-                sensitivity=math.sqrt(len(schema.user_attributes)),
-                share=0.02,
-            )
-        )
-    groups = Groups.of(schema)
-    if groups.sizes and model != "marginals":
-        asked.append(
-            Measure(
-                name="groups",
-                purpose="how tastes differ between users with different attributes",
-                unit="taste norms",
-                sensitivity=groups.sensitivity,
-                share=GROUP_SHARE,
-            )
-        )
-    if parts := habit_parts(schema):
-        asked.append(
-            Measure(
-                name="habits",
-                purpose="how often users repeat, in which baskets, and what belongs to them",
-                unit="users",
-                sensitivity=math.sqrt(parts),
-                share=0.04,
-            )
-        )
-    if schema.time is not None:
-        asked.append(
-            Measure(
-                name="times",
-                purpose="when users come, in how many sessions, at which hours",
-                unit="users",
-                sensitivity=TIME_NORM,
-                share=0.04,
-            )
-        )
-    return tuple(asked)
+    return tuple(
+        statistic.measure(schema)
+        for statistic in STATISTICS
+        if statistic.asked(schema, model=model)
+    )
 
 
 def looks(schema: Schema, *, budget: float) -> tuple[DomainQuery, ...]:
@@ -262,70 +173,3 @@ def game(schema: Schema, *, model: Model) -> Game | None:
         critic_steps_per_generator_step=2,
         anchor_weight=10.0,
     )
-
-
-def _item_measures(schema: Schema) -> tuple[Measure, ...]:
-    """Which items, and how they are rated where anybody rates."""
-    most, numbers = schema.privacy.events_per_user, len(schema.marks_of("item"))
-    if schema.rating is None:
-        return (
-            Measure(
-                name="items",
-                purpose="how often each item is picked",
-                unit="events",
-                sensitivity=math.sqrt(most * (1 + numbers * NUMBER_WEIGHT**2)),
-                share=0.60,
-            ),
-        )
-    return (
-        Measure(
-            name="ratings",
-            purpose="how often each rating is given",
-            unit="events",
-            sensitivity=float(most),
-            share=0.02,
-        ),
-        Measure(
-            name="items",
-            purpose="how often each item is picked and how it is rated",
-            unit="events",
-            share=ITEM_SHARE,
-            sensitivity=ITEM_NORM
-            * math.sqrt(most * (1 + numbers * (NUMBER_WEIGHT * COUNT_WEIGHT) ** 2))
-            / COUNT_WEIGHT,
-        ),
-    )
-
-
-def _mark_measures(schema: Schema) -> tuple[Measure, ...]:
-    """Types of events and their numbers; none in a log that has neither."""
-    parts = mark_parts(schema)
-    return (
-        (
-            Measure(
-                name="marks",
-                purpose="which types of event follow each other, and numbers by type",
-                unit="events",
-                sensitivity=whole_events(schema.privacy.events_per_user) * math.sqrt(parts),
-                share=0.04,
-            ),
-        )
-        if parts
-        else ()
-    )
-
-
-def whole_events(events_per_user: int) -> float:
-    """Up to how many events of a user count whole where types and numbers are counted."""
-    return max(1.0, events_per_user / WHOLE_PART)
-
-
-def activity_edges(events_per_user: int) -> tuple[int, ...]:
-    """Log buckets of events per user: bucket j holds edges[j] to edges[j + 1] - 1 events; the last
-    ends at K.
-    """
-    edges, edge = [1], 1.0
-    while edges[-1] <= events_per_user:
-        edge = max(edge * 1.45, edges[-1] + 1)
-        edges.append(min(round(edge), events_per_user + 1))
-    return tuple(edges)

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from synthrec.data.eventlog import EventLog
+from synthrec.model.statistic import Declared, Statistic, Tensor
 
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
 BIAS_WEIGHT = 0.5  # of the intercept, which varies more than the slopes
@@ -202,3 +203,25 @@ def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
     return rows * np.minimum(
         1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     )
+
+
+def _tensors(declared: Declared) -> dict[str, Tensor]:
+    if not declared.plan.has("tastes"):
+        return {}
+    size = 2 * len(declared.features) + 1
+    return {
+        "estimates.moment": Tensor("F64", (size, size), "paid", ("tastes",)),
+        "estimates.taste_variance": Tensor("F64", (3,), "paid", ("tastes",)),
+    }
+
+
+TASTES = Statistic(
+    name="tastes",
+    purpose="how users' tastes vary together, along item features",
+    unit="squared taste norms",
+    share=0.13,
+    sensitivity=lambda schema: 1.0,
+    noise_words="on each second moment of tastes, where one user counts at most 1",
+    models=("gan", "moments"),
+    tensors=_tensors,
+)

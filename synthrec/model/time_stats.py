@@ -1,18 +1,14 @@
-"""What is asked of each user about time: start, sessions, span, gaps, calendar and hours of the
-week, as one vector.
+"""What is asked of each user about time, and histograms made as smooth as they themselves say.
 
-A session ends where nothing happens for half an hour.
+Start, sessions (which end where nothing happens for half an hour), span, gaps, calendar and hours
+of the week are one vector. Smoothing is post-processing, by a Gaussian process around a flat
+histogram (Rasmussen and Williams 2006, eq. 2.23): how much cells differ, alone and with their
+neighbours, is estimated from the noisy values by their marginal likelihood; the posterior mean
+shrinks noise accordingly.
 
 Guarantees: the window and the zone are declared; a user's vector is a function of their own events
 only and holds three one-hots and three histograms of norm at most 1 each, times public weights, so
 its norm is at most TIME_NORM whatever the number of events.
-
-Histograms that noise has roughened, made as smooth as they themselves say they were:
-post-processing, which costs nothing.
-
-A Gaussian process around a flat histogram (Rasmussen and Williams 2006, eq. 2.23): how much cells
-differ, alone and with their neighbours, is estimated from the noisy values by their marginal
-likelihood; the posterior mean shrinks noise accordingly.
 """
 
 from __future__ import annotations
@@ -24,6 +20,7 @@ from scipy.optimize import minimize
 
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
+from synthrec.model.statistic import Declared, Statistic, Tensor
 
 DAILY_LENGTH = 0.7  # of the daily profile, in radians of the day's circle
 LOCAL_LENGTH = 2.0  # of what one evening differs from another, in hours, and of neighbouring cells
@@ -284,3 +281,24 @@ def span_edges(column: Datetime) -> np.ndarray:
 def span_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
     """Which bucket of spans."""
     return np.clip(np.searchsorted(span_edges(column), seconds, side="right") - 1, 0, SPAN_BINS - 1)
+
+
+def _tensors(declared: Declared) -> dict[str, Tensor]:
+    shapes = {} if declared.schema.time is None else SHAPES
+    return {
+        f"times.{name}": Tensor("F64", shape, "paid", ("times",), holds="shares")
+        for name, shape in shapes.items()
+    }
+
+
+TIMES = Statistic(
+    name="times",
+    purpose="when users come, in how many sessions, at which hours",
+    unit="users",
+    share=0.04,
+    sensitivity=lambda schema: TIME_NORM,
+    noise_words="on each hour of the week, where a user counts at most 1; 2 to 4 times that on "
+    "starts, sessions, spans, gaps and calendar",
+    needed=lambda schema: schema.time is not None,
+    tensors=_tensors,
+)

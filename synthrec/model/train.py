@@ -30,7 +30,7 @@ from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
 from synthrec.model.measurements import measure
 from synthrec.model.postprocessing import Estimates
-from synthrec.model.recipe import Effort
+from synthrec.model.statistic import Effort
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 

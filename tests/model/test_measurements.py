@@ -19,7 +19,7 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.model.measurements import measure
 from synthrec.model.postprocessing import project_to_moment, project_to_simplex, shrunken_counts
-from synthrec.model.recipe import activity_edges
+from synthrec.model.statistic import activity_edges
 from synthrec.model.tastes import from_half_vector, half_vectors
 from synthrec.privacy.ledger import Ledger, events_of
 from synthrec.privacy.mechanisms import SystemNoise

@@ -13,7 +13,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import measurements
 from synthrec.model.cooccurrence import PairFrame, pair_vectors
-from synthrec.model.recipe import COUNT_WEIGHT
+from synthrec.model.postprocessing import COUNT_WEIGHT
 from synthrec.model.tastes import from_half_vector, half_vectors, second_moments, taste_vectors
 from synthrec.model.time_stats import time_vectors
 from synthrec.privacy.mechanisms import LATTICE
