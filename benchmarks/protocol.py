@@ -1,5 +1,5 @@
-"""Scoring by design section 6, one arm at a time: every arm of a split meets the same test users,
-held-out events and resamples.
+"""Scoring by the evaluation protocol, docs/design.md, one arm at a time: every arm of a split meets
+the same test users, held-out events and resamples.
 
 What is random follows from the split's seed alone, so arms scored in different processes, on
 different days, can be paired.

@@ -1,13 +1,13 @@
 """An audit from end to end: what is known of a release, or of any tool's tables, becomes an audit's
 record, each part of it kept when it is finished.
 
-Guarantees: figures computed on real people are private and stay below `private/` (rule 14). What is
-trained for the audit only (simpler private methods at the release's epsilon that a generator must
-beat, and a second run of the plan of a release that kept nobody back) is charged to the source's
-ledger as `internal` and listed in the release before its output is there; what is there is whole,
-found again by the next audit, which charges nothing, and decides nothing but "do not release" (rule
-12). Open columns are not looked at again: such a training starts from what the release has paid for
-and published.
+Guarantees: figures computed on real people are private and stay below `private/` (rule: audits are
+not private). What is trained for the audit only (simpler private methods at the release's epsilon
+that a generator must beat, and a second run of the plan of a release that kept nobody back) is
+charged to the source's ledger as `internal` and listed in the release before its output is there;
+what is there is whole, found again by the next audit, which charges nothing, and decides nothing
+but "do not release" (rule: one ledger per source). Open columns are not looked at again: such a training starts from
+what the release has paid for and published.
 """
 
 from __future__ import annotations

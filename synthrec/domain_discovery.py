@@ -4,9 +4,10 @@ it, before any measurement.
     open schema, log -> noisy unions and histograms (ledger) -> released values and bounds -> the
     same schema, settled
 
-Guarantees: each look is charged before the log is touched for it (rules 4, 5); what leaves is the
-released values, bounds and the noisy coverage. Afterwards the log is read anew with the settled
-schema: what lies outside is dropped or becomes "other", per user, by rule.
+Guarantees: each look is charged before the log is touched for it (rules: nothing unpaid, mechanism
+with entry); what leaves is the released values, bounds and the noisy coverage. Afterwards the log
+is read anew with the settled schema: what lies outside is dropped or becomes "other", per user, by
+rule.
 """
 
 from __future__ import annotations

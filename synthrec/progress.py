@@ -1,6 +1,6 @@
 """How long work tells how far it is; the command line draws it, a library user hears nothing.
 
-Guarantees: whoever reports progress passes public or paid values only (rule 10).
+Guarantees: whoever reports progress passes public or paid values only (rule: two channels).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finished parts of an audit, kept so that a killed one goes on where it was.
 
 Guarantees: a part is taken up again only for the same release, log, policy, effort and version;
-parts are private and lie below `private/` (rule 14); what is there is whole.
+parts are private and lie below `private/` (rule: audits are not private); what is there is whole.
 """
 
 from __future__ import annotations

@@ -81,11 +81,11 @@ def one_run_lower_bound(
     smaller delta that the claim holds for too.
 
     Shapes:
-        scores: attack -> (float[B] of `AuditSplits.trained`, float[H] of `AuditSplits.holdout`), higher says
-        in; coined bool[B].
+        scores: attack -> (float[B] of `AuditSplits.trained`, float[H] of `AuditSplits.holdout`),
+        higher says in; coined bool[B].
 
-    Guarantees: wrong with chance 1 - confidence at most. The record is private (rule 14). Raises
-    DataError where coins were not fair.
+    Guarantees: wrong with chance 1 - confidence at most. The record is private (rule: audits are
+    not private). Raises DataError where coins were not fair.
     """
     ins, outs = (
         int(np.count_nonzero(coined)),

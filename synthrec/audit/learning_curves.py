@@ -7,8 +7,8 @@ with as many bootstrap copies of its own users, and with any other log that is h
 of users: those of whom only k events are known, by what was learned from which log. Cold start of
 items: in five folds all events of a fold's items are taken out of the log that is learned from and
 out of what test users have shown, so every item is new once. Biases of the other items and their
-ridge regression on attributes are learned; a new item's bias is foretold from its attributes and, as
-an empirical-Bayes mean, moved by k ratings of it by users who are in no training and not scored.
+ridge regression on attributes are learned; a new item's bias is foretold from its attributes and,
+as an empirical-Bayes mean, moved by k ratings of it by users who are in no training and not scored.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def measure_panel(
         user.
 
     Guarantees: reads private logs; the record's figures on a real log are not differentially
-    private (rule 14).
+    private (rule: audits are not private).
     """
     asked = [split_test(people.test, rng) for _ in range(cuts)]
     kept, scored = _receivers(people.synthetic, rng=rng)

@@ -25,8 +25,8 @@ def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
 def rank_within(
     group: np.ndarray, *, by: np.ndarray | None = None, rng: np.random.Generator
 ) -> np.ndarray:
-    """Place 0, 1, ... of every entry in its group, smallest `by` first, ties by chance. Shapes: group
-    int[N], by float[N] -> int64[N].
+    """Place 0, 1, ... of every entry in its group, smallest `by` first, ties by chance. Shapes:
+    group int[N], by float[N] -> int64[N].
     """
     chance = rng.random(len(group))
     order = np.lexsort((chance, group) if by is None else (chance, by, group))

@@ -1,5 +1,5 @@
 """The protocol's realism limits: a synthetic log that buys its headline by looking wrong fails here
-(design section 6).
+(the evaluation protocol, docs/design.md).
 
 What is compared, and how far apart it may be:
 

@@ -1,13 +1,13 @@
-"""The recommenders of the protocol and of the panel, each learned from one log (usually synthetic) and
-asked about users it has never seen, through what they have.
+"""The recommenders of the protocol and of the panel, each learned from one log (usually synthetic)
+and asked about users it has never seen, through what they have.
 
-Fitted models are plain arrays. Item biases with ALS factors and ridge fold-in (Koren, Bell, Volinsky
-2009); EASE^R (Steck 2019); weighted least squares for implicit feedback (Hu, Koren, Volinsky 2008);
-plain singular vectors; one list for everybody; item-based nearest neighbours by shrunk cosine
-(Sarwar, Karypis, Konstan, Riedl 2001); and learning to rank an item had above one not had (BPR;
-Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009), where a user is the scaled sum of vectors of
-their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013), so a new user needs no
-training.
+Fitted models are plain arrays. Item biases with ALS factors and ridge fold-in (Koren, Bell,
+Volinsky 2009); EASE^R (Steck 2019); weighted least squares for implicit feedback (Hu, Koren,
+Volinsky 2008); plain singular vectors; one list for everybody; item-based nearest neighbours by
+shrunk cosine (Sarwar, Karypis, Konstan, Riedl 2001); and learning to rank an item had above one not
+had (BPR; Rendle, Freudenthaler, Gantner, Schmidt-Thieme 2009), where a user is the scaled sum of
+vectors of their items, the asked item left out (FISM; Kabbur, Ning, Karypis 2013), so a new user
+needs no training.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def ridge(residuals: sparse.csr_array, features: np.ndarray) -> np.ndarray:
 
 
 def _ridge_solved(half: np.ndarray, right_side: np.ndarray, *, ridge: float) -> np.ndarray:
-    """Solutions of one small system a row. Shapes: half float[R, k (k + 1) / 2], the upper triangles
-    of the matrices without the ridge; right_side float[R, k] -> float[R, k].
+    """Solutions of one small system a row. Shapes: half float[R, k (k + 1) / 2], the upper
+    triangles of the matrices without the ridge; right_side float[R, k] -> float[R, k].
     """
     rows, k = right_side.shape
     left, right = np.triu_indices(k)

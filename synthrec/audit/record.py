@@ -1,8 +1,8 @@
-"""What an audit writes down: the base of all records, the one shape of a statistic (value, interval,
-n, method), and every typed figure of attacks, disclosure, use and likeness.
+"""What an audit writes down: the base of all records, the one shape of a statistic (value,
+interval, n, method), and every typed figure of attacks, disclosure, use and likeness.
 
 Guarantees: figures computed on a real log are not differentially private, so the record lives below
-`private/` (rule 14).
+`private/` (rule: audits are not private).
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Arm(Record):
     ledger_kind: str | None  # release | internal | None
     rmse: (
         Figure | None
-        # matrix factorisation learned from the arm's log, real test users; None for popularity, or no
+        # matrix factorisation learned from the arm's log, real test users; None for popularity, or
+        # no
         # ratings
     )
     mae: Figure | None
@@ -103,7 +104,7 @@ class Against(Record):
 
 
 class Utility(Record):
-    """Protocol of design section 6 on the audit's own split."""
+    """Protocol of the evaluation protocol, docs/design.md on the audit's own split."""
 
     test_users: int
     heldout_events: int

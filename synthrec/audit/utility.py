@@ -305,7 +305,7 @@ def measure_utility(
         and similarity are compared.
 
     Guarantees: reads private logs; the record's figures on a real log are not differentially
-    private (rule 14).
+    private (rule: audits are not private).
     """
     ladder = score_ladder(
         train=train,

@@ -1,8 +1,8 @@
 """Where errors become exit codes: one message for the operator, and never a value of the log.
 
 Guarantees: of an exception that is not ours only its type and the places in our own files are
-shown, no message and no variable (rule 10); warnings and log lines of libraries, which may quote
-cells, are not shown at all.
+shown, no message and no variable (rule: two channels); warnings and log lines of libraries, which
+may quote cells, are not shown at all.
 
 Exit codes besides those of the commands: 2 what the machine refuses (a full disk, a name too long),
 70 our bug, 130 interrupted, 141 the reader of our output has gone, as the shell says it of a

@@ -52,19 +52,20 @@ def verify(
     **budget: Any,
 ) -> None:
     """Check RELEASE, or its share/ alone, as somebody can who receives it: hashes, the seals of its
-        ledger excerpt, epsilon computed anew by two accountants, contents. With --mechanism, look for
-        ways in which the installed code would not do what a ledger says, in about a minute. Opens no
-        log and spends nothing.
+        ledger excerpt, epsilon computed anew by two accountants, contents. With --mechanism, look
+        for ways in which the installed code would not do what a ledger says, in about a minute.
+        Opens no log and spends nothing.
 
         \b
         synthrec verify RELEASE                     a release, without the log
-    synthrec verify --mechanism                 the simulated log and its own plan
-    synthrec verify --mechanism --config TOML   the plan of a configuration
-    synthrec verify --mechanism RELEASE         the plan of a release; beside private/, share/mechanism.json and the pages say the result
-        With every answer frozen, a log and that log without some user must release the same bytes; one
-        user moves no sum by more than its declared norm; noise has the planned scale and is new each
-        time; everybody takes part by independent coins; planted users cannot be told beyond the claim;
-        the claim is no lower than the ledger's lines allow. Exit code 1 if a check fails.
+    synthrec verify --mechanism                 the simulated log and its own plan synthrec verify
+    --mechanism --config TOML   the plan of a configuration synthrec verify --mechanism RELEASE
+    the plan of a release; beside private/, share/mechanism.json and the pages say the result
+        With every answer frozen, a log and that log without some user must release the same bytes;
+        one user moves no sum by more than its declared norm; noise has the planned scale and is new
+        each time; everybody takes part by independent coins; planted users cannot be told beyond
+        the claim; the claim is no lower than the ledger's lines allow. Exit code 1 if a check
+        fails.
     """
     from synthrec import pipeline
     from synthrec.cli.outcome import echo_checks, echo_conformance

@@ -1,8 +1,8 @@
 """The statistical tests: numbers of draws follow from a stated false-alarm rate, tests have power
 against x0.95 and x1.05.
 
-Privacy noise has no seed (rule 7), so what is tested here is fresh at each run; the false-alarm
-rate says how seldom a right tool fails.
+Privacy noise has no seed (rule: system noise), so what is tested here is fresh at each run; the
+false-alarm rate says how seldom a right tool fails.
 """
 
 from __future__ import annotations

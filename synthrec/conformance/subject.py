@@ -1,5 +1,5 @@
-"""What the suite runs on: a schema, its catalogue, its plan, and a simulated log that fits them, with
-awkward people in it whom no reader would let through.
+"""What the suite runs on: a schema, its catalogue, its plan, and a simulated log that fits them,
+with awkward people in it whom no reader would let through.
 
 Without a configuration it is the simulator's log. For an owner's configuration or a release it is a
 log drawn at random in the declared domain: no file of the owner but the configuration and the
@@ -153,8 +153,8 @@ KEY = b"conformance, nobody's roles key."
 class Subject:
     """A source that nobody is in.
 
-    `events`: the log's table, every cell as text. `edge_case_users`: for each kind of neighbour, the ids of
-    the users who leave.
+    `events`: the log's table, every cell as text. `edge_case_users`: for each kind of neighbour,
+    the ids of the users who leave.
     """
 
     name: str

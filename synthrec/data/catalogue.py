@@ -3,7 +3,7 @@ describes them.
 
 Public and frozen: it is a file that the owner would publish, so it may be printed, embedded in a
 release and joined by a partner. It is complete before the log is opened; no item enters it because
-somebody used it (rule 4).
+somebody used it (rule: nothing unpaid).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 configuration. PRIVATE.
 
 Guarantees: used by `synthrec check` alone; it feeds nothing, writes nothing but temporary files
-below `spill`, and every line it renders says that it is private (rule 10). The figures are exact,
-so they must not leave with a release.
+below `spill`, and every line it renders says that it is private (rule: two channels). The figures
+are exact, so they must not leave with a release.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finite public domains: which values a column may take, as declared, and the code of each.
 
 A domain is written by the owner before anybody looks at the log, so its size, labels and bins are
-public (rule 4).
+public (rule: nothing unpaid).
 
 Guarantees: `encode` treats each value by itself: what one user holds changes nobody else's code,
 and whatever is not in the declared domain gets the code `size` ("other or missing").

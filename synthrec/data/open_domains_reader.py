@@ -3,9 +3,9 @@ alone.
 
 A private holder: nothing that it returns may go anywhere but into a `privacy.session.Session`.
 
-Guarantees: only users who train (rule 16) are looked at, opt-outs are gone, rows are judged by the
-rules of the schema with its open parts wide open. Each user's values are drawn without looking at
-anybody else's, and each user stands in one row of one block.
+Guarantees: only users who train (rule: keyed roles) are looked at, opt-outs are gone, rows are
+judged by the rules of the schema with its open parts wide open. Each user's values are drawn
+without looking at anybody else's, and each user stands in one row of one block.
 """
 
 from __future__ import annotations

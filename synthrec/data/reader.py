@@ -7,11 +7,11 @@ end, whatever happened. Of pandas, polars and Arrow none is imported: who has su
 library loaded.
 
 Guarantees: cells are cast by their declared type, never by looking at values; what is not in the
-declared domain is dropped by a rule that sees one row, or becomes "other" (rules 4, 10). Opt-outs
-go before anything else. A log one of whose columns, as a whole, cannot be what the schema says is
-refused by flags over the whole log, never by one row. Errors name files and columns, never a cell,
-an id or a count; library errors, which quote cells, are re-raised `from None`. Ids of users leave
-as roles only.
+declared domain is dropped by a rule that sees one row, or becomes "other" (rules: nothing unpaid,
+two channels). Opt-outs go before anything else. A log one of whose columns, as a whole, cannot be
+what the schema says is refused by flags over the whole log, never by one row. Errors name files and
+columns, never a cell, an id or a count; library errors, which quote cells, are re-raised `from
+None`. Ids of users leave as roles only.
 """
 
 from __future__ import annotations

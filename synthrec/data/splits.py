@@ -4,10 +4,10 @@ Roles are an independent keyed draw for each user; the list of people who opted 
 id a line, and their rows are removed.
 
 Guarantees: a user's role depends on that user's id and on a secret key, on nothing and nobody else
-(rule 16): adding or removing a user moves no other user's role, and no role has a fixed size. An id
-of the list and one of the log are the same person where `identifiers.canonical` spells both alike;
-with one account a person is gone with all. A list that looks like a table, whose ids would be
-missed, is refused by the look of its lines, never by who stands in the log, unquoted.
+(rule: keyed roles): adding or removing a user moves no other user's role, and no role has a fixed
+size. An id of the list and one of the log are the same person where `identifiers.canonical` spells
+both alike; with one account a person is gone with all. A list that looks like a table, whose ids
+would be missed, is refused by the look of its lines, never by who stands in the log, unquoted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is rendered in share/: report.html has tags and attributes by allow-list, nothing that runs or
-loads, and of an unpublished source its very words; statement.txt, data_card.md and deployment.json
-are byte for byte what the public records render to. None at all is fine.
+"""What is rendered in share/: report.html has tags and attributes by allow-list, nothing that runs
+or loads, and of an unpublished source its very words; statement.txt, data_card.md and
+deployment.json are byte for byte what the public records render to. None at all is fine.
 """
 
 from __future__ import annotations

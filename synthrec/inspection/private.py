@@ -2,8 +2,8 @@
 as bytes nor as a person.
 
 Its answer is about the real log and PRIVATE: it may decide nothing but "do not release". Users of
-few events may coincide with a synthetic one by chance, so only whoever has MIN_EVENTS events or more,
-all of them equal, counts as copied.
+few events may coincide with a synthetic one by chance, so only whoever has MIN_EVENTS events or
+more, all of them equal, counts as copied.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def _people_found(folder: Folder) -> InspectedPart:
 
 
 def _people(log: EventLog) -> set[bytes]:
-    """Each user's events in a fixed order; those of fewer than MIN_EVENTS are left out. Basket numbers
-    follow the order: not compared.
+    """Each user's events in a fixed order; those of fewer than MIN_EVENTS are left out. Basket
+    numbers follow the order: not compared.
     """
     columns = [np.asarray(log.item, dtype=np.float64)]
     columns += [

@@ -3,8 +3,8 @@
 Guarantees: real users enter through `PrivateCritic.step` only, as batches of
 `Session.critic_batches`, which charges each block of steps before its first batch is drawn, and
 leave as `Session.noisy_gradient`. The generator's steps see scores of a critic that is already
-private: post-processing (rules 2, 8, 9, 11). Standardisation of the critic's inputs comes from
-synthetic users.
+private: post-processing (rules: Poisson sampling, fixed steps, real data at the critic only,
+write-ahead ledger). Standardisation of the critic's inputs comes from synthetic users.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A trained generator as files that may leave: weights and tables in safetensors, words in JSON.
 
 Guarantees: holds weights, schema, plan and paid measurements; no rows, no real user ids, no
-optimizer or RNG state. Reading runs no code (rule 13), and makes no array before its name, type and
-shape are known to be what schema and plan ask for (`layout`).
+optimizer or RNG state. Reading runs no code (rule: no rows in the generator), and makes no array
+before its name, type and shape are known to be what schema and plan ask for (`layout`).
 """
 
 from __future__ import annotations

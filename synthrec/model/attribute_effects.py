@@ -41,7 +41,8 @@ SCALES = np.concatenate(
 USER_VARIANCES = (
     0.15,
     0.4,
-    # of the bias, and of all tilts together, between users of a group, roughly: who happens to be in
+    # of the bias, and of all tilts together, between users of a group, roughly: who happens to be
+    # in
     # the log
 )
 TINY = 1e-9  # keeps groups of nobody solvable where there is no noise

@@ -5,7 +5,7 @@ Guarantees: holds released values and weights that DP-SGD made, thus nothing tha
 ledger has not paid for; no row of the log, no state of any random generator. Each file is written
 whole (fsync, rename) or not at all, below `private/`. `charged_steps` refuses to continue where
 something kept is not paid for, or something paid for was lost: noise is never drawn twice for one
-charge, and nothing runs unpaid (rule 11). Reading runs no code.
+charge, and nothing runs unpaid (rule: write-ahead ledger). Reading runs no code.
 
 A block that was charged and whose result was lost stays lost: the game continues at the first step
 not charged, so that the number of charged steps is the plan's. A measurement has room on the disk

@@ -12,8 +12,8 @@ latents and conditions. It is set aside, and the anchor used instead, if
   entropy of the covariance's spectrum).
 
 Guarantees: sees weights, measured shares and synthetic users only, all released or post-processing
-of what was paid for; so the choice costs nothing and may be told (rule 8 forbids choices on real
-data, of which there are none here).
+of what was paid for; so the choice costs nothing and may be told (the rule "fixed steps" forbids
+choices on real data, of which there are none here).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The critic: does a user look real? It sees a user, not a row: events pooled in feature space, and
 the user's conditions.
 
-No batch normalisation and nothing else that lets one user's score depend on another (rule 1).
+No batch normalisation and nothing else that lets one user's score depend on another (rule: clip per
+user).
 
 A user as the critic sees them: means over the user's events of features, squared features,
 deviations and their products.

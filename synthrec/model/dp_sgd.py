@@ -4,7 +4,8 @@ Formal guarantees: each user's gradient, over all their events at once, is made 
 and clipped to `clip_norm`; the sum leaves as `Session.noisy_gradient` of it, with Gaussian noise of
 `noise_multiplier` clip norms; the noisy sum is divided by the public expected batch size. The
 fakes' gradient is added afterwards, computed without hooks and without any factor of the real batch
-(rules 1, 2, 3, 7). An empty batch adds its noise and counts.
+(rules: clip per user, Poisson sampling, public constants, system noise). An empty batch adds its
+noise and counts.
 
 Opacus's `make_private` would derive sampling rate and normaliser from the private number of users;
 its parts are used directly. Not its noise: torch's generator on a CPU keeps 32 bits of any seed, so

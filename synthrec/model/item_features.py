@@ -3,7 +3,7 @@
 Everything a model knows about an item beyond two noisy measurements (how popular, how liked) comes
 through here, so item factors are a map of named features and few users suffice to learn it.
 
-Guarantees: reads the public catalogue only (rule 4).
+Guarantees: reads the public catalogue only (rule: nothing unpaid).
 
 What free text says about items: the words that many of them share, and the widest axes of all
 words.
@@ -12,7 +12,7 @@ A description such as "RED RETROSPOT LUNCH BAG" is a bag of words; a title such 
 whose words tell nothing. Words count only in texts of several words, and where they recur: if the
 shared words do not reach most items, the column gives no features.
 
-Guarantees: reads the public catalogue only (rule 4).
+Guarantees: reads the public catalogue only (rule: nothing unpaid).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One training: measure, anchor, play, watch, calibrate.
 
-Guarantees: the bounded log is seen by `measure` and `train_gan` only, which ask it through the session;
-all else is post-processing.
+Guarantees: the bounded log is seen by `measure` and `train_gan` only, which ask it through the
+session; all else is post-processing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TABLES = ("features", "item_mean", "log_weight", "levels", "cuts")
 class Means:
     """With what a training is made, beside its session; checks of the mechanism bring their own.
 
-    `seed`: of initialisation and synthetic users, never of noise (rule 7).
+    `seed`: of initialisation and synthetic users, never of noise (rule: system noise).
     """
 
     effort: Effort = Effort()

@@ -1,5 +1,6 @@
 """What a source's ledger adds up to (each account, all releases together, and what is left under
-the owner's cap), and whether it is whole, for whoever must know without running anything on the log.
+the owner's cap), and whether it is whole, for whoever must know without running anything on the
+log.
 
 Guarantees: releases and trials compose as if one user were in every log that they were made from,
 with all their events: monthly logs with overlapping users cost what the worst-case user pays. An

@@ -2,16 +2,16 @@
 all releases.
 
 Guarantees: an entry is on disk (fsync) before the log is touched for it, so a crash counts as spent
-and nothing runs unpaid (rules 11, 12). Each line carries the hash of the line before: an altered,
-reordered or removed line is found. `LEDGER.head`, written only after the entry is on disk and read
-before the entries, remembers how many there were and the last one's hash: a ledger cut short, or
-restored from an old backup, is found, for it would give spent budget back. Folder and head restored
-together pass: the releases' own excerpts tell then (`ledger verify --release`). A ledger whose head
-was lost is read, and gets one with its next entry. A line of another version, of an unknown kind,
-or altered in any byte is a fault with its line number, never skipped; a fault quotes no more of the
-file than a version number or the short name of a kind. One process holds the ledger at a time.
-Entries hold public constants only, and days instead of moments, since how long a step takes depends
-on the log: the file may be shown to anybody.
+and nothing runs unpaid (rules: write-ahead ledger, one ledger per source). Each line carries the
+hash of the line before: an altered, reordered or removed line is found. `LEDGER.head`, written only
+after the entry is on disk and read before the entries, remembers how many there were and the last
+one's hash: a ledger cut short, or restored from an old backup, is found, for it would give spent
+budget back. Folder and head restored together pass: the releases' own excerpts tell then (`ledger
+verify --release`). A ledger whose head was lost is read, and gets one with its next entry. A line
+of another version, of an unknown kind, or altered in any byte is a fault with its line number,
+never skipped; a fault quotes no more of the file than a version number or the short name of a kind.
+One process holds the ledger at a time. Entries hold public constants only, and days instead of
+moments, since how long a step takes depends on the log: the file may be shown to anybody.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Entry(PublicRecord):
     """One mechanism run, or one block of training steps.
 
     `kind`: `release` and `trial` count against the cap; `internal` outputs never leave `private/`
-    and are only listed (rule 12). `extra_delta`: delta that the event does not hold, for example of
-    a threshold. `planned`: how many runs this account planned in all, so that one that died early
-    can be told; `delta`: what it planned them for.
+    and are only listed (rule: one ledger per source). `extra_delta`: delta that the event does not
+    hold, for example of a threshold. `planned`: how many runs this account planned in all, so that
+    one that died early can be told; `delta`: what it planned them for.
     """
 
     format_version: Literal[2] = 2

@@ -3,20 +3,22 @@
 Formal guarantees. Sums: each user's vector is made finite (else zero), clipped to the declared L2
 norm and rounded towards zero on an integer lattice, so adding or removing one user moves the sum by
 at most the norm; discrete Gaussian noise of `noise_multiplier` norms follows in `session`, which
-charges the ledger first (rules 1, 5, 7, 11). On a lattice this fine (2^36 steps a norm) the
-discrete Gaussian is accounted as the Gaussian event (Canonne, Kamath and Steinke 2020: same
-concentrated privacy, tails never heavier). Sums are exact: floating point adds integers below 2^53
-without error, so blocks are added up in parts that stay below, and parts as int64, which holds 10^8
-users who all fill one cell.
+charges the ledger first (rules: clip per user, mechanism with entry, system noise, write-ahead
+ledger). On a lattice this fine (2^36 steps a norm) the discrete Gaussian is accounted as the
+Gaussian event (Canonne, Kamath and Steinke 2020: same concentrated privacy, tails never heavier).
+Sums are exact: floating point adds integers below 2^53 without error, so blocks are added up in
+parts that stay below, and parts as int64, which holds 10^8 users who all fill one cell.
 
 Steps: every user by an independent coin of public bias, the Poisson sampling that the accountant
-describes (rule 2). No fixed batches, no shuffling, no weights; an empty batch is a batch.
+describes (rule: Poisson sampling). No fixed batches, no shuffling, no weights; an empty batch is a
+batch.
 
 Noise: `SystemNoise`, which every release uses, draws from fresh bytes of the operating system, so
-no seed exists that could be guessed or reused (rule 7; a library's generator may take a seed of 64
-bits and keep 32 of them). On integer sums it is OpenDP's discrete Gaussian. On gradients each
-number is the sum of four draws over 2, against attacks on the last bits of floating-point noise
-(Holohan and Braghin 2021). It stores nothing. Another source is for checks of the mechanism alone:
+no seed exists that could be guessed or reused (the rule "system noise"; a library's generator may
+take a seed of 64 bits and keep 32 of them). On integer sums it is OpenDP's discrete Gaussian. On
+gradients each number is the sum of four draws over 2, against attacks on the last bits of
+floating-point noise (Holohan and Braghin 2021). It stores nothing. Another source is for checks of
+the mechanism alone:
 it is an argument of a session's, and no release is written with it.
 """
 

@@ -12,10 +12,10 @@ most 1 in L2: a Gaussian event. (2) t values are held by u alone, 1 <= t <= most
 weight at most 1 / sqrt(t). With the threshold max over t of (1 / sqrt(t) + std z((1 -
 delta)^(1/t))), z the normal quantile, all t stay below it with probability at least 1 - delta. The
 output with u is thus (1 - delta) of an output of (1) and delta of anything, so delta is added once
-to the accountant's, whatever is composed with it: the entry holds (event, extra delta), rule 5.
-Discrete Gaussian noise has P[X >= m] <= P[N >= m - 1] (Canonne, Kamath and Steinke 2020, "The
-Discrete Gaussian for Differential Privacy", on tails); the threshold is two lattice steps higher
-for it.
+to the accountant's, whatever is composed with it: the entry holds (event, extra delta), the rule
+"mechanism with entry". Discrete Gaussian noise has P[X >= m] <= P[N >= m - 1] (Canonne, Kamath and
+Steinke 2020, "The Discrete Gaussian for Differential Privacy", on tails); the threshold is two
+lattice steps higher for it.
 """
 
 from __future__ import annotations

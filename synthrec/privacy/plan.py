@@ -3,7 +3,7 @@ fixed before the log is opened.
 
 Guarantees: a plan is a function of public words (epsilon, delta, declared population, K, recipe);
 nothing in it moves when a user is added. `events()` lists exactly what training will charge, so the
-epsilon asked for is the epsilon spent (rules 3, 8).
+epsilon asked for is the epsilon spent (rules: public constants, fixed steps).
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ in this order.
 whole users (and public or released values) to a matrix of a row a user. Nothing else of the
 computation needs the log.
 
-Formal guarantees: the ledger is charged, on disk, before a block is read (rules 5, 11); what is not
-in the plan, or was asked before, is refused, so each charge pays for one draw of noise; scale of
-noise, sampling rate and clip norm come from the plan that the charge is written from. A value that
-was paid for and kept by a run that died is read again, without a charge and without the log.
+Formal guarantees: the ledger is charged, on disk, before a block is read (rules: mechanism with
+entry, write-ahead ledger); what is not in the plan, or was asked before, is refused, so each charge
+pays for one draw of noise; scale of noise, sampling rate and clip norm come from the plan that the
+charge is written from. A value that was paid for and kept by a run that died is read again, without
+a charge and without the log.
 """
 
 from __future__ import annotations

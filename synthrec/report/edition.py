@@ -1,5 +1,5 @@
-"""Who sees what: the public edition holds what a field's declared origin lets leave, the internal one
-everything (rule 14); and which parts a claim must say.
+"""Who sees what: the public edition holds what a field's declared origin lets leave, the internal
+one everything (rule: audits are not private); and which parts a claim must say.
 
 Guarantees: what has no declared origin is absent, not hidden: a new field of a record is in no
 public page before it says where it comes from. No claim is rendered anywhere while a part is

@@ -1,8 +1,8 @@
-"""Every attack against the same people, for any log that poses as synthetic: what the attacker sees, a
-score for each target from each attack, then records with Holm's correction.
+"""Every attack against the same people, for any log that poses as synthetic: what the attacker
+sees, a score for each target from each attack, then records with Holm's correction.
 
-Guarantees: scores do not know who trained: targets come in one log, and whatever is fitted is fitted
-on synthetic and reference users (but for the blend, which is told half of the labels).
+Guarantees: scores do not know who trained: targets come in one log, and whatever is fitted is
+fitted on synthetic and reference users (but for the blend, which is told half of the labels).
 """
 
 from __future__ import annotations

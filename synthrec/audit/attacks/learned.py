@@ -3,14 +3,14 @@ ratio and a blend of all attacks make of them.
 
 Directions of item sets (randomised SVD), centre and scale are learned of synthetic and reference
 users only, so they cannot know who trained. Classifier (after LOGAN; Hayes, Melis, Danezis, De
-Cristofaro 2019): logistic regression and boosted trees, each fitted on synthetic and reference users
-without a third of them in turn; the score is the mean log odds, each method weighed by how well it
-tells the left-out third, so one that learned its own users by heart weighs nothing. Density ratio
-(DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): mean logarithm of the distances to the nearest
-few reference users less that to the nearest few synthetic ones. Blend: a logistic regression that
-was told who of one half trained, asked about the other; then the reverse. Nobody is scored by a
-model that saw their own label, but each half chose the weights for the other, so the pooled sample
-is worth no more than one half: halves are measured apart and their intervals averaged
+Cristofaro 2019): logistic regression and boosted trees, each fitted on synthetic and reference
+users without a third of them in turn; the score is the mean log odds, each method weighed by how
+well it tells the left-out third, so one that learned its own users by heart weighs nothing. Density
+ratio (DOMIAS; van Breugel, Sun, Qian, van der Schaar 2023): mean logarithm of the distances to the
+nearest few reference users less that to the nearest few synthetic ones. Blend: a logistic
+regression that was told who of one half trained, asked about the other; then the reverse. Nobody is
+scored by a model that saw their own label, but each half chose the weights for the other, so the
+pooled sample is worth no more than one half: halves are measured apart and their intervals averaged
 (`metrics.averaged`), and the blend's scores are no input to a bound that takes each person's coin
 for independent of all guesses.
 """

@@ -1,5 +1,6 @@
-"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a test,
-Holm's correction, and the one rule by which the verdict and every control say that a release leaks.
+"""From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a
+test, Holm's correction, and the one rule by which the verdict and every control say that a release
+leaks.
 
 Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are
 measured apart and then averaged.

@@ -1,5 +1,5 @@
-"""Calibrated nearest user, and the search that three attacks share: does somebody's set of items lie
-closer to a synthetic user than the population explains?
+"""Calibrated nearest user, and the search that three attacks share: does somebody's set of items
+lie closer to a synthetic user than the population explains?
 
 A profile is the set of items a user has, weighted by inverse document frequency (rare items tell
 more). The score is the cosine to the nearest synthetic user less the mean cosine to the nearest few

@@ -2,7 +2,7 @@
 
 The game: somebody is either a user who trained or one whom chance kept out, and an attacker who has
 the synthetic log and other real people from the same population says which. Private throughout: the
-figures are not differentially private (rule 14).
+figures are not differentially private (rule: audits are not private).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the intruder knows of a person (a few random events, dates and ratings a little off), what
 remains to be learned, and how successes of three attackers become a risk with its interval.
 
-(attack - control) / (1 - control) is one less the ratio of two failure rates, so its interval is one
-less that of a ratio of proportions: Koopman's (1984) score interval, which needs no normal
+(attack - control) / (1 - control) is one less the ratio of two failure rates, so its interval is
+one less that of a ratio of proportions: Koopman's (1984) score interval, which needs no normal
 approximation of a logarithm and holds at rates of 0 and 1.
 """
 

@@ -5,12 +5,12 @@ Each known event gives every synthetic user who has its item a weight, larger fo
 one for the item itself and up to one more each for a rating and a date that agree (after Narayanan
 and Shmatikov 2008); of an item had several times the best counts. Linkability, of 2, 4 or 8 known
 events: the named user must have the person's rarest other item (fewest times in the synthetic log,
-ties by chance); for people outside training that succeeds as often as tastes alone make it, which is
-the control, and the random attacker names any synthetic user. Attribute inference, of 8: every
+ties by chance); for people outside training that succeeds as often as tastes alone make it, which
+is the control, and the random attacker names any synthetic user. Attribute inference, of 8: every
 attribute that real and synthetic users both have (the commonest among the five nearest), the rating
-of a hidden event (that of the nearest user who has the item), and which of two items the person has,
-one of theirs and one about as common in the synthetic log (the one that a nearer user has); the
-random attacker draws from the synthetic log's attributes and ratings, or throws a coin.
+of a hidden event (that of the nearest user who has the item), and which of two items the person
+has, one of theirs and one about as common in the synthetic log (the one that a nearer user has);
+the random attacker draws from the synthetic log's attributes and ratings, or throws a coin.
 """
 
 from __future__ import annotations

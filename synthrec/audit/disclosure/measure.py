@@ -31,7 +31,7 @@ def measure_disclosure(
     give equal figures.
 
     Guarantees: reads private logs; figures of a real log are not differentially private and stay
-    below private/ (rule 14).
+    below private/ (rule: audits are not private).
     """
     users = min(MAX_USERS[effort], *(log.users for log in (people.trained, people.holdout)))
     if users < 2 or len(people.synthetic.item) == 0:

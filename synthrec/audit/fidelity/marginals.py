@@ -1,13 +1,15 @@
-"""Marginals: popularity of items, activity of users, ratings, and attributes alone and two at a time.
+"""Marginals: popularity of items, activity of users, ratings, and attributes alone and two at a
+time.
 
-Popularity: total variation; Jensen-Shannon divergence in bits (Lin 1991); Kullback-Leibler divergence
-of real from synthetic in bits, every item of the catalogue counting half an event more in both logs
-(Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not all; Gini
-coefficient; the most popular items missed. Activity: whole and cut at K; a release that bounds users
-at K cannot follow the whole log beyond K, and the Wasserstein row shows what the bound costs.
-Ratings: levels, mean, spread, and the error of item means, damped as the protocol's and weighted by
-the real events of the item. A generator that draws attributes independently gets each alone right
-and pairs wrong; a column of events that is the same for all events of a user counts as an attribute.
+Popularity: total variation; Jensen-Shannon divergence in bits (Lin 1991); Kullback-Leibler
+divergence of real from synthetic in bits, every item of the catalogue counting half an event more
+in both logs (Krichevsky and Trofimov 1981), so that an item that one log lacks costs much and not
+all; Gini coefficient; the most popular items missed. Activity: whole and cut at K; a release that
+bounds users at K cannot follow the whole log beyond K, and the Wasserstein row shows what the bound
+costs. Ratings: levels, mean, spread, and the error of item means, damped as the protocol's and
+weighted by the real events of the item. A generator that draws attributes independently gets each
+alone right and pairs wrong; a column of events that is the same for all events of a user counts as
+an attribute.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def measure_fidelity(
     under the same epsilon; without one, the items of real users are dealt anew across all events,
     and only questions about what belongs together have a floor.
 
-    Guarantees: reads a private log; its figures are not differentially private (rule 14).
+    Guarantees: reads a private log; its figures are not differentially private (rule: audits are
+    not private).
     """
     if any(len(log.offsets) < 3 for log in (synthetic, real, floor) if log is not None):
         return ()

@@ -1,14 +1,15 @@
-"""Structure: which items the same users have, how much leading directions hold, and whether synthetic
-users differ as real ones do.
+"""Structure: which items the same users have, how much leading directions hold, and whether
+synthetic users differ as real ones do.
 
-Lift of two items: the users who have both over what independence would give, half a user added above
-and below; the row is 1 - Pearson's correlation of its logarithm over all pairs of the most common
-items. Spectrum: squared singular values of the matrix of zeros and ones as shares of all of it;
-noise spreads it over all directions, a collapsed generator heaps it on a few. Variety, of at most a
-thousand users cut at K: items and directions in effect (exp of an entropy; effective rank, Roy and
-Vetterli 2007), catalogue used, cosine with the nearest other user of the same log at the quartiles
-(that synthetic users lie near real ones would be no pass, rule 15), mean cosine of any two, and the
-share of users who share all events with another user of the same log.
+Lift of two items: the users who have both over what independence would give, half a user added
+above and below; the row is 1 - Pearson's correlation of its logarithm over all pairs of the most
+common items. Spectrum: squared singular values of the matrix of zeros and ones as shares of all of
+it; noise spreads it over all directions, a collapsed generator heaps it on a few. Variety, of at
+most a thousand users cut at K: items and directions in effect (exp of an entropy; effective rank,
+Roy and Vetterli 2007), catalogue used, cosine with the nearest other user of the same log at the
+quartiles (that synthetic users lie near real ones would be no pass, the rule "similarity is no
+pass"), mean cosine of any two, and the share of users who share all events with another user of the
+same log.
 """
 
 from __future__ import annotations

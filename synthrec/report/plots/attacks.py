@@ -1,5 +1,5 @@
-"""Attacks: every one with its interval beside guessing, what could have been found, the controls and
-the proved bound (forest); the three risks on members beside people outside and guessing; the
+"""Attacks: every one with its interval beside guessing, what could have been found, the controls
+and the proved bound (forest); the three risks on members beside people outside and guessing; the
 measured ROC under the proved curve, or that curve alone.
 """
 

@@ -1,6 +1,6 @@
-"""Epsilon as claimed, as recomputed, as an attack could show it and what this audit could have shown
-at most; for each delta; and what is spent of the owner's cap, by this release and by all of them,
-with what was trained and never released apart.
+"""Epsilon as claimed, as recomputed, as an attack could show it and what this audit could have
+shown at most; for each delta; and what is spent of the owner's cap, by this release and by all of
+them, with what was trained and never released apart.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""One look for all pictures, what several of them draw, and the way from a figure to inline SVG that
-is byte-identical for equal records.
+"""One look for all pictures, what several of them draw, and the way from a figure to inline SVG
+that is byte-identical for equal records.
 
 Text stays text (the page's own font, readable by search and by screen readers); no script, no date,
 nothing from outside the page. Colours are Okabe and Ito's, which colour-blind readers tell apart;

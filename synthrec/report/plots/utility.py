@@ -1,6 +1,6 @@
-"""Use and likeness: each arm of the utility ladder between the floor and the real log; curves of use
-over size; distances to the real log in units of that of two halves of the real users, one panel a
-topic; recommenders trained on the real and on the synthetic log, in the order that the real log
+"""Use and likeness: each arm of the utility ladder between the floor and the real log; curves of
+use over size; distances to the real log in units of that of two halves of the real users, one panel
+a topic; recommenders trained on the real and on the synthetic log, in the order that the real log
 gives them.
 """
 
