@@ -33,6 +33,7 @@ from synthrec.auditing import (
 )
 from synthrec.claim import said_in_tables
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope, Words
 from synthrec.data.open_domains import reopened
 from synthrec.data.schema import Schema
@@ -57,8 +58,9 @@ from synthrec.release import (
     resumed_folder,
     write_page,
 )
+from synthrec.report.edition import Edition
 from synthrec.report.record import Faithful, read_record, write_record
-from synthrec.report.render import Edition, render
+from synthrec.report.render import render
 from synthrec.report.texts import shared_texts
 from synthrec.synthesizer import OpenSession, Synthesizer, key_path
 
@@ -652,7 +654,7 @@ def _write(
         said["text"], dress = SAFE_TEXT, {"dress": spreadsheet_safe}
     with progress.stage("sample", total=users) as advance:
 
-        def counted():  # type: ignore[no-untyped-def]
+        def counted() -> Iterator[EventLog]:
             for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
                 tally.add(chunk)
                 yield chunk

@@ -64,7 +64,7 @@ mechanism_option = click.option(
     "--mechanism/--no-mechanism",
     default=True,
     show_default=True,
-    help="Check the installed code with this plan on a simulated log as well, in about half a minute: share/mechanism.json.",
+    help="Check the installed code with this plan on a simulated log as well, in a minute or two: share/mechanism.json.",
 )
 resume_option = click.option(
     "--resume",

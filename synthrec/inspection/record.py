@@ -135,9 +135,7 @@ def _entry(line: bytes) -> Entry | None:
         entry = Entry.model_validate_json(line)
     except ValueError:
         return None
-    spelt = entry.model_dump_json(
-        exclude={"planned", "delta"} if entry.format_version == 1 else None
-    ).encode()
+    spelt = entry.model_dump_json().encode()
     return entry if entry.hash == entry.digest() and spelt == line else None
 
 

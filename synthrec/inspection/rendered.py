@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from synthrec.audit.record import AuditRecord
-from synthrec.audit.verdict import Policy, conclude
+from synthrec.audit.record import AuditRecord, Policy
+from synthrec.audit.verdict import conclude
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.page import foreign
