@@ -104,7 +104,7 @@ def measure_augmentation(
             rated=scale is not None,
             weights=weights,
         )
-    return Curve(name="augmentation", size_means="users of the partner's own", points=tuple(points))
+    return _curve("augmentation", "users of the partner's own", points)
 
 
 def _some(log: EventLog, *, rng: np.random.Generator) -> EventLog:
@@ -135,11 +135,15 @@ def _sums(scored: RatingErrors | np.ndarray) -> np.ndarray:
     return np.stack((np.nan_to_num(scored), np.isfinite(scored).astype(np.float64)))
 
 
+def _curve(name: str, size_means: str, points: list[CurvePoint]) -> Curve | None:
+    return Curve(name=name, size_means=size_means, points=tuple(points)) if points else None
+
+
 def points_of(
     scored: Mapping[str, np.ndarray], *, size: int, rated: bool, weights: np.ndarray
 ) -> list[CurvePoint]:
-    """Every arm at one size, and how far it is from the first. Shapes: each float64[2, U] of sums
-    and counts per test user.
+    """Every arm at one size, and how far it is from the first; none of too few test users for an
+    interval. Shapes: each float64[2, U] of sums and counts per test user.
     """
     first = next(iter(scored.values()))
 
@@ -147,24 +151,23 @@ def points_of(
         found = (weights @ sums[0]) / (weights @ sums[1])
         return np.asarray(np.sqrt(found) if rated else found)
 
-    def figure(sums: np.ndarray, *, less: np.ndarray | None = None) -> Figure:
-        found = intervals.bootstrap(
+    def figure(sums: np.ndarray, *, less: np.ndarray | None = None) -> Figure | None:
+        return intervals.bootstrap(
             lambda some: mean(sums, some) - (0.0 if less is None else mean(less, some)),
             weights=weights,
             n=int((sums[1] > 0).sum()),
         )
-        assert found is not None, "somebody has something held out"
-        return found
 
     return [
         CurvePoint(
             arm=arm,
             size=size,
             measure="RMSE" if rated else "NDCG@10",
-            figure=figure(sums),
+            figure=whole,
             difference=None if sums is first else figure(sums, less=first),
         )
         for arm, sums in scored.items()
+        if (whole := figure(sums)) is not None
     ]
 
 
@@ -205,9 +208,7 @@ def measure_cold_start(
             rated=scale is not None,
             weights=weights,
         )
-    return Curve(
-        name="cold start: users", size_means="known events of a new user", points=tuple(points)
-    )
+    return _curve("cold start: users", "known events of a new user", points)
 
 
 def _scorer(
@@ -300,9 +301,7 @@ def measure_cold_items(
         for size in KNOWN
         for point in points_of(sums[size], size=size, rated=True, weights=weights)
     ]
-    return Curve(
-        name="cold start: items", size_means="known ratings of a new item", points=tuple(points)
-    )
+    return _curve("cold start: items", "known ratings of a new item", points)
 
 
 def learned(log: EventLog, *, features: np.ndarray, new: np.ndarray) -> Factorisation:

@@ -4,6 +4,7 @@ nobody's training.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,20 @@ def test_parts_of_an_audit_are_good_for_the_same_evidence_only(
         AuditInputs(schema=schema, catalogue=None, people=shuffled, claim=None).fingerprint()
         == print_of
     )  # type: ignore[arg-type]
+
+
+def test_too_few_test_users_for_an_interval_leave_no_curve_and_no_fault(
+    everybody: EventLog, rng: np.random.Generator
+) -> None:
+    lone = everybody.select(np.flatnonzero(everybody.activity >= 5)[:1])
+    one = EventLog(
+        offsets=np.concatenate((lone.offsets, np.full(9, lone.offsets[-1]))),
+        item=lone.item,
+        rating=lone.rating,
+    )
+    # in a third of all resamples the one who has events is not drawn
+    few = replace(people(everybody), test=one)
+    assert learning_curves.measure_cold_start(few, others={}, scale=SCALE, rng=rng) is None
+    assert (
+        learning_curves.measure_augmentation(few, others={}, scale=SCALE, draws=1, rng=rng) is None
+    )
