@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from synthrec.cli.main import cli
 from synthrec.data.schema import Schema
 from synthrec.errors import Advice, BudgetError, DataError, ReleaseError
 from synthrec.model import measurements
-from synthrec.model.checkpoint import Checkpoint, undisturbed
+from synthrec.model.checkpoint import DRAWN, Checkpoint, undisturbed
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import SystemNoise
@@ -181,7 +182,13 @@ def test_a_checkpoint_that_does_not_mark_a_draw_is_told_by_the_number_of_draws(
     schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The saboteur of the two tests before."""
-    monkeypatch.setattr(Checkpoint, "drawing", lambda *_: nullcontext())
+
+    @contextmanager
+    def unmarked(self: Checkpoint, name: str) -> Iterator[None]:
+        shutil.copyfile(self._room(name), self._measured(name).with_suffix(DRAWN))
+        yield
+
+    monkeypatch.setattr(Checkpoint, "drawing", unmarked)
     with monkeypatch.context() as patch:
         lost_after_its_draw(schema, tmp_path / "out", patch)
     pipeline.resume(schema=schema, out=tmp_path / "out", **BUDGET)

@@ -508,15 +508,15 @@ CHILD = """
 import sys, time
 import pytest
 from synthrec.cli.main import cli
-from synthrec.model import game
+from synthrec.model import adversarial
 from tests import test_poisoned as poisoned
 patch = pytest.MonkeyPatch()
 poisoned.shorten(patch)
-honest = game.PrivateCritic.step
+honest = adversarial.PrivateCritic.step
 def slow(self, *batch):
     time.sleep(0.05)
     honest(self, *batch)
-patch.setattr(game.PrivateCritic, "step", slow)
+patch.setattr(adversarial.PrivateCritic, "step", slow)
 cli.main(sys.argv[1:], prog_name="synthrec")
 """
 

@@ -52,6 +52,7 @@ def test_the_wheel_holds_the_package_its_templates_and_the_licence_alone(wheel: 
         ".j2",
         ".css",
         ".json",
+        ".typed",
     }
     data = {
         name

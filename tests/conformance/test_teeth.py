@@ -88,8 +88,8 @@ def test_noise_of_training_that_is_absent_halved_reused_or_seeded_is_caught(
 def test_a_seed_that_is_built_in_is_caught() -> None:
     assert failed(noise_of_processes()) == set()
     prelude = (
-        "import numpy; from synthrec.privacy import noise; "
-        "noise.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)"
+        "import numpy; from synthrec.privacy import mechanisms; "
+        "mechanisms.system_normal = lambda size, **_: numpy.random.default_rng(0).standard_normal(size)"
     )
     assert failed(noise_of_processes(prelude=prelude)) == {
         "noise: noise of training of another process"

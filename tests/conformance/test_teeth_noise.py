@@ -26,7 +26,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.inspection.mechanism import _blanked, known_questions
 from synthrec.model.adversarial import SyntheticBatches
 from synthrec.model.dp_sgd import UserOptimizer
-from synthrec.privacy import accounting, mechanisms, session
+from synthrec.privacy import accounting, mechanisms
 from synthrec.privacy.event import Event, gaussian
 from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import SystemNoise
@@ -263,13 +263,12 @@ def test_sums_with_a_twentieth_more_or_less_noise_are_caught_in_each(
 def test_a_sum_that_is_charged_at_twice_its_noise_is_caught_by_a_question_that_inspect_knows(
     subject: Subject, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(
-        session,
-        "gaussian",
-        lambda *, noise_multiplier, **words: gaussian(
-            noise_multiplier=2 * noise_multiplier, **words
-        ),
+    doubled = property(
+        lambda plan: gaussian(
+            noise_multiplier=2 * plan.noise_multiplier, sampling_rate=1.0, count=1
+        )
     )
+    monkeypatch.setattr(mechanisms.GaussianSum, "event", doubled)
     checks = noise_of_sums(subject, log=subject.read(subject.events))
     assert {f"noise: {each.name}" for each in subject.plan.measurements} <= failed(checks)
     assert are_known(checks, subject)

@@ -14,6 +14,7 @@ import torch
 
 from synthrec import pipeline
 from synthrec.data.schema import Schema
+from synthrec.errors import DataError
 from synthrec.model.artifact import Artifact
 from synthrec.model.collapse import trouble, watch
 from synthrec.model.generator import Generator
@@ -147,7 +148,7 @@ def test_training_that_diverges_ends_with_the_anchor_and_says_so_in_the_release(
     assert Artifact.load(tmp_path).game == found.game
 
 
-def test_a_game_over_a_catalogue_of_one_item_ends_in_a_release(
+def test_a_catalogue_of_one_item_is_refused_before_anything_is_charged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick(monkeypatch)
@@ -156,13 +157,14 @@ def test_a_game_over_a_catalogue_of_one_item_ends_in_a_release(
     )
     lines = (tmp_path / "items.csv").read_text().splitlines(keepends=True)
     (tmp_path / "items.csv").write_text("".join(lines[:2]))
-    pipeline.fit(
-        tables.events(),
-        schema=schema,
-        epsilon=8,
-        delta=1e-4,
-        out=tmp_path / "release",
-        device="cpu",
-        synthetic_users=5,
-    )
-    assert Artifact.load(tmp_path / "release" / "share").catalogue.ids.to_pylist() == [1]
+    with pytest.raises(DataError, match="at least two items"):
+        pipeline.fit(
+            tables.events(),
+            schema=schema,
+            epsilon=8,
+            delta=1e-4,
+            out=tmp_path / "release",
+            device="cpu",
+            synthetic_users=5,
+        )
+    assert not schema.ledger_path.exists()
