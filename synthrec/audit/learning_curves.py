@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -135,7 +136,10 @@ def _sums(scored: RatingErrors | np.ndarray) -> np.ndarray:
     return np.stack((np.nan_to_num(scored), np.isfinite(scored).astype(np.float64)))
 
 
-def _curve(name: str, size_means: str, points: list[CurvePoint]) -> Curve | None:
+CurveName = Literal["augmentation", "cold start: users", "cold start: items"]
+
+
+def _curve(name: CurveName, size_means: str, points: list[CurvePoint]) -> Curve | None:
     return Curve(name=name, size_means=size_means, points=tuple(points)) if points else None
 
 
