@@ -26,6 +26,7 @@ from synthrec.domain_discovery import settle
 from synthrec.forecast import expected_items
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.ledger import Charge, Ledger
+from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 
@@ -51,9 +52,7 @@ def row(name: str, *, epsilon: float, seeds: list[int], data: Path | None = None
                 log,
                 schema,
                 None,
-                plan=plan,
-                ledger=ledger,
-                charge=charge,
+                session=Session(plan, ledger=ledger, charge=charge),
                 spill=Path(folder),
                 role_key=b"k" * 32,
                 audit_share=0.0,
