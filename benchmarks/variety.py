@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from benchmarks.arms import SAMPLING_SEED, plan_arm
 from benchmarks.logs import Split, load
 from synthrec.audit.fidelity.structure import repeated_users, variety_of
 from synthrec.audit.profiles import cut
-from synthrec.audit.record import Compared
 from synthrec.data.eventlog import EventLog
 from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
@@ -58,6 +58,14 @@ def synthetic(split: Split, *, epsilon: float, seed: int) -> tuple[EventLog, str
         )
     )
     return log, artifact.game or "none"
+
+
+class Compared(NamedTuple):
+    """One figure of a real log beside that of a synthetic one."""
+
+    name: str
+    real: float
+    synthetic: float
 
 
 def compared(one: EventLog, other: EventLog, *, split: Split) -> list[Compared]:

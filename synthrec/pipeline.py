@@ -184,7 +184,17 @@ class _OfNobody(Synthesizer):
     version's.
     """
 
-    catalogue: Catalogue
+    def __init__(
+        self,
+        schema: Schema,
+        plan: Plan,
+        *,
+        catalogue: Catalogue,
+        open_session: OpenSession,
+        means: Means,
+    ) -> None:
+        super().__init__(schema, plan)
+        self.catalogue, self._open_session, self._means = catalogue, open_session, means
 
     def _require_own_plan(self) -> None:
         """The plan is what is checked."""
@@ -209,8 +219,9 @@ def simulated_release(
     """A release with its log and pages, as `run` makes it; of a log that nobody is in, with the
     conformance suite's answers.
     """
-    synthesizer = _OfNobody(schema, plan, open_session=open_session, means=means)
-    synthesizer.catalogue = catalogue
+    synthesizer = _OfNobody(
+        schema, plan, catalogue=catalogue, open_session=open_session, means=means
+    )
     kept = _Kept(
         schema=schema,
         audit_share=audit_share,

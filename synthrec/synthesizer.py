@@ -66,23 +66,13 @@ class Synthesizer:
     Args:
         schema: what the owner declares about the log.
         plan: the budget, from `synthrec.plan_release(schema, epsilon=..., delta=...)`.
-        open_session, means: for checks of the mechanism, which replay answers on simulated logs.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        plan: Plan,
-        *,
-        open_session: OpenSession = Session.open,
-        means: Means | None = None,
-    ) -> None:
-        self._declared, self.plan, self._open_session, self._means = (
-            schema,
-            plan,
-            open_session,
-            means or Means(),
-        )
+    def __init__(self, schema: Schema, plan: Plan) -> None:
+        self._declared, self.plan = schema, plan
+        # no argument: whoever holds a log cannot ask for other noise than the system's
+        self._open_session: OpenSession = Session.open
+        self._means = Means()
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()

@@ -630,9 +630,8 @@ def test_one_user_more_moves_nobody_in_or_out_of_training(short: None, tmp_path:
 
 def sums(log: pd.DataFrame, schema: Schema, replies: Replies, **options: Any) -> Replies:
     noise = FrozenNoise(replies=replies)
-    synthesizer = Synthesizer(
-        schema, make_plan(schema, model="moments"), open_session=partial(Session.open, noise=noise)
-    )
+    synthesizer = Synthesizer(schema, make_plan(schema, model="moments"))
+    synthesizer._open_session = partial(Session.open, noise=noise)
     synthesizer.fit(log, device="cpu", **options)
     return noise.totals
 

@@ -166,14 +166,6 @@ class Curve(Record):
     points: tuple[CurvePoint, ...]
 
 
-class Compared(Record):
-    """One figure of a real log beside that of a synthetic one."""
-
-    name: str
-    real: float
-    synthetic: float
-
-
 class Fidelity(Record):
     """How far the synthetic log is from the real one in one respect, between the distance of two
     halves of the real users and a floor.
