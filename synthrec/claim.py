@@ -71,9 +71,6 @@ def release_record(
     ledger: Ledger,
     release_id: str,
     audit_share: float,
-    synthetic_users: int,
-    seed: int | None,
-    commands: tuple[str, ...],
     game: str | None = None,
     settled: tuple[str, ...] = (),
 ) -> ReleaseRecord:
@@ -98,9 +95,9 @@ def release_record(
         internal=_internal(internal, delta=plan.delta),
         trials=len({entry.release_id for entry in ledger.entries if entry.kind == "trial"}),
         try_number=len({entry.release_id for entry in counted}),
-        synthetic_users=synthetic_users,
-        seed_of_sampling=seed,
-        commands=commands,
+        synthetic_users=0,
+        seed_of_sampling=None,
+        commands=(),
         versions={
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in LIBRARIES},

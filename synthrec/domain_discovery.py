@@ -46,7 +46,7 @@ class SettledSchema:
     said: tuple[str, ...] = ()
 
 
-def settle(
+def discover_domains(
     log: Any,
     schema: Schema,
     catalogue: Catalogue | None,

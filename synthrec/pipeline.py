@@ -3,6 +3,8 @@
 log -> schema, bounding -> DP measurements -> conditional GAN trained with DP-SGD -> synthetic log
                                  \\______________ one ledger ______________/              |
                     report  <-  audit (utility, privacy, mechanism)  <-------------------+
+
+`run` is the whole of it; `training.train_on` is its first line, the only one that spends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +40,13 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope, Words
 from synthrec.data.open_domains import reopened
 from synthrec.data.schema import Schema
-from synthrec.data.writer import require_free
+from synthrec.data.writer import SAFE_TEXT, require_free, spreadsheet_safe, write_log
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.forecast import require_feasible
 from synthrec.model.artifact import Artifact, described_by, filterable, require_readable
 from synthrec.model.measured_fit import MeasurementFit
 from synthrec.model.recipe import plan_release
-from synthrec.model.train import Means
-from synthrec.privacy.ledger import Counted
+from synthrec.model.sampling import generate
 from synthrec.privacy.plan import Model, Plan
 from synthrec.progress import Progress
 from synthrec.release import (
@@ -62,7 +64,15 @@ from synthrec.report.edition import Edition
 from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import render
 from synthrec.report.texts import shared_texts
-from synthrec.synthesizer import OpenSession, Synthesizer, key_path
+from synthrec.training import (
+    Instruments,
+    Trained,
+    TrainingOptions,
+    key_path,
+    require_resumable,
+    resume_training,
+    train_on,
+)
 
 if TYPE_CHECKING:
     from synthrec.conformance.record import Conformance
@@ -71,206 +81,120 @@ SYNTHETIC_USERS = 2  # times the declared population, as in the evaluation proto
 SILENT = Progress()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRequest(TrainingOptions):
+    """What a release is asked for: a training's options, and what is made of it.
+
+    Args:
+        synthetic_users: of the synthetic log in share/; 0: none. mechanism: with the conformance
+        suite on the release's plan. seed: of synthetic users, never of noise; None draws one.
+    """
+
+    schema: Schema
+    epsilon: float
+    delta: float
+    out: Path
+    model: Model = "gan"
+    synthetic_users: int = 0
+    mechanism: bool = False
+    seed: int | None = None
+
+    def plan(self) -> Plan:
+        """The budget, split. Raises PlanError or SchemaError."""
+        return plan_release(self.schema, epsilon=self.epsilon, delta=self.delta, model=self.model)
+
+
 def run(
-    log: Any,
-    *,
-    schema: Schema,
-    epsilon: float,
-    delta: float,
-    out: Path,
-    model: Model = "gan",
-    audit_share: float = 0.3,
-    exclude_users: Path | None = None,
-    device: str = "auto",
-    mechanism: bool = True,
-    again: bool = False,
-    progress: Progress = SILENT,
+    log: Any, *, again: bool = False, progress: Progress = SILENT, **request: Any
 ) -> AuditRecord:
     """The whole picture: fit, sample, audit, report.
 
     Args:
-        mechanism: with the conformance suite on the release's plan. again: continue a run that
-        died: its training, or, where the release stands, what comes after it.
+        again: continue a run that died: its training, or, where the release stands, what comes
+        after it. request: as `ReleaseRequest` has it; with an audit share of 0.3, twice the
+        population of synthetic users and the conformance suite, unless it says otherwise.
     """
-    mechanism = mechanism and math.isfinite(epsilon)
-    users = SYNTHETIC_USERS * schema.source.population
-    asked: dict[str, Any] = {
-        "schema": schema,
-        "epsilon": epsilon,
-        "delta": delta,
-        "model": model,
-        "audit_share": audit_share,
-        "exclude_users": exclude_users,
-    }
+    users = SYNTHETIC_USERS * request["schema"].source.population
+    asked = ReleaseRequest(
+        **{"audit_share": 0.3, "mechanism": True, "synthetic_users": users} | request
+    )
+    mechanism = asked.mechanism and math.isfinite(asked.epsilon)
+    out = asked.out
     if again and out.exists():
-        _require_same(open_folder(out).verified(), **asked)
+        _require_same(open_folder(out).verified(), asked)
     elif again:
-        resume(**asked, out=out, device=device, synthetic_users=users, progress=progress)
+        resume(progress=progress, **vars(asked))
     else:
-        fit(
-            log,
-            **asked,
-            out=out,
-            device=device,
-            synthetic_users=users,
-            mechanism=mechanism,
-            progress=progress,
-        )
+        fit(log, progress=progress, **vars(asked) | {"mechanism": mechanism})
     with _said_if_unfinished(out, progress=progress):
         folder = open_folder(out)
         if not folder.events.exists():
             sample(out, users=users, out=folder.events, progress=progress)
         if mechanism and folder.mechanism() is None:
             keep_mechanism(out, verify_mechanism(release=out, progress=progress))
-        done = folder.audit_path.exists()
-        record = (
-            read_record(folder.audit_path, kind=AuditRecord)
-            if done
-            else audit(out, log=log, progress=progress)
-        )
+        if folder.audit_path.exists():
+            record = read_record(folder.audit_path, kind=AuditRecord)
+        else:
+            record = audit(out, log=log, progress=progress)
         report(out)
     return record
 
 
-def fit(
-    log: Any,
-    *,
-    schema: Schema,
-    epsilon: float,
-    delta: float,
-    out: Path,
-    model: Model = "gan",
-    audit_share: float = 0.0,
-    exclude_users: Path | None = None,
-    device: str = "auto",
-    kind: Counted = "release",
-    synthetic_users: int = 0,
-    mechanism: bool = False,
-    progress: Progress = SILENT,
-) -> Path:
-    """Train, and write a release; with `synthetic_users` also a synthetic log of that many. The
-    only step that spends the budget.
+def fit(log: Any, *, progress: Progress = SILENT, **request: Any) -> Path:
+    """Train, and write a release as `ReleaseRequest` asks. The only step that spends the budget.
 
     A `kind` "trial" stays with its owner, and is charged and counted like a release. Before
     anything is charged, what follows is tried on nobody's data: that the release can be read, and
     with `mechanism` that the conformance suite, which is to come, can begin on it.
     """
-    synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
-    _rehearse(synthesizer, mechanism=mechanism)
-    for left in left_folders(out):
+    asked = ReleaseRequest(**request)
+    plan = _feasible_plan(asked)
+    _rehearse(asked.schema, plan, mechanism=asked.mechanism)
+    for left in left_folders(asked.out):
         progress.say(how_to_continue(left))
-    kept = _Kept(
-        schema=schema,
-        audit_share=audit_share,
-        exclude_users=exclude_users,
-        synthetic_users=synthetic_users,
-    )
-    with new_folder(out) as folder:
-        synthesizer.fit(
-            log,
-            audit_share=audit_share,
-            exclude_users=exclude_users,
-            device=device,
-            kind=kind,
-            keep=folder,
-            progress=progress,
-        )
-        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
-    return out
+    with new_folder(asked.out) as folder:
+        trained = train_on(log, asked.schema, plan, asked, keep=folder, progress=progress)
+        _complete(folder, trained, asked, progress=progress)
+    return asked.out
 
 
-class _OfNobody(Synthesizer):
-    """A synthesizer of simulated logs, whose catalogue is at hand and whose plan may be an earlier
-    version's.
+def resume(*, progress: Progress = SILENT, **request: Any) -> Path:
+    """Continue a `fit` that died: at the first step not charged, so that the release costs what it
+    would have cost.
     """
-
-    def __init__(
-        self,
-        schema: Schema,
-        plan: Plan,
-        *,
-        catalogue: Catalogue,
-        open_session: OpenSession,
-        means: Means,
-    ) -> None:
-        super().__init__(schema, plan)
-        self.catalogue, self._open_session, self._means = catalogue, open_session, means
-
-    def _require_own_plan(self) -> None:
-        """The plan is what is checked."""
-
-    def _catalogue(self, schema: Schema) -> Catalogue:
-        return self.catalogue
+    asked = ReleaseRequest(**request)
+    plan = _feasible_plan(asked)
+    require_resumable(plan)
+    with resumed_folder(asked.out) as folder:
+        trained = resume_training(asked.schema, plan, asked, keep=folder, progress=progress)
+        _complete(folder, trained, asked, progress=progress)
+    return asked.out
 
 
 def simulated_release(
     log: Any,
     *,
-    schema: Schema,
-    catalogue: Catalogue,
     plan: Plan,
-    out: Path,
-    audit_share: float,
-    synthetic_users: int,
-    open_session: OpenSession,
-    means: Means,
+    instruments: Instruments,
     progress: Progress,
+    **request: Any,
 ) -> None:
     """A release with its log and pages, as `run` makes it; of a log that nobody is in, with the
-    conformance suite's answers.
+    conformance suite's answers and a plan that may be an earlier version's.
     """
-    synthesizer = _OfNobody(
-        schema, plan, catalogue=catalogue, open_session=open_session, means=means
-    )
-    kept = _Kept(
-        schema=schema,
-        audit_share=audit_share,
-        exclude_users=None,
-        synthetic_users=synthetic_users,
-        seed=means.seed,
-    )
-    with new_folder(out) as folder:
-        synthesizer.fit(log, audit_share=audit_share, device="cpu", keep=folder, progress=progress)
-        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
-    report(out, editions=(Edition.PUBLIC,))
-
-
-def resume(
-    *,
-    schema: Schema,
-    epsilon: float,
-    delta: float,
-    out: Path,
-    model: Model = "gan",
-    audit_share: float = 0.0,
-    exclude_users: Path | None = None,
-    device: str = "auto",
-    kind: Counted = "release",
-    synthetic_users: int = 0,
-    progress: Progress = SILENT,
-) -> Path:
-    """Continue a `fit` that died: at the first step not charged, so that the release costs what it
-    would have cost.
-    """
-    synthesizer = _planned(schema, epsilon=epsilon, delta=delta, out=out, model=model)
-    synthesizer.require_resumable()
-    kept = _Kept(
-        schema=schema,
-        audit_share=audit_share,
-        exclude_users=exclude_users,
-        synthetic_users=synthetic_users,
-    )
-    with resumed_folder(out) as folder:
-        synthesizer.resume(
-            folder,
-            audit_share=audit_share,
-            exclude_users=exclude_users,
-            device=device,
-            kind=kind,
+    asked = ReleaseRequest(epsilon=plan.epsilon, delta=plan.delta, device="cpu", **request)
+    with new_folder(asked.out) as folder:
+        trained = train_on(
+            log,
+            asked.schema,
+            plan,
+            asked,
+            keep=folder,
+            instruments=instruments,
             progress=progress,
         )
-        _complete(folder, synthesizer=synthesizer, kept=kept, progress=progress)
-    return out
+        _complete(folder, trained, asked, progress=progress)
+    report(asked.out, editions=(Edition.PUBLIC,))
 
 
 def sample(
@@ -295,15 +219,16 @@ def sample(
     `safe_for_spreadsheets`: with an apostrophe before each text of a CSV that a spreadsheet would
     compute.
     """
-    synthesizer, folder = Synthesizer.load(release), open_folder(release)
+    trained, folder = Trained.load(release), open_folder(release)
     joins = out.resolve() == folder.events.resolve()
+    schema, catalogue = trained.artifact.schema, trained.artifact.catalogue
+    scope = Scope.parse(schema, catalogue, where=where, items=items, start=start, end=end)
     if not joins and out.resolve().is_relative_to(folder.share.resolve()):
         raise ReleaseError(
             "share/ holds one synthetic log, events.parquet",
             found=f"another name, {out.name}",
             remedy="Choose that name, or a place outside the release.",
         )
-    scope = synthesizer.scope(where=where, items=items, start=start, end=end)
     if joins and scope.said:
         raise ReleaseError(
             "share/events.parquet must stand for the whole log, for the audit compares it with that",
@@ -316,34 +241,17 @@ def sample(
             found=out.name,
             remedy="Choose such a name, or leave out --spreadsheet-safe.",
         )
+    writing = partial(_write, trained, users=users, seed=seed, progress=progress)
     if not joins:
-        _write(
-            synthesizer,
-            users=users,
-            events=out,
-            people=_beside(out),
-            seed=seed,
-            progress=progress,
-            scope=scope,
-            safe_for_spreadsheets=safe_for_spreadsheets,
-        )
+        people = _beside(out)
+        writing(out, people, scope=scope, safe_for_spreadsheets=safe_for_spreadsheets)
         return out
     require_free([folder.events, folder.users])
-    with folder.joining() as place:
-        faithful = _write(
-            synthesizer,
-            users=users,
-            events=place / folder.events.name,
-            people=place / folder.users.name,
-            seed=seed,
-            progress=progress,
-        )
-        write_record(
-            synthesizer.record.model_copy(
-                update={"synthetic_users": users, "seed_of_sampling": seed, "faithful": faithful}
-            ),
-            path=place / folder.record_path.name,
-        )
+    with folder.joining() as half:
+        faithful = writing(half / folder.events.name, half / folder.users.name)
+        changes = {"synthetic_users": users, "seed_of_sampling": seed, "faithful": faithful}
+        record = trained.record.model_copy(update=changes)
+        write_record(record, path=half / folder.record_path.name)
         folder.set_audit_aside()
     return out
 
@@ -366,7 +274,7 @@ def audit(
     folder.own_private()
     evidence = (sacrificed if sacrifice else collect)(folder, log=log, progress=progress)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
-    return _weighed(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
+    return _audited(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
 
 
 def audit_tables(
@@ -386,7 +294,7 @@ def audit_tables(
     evidence = collect_tables(
         tables, schema=schema, private=private, epsilon=epsilon, delta=delta, progress=progress
     )
-    return _weighed(evidence, arms={}, effort=effort, private=private, progress=progress)
+    return _audited(evidence, arms={}, effort=effort, private=private, progress=progress)
 
 
 def _place_of_audit(out: Path) -> Path:
@@ -410,7 +318,7 @@ def _place_of_audit(out: Path) -> Path:
     return Folder(out).own_private()
 
 
-def _weighed(
+def _audited(
     evidence: AuditInputs,
     *,
     arms: Mapping[str, ArmInput],
@@ -418,10 +326,10 @@ def _weighed(
     private: Path,
     progress: Progress,
 ) -> AuditRecord:
-    kept = Kept.of(private / "audit-parts", key=key_of(evidence, effort=effort))
-    record = run_audit(evidence, arms=arms, effort=effort, kept=kept, progress=progress)
+    parts = Kept.of(private / "audit-parts", key=key_of(evidence, effort=effort))
+    record = run_audit(evidence, arms=arms, effort=effort, kept=parts, progress=progress)
     write_record(record, path=private / "audit.json")
-    kept.forget()
+    parts.forget()
     return record
 
 
@@ -478,7 +386,7 @@ def verify_mechanism(
     with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch:
         folder = Path(scratch)
         if release is not None:
-            artifact = Synthesizer.load(release).artifact
+            artifact = Trained.load(release).artifact
             subject = fitted(
                 folder,
                 name="the plan of this release on a simulated log",
@@ -518,7 +426,14 @@ def keep_mechanism(release: Path, checked: Conformance) -> Path:
     return folder.mechanism_path
 
 
-def _rehearse(synthesizer: Synthesizer, *, mechanism: bool) -> None:
+def _feasible_plan(asked: ReleaseRequest) -> Plan:
+    require_absent(asked.out)
+    plan = asked.plan()
+    require_feasible(plan)
+    return plan
+
+
+def _rehearse(schema: Schema, plan: Plan, *, mechanism: bool) -> None:
     """Raise SynthrecError for what would fail after the training, as far as it can be told before:
     with a domain that no log was asked for, are items, features and words such as a release may
     hold? Can a simulated log be made of it, read and looked at?
@@ -527,39 +442,32 @@ def _rehearse(synthesizer: Synthesizer, *, mechanism: bool) -> None:
     from synthrec.conformance.open_domains import look, supposed
     from synthrec.conformance.subject import fitted
 
-    here, plan = supposed(synthesizer.schema), synthesizer.plan
+    here = supposed(schema)
     catalogue = Catalogue.read(here)
     require_readable(here, plan=plan, catalogue=catalogue)
     if mechanism:
-        kept = filterable(catalogue, here)
+        known = filterable(catalogue, here)
         with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch:
             subject = fitted(
-                Path(scratch), name="", plan=plan, schema=described_by(here, kept), catalogue=kept
+                Path(scratch), name="", plan=plan, schema=described_by(here, known), catalogue=known
             )
             subject.read(subject.events)
             look(subject, subject.events, ledger=NullLedger())
 
 
-def _require_same(
-    folder: Folder,
-    *,
-    schema: Schema,
-    epsilon: float,
-    delta: float,
-    model: Model,
-    audit_share: float,
-    exclude_users: Path | None,
-) -> None:
+def _require_same(folder: Folder, asked: ReleaseRequest) -> None:
     """Raise ReleaseError unless a release was made as is asked for: only then is it gone on with."""
     artifact, origin = Artifact.load(folder.share), folder.origin()
-    listed = None if exclude_users is None else exclude_users.read_bytes()
+    opt_outs = [
+        path.read_bytes() if path is not None and path.exists() else None
+        for path in (folder.opt_outs, asked.exclude_users)
+    ]
     same = {
-        "plan": artifact.plan == plan_release(schema, epsilon=epsilon, delta=delta, model=model),
+        "plan": artifact.plan == asked.plan(),
         "configuration": reopened(artifact.schema).model_dump_json()
-        == schema.shared().model_dump_json(),
-        "audit share": origin.audit_share == audit_share,
-        "list of opt-outs": (folder.opt_outs.read_bytes() if folder.opt_outs.exists() else None)
-        == listed,
+        == asked.schema.shared().model_dump_json(),
+        "audit share": origin.audit_share == asked.audit_share,
+        "list of opt-outs": opt_outs[0] == opt_outs[1],
     }
     if other := [what for what, is_same in same.items() if not is_same]:
         raise ReleaseError(
@@ -588,85 +496,51 @@ def _said_if_unfinished(release: Path, *, progress: Progress) -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What was asked for, beside the plan."""
-
-    schema: Schema
-    audit_share: float
-    exclude_users: Path | None
-    synthetic_users: int
-    seed: int | None = None
-
-
-def _planned(
-    schema: Schema, *, epsilon: float, delta: float, out: Path, model: Model
-) -> Synthesizer:
-    require_absent(out)
-    plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
-    require_feasible(plan)
-    return Synthesizer(schema, plan)
-
-
-def _complete(folder: Folder, *, synthesizer: Synthesizer, kept: _Kept, progress: Progress) -> None:
+def _complete(
+    folder: Folder, trained: Trained, asked: ReleaseRequest, *, progress: Progress
+) -> None:
     """All that a release holds besides what training keeps."""
+    schema, plan, users = asked.schema, trained.artifact.plan, asked.synthetic_users
     folder.write_origin(
-        Origin(
-            config_folder=kept.schema.folder, audit_share=kept.audit_share, paths=kept.schema.paths
-        )
+        Origin(config_folder=schema.folder, audit_share=asked.audit_share, paths=schema.paths)
     )
-    folder.keep_private(key_path(kept.schema), name=folder.roles_key)
-    if kept.exclude_users is not None:
-        folder.keep_private(kept.exclude_users, name=folder.opt_outs)
-    users, plan, faithful = kept.synthetic_users, synthesizer.plan, tuple[Faithful, ...]()
+    folder.keep_private(key_path(schema), name=folder.roles_key)
+    if asked.exclude_users is not None:
+        folder.keep_private(asked.exclude_users, name=folder.opt_outs)
+    faithful: tuple[Faithful, ...] = ()
     if users:
-        people = folder.users if synthesizer.schema.user_attributes else None
         faithful = _write(
-            synthesizer,
-            users=users,
-            events=folder.events,
-            people=people,
-            seed=kept.seed,
-            progress=progress,
+            trained, folder.events, folder.users, users=users, seed=asked.seed, progress=progress
         )
     command = f"synthrec {'run' if users else 'fit'} LOG --config TOML --epsilon {plan.epsilon:g} --delta {plan.delta:g} --out RELEASE"
-    synthesizer.save_into(
-        folder,
-        record=synthesizer.record.model_copy(
-            update={
-                "synthetic_users": users,
-                "faithful": faithful,
-                "commands": (f"{command} --audit-share {kept.audit_share:g} --model {plan.model}",),
-            }
-        ),
-    )
+    command += f" --audit-share {asked.audit_share:g} --model {plan.model}"
+    trained.save(folder, synthetic_users=users, faithful=faithful, commands=(command,))
 
 
 def _write(
-    synthesizer: Synthesizer,
+    trained: Trained,
+    events: Path,
+    people: Path,
     *,
     users: int,
-    events: Path,
-    people: Path | None,
     seed: int | None,
     progress: Progress,
     scope: Scope = EVERYTHING,
     safe_for_spreadsheets: bool = False,
 ) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
-    from synthrec.data.writer import SAFE_TEXT, spreadsheet_safe, write_log
-
-    record, tally = synthesizer.record, MeasurementFit(synthesizer.artifact.estimates)
-    said = said_in_tables(record)
+    artifact = trained.artifact
+    tally, metadata = MeasurementFit(artifact.estimates), said_in_tables(trained.record)
     if scope.said:
-        said["conditions"] = "; ".join(scope.said)
-    dress: Any = {}
+        metadata["conditions"] = "; ".join(scope.said)
     if safe_for_spreadsheets:
-        said["text"], dress = SAFE_TEXT, {"dress": spreadsheet_safe}
+        metadata["text"] = SAFE_TEXT
     with progress.stage("sample", total=users) as advance:
 
         def counted() -> Iterator[EventLog]:
-            for chunk in synthesizer.chunks(users=users, seed=seed, scope=scope):
+            for chunk in generate(
+                artifact, users=users, rng=np.random.default_rng(seed), scope=scope
+            ):
                 tally.add(chunk)
                 yield chunk
                 advance(chunk.users)
@@ -674,12 +548,12 @@ def _write(
         write_log(
             events,
             counted(),
-            schema=scope.narrowed(synthesizer.schema),
-            catalogue=synthesizer.artifact.catalogue,
-            metadata=said,
+            schema=scope.narrowed(artifact.schema),
+            catalogue=artifact.catalogue,
+            metadata=metadata,
             rng=np.random.default_rng(seed),
-            users_path=people if synthesizer.schema.user_attributes else None,
-            **dress,
+            users_path=people if artifact.schema.user_attributes else None,
+            dress=spreadsheet_safe if safe_for_spreadsheets else lambda table: table,
         )
     return tuple(
         Faithful(name=name, distance=distance) for name, distance in tally.distances().items()

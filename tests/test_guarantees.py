@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from synthrec import pipeline, synthesizer
+from synthrec import pipeline, training
 from synthrec.cli import progress as drawn
 from synthrec.cli.main import cli
 from synthrec.conformance.answers import FrozenNoise
@@ -160,13 +160,13 @@ def test_two_logs_that_differ_by_users_print_the_same_lines(short: None, tmp_pat
 def test_a_count_that_is_printed_is_caught(
     short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = synthesizer.train
+    honest = training.train
 
     def talkative(members: EventLog, *, progress: Any, **options: Any) -> Any:
         progress.say(f"training on {members.users} users")
         return honest(members, progress=progress, **options)
 
-    monkeypatch.setattr(synthesizer, "train", talkative)
+    monkeypatch.setattr(training, "train", talkative)
     one, two = (
         printed_by_cli(make_log(users=USERS), tmp_path / "one"),
         printed_by_cli(make_log(users=USERS - 10), tmp_path / "two"),
@@ -279,7 +279,7 @@ def spill_is_the_owners(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
         seen.append((spill.parent == schema.ledger_path.parent, spill.stat().st_mode & 0o777))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesizer, "read_log", reading)
+    monkeypatch.setattr(training, "read_log", reading)
     with pytest.raises(KeyboardInterrupt):
         Synthesizer(schema, make_plan(schema)).fit(str(folder / "log" / "events.csv"), device="cpu")
     return seen == [(True, 0o700)] and set((folder / "log").iterdir()) == before
@@ -295,8 +295,8 @@ def test_spilling_to_the_systems_folder_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        synthesizer,
-        "_scratch",
+        training,
+        "_spill",
         lambda keep, *, beside: contextlib.nullcontext(Path(tempfile.gettempdir())),
     )
     assert not spill_is_the_owners(tmp_path, monkeypatch)
@@ -519,7 +519,7 @@ def test_past_the_cap_fit_refuses_with_what_is_left_and_does_not_open_the_log(
     plan = make_plan(schema, model="moments")
     Synthesizer(schema, plan).fit(frame(make_log(users=USERS)), device="cpu")
     before = schema.ledger_path.read_bytes()
-    monkeypatch.setattr(synthesizer, "read_log", lambda *_, **__: pytest.fail("the log was opened"))
+    monkeypatch.setattr(training, "read_log", lambda *_, **__: pytest.fail("the log was opened"))
     with pytest.raises(BudgetError, match=r"epsilon_cap = 6.*About [23]\.[0-9] is left"):
         Synthesizer(schema, plan).fit(frame(make_log(users=USERS)), device="cpu")
     assert schema.ledger_path.read_bytes() == before
@@ -630,9 +630,9 @@ def test_one_user_more_moves_nobody_in_or_out_of_training(short: None, tmp_path:
 
 def sums(log: pd.DataFrame, schema: Schema, replies: Replies, **options: Any) -> Replies:
     noise = FrozenNoise(replies=replies)
-    synthesizer = Synthesizer(schema, make_plan(schema, model="moments"))
-    synthesizer._open_session = partial(Session.open, noise=noise)
-    synthesizer.fit(log, device="cpu", **options)
+    frozen = training.Instruments(open_session=partial(Session.open, noise=noise))
+    asked = training.TrainingOptions(device="cpu", **options)
+    training.train_on(log, schema, make_plan(schema, model="moments"), asked, instruments=frozen)
     return noise.totals
 
 

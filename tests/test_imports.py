@@ -26,6 +26,7 @@ ROOMS = ("data", "privacy", "model", "conformance", "audit", "report", "inspecti
 PIPELINE = (
     "pipeline",
     "synthesizer",
+    "training",
     "domain_discovery",
     "release",
     "claim",
@@ -51,6 +52,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "synthrec.privacy",
         "synthrec.model",
         "synthrec.domain_discovery",
+        "synthrec.training",
         "synthrec.audit.epsilon_bounds",
     ),
     "audit": ("synthrec.data",),

@@ -8,7 +8,7 @@ from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import PlanError
 from synthrec.model.recipe import plan_release
-from synthrec.synthesizer import Synthesizer
+from synthrec.training import require_own_plan
 
 
 def test_a_plan_for_few_users_which_asks_for_no_pairs_is_its_schemas_own_and_another_is_not(
@@ -18,7 +18,7 @@ def test_a_plan_for_few_users_which_asks_for_no_pairs_is_its_schemas_own_and_ano
     schema = Schema.load(tmp_path / "synthrec.toml")
     plan = plan_release(schema, epsilon=8, delta=1e-4, model="gan")
     assert not plan.has("pairs"), "the case of this test"
-    Synthesizer(schema, plan)._require_own_plan()
+    require_own_plan(schema, plan)
     without = plan.model_copy(update={"measurements": plan.measurements[1:]})
     with pytest.raises(PlanError, match="set of measurements"):
-        Synthesizer(schema, without)._require_own_plan()
+        require_own_plan(schema, without)

@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from synthrec import pipeline, synthesizer
+from synthrec import pipeline, training
 from synthrec.cli.main import cli
 from synthrec.data import reader
 from synthrec.data.schema import Schema
@@ -618,7 +618,7 @@ INSIDE: dict[str, tuple[Any, str, Callable[[], BaseException], int]] = {
         2,
     ),
     "the disk fills up in the folder": (
-        synthesizer.EventLog,
+        training.EventLog,
         "save",
         lambda: OSError(errno.ENOSPC, "No space left on device", WORD),
         2,
@@ -629,17 +629,17 @@ INSIDE: dict[str, tuple[Any, str, Callable[[], BaseException], int]] = {
         lambda: ValueError(f"could not convert string to float: '{WORD}'"),
         70,
     ),
-    "the training fails": (synthesizer, "train", lambda: RuntimeError(WORD), 70),
-    "memory ends": (synthesizer, "train", lambda: MemoryError(WORD), 70),
+    "the training fails": (training, "train", lambda: RuntimeError(WORD), 70),
+    "memory ends": (training, "train", lambda: MemoryError(WORD), 70),
     "somebody interrupts reading": (
         reader,
         "bound_rows",
         lambda: duckdb.InterruptException(f"INTERRUPT Error: {WORD}"),
         130,
     ),
-    "somebody interrupts training": (synthesizer, "train", lambda: KeyboardInterrupt(WORD), 130),
+    "somebody interrupts training": (training, "train", lambda: KeyboardInterrupt(WORD), 130),
     "the release cannot be written": (
-        synthesizer.Artifact,
+        training.Artifact,
         "save",
         lambda: OSError(errno.EROFS, "Read-only file system", WORD),
         2,

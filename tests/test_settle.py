@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from synthrec import auditing, domain_discovery, pipeline, synthesizer
+from synthrec import auditing, domain_discovery, pipeline, training
 from synthrec.cli.main import cli
 from synthrec.data import open_domains_reader, reader
 from synthrec.data.eventlog import EventLog
@@ -108,7 +108,7 @@ def settled(
         session = Session(
             plan, ledger=ledger, charge=Charge(source="open shop", release_id="r", kind="release")
         )
-        found = domain_discovery.settle(
+        found = domain_discovery.discover_domains(
             log,
             schema,
             None,
@@ -339,7 +339,7 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(
         assert options["session"]._kept is None
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesizer, "train", dies)
+    monkeypatch.setattr(training, "train", dies)
     monkeypatch.setattr(domain_discovery, "FALSE_BIN", 1e-7)
     with pytest.raises(KeyboardInterrupt):
         fitted(tmp_path, schema)
@@ -347,7 +347,7 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(
     assert len(spent) == len(
         plan_release(schema, epsilon=EPSILON, delta=DELTA, model="moments").openings
     )
-    assert pipeline.left_folders(tmp_path / "out") == () and synthesizer.key_path(schema).exists()
+    assert pipeline.left_folders(tmp_path / "out") == () and training.key_path(schema).exists()
     (tmp_path / ".out.partial-1" / "private" / "checkpoint").mkdir(parents=True)
     with pytest.raises(ReleaseError, match="without --resume"):
         pipeline.resume(
@@ -609,7 +609,7 @@ def test_a_log_that_cannot_be_read_is_refused_before_anything_is_charged(tmp_pat
     for broken in (log.drop(columns="item_id"), log.assign(timestamp="never")):
         with pytest.raises(DataError):
             Synthesizer(schema, plan).fit(broken)
-    assert not schema.ledger_path.exists() and not synthesizer.key_path(schema).exists()
+    assert not schema.ledger_path.exists() and not training.key_path(schema).exists()
 
 
 def test_a_vocabulary_that_nobody_shares_is_an_error_that_names_no_value_and_stays_charged(

@@ -27,7 +27,7 @@ from synthrec.conformance.subject import KEY, Subject
 from synthrec.data.columns import Datetime
 from synthrec.data.open_domains import KeySets, PaidColumn, filled, paid_columns, reopened
 from synthrec.data.schema import Schema
-from synthrec.domain_discovery import settle
+from synthrec.domain_discovery import discover_domains
 from synthrec.privacy.ledger import Charge, Entry, Ledger
 from synthrec.privacy.mechanisms import LATTICE, Measurement, Noise
 from synthrec.privacy.partition_selection import Partitions, PartitionSelection
@@ -58,7 +58,7 @@ def look(subject: Subject, events: pd.DataFrame, *, ledger: Ledger) -> DomainTra
     )
     catalogue = None if schema.item_column.is_open else subject.catalogue
     with TemporaryDirectory(prefix="synthrec-") as scratch:
-        settled = settle(
+        settled = discover_domains(
             events,
             schema,
             catalogue,

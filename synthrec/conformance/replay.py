@@ -37,6 +37,7 @@ from synthrec.model.train import Means
 from synthrec.privacy.ledger import Ledger
 from synthrec.privacy.session import Session
 from synthrec.progress import Advance, Progress
+from synthrec.training import Instruments
 
 SYNTHETIC_USERS = 300
 MOMENT = re.compile(
@@ -140,14 +141,20 @@ def whole_release(
         release(
             events,
             schema=schema,
-            catalogue=subject.catalogue,
             plan=subject.plan,
             out=out,
             audit_share=AUDIT_SHARE,
             synthetic_users=SYNTHETIC_USERS,
+            seed=0,
             progress=heard,
-            means=Means(effort=QUICK, critic=recorded_critic(constants), seed=0),
-            open_session=partial(_opened, subject=subject, noise=noise),
+            instruments=Instruments(
+                means=Means(effort=QUICK, critic=recorded_critic(constants), seed=0),
+                open_session=partial(_opened, subject=subject, noise=noise),
+                catalogue=lambda _: subject.catalogue,
+                require_plan=lambda *_: (
+                    None
+                ),  # it may be an earlier version's, and is what is checked
+            ),
         )
         files = {
             path.name: MOMENT.sub(b"", path.read_bytes().replace(scratch.encode(), b""))

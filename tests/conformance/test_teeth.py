@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthrec import synthesizer
+from synthrec import pipeline, training
 from synthrec.conformance.noise import drawn_once, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check
 from synthrec.conformance.replay import replay
@@ -22,14 +22,13 @@ from synthrec.conformance.statistics import correlation
 from synthrec.conformance.subject import Subject, simulated
 from synthrec.conformance.suite import game_checks
 from synthrec.model import measurements
-from synthrec.model import train as training
+from synthrec.model import train as one_training
 from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
 from synthrec.pipeline import simulated_release
 from synthrec.privacy import mechanisms, session
 from synthrec.privacy.ledger import Entry, Ledger
 from synthrec.privacy.mechanisms import SystemNoise, poisson_batches, system_normal
 from synthrec.privacy.session import Session
-from synthrec.synthesizer import Synthesizer
 from tests.model import test_unpaid
 
 Patch = pytest.MonkeyPatch
@@ -267,10 +266,10 @@ def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(
 @pytest.mark.parametrize(
     ("module", "name", "saboteur", "kind"),
     [
-        (training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]),
-        (training, "measure", test_unpaid.activity_from_data, KINDS[0]),
-        (training, "measure", test_unpaid.groups_from_data, KINDS[0]),
-        (training, "train_gan", test_unpaid.started_from_data, KINDS[0]),
+        (one_training, "measure", test_unpaid.vocabulary_from_data, KINDS[1]),
+        (one_training, "measure", test_unpaid.activity_from_data, KINDS[0]),
+        (one_training, "measure", test_unpaid.groups_from_data, KINDS[0]),
+        (one_training, "train_gan", test_unpaid.started_from_data, KINDS[0]),
     ],
 )
 def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(
@@ -293,14 +292,14 @@ def conditions_from_data(log: Any, **options: Any) -> Any:
 
 
 def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(training, "measure", conditions_from_data)
+    monkeypatch.setattr(one_training, "measure", conditions_from_data)
     assert f"replay: without {KINDS[0]}" in failed(
         replay(subject, release=simulated_release, kinds=KINDS[:1])
     )
 
 
 def test_a_vocabulary_that_one_user_widens_is_caught(subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(training, "measure", test_unpaid.vocabulary_from_data)
+    monkeypatch.setattr(one_training, "measure", test_unpaid.vocabulary_from_data)
     assert f"replay: without {KINDS[1]}" in failed(
         replay(subject, release=simulated_release, kinds=KINDS[1:])
     )
@@ -320,7 +319,7 @@ def test_a_line_that_tells_a_count_is_caught(subject: Subject, monkeypatch: Patc
         progress.say(f"{log.users} users")
         return test_unpaid.HONEST_MEASURE(log, progress=progress, **options)
 
-    monkeypatch.setattr(training, "measure", talkative)
+    monkeypatch.setattr(one_training, "measure", talkative)
     found = replay(subject, release=simulated_release, kinds=KINDS[:1])
     assert found[0].asked == "released things that differ: lines"
 
@@ -354,17 +353,17 @@ def test_feature_matching_and_the_best_step_on_real_loss_are_caught(
 def test_a_realised_audit_share_in_the_record_is_caught(
     subject: Subject, monkeypatch: Patch
 ) -> None:
-    honest, shares = synthesizer.read_log, list[float]()
+    honest, shares = training.read_log, list[float]()
 
     def reading(*words: Any, **options: Any) -> Any:
         log = honest(*words, **options)
-        shares.append(1 - len(log.users_with(*synthesizer.TRAINS).offsets) / len(log.offsets))
+        shares.append(1 - len(log.users_with(*training.TRAINS).offsets) / len(log.offsets))
         return log
 
-    record = synthesizer.release_record
-    monkeypatch.setattr(synthesizer, "read_log", reading)
+    record = training.release_record
+    monkeypatch.setattr(training, "read_log", reading)
     monkeypatch.setattr(
-        synthesizer,
+        training,
         "release_record",
         lambda *, audit_share, **words: record(audit_share=shares[-1], **words),
     )
@@ -375,19 +374,19 @@ def test_a_realised_audit_share_in_the_record_is_caught(
 def test_synthetic_activity_that_is_cut_at_the_longest_real_history_is_caught(
     subject: Subject, monkeypatch: Patch
 ) -> None:
-    honest, chunks, longest = synthesizer.train, Synthesizer.chunks, list[int]()
+    honest, chunks, longest = training.train, pipeline.generate, list[int]()
 
     def training_on(log: Any, **options: Any) -> Any:
         longest.append(int(log.activity.max()))
         return honest(log, **options)
 
-    def cut(self: Synthesizer, **options: Any) -> Iterator[Any]:
-        for log in chunks(self, **options):
+    def cut(artifact: Any, **options: Any) -> Iterator[Any]:
+        for log in chunks(artifact, **options):
             place = np.arange(len(log.item)) - np.repeat(log.offsets[:-1], log.activity)
             yield log.keep(place < longest[-1])
 
-    monkeypatch.setattr(synthesizer, "train", training_on)
-    monkeypatch.setattr(Synthesizer, "chunks", cut)
+    monkeypatch.setattr(training, "train", training_on)
+    monkeypatch.setattr(pipeline, "generate", cut)
     found = replay(subject, release=simulated_release, kinds=["a user: longest"])
     assert (
         failed(found) == {"replay: without a user: longest"} and "events.parquet" in found[0].asked

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from synthrec import synthesizer
+from synthrec import training
 from synthrec.conformance.answers import QUICK, FrozenNoise, NullLedger, Replies, clipped_sums
 from synthrec.conformance.subject import Subject
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model import recipe
-from synthrec.model import train as training
+from synthrec.model import train as one_training
 from synthrec.model.artifact import Artifact
 from synthrec.model.measurements import measure
 from synthrec.model.postprocessing import Estimates
@@ -29,6 +29,7 @@ from synthrec.privacy.mechanisms import LATTICE
 from synthrec.privacy.plan import Model, Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
+from synthrec.training import Instruments
 
 __all__ = ["Replies", "clipped_sums"]
 
@@ -163,8 +164,9 @@ def solve_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer synthetic users in what a training does unless it is told: they are post-processing."""
-    for module in (synthesizer, training):
-        monkeypatch.setattr(module, "Means", partial(Means, effort=QUICK))
+    means = partial(Means, effort=QUICK)
+    monkeypatch.setattr(one_training, "Means", means)
+    monkeypatch.setattr(training, "Instruments", partial(Instruments, means=means()))
 
 
 def trained(
