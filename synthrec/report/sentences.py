@@ -9,6 +9,7 @@ such.
 from __future__ import annotations
 
 import math
+import textwrap
 
 from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
 from synthrec.report.edition import missing_parts
@@ -63,6 +64,17 @@ def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> st
     return f"{low} to {high}{unit}"
 
 
+def wrapped(text: str) -> str:
+    """A paragraph of a text file."""
+    return "\n".join(textwrap.wrap(text, 100, break_long_words=False)) + "\n"
+
+
+def plain(text: str) -> str:
+    """Names are the owner's: none of their letters is Markdown's."""
+    return " ".join(text.translate(MARKDOWN).split())
+
+
+MARKDOWN = str.maketrans("|`<>", "/'()")
 MODEL_WORDS = {
     "gan": "a conditional GAN trained with DP-SGD, anchored to noisy measurements",
     "moments": "noisy moments of users' tastes, without a GAN",

@@ -5,11 +5,12 @@ measured ROC under the proved curve, or that curve alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 
-from synthrec.audit.record import Attack, AttackBound, Disclosure, Membership
+from synthrec.audit.record import Attack, AttackBound, Membership, Risk
 from synthrec.report import sentences
 from synthrec.report.plots.style import (
     BLUE,
@@ -22,9 +23,9 @@ from synthrec.report.plots.style import (
     SMALL,
     TEXT,
     WASH,
-    bare,
     beside,
     dot,
+    finished,
     key,
     percent_ticks,
     rows_of_one_axis,
@@ -38,8 +39,7 @@ Line = tuple[str, str, Attack | None, float | None, str]  # kind, label, attack,
 @styled
 def forest(membership: Membership) -> str:
     """AUC to the right; the attack with the highest lower limit is blue."""
-    rows = _rows(membership)
-    bound = membership.bound
+    rows, bound = _rows(membership), membership.bound
     canvas, axes = rows_of_one_axis(
         len(rows), row=0.27, room=0.85, left=0.35, width=0.4, bottom=0.5, used=0.85
     )
@@ -58,9 +58,8 @@ def forest(membership: Membership) -> str:
             ha="right" if bound.auc > 0.75 else "left",
         )
     for place, (kind, label, attack, value, note) in enumerate(rows):
-        mine = attack is not None and kind == "attack" and attack.name == membership.headline
+        mine = kind == "attack" and label == membership.headline
         colour = BLUE if mine else INK
-        at_row = beside(axes)
         axes.text(
             -0.02,
             place,
@@ -69,9 +68,9 @@ def forest(membership: Membership) -> str:
             color=MUTED if kind == "head" else colour,
             fontweight="bold" if mine else "normal",
             fontsize=TEXT if kind == "attack" else SMALL,
-            **at_row,
+            **beside(axes),
         )
-        axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **at_row)
+        axes.text(1.05, place, note, ha="left", color=colour, fontsize=SMALL, **beside(axes))
         if attack is not None:
             dot(
                 axes,
@@ -100,10 +99,12 @@ def forest(membership: Membership) -> str:
             axes.axhline(
                 place + 0.5, xmin=-0.86, xmax=1.6, color=HAIR, linewidth=0.8, clip_on=False
             )
-    bare(axes, rows=len(rows))
-    axes.set(xlim=(left, 1.0), yticks=[], xlabel="AUC: 0.5 tells nothing, 1 tells everybody")
-    return svg(
+    return finished(
         canvas,
+        axes,
+        rows=len(rows),
+        xlim=(left, 1.0),
+        xlabel="AUC: 0.5 tells nothing, 1 tells everybody",
         name="forest",
         title="Every attack with its interval, controls, and what could have been found",
     )
@@ -111,58 +112,60 @@ def forest(membership: Membership) -> str:
 
 def _rows(membership: Membership) -> list[Line]:
     controls = membership.controls
-    rows: list[Line] = [
-        ("head", "attacks on this release", None, None, "AUC (interval), corrected p")
-    ]
-    rows += [
+    strongest = sorted(controls.blind, key=lambda each: -each.auc.low)[:1]
+    groups: tuple[tuple[str, str, list[Line]], ...] = (
         (
-            "attack",
-            each.name,
-            each,
-            None,
-            f"{sentences.number(each.auc.value)} ({sentences.interval(each.auc)}), p {each.p_holm:.2f}",
-        )
-        for each in membership.attacks
+            "attacks on this release",
+            "AUC (interval), corrected p",
+            [
+                ("attack", each.name, each, None, f"{_auc(each)}, p {each.p_holm:.2f}")
+                for each in membership.attacks
+            ],
+        ),
+        (
+            "the same without the synthetic log: nothing to find",
+            "",
+            [
+                (
+                    "blind",
+                    f"strongest of {len(controls.blind)}: {each.name}",
+                    each,
+                    None,
+                    _auc(each),
+                )
+                for each in strongest
+            ],
+        ),
+        (
+            "planted leaks: training users among the synthetic",
+            "AUC, found in",
+            [
+                (
+                    "leak",
+                    f"{sentences.percent(each.share)} of the synthetic users",
+                    None,
+                    each.auc,
+                    f"{sentences.number(each.auc)}, {sentences.percent(each.found.value)} of {each.draws} draws",
+                )
+                for each in controls.leaks
+            ],
+        ),
+    )
+    return [
+        row
+        for head, note, rows in groups
+        if rows
+        for row in (("head", head, None, None, note), *rows)
     ]
-    if controls.blind:
-        worst = max(controls.blind, key=lambda each: each.auc.low)
-        rows.append(("head", "the same without the synthetic log: nothing to find", None, None, ""))
-        rows.append(
-            (
-                "blind",
-                f"strongest of {len(controls.blind)}: {worst.name}",
-                worst,
-                None,
-                f"{sentences.number(worst.auc.value)} ({sentences.interval(worst.auc)})",
-            )
-        )
-    if controls.leaks:
-        rows.append(
-            (
-                "head",
-                "planted leaks: training users among the synthetic",
-                None,
-                None,
-                "AUC, found in",
-            )
-        )
-        rows += [
-            (
-                "leak",
-                f"{sentences.percent(each.share)} of the synthetic users",
-                None,
-                each.auc,
-                f"{sentences.number(each.auc)}, {sentences.percent(each.found.value)} of {each.draws} draws",
-            )
-            for each in controls.leaks
-        ]
-    return rows
+
+
+def _auc(attack: Attack) -> str:
+    return f"{sentences.number(attack.auc.value)} ({sentences.interval(attack.auc)})"
 
 
 @styled
-def risks(disclosure: Disclosure) -> str:
+def risks(rows: Sequence[Risk]) -> str:
     """One row a setting; what lies between the two dots is what membership gives away."""
-    rows = disclosure.risks
     canvas, axes = rows_of_one_axis(
         len(rows), row=0.44, room=0.85, left=0.3, width=0.5, bottom=0.5, used=0.85
     )
@@ -192,16 +195,15 @@ def risks(disclosure: Disclosure) -> str:
     axes.text(1.02, -0.62, "beyond control", fontsize=SMALL, color=MUTED, **at_row)
     marks = (("●", BLUE, "members"), ("□", ORANGE, "people outside"), ("|", MUTED, "guessing"))
     key(axes, marks, row=-0.62, left=0.02, step=0.27)
-    bare(axes, rows=len(rows), room=0.55)
     most = max(max(risk.attack.high, risk.control.high, risk.random.value) for risk in rows)
-    axes.set(
-        xlim=(0, min(1.0, 1.05 * most) or 1),
-        yticks=[],
-        xlabel="share of people on whom the attack succeeds",
-    )
     percent_ticks(axes)
-    return svg(
+    return finished(
         canvas,
+        axes,
+        rows=len(rows),
+        room=0.55,
+        xlim=(0, min(1.0, 1.05 * most) or 1),
+        xlabel="share of people on whom the attack succeeds",
         name="risks",
         title="Success of three attacks on members, on people outside, and by guessing",
     )
@@ -211,7 +213,7 @@ TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
 
 @styled
-def roc(bound: AttackBound, *, membership: Membership | None) -> str:
+def roc(bound: AttackBound, membership: Membership | None) -> str:
     """False alarms to the right, hits upwards."""
     canvas = Canvas(figsize=(6.6, 4.8))
     axes = canvas.add_axes((0.11, 0.1, 0.86, 0.87))
@@ -231,13 +233,10 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
     if membership is not None:
         attack = membership.strongest
         others = [other for other in membership.attacks if other.name != attack.name]
-        for other in others:
-            axes.plot(
-                *zip(*other.roc, strict=True), color=SKY, linewidth=0.8, zorder=2, clip_on=False
-            )
-        axes.plot(
-            *zip(*attack.roc, strict=True), color=BLUE, linewidth=2.2, zorder=3, clip_on=False
-        )
+        looks = [(other, SKY, 0.8, 2) for other in others] + [(attack, BLUE, 2.2, 3)]
+        for each, colour, wide, order in looks:
+            points = zip(*each.roc, strict=True)
+            axes.plot(*points, color=colour, linewidth=wide, zorder=order, clip_on=False)
         axes.plot(
             (attack.fpr, attack.fpr),
             (attack.tpr.low, attack.tpr.high),
@@ -246,11 +245,11 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
             zorder=5,
         )
         axes.plot([attack.fpr], [attack.tpr.value], marker="o", markersize=6, color=BLUE, zorder=5)
-        auc = f"AUC {sentences.number(attack.auc.value)}"
-        lines.append((f"strongest: {attack.name}", auc, BLUE, "-"))
-        if others:
-            most = sentences.number(max(other.auc.value for other in others))
-            lines.append((f"{len(others)} other attacks", f"AUC up to {most}", SKY, "-"))
+        most = max([other.auc.value for other in others], default=0.0)
+        lines += [
+            (f"strongest: {attack.name}", f"AUC {sentences.number(attack.auc.value)}", BLUE, "-"),
+            (f"{len(others)} other attacks", f"AUC up to {sentences.number(most)}", SKY, "-"),
+        ][: 1 + bool(others)]
     lines.append(("guessing", "AUC 0.500", MUTED, (0, (1, 3))))
     for row, (what, auc, colour, dashes) in enumerate(lines):
         height = 0.055 + 0.07 * (len(lines) - 1 - row)
@@ -279,8 +278,8 @@ def roc(bound: AttackBound, *, membership: Membership | None) -> str:
         xlabel="false alarms: share of people outside, called members",
         xticks=TICKS,
         yticks=TICKS[1:],
+        ylabel="hits: share of members recognised",
     )
-    axes.set_ylabel("hits: share of members recognised")
     percent_ticks(axes, both=True)
     return svg(
         canvas,

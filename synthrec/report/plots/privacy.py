@@ -19,8 +19,8 @@ from synthrec.report.plots.style import (
     MUTED,
     SKY,
     SMALL,
-    bare,
     beside,
+    finished,
     rows_of_one_axis,
     styled,
     svg,
@@ -80,17 +80,19 @@ def axis(rows: Sequence[tuple[str, float, str, str]]) -> str:
             fontsize=SMALL,
             color=MUTED,
         )
-    bare(axes, rows=len(rows))
-    axes.set(xlim=(-0.015 * most, 1.05 * most or 1), yticks=[], xlabel="epsilon")
-    return svg(
+    return finished(
         canvas,
+        axes,
+        rows=len(rows),
+        xlim=(-0.015 * most, 1.05 * most or 1),
+        xlabel="epsilon",
         name="epsilon",
         title="Epsilon as claimed, as recomputed, and as the audit has and could have shown it",
     )
 
 
 @styled
-def profile(points: Sequence[tuple[float, float]], *, claimed: tuple[float, float]) -> str:
+def profile(points: Sequence[tuple[float, float]], claimed: tuple[float, float]) -> str:
     """Epsilon as a function of delta, the claimed point ringed."""
     canvas = Canvas(figsize=(6.6, 2.5))
     axes = canvas.add_axes((0.1, 0.185, 0.875, 0.78))
@@ -112,10 +114,9 @@ def profile(points: Sequence[tuple[float, float]], *, claimed: tuple[float, floa
         markerfacecolor="none",
         markeredgewidth=1.4,
     )
-    axes.set_xscale("log")
+    axes.set(xscale="log", ylim=(0, 1.25 * max(epsilons) or 1), xlabel="delta", ylabel="epsilon")
     axes.set_xticks(deltas, [sentences.delta(value) for value in deltas])
     axes.minorticks_off()
-    axes.set(ylim=(0, 1.25 * max(epsilons) or 1), xlabel="delta", ylabel="epsilon")
     axes.set_xlim(max(*deltas, claimed[0]) * 2.2, min(*deltas, claimed[0]) / 2.2)
     return svg(
         canvas, name="profile", title="Epsilon for each delta; the ring marks the claimed pair"
@@ -127,22 +128,32 @@ Row = tuple[str, float | None, str, str]
 
 def rows_of(release: ReleaseRecord) -> list[Row]:
     """What was spent: by whom, epsilon (None: no number), colour, remark."""
-    both, internal = sentences.rounded_up(release.ledger_total), release.internal
-    rows = [("this release", release.epsilon, BLUE, f"ε = {sentences.rounded_up(release.epsilon)}")]
-    if release.releases_before:
-        name = f"all {release.releases_before + 1} together"
-        rows.append((name, release.ledger_total, SKY, f"ε = {both}"))
-    if internal.count:
-        remark = f"{internal.count}, ε = {sentences.rounded_up(internal.epsilon)}"
-        rows.append(("internal trainings, outside the cap", internal.epsilon, "white", remark))
+    both, internal = release.releases_before + 1, release.internal
+    rows = (
+        ("this release", release.epsilon, BLUE, "", True),
+        (f"all {both} together", release.ledger_total, SKY, "", both > 1),
+        (
+            "internal trainings, outside the cap",
+            internal.epsilon,
+            "white",
+            f"{internal.count}, ",
+            internal.count > 0,
+        ),
+    )
     return [
-        (label, value if math.isfinite(value) else None, colour, remark)
-        for label, value, colour, remark in rows
+        (
+            label,
+            epsilon if math.isfinite(epsilon) else None,
+            colour,
+            f"{count}ε = {sentences.rounded_up(epsilon)}",
+        )
+        for label, epsilon, colour, count, spent in rows
+        if spent
     ]
 
 
 @styled
-def budget(rows: list[Row], *, cap: float) -> str:
+def budget(rows: Sequence[Row], cap: float) -> str:
     """Bars from zero on one axis, the cap as a line; a bar of no number goes to the end."""
     most = max([value for _, value, _, _ in rows if value is not None] + [cap])
     canvas, axes = rows_of_one_axis(
@@ -172,10 +183,12 @@ def budget(rows: list[Row], *, cap: float) -> str:
         )
     axes.axvline(cap, color=INK, linewidth=1.4)
     axes.text(cap, -0.75, f"the owner's cap {sentences.short(cap)}", ha="center", fontsize=SMALL)
-    bare(axes, rows=len(rows))
-    axes.set(xlim=(0, 1.3 * most or 1), yticks=[], xlabel="epsilon at the claimed delta")
-    return svg(
+    return finished(
         canvas,
+        axes,
+        rows=len(rows),
+        xlim=(0, 1.3 * most or 1),
+        xlabel="epsilon at the claimed delta",
         name="budget",
         title="Budget spent by this release and by all releases, beside the owner's cap",
     )
