@@ -90,13 +90,6 @@ VERDICT_WORDS = {
 }
 
 
-def claim_in_short(release: ReleaseRecord) -> str:
-    """The claim in one clause, or that there is none."""
-    if release.not_private:
-        return "no privacy claim: the noise was deterministic, for tests"
-    return f"({rounded_up(release.epsilon)}, {delta(release.delta)})-differential privacy for each user"
-
-
 def claim(release: ReleaseRecord) -> tuple[str, ...]:
     """The claim in plain sentences. A release with deterministic noise makes none."""
     if release.not_private:
@@ -159,15 +152,6 @@ def verdict(audit: AuditRecord | None) -> tuple[str, str]:
     return audit.verdict.value, VERDICT_WORDS[audit.verdict]
 
 
-def in_one_sentence(release: ReleaseRecord, audit: AuditRecord | None) -> str:
-    """What the page says before anything else; without an audit to show, what is proved."""
-    if release.not_private:
-        return claim(release)[0]
-    if audit is None:
-        return f"{reach(release.bound)} This holds for attacks that nobody has thought of yet, too."
-    return VERDICT_WORDS[audit.verdict]
-
-
 def attack_against_bound(membership: Membership) -> str:
     """One sentence that sets what was measured beside what was proved."""
     attack, bound = membership.strongest, membership.bound
@@ -214,66 +198,14 @@ def utility_in_short(utility: Utility) -> str:
     return f"{text}, but the log fails a realism limit: {failed}." if failed else f"{text}."
 
 
-def versus_simpler(utility: Utility) -> tuple[str, ...]:
-    """The release beside the best simpler DP method at equal epsilon, a sentence a measure."""
-    labels = {arm.name: arm.label for arm in utility.ladder}
-    return tuple(
-        f"{each.measure}: {'better' if each.beats else 'not shown to be better'} than {labels.get(each.rival, each.rival)} "
-        f"(difference {number(each.difference.value, digits=4)}, {interval(each.difference, digits=4)}, "
-        f"{each.difference.n:,} test users; {'below' if each.measure == 'RMSE' else 'above'} zero is better)."
-        for each in utility.against
-    )
-
-
-def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
-    """What would have led to another verdict, by the thresholds that were fixed before scoring."""
-    changes = (
-        (
-            "leak_auc",
-            short,
-            "An attack whose AUC lies above {} with its whole interval: a leak.",
-        ),
-        (
-            "leak_risk",
-            percent,
-            "A risk beyond control above {} with its whole interval: a leak.",
-        ),
-        (
-            "leak_replay_items",
-            short,
-            "Runs of items repeated from members longer than from people outside by more than {}: a leak.",
-        ),
-        (
-            None,
-            short,
-            "An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted.",
-        ),
-        (
-            "power",
-            percent,
-            "A planted leak found in fewer than {} of its draws, whatever its size: inconclusive.",
-        ),
-        (
-            "least_users_per_class",
-            short,
-            "Fewer than {} people in training, outside it, or known to the attacker: inconclusive.",
-        ),
-    )
-    return tuple(
-        words if name is None else words.format(written(audit.policy[name]))
-        for name, written, words in changes
-        if name is None or name in audit.policy
-    )
-
-
 def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     """Three sentences for the terminal: the claim, the use, the attack."""
     told = (
         claim(release)[0]
         if release.not_private
         else (
-            f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
-            f"epsilon {rounded_up(release.epsilon_cross_check)}."
+            f"{release.synthetic_users:,} synthetic users were made under ({rounded_up(release.epsilon)}, {delta(release.delta)})-differential "
+            f"privacy for each user; a second accountant finds epsilon {rounded_up(release.epsilon_cross_check)}."
         )
     )
     use = "How useful the synthetic log is was not measured."
