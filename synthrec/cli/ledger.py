@@ -83,17 +83,17 @@ def verify(
     from synthrec.release import open_folder
 
     excerpts = tuple(open_folder(release).share / "ledger.jsonl" for release in releases)
-    found = check_ledger(path, delta=delta, excerpts=excerpts, **_declared(config))
-    if found.balance is not None:
-        _echo_balance(found.balance)
-    for note in found.notes:
+    checked = check_ledger(path, delta=delta, excerpts=excerpts, **_declared(config))
+    if checked.balance is not None:
+        _echo_balance(checked.balance)
+    for note in checked.notes:
         terminal.show(f"note  {note}")
-    for fault in found.faults:
+    for fault in checked.faults:
         terminal.show(f"FAULT  {fault}")
     terminal.show(
-        f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}"
+        f"{checked.entries} entries: {f'{len(checked.faults)} faults' if checked.faults else 'whole, and the sums agree'}"
     )
-    click.get_current_context().exit(1 if found.faults else 0)
+    click.get_current_context().exit(1 if checked.faults else 0)
 
 
 def _declared(config: Path | None) -> dict[str, Any]:

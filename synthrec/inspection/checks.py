@@ -104,7 +104,7 @@ def check_report(folder: Folder) -> tuple[ReleaseCheck, ...]:
     record, _ = record_of(folder.share, words=words)
     entries, lines, _ = excerpt_of(folder.share, record=record, words=words)
     missing = missing_parts(release)
-    said = f"not said: {', '.join(missing)}" if missing else "complete"
+    claim = f"not said: {', '.join(missing)}" if missing else "complete"
     page = partial(render, release, audit, mechanism=mechanism)
     rendered = {
         folder.share / name: partial(str, text)
@@ -116,7 +116,7 @@ def check_report(folder: Folder) -> tuple[ReleaseCheck, ...]:
         _hashes(folder.share),
         _as_must_be(EXCERPT, lines, fine=f"{len(entries)} entries as they must be"),
         *claim_checks(release, entries),
-        ReleaseCheck("claim", said, not missing or release.not_private),
+        ReleaseCheck("claim", claim, not missing or release.not_private),
         *(_follows(path, text) for path, text in rendered.items()),
         *(() if audit is None else audit_checks(release, audit)),
     )
@@ -128,7 +128,7 @@ def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[ReleaseChe
         audit.epsilon is None or abs(audit.epsilon - release.epsilon) <= SLACK
     )
     same = "release and epsilon are the same" if of_it else "another release or epsilon"
-    follows, said = False, "does not follow from the figures"
+    follows, outcome = False, "does not follow from the figures"
     try:
         policy = Policy.model_validate(audit.policy)
         drawn = conclude(
@@ -138,14 +138,14 @@ def audit_checks(release: ReleaseRecord, audit: AuditRecord) -> tuple[ReleaseChe
             policy=policy,
         )
         if drawn == (audit.verdict, audit.reason):
-            follows, said = True, f"PRIVATE: {audit.verdict.value} follows from the figures"
+            follows, outcome = True, f"PRIVATE: {audit.verdict.value} follows from the figures"
     except ValidationError:
-        said = "a policy of another version: not drawn anew"
+        outcome = "a policy of another version: not drawn anew"
     except (ArithmeticError, ValueError):
-        said = "figures that no audit has: not drawn anew"
+        outcome = "figures that no audit has: not drawn anew"
     return (
         ReleaseCheck("audit: of this release", same, of_it),
-        ReleaseCheck("audit: verdict", said, follows),
+        ReleaseCheck("audit: verdict", outcome, follows),
     )
 
 
@@ -168,16 +168,18 @@ def _follows(path: Path, rendered: Callable[[], str]) -> ReleaseCheck:
     return ReleaseCheck(path.name, wrong or "follows from the records", wrong is None)
 
 
-def _compared(name: str, claimed: float, found: float) -> ReleaseCheck:
-    return ReleaseCheck(name, f"claimed {claimed:.6g}, computed {found:.6g}", _same(claimed, found))
+def _compared(name: str, claimed: float, computed: float) -> ReleaseCheck:
+    return ReleaseCheck(
+        name, f"claimed {claimed:.6g}, computed {computed:.6g}", _same(claimed, computed)
+    )
 
 
-def _same(claimed: float, found: float) -> bool:
+def _same(claimed: float, computed: float) -> bool:
     """A claim may be higher than what is computed by the accountants' error, never lower."""
-    if math.isinf(found) or math.isinf(claimed):
-        return claimed == found
-    slack = DIGITS * max(1.0, found)
-    return found - slack <= claimed <= found + 2 * CROSS_CHECK_ERROR + slack
+    if math.isinf(computed) or math.isinf(claimed):
+        return claimed == computed
+    slack = DIGITS * max(1.0, computed)
+    return computed - slack <= claimed <= computed + 2 * CROSS_CHECK_ERROR + slack
 
 
 def _of_file(inspection: Inspection, file: str, *, fine: str = "") -> ReleaseCheck:

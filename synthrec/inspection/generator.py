@@ -71,7 +71,10 @@ def tensors_of(
     """
     known = layout(words, items=catalogue.size)
     try:
-        wrong = {found.name: found.found for found in differences(share / TENSORS, layout=known)}
+        wrong = {
+            difference.name: difference.found
+            for difference in differences(share / TENSORS, layout=known)
+        }
     except (OSError, SynthrecError) as error:
         return [unreadable(TENSORS, error, missing="missing or not readable")]
     for name, tensor in known.items():
@@ -88,7 +91,7 @@ def tensors_of(
         for name, tensor in known.items()
     ]
     return lines + [
-        broken(TENSORS, found, name=name) for name, found in wrong.items() if name not in known
+        broken(TENSORS, problem, name=name) for name, problem in wrong.items() if name not in known
     ]
 
 

@@ -70,16 +70,16 @@ def known_questions(
     words["leaver"] = WORDS_IN_NAMES["who"] if looks else ()
     known: dict[tuple[str, str], str] = {}
     for topic, questions in QUESTIONS.items():
-        for name, asked in questions.items():
+        for name, question in questions.items():
             fields = [field for field in FIGURE.findall(name) if field in words]
             for chosen in product(*(words[field] for field in fields)):
                 filled = FIGURE.sub(partial(_figure, dict(zip(fields, chosen, strict=True))), name)
-                known[topic, _blanked(filled)] = _blanked(FIGURE.sub("#", asked))
+                known[topic, _blanked(filled)] = _blanked(FIGURE.sub("#", question))
     return known
 
 
-def _figure(chosen: dict[str, str], place: re.Match[str]) -> str:
-    return chosen.get(place[1], "#")
+def _figure(chosen: dict[str, str], figure: re.Match[str]) -> str:
+    return chosen.get(figure[1], "#")
 
 
 def _about(record: Conformance, *, words: Words | None) -> str | None:

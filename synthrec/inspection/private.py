@@ -46,13 +46,13 @@ def _people_found(folder: Folder) -> InspectedPart:
         synthetic = read_log(
             folder.events, schema, catalogue, spill=Path(spill), events_per_user=None
         )
-        found = _people(synthetic) & _people(EventLog.open(folder.bounded))
+        copied = _people(synthetic) & _people(EventLog.open(folder.bounded))
     return InspectedPart(
         "events.parquet",
         "users of the bounded log",
         "",
         "none",
-        "a user who is copied event by event" if found else None,
+        "a user who is copied event by event" if copied else None,
     )
 
 
@@ -97,7 +97,7 @@ def _windows(folder: Folder) -> Iterator[bytes]:
             // array.itemsize
             * array.itemsize
         )
-        for place in np.unique(places):
-            window = content[place : place + WINDOW]
+        for start in np.unique(places):
+            window = content[start : start + WINDOW]
             if len(zlib.compress(window)) >= TELLING:
                 yield window

@@ -88,33 +88,25 @@ def excerpt_of(
         return (), [unreadable(EXCERPT, error, missing="missing or not readable")], []
     if content.count(b"\n") > MAX_STEPS:
         return (), [broken(EXCERPT, "more lines than a plan has steps")], []
-    entries: list[Entry] = []
-    parts: list[InspectedPart] = []
-    for place, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
-        entry, name = _entry(line), f"line {place}"
-        if entry is None:
-            parts.append(broken(EXCERPT, "no sealed entry as synthrec writes it", name=name))
-            continue
-        mechanism = entry.mechanism if PLAIN.fullmatch(entry.mechanism) else ""
-        wrong = _foreign(entry, record=record)
-        parts.append(InspectedPart(EXCERPT, name, mechanism, "public", wrong))
-        entries.append(entry)
+    lines = [_entry(line) for line in content.removesuffix(b"\n").split(b"\n")]
+    parts = [_line(number, entry, record=record) for number, entry in enumerate(lines, start=1)]
+    entries = [entry for entry in lines if entry is not None]
     sound = not any(part.problem for part in parts)
     if words is not None and sound and (odd := _odd(entries, words=words)):
         parts.append(broken(EXCERPT, odd, name="all lines"))
     if not content.endswith(b"\n"):
         parts.append(broken(EXCERPT, "a last line that is not whole"))
     breaks = sum(after.previous != before.hash for before, after in pairwise(entries))
-    note = (
-        f"{breaks} link(s) of the excerpt lead to entries of other accounts in the source's ledger"
-    )
-    return tuple(entries), parts, [note] if breaks else []
+    note = "link(s) of the excerpt lead to entries of other accounts in the source's ledger"
+    return tuple(entries), parts, [f"{breaks} {note}"] if breaks else []
 
 
-def _foreign(entry: Entry, *, record: ReleaseRecord | None) -> str | None:
-    """Why a sealed entry is none of this release."""
+def _line(number: int, entry: Entry | None, *, record: ReleaseRecord | None) -> InspectedPart:
+    """Is it a sealed entry, and one of this release?"""
+    if entry is None:
+        return broken(EXCERPT, "no sealed entry as synthrec writes it", name=f"line {number}")
     account = (entry.source, entry.release_id, entry.kind)
-    return first_wrong(
+    wrong = first_wrong(
         (entry.kind == "trial", "an entry of a trial, which its owner made for nobody else"),
         (
             record is not None and account != (record.source_name, record.release_id, "release"),
@@ -122,6 +114,8 @@ def _foreign(entry: Entry, *, record: ReleaseRecord | None) -> str | None:
         ),
         (not _spelt("day", entry.charged_utc), "a day that is none"),
     )
+    mechanism = entry.mechanism if PLAIN.fullmatch(entry.mechanism) else ""
+    return InspectedPart(EXCERPT, f"line {number}", mechanism, "public", wrong)
 
 
 def _entry(line: bytes) -> Entry | None:
@@ -143,12 +137,10 @@ def _odd(entries: list[Entry], *, words: Words) -> str | None:
     plan = words.plan
     if not same_looks(words.declared, plan.openings):
         return "open columns that the plan of generator.json has no looks for"
-    planned = Counter(
-        {
-            (each.name, each.noise_multiplier, 1.0, getattr(each, "extra_delta", 0.0)): 1
-            for each in (*plan.measurements, *plan.openings)
-        }
-    )
+    planned = {
+        (each.name, each.noise_multiplier, 1.0, getattr(each, "extra_delta", 0.0)): 1
+        for each in (*plan.measurements, *plan.openings)
+    }
     if (game := plan.training) is not None:
         planned["game", game.noise_multiplier, game.sampling_rate, 0.0] = game.steps
     charged = Counter[tuple[str, float, float, float]]()
@@ -158,7 +150,7 @@ def _odd(entries: list[Entry], *, words: Words) -> str | None:
             entry.mechanism, event.noise_multiplier, event.sampling_rate, entry.extra_delta
         ] += event.count
     wrong = "other mechanisms, noise or runs than the plan of generator.json"
-    return None if dict(charged) == dict(planned) else wrong
+    return None if dict(charged) == planned else wrong
 
 
 def _wrong_looks(lines: tuple[str, ...], *, words: Words | None) -> str | None:
@@ -189,11 +181,11 @@ def _amount(number: float, record: ReleaseRecord) -> bool:
     return number >= 0 and (math.isfinite(number) or record.not_private)
 
 
-def _measured(found: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
+def _measured(faithful: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
     """Each measurement once, to three decimals; the names of attributes are the schema's, as
     `columns` tells them.
     """
-    names = [each.name for each in found]
+    names = [each.name for each in faithful]
     known = {"items", "activity", "ratings"} | {
         f"attribute {column.name}"
         for column in record.columns
@@ -203,7 +195,8 @@ def _measured(found: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
         len(set(names)) == len(names)
         and set(names) <= known
         and all(
-            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in found
+            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance
+            for each in faithful
         )
     )
 

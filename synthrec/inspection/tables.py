@@ -119,9 +119,9 @@ def _outside(
     }
     own = {name: text for name, text in (about.metadata or {}).items() if name != b"ARROW:schema"}
     sizes = (
-        about.row_group(group).column(place).total_compressed_size
+        about.row_group(group).column(position).total_compressed_size
         for group in range(about.num_row_groups)
-        for place in range(about.num_columns)
+        for position in range(about.num_columns)
     )
     rows_per_user = 1 if path.name == "users.parquet" else record.events_per_user
     return first_wrong(

@@ -19,7 +19,7 @@ from synthrec.audit.record import AttackBound, AuditedUtility, AuditRecord, Figu
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.edition import Edition, missing_parts, seen
-from synthrec.report.plots import attacks, privacy, style, utility
+from synthrec.report.plots import privacy, style, utility
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.requirements import answered
 
@@ -35,25 +35,26 @@ def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str
     membership = None if audit is None else audit.membership
     auc = None if membership is None else membership.strongest.auc
     risks = None if audit is None or audit.disclosure is None else audit.disclosure.risks
-    asked: list[tuple[Any, ...]] = [  # name, plot, its arguments; drawn where the first of them is
-        ("roc", attacks.roc, release.bound, membership),
+    # name, plot, its arguments; drawn where the first of them is
+    drawings: list[tuple[Any, ...]] = [
+        ("roc", privacy.roc, release.bound, membership),
         ("attack", _attack_strip, release.bound, auc),
-        ("forest", attacks.forest, membership),
-        ("risks", attacks.risks, risks),
+        ("forest", privacy.forest, membership),
+        ("risks", privacy.risks, risks),
     ]
     if not release.not_private:
         profile = [(x, y) for x, y in release.profile if x >= MIN_DRAWN_DELTA and math.isfinite(y)]
         drawn = len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA
-        asked += [
+        drawings += [
             ("epsilon", privacy.axis, epsilon_rows(release, audit)),
             ("budget", privacy.budget, privacy.rows_of(release), release.epsilon_cap),
             ("profile", privacy.profile, drawn and profile, (release.delta, release.epsilon)),
         ]
     if audit is not None and audit.utility is not None:
-        asked += _of_use(audit.utility)
+        drawings += _of_use(audit.utility)
     return {
         name: plot(*shown) if _fits(shown) else NOT_DRAWN
-        for name, plot, *shown in asked
+        for name, plot, *shown in drawings
         if shown[0]
     }
 

@@ -142,18 +142,18 @@ def _one(records: Mapping[str, Any], path: str | None) -> float | None:
 
 def at(records: Mapping[str, Any], path: str) -> list[Any]:
     """The values that a path leads to; [None] where a record or a part of it is not there."""
-    found: list[Any] = [records]
+    values: list[Any] = [records]
     for step in path.split("."):
         name, _, chosen = step.partition("[")
-        found = [None if value is None else value.get(name) for value in found]
+        values = [None if value is None else value.get(name) for value in values]
         if chosen:
-            found = [
+            values = [
                 inner
-                for value in found
+                for value in values
                 for inner in (value if value is not None else (None,))
                 if _chosen(inner, chosen[:-1])
             ]
-    return found
+    return values
 
 
 def _chosen(value: Any, which: str) -> bool:

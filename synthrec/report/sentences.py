@@ -155,7 +155,7 @@ def verdict(audit: AuditRecord | None) -> tuple[str, str]:
 def attack_against_bound(membership: Membership) -> str:
     """One sentence that sets what was measured beside what was proved."""
     attack, bound = membership.strongest, membership.bound
-    found = (
+    measured = (
         f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the strongest attack ({attack.name}) recognised "
         f"{percent(attack.tpr.value, digits=1)} of {attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); "
         f"guessing gives {percent(attack.fpr)}"
@@ -165,16 +165,16 @@ def attack_against_bound(membership: Membership) -> str:
         if bound is None
         else f", and no attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)"
     )
-    return f"{found}{proved}."
+    return f"{measured}{proved}."
 
 
 def planted(membership: Membership) -> str:
     """What share of planted users the same rule finds."""
     power = membership.controls.power
-    if power is None:
-        return "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
     return (
-        f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
+        "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
+        if power is None
+        else f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
         "same rule at least four times in five."
     )
 
@@ -214,10 +214,10 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
             "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing "
             "nothing."
         )
-    found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
+    outcome = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
-        found = f"{found} {attack_against_bound(audit.membership)}"
-    return tuple(sentence for sentence in (told, use, found) if sentence)
+        outcome = f"{outcome} {attack_against_bound(audit.membership)}"
+    return tuple(sentence for sentence in (told, use, outcome) if sentence)
 
 
 def reach(bound: AttackBound) -> str:

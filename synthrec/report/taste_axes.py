@@ -96,8 +96,8 @@ class TasteAxes:
         )
         lines = [
             line
-            for place, (head, axes) in enumerate(groups)
-            if axes or not place
+            for n, (head, axes) in enumerate(groups)
+            if axes or not n
             for line in ("", head, *(line for axis in axes for line in _described(axis)))
         ]
         return lines[1:]
@@ -128,7 +128,7 @@ def picture(axes: TasteAxes) -> str:
         if group[-1]
     ]
     heights = [[_rows(axis) for axis in group] for _, _, group in groups]
-    pairs = [[max(rows[place : place + 2]) for place in range(0, len(rows), 2)] for rows in heights]
+    pairs = [[max(rows[n : n + 2]) for n in range(0, len(rows), 2)] for rows in heights]
     inches = 0.2 + sum(0.55 + sum(ROW * rows + 0.4 for rows in lines) for lines in pairs)
     canvas = Canvas(figsize=(WIDTH, inches))
     top = inches - 0.1

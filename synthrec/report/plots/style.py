@@ -80,9 +80,9 @@ def key(
     axes: Axes, entries: Sequence[tuple[str, str, str]], *, row: float, left: float, step: float
 ) -> None:
     """What marks mean, side by side above the rows: (mark, colour, label)."""
-    for place, (mark, colour, label) in enumerate(entries):
+    for n, (mark, colour, label) in enumerate(entries):
         words = f"{mark} {label}"
-        axes.text(left + step * place, row, words, fontsize=SMALL, color=colour, **beside(axes))
+        axes.text(left + step * n, row, words, fontsize=SMALL, color=colour, **beside(axes))
 
 
 def dot(

@@ -234,13 +234,13 @@ def fidelity(compared: Sequence[Fidelity]) -> str:
         top = tall + 0.35
         for topic, rows in column:
             inches = _height(rows)
-            place = (
+            box = (
                 0.015 + 0.51 * side,
                 (top - inches + 0.1) / (tall + 0.35),
                 0.46,
                 (inches - HEAD) / (tall + 0.35),
             )
-            _panel(canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1])
+            _panel(canvas.add_axes(box), topic=topic, rows=rows, last=(topic, rows) == column[-1])
             top -= inches
     return svg(
         canvas,
@@ -253,21 +253,21 @@ def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> N
     axes.set_xscale("log")
     axes.axvspan(MIN_RATIO, 1, color=WASH, linewidth=0, zorder=0)
     axes.axvline(1, color=MUTED, linewidth=0.9, zorder=1)
-    for place, each in enumerate(rows):
+    for row, each in enumerate(rows):
         assert each.halves
         mine = min(max(each.distance / each.halves, MIN_RATIO), MAX_RATIO)
-        axes.plot((1, mine), (place, place), color=HAIR, linewidth=1.6, zorder=1)
+        axes.plot((1, mine), (row, row), color=HAIR, linewidth=1.6, zorder=1)
         if each.floor is not None:
             axes.plot(
                 [min(max(each.floor / each.halves, MIN_RATIO), MAX_RATIO)],
-                [place],
+                [row],
                 marker="x",
                 markersize=5,
                 color=INK,
                 zorder=2,
             )
-        axes.plot([mine], [place], marker="o", markersize=6, color=BLUE, zorder=3)
-        axes.text(MIN_RATIO * 1.04, place - 0.42, each.name, fontsize=7.5, color=INK, va="center")
+        axes.plot([mine], [row], marker="o", markersize=6, color=BLUE, zorder=3)
+        axes.text(MIN_RATIO * 1.04, row - 0.42, each.name, fontsize=7.5, color=INK, va="center")
     axes.set(xlim=(MIN_RATIO, MAX_RATIO), ylim=(len(rows) - 0.55, -0.8), yticks=[])
     axes.set_title(topic, loc="left", fontsize=9, fontweight="bold", pad=3)
     axes.spines["left"].set_visible(False)
@@ -298,12 +298,12 @@ def panel(compared: Sequence[PanelRow]) -> str:
     canvas, axes = rows_of_one_axis(
         len(rows), row=0.4, room=0.85, left=0.24, width=0.72, bottom=0.5, used=0.85
     )
-    for place, row in enumerate(rows):
-        dot(axes, row.real, row=place - 0.22, colour=INK, size=5)
-        dot(axes, row.synthetic, row=place, colour=BLUE, size=5, marker="D")
-        dot(axes, row.receiver, row=place + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
-        axes.text(-0.02, place, row.name, ha="right", **beside(axes))
-        axes.axhline(place + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
+    for height, row in enumerate(rows):
+        dot(axes, row.real, row=height - 0.22, colour=INK, size=5)
+        dot(axes, row.synthetic, row=height, colour=BLUE, size=5, marker="D")
+        dot(axes, row.receiver, row=height + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
+        axes.text(-0.02, height, row.name, ha="right", **beside(axes))
+        axes.axhline(height + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
     marks = (
         ("●", INK, "real log, real users"),
         ("◆", BLUE, "synthetic log, real users"),
