@@ -17,7 +17,7 @@ import pandas as pd
 
 from synthrec import Schema, Synthesizer, plan_release
 from synthrec.data.simulator import SimulatedLog, simulate
-from synthrec.inspection.recipient import verify_share
+from synthrec.inspection.checks import verify_share
 from synthrec.inspection.share import inspect_share
 
 

@@ -197,12 +197,12 @@ def _principal(
     scores = centred @ np.linalg.pinv(root, rcond=1e-6) @ vectors[:, widest]
     return tuple(
         plane.axis(
-            plane.turned(scores[:, place]),
-            title=f"axis {place + 1}",
+            plane.turned(scores[:, rank]),
+            title=f"axis {rank + 1}",
             share=float(values[each]) / total,
             spread=float(np.sqrt(max(values[each], 0.0))),
         )
-        for place, each in enumerate(widest)
+        for rank, each in enumerate(widest)
     ), total
 
 

@@ -3,7 +3,8 @@ being whole.
 
 Guarantees: a release is built beside its place and renamed at the end, so no half release is taken
 for whole; `private/` is readable by its owner only; whoever opens a release has checked every
-shared file against the manifest.
+shared file against the manifest. A purge touches only a folder that holds a release, and in it only
+private/; no link is followed.
 """
 
 from __future__ import annotations
@@ -286,6 +287,45 @@ def remove_left(out: Path) -> int:
             shutil.rmtree(path)
             removed += 1
     return removed
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How much went."""
+
+    files: int
+    stale: int
+
+
+def purge_private(folder: Folder) -> Purged:
+    """Remove private/. Raises ReleaseError for what is no release or has no private/, DataError if
+    it cannot be removed.
+    """
+    private = folder.private
+    if private.is_symlink():
+        raise ReleaseError(
+            "private/ must be a folder of the release itself",
+            found="a link",
+            remedy="Remove it by hand.",
+        )
+    folder.verified()
+    if not private.is_dir():
+        raise ReleaseError(
+            "there must be a private/ to remove",
+            found="none: purged before, or never here",
+            remedy="Nothing to do.",
+        )
+    try:
+        files = sum(path.is_file() for path in private.rglob("*"))
+        shutil.rmtree(private)
+        stale = remove_left(folder.path.absolute())
+    except OSError as error:
+        raise DataError(
+            "private/ must be removable",
+            found=error.strerror or "a failed removal",
+            remedy="Correct the permissions and run the command again; part of it may be gone.",
+        ) from None
+    return Purged(files=files, stale=stale)
 
 
 def _partial(out: Path) -> list[Path]:

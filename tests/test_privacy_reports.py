@@ -10,8 +10,7 @@ import pytest
 
 from privacy_reports.cells import AUDIT, CELLS, RECORDS, Cell
 from privacy_reports.index import index
-from synthrec.inspection.recipient import claim_checks
-from synthrec.inspection.rendered import audit_checks
+from synthrec.inspection.checks import audit_checks, claim_checks
 from synthrec.privacy.ledger import Entry
 from synthrec.report.edition import Edition
 from synthrec.report.render import render

@@ -22,7 +22,7 @@ from synthrec.data.open_domains import PaidColumn, is_open, paid_columns, widene
 from synthrec.data.schema import Schema
 from synthrec.data.splits import TRAINS, role_of
 from synthrec.errors import BudgetError, DataError, PlanError, ReleaseError, SchemaError
-from synthrec.inspection.recipient import verify_share
+from synthrec.inspection.checks import verify_share
 from synthrec.inspection.share import inspect_share
 from synthrec.model.recipe import plan_release
 from synthrec.privacy.accounting import Accountant

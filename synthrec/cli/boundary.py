@@ -94,8 +94,12 @@ def describe(error: BaseException) -> tuple[str, int]:
             "interrupted. No half-written file passes for a whole one; what the ledger was charged stays charged.",
             INTERRUPTED,
         )
+    frames = walk_tb(error.__traceback__)
+    paths = [(Path(frame.f_code.co_filename).resolve(), line) for frame, line in frames]
     places = [
-        f"{Path(path).relative_to(_PACKAGE.parent)}:{line}" for path, line in _our_frames(error)
+        f"{path.relative_to(_PACKAGE.parent)}:{line}"
+        for path, line in paths
+        if path.is_relative_to(_PACKAGE)
     ]
     where = " < ".join(reversed(places)) or "no file of synthrec"
     if isinstance(error, OSError) and error.errno:
@@ -107,8 +111,3 @@ def describe(error: BaseException) -> tuple[str, int]:
         f"this is a bug of synthrec, not of your log or your configuration: {type(error).__name__} in {where}. "
         "No value of the log is in this line; please report it with the version that `synthrec --version` prints."
     ), OUR_BUG
-
-
-def _our_frames(error: BaseException) -> list[tuple[str, int]]:
-    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    return [(path, line) for path, line in frames if Path(path).resolve().is_relative_to(_PACKAGE)]

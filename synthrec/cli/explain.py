@@ -41,8 +41,8 @@ def explain(release: Path, axes: int, catalogue: Path | None, out: Path | None) 
     """
     from synthrec import explain as explaining
 
-    found = explaining.explain(release, axes=axes, catalogue=catalogue)
-    for line in found.lines():
+    taste = explaining.explain(release, axes=axes, catalogue=catalogue)
+    for line in taste.lines():
         show(line)
     if out is not None:
-        show(f"\ntaste axes  {explaining.draw_into(out, found, release=release)}")
+        show(f"\ntaste axes  {explaining.draw_into(out, taste, release=release)}")

@@ -13,7 +13,7 @@ from synthrec.cli import terminal
 from synthrec.cli.options import FILE
 
 if TYPE_CHECKING:
-    from synthrec.privacy.budget import Account, Balance
+    from synthrec.privacy.budget import Balance
 
 ledger_argument = click.argument("path", metavar="LEDGER", type=FILE)
 cap_option = click.option(
@@ -83,17 +83,17 @@ def verify(
     from synthrec.release import open_folder
 
     excerpts = tuple(open_folder(release).share / "ledger.jsonl" for release in releases)
-    found = check_ledger(path, delta=delta, excerpts=excerpts, **_declared(config))
-    if found.balance is not None:
-        _echo_balance(found.balance)
-    for note in found.notes:
+    checked = check_ledger(path, delta=delta, excerpts=excerpts, **_declared(config))
+    if checked.balance is not None:
+        _echo_balance(checked.balance)
+    for note in checked.notes:
         terminal.show(f"note  {note}")
-    for fault in found.faults:
+    for fault in checked.faults:
         terminal.show(f"FAULT  {fault}")
     terminal.show(
-        f"{found.entries} entries: {f'{len(found.faults)} faults' if found.faults else 'whole, and the sums agree'}"
+        f"{checked.entries} entries: {f'{len(checked.faults)} faults' if checked.faults else 'whole, and the sums agree'}"
     )
-    click.get_current_context().exit(1 if found.faults else 0)
+    click.get_current_context().exit(1 if checked.faults else 0)
 
 
 def _declared(config: Path | None) -> dict[str, Any]:
@@ -108,7 +108,11 @@ def _declared(config: Path | None) -> dict[str, Any]:
 
 def _echo_balance(balance: Balance) -> None:
     for account in balance.accounts:
-        terminal.show(_account(account))
+        died = f"  CHARGED {account.charged} OF {account.planned}: it died, or still runs; what was charged is spent"
+        terminal.show(
+            f"{account.release_id}  {account.kind:8}  {account.first_day}  epsilon {account.epsilon:.3f} "
+            f"(second accountant {account.cross_check:.3f}) at delta {account.delta:g}{died if account.died else ''}"
+        )
     terminal.show(
         f"all {balance.counted} releases and trials, for a user who is in every one: epsilon {balance.epsilon:.3f} "
         f"(second accountant {balance.cross_check:.3f}) at delta {balance.delta:g}"
@@ -117,24 +121,9 @@ def _echo_balance(balance: Balance) -> None:
         terminal.show(
             f"internal, never outside private/ and not added: epsilon {balance.internal_epsilon:.3f}"
         )
-    if balance.spent is None:
-        terminal.show(
-            "the cap is in the source's configuration: name it with --config to see what is left"
-        )
-    else:
-        terminal.show(
-            f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
-            f"{balance.spent.delta:g}, the smallest of all plans"
-        )
-
-
-def _account(account: Account) -> str:
-    state = (
-        f"  CHARGED {account.charged} OF {account.planned}: it died, or still runs; what was charged is spent"
-        if account.died
-        else ""
-    )
-    return (
-        f"{account.release_id}  {account.kind:8}  {account.first_day}  epsilon {account.epsilon:.3f} "
-        f"(second accountant {account.cross_check:.3f}) at delta {account.delta:g}{state}"
+    terminal.show(
+        "the cap is in the source's configuration: name it with --config to see what is left"
+        if balance.spent is None
+        else f"cap {balance.spent.cap:g}: about {balance.left:.2f} is left for one further release, at delta "
+        f"{balance.spent.delta:g}, the smallest of all plans"
     )

@@ -33,26 +33,12 @@ delta_option = click.option(
     required=True,
     help="Must be below 1 / population; a tenth of that or less is usual, for example 1e-5.",
 )
-out_option = click.option(
-    "--out",
-    metavar="FOLDER",
-    required=True,
-    type=FILE,
-    help="Folder of the release. It must not exist yet.",
-)
 model_option = click.option(
     "--model",
     type=click.Choice(["gan", "moments", "marginals"]),
     default="gan",
     show_default=True,
     help="`moments` and `marginals` are simpler private methods without a GAN: the baselines of the audit.",
-)
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the GAN is trained.",
 )
 exclude_option = click.option(
     "--exclude-users",
@@ -77,18 +63,6 @@ resume_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
 
 
-def audit_share_option(default: float) -> Callable[[Command], Command]:
-    """Share of users kept out of training; how much is kept by default depends on the command."""
-    return click.option(
-        "--audit-share",
-        type=click.FloatRange(0, 0.7),
-        default=default,
-        show_default=True,
-        help="Share of users who are kept out of training, so that the audit can compare members with people outside. "
-        "Who they are is drawn by a secret key. 0 means that nobody is and that no attack can be measured.",
-    )
-
-
 def training_options(*, audit_share: float) -> Callable[[Command], Command]:
     """What every training is asked for: log, configuration, budget, folder, model, opt-outs; the
     command gets all but the first two by the names that the pipeline has for them.
@@ -98,10 +72,29 @@ def training_options(*, audit_share: float) -> Callable[[Command], Command]:
         config_option,
         epsilon_option,
         delta_option,
-        out_option,
-        audit_share_option(audit_share),
+        click.option(
+            "--out",
+            metavar="FOLDER",
+            required=True,
+            type=FILE,
+            help="Folder of the release. It must not exist yet.",
+        ),
+        click.option(
+            "--audit-share",
+            type=click.FloatRange(0, 0.7),
+            default=audit_share,
+            show_default=True,
+            help="Share of users who are kept out of training, so that the audit can compare members with people outside. "
+            "Who they are is drawn by a secret key. 0 means that nobody is and that no attack can be measured.",
+        ),
         model_option,
-        device_option,
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Where the GAN is trained.",
+        ),
         exclude_option,
     )
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)

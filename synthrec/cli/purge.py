@@ -21,8 +21,7 @@ def purge(release: Path, yes: bool) -> None:
     comparison with the log by `synthrec inspect`. Sampling, `inspect`, `verify` and the public
     report go on. The source's ledger and its key stay where they are.
     """
-    from synthrec.inspection.purge import purge_private
-    from synthrec.release import open_folder
+    from synthrec.release import open_folder, purge_private
 
     folder = open_folder(release)
     if not yes:

@@ -37,7 +37,7 @@ def report(release: Path, edition: str | None, check: bool) -> None:
     """
     from synthrec import pipeline
     from synthrec.cli.outcome import echo_checks
-    from synthrec.inspection.rendered import check_report
+    from synthrec.inspection.checks import check_report
     from synthrec.release import open_folder
     from synthrec.report.edition import Edition
 

@@ -71,7 +71,7 @@ def verify(
     from synthrec.cli.outcome import echo_checks, echo_conformance
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
-    from synthrec.inspection.recipient import verify_share
+    from synthrec.inspection.checks import verify_share
     from synthrec.release import open_folder
     from synthrec.report.record import write_record
 

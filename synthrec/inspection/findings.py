@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from synthrec.conformance.record import Conformance
 from synthrec.errors import SynthrecError
+from synthrec.privacy.ledger import Entry
+from synthrec.report.record import ReleaseRecord
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,19 @@ def unreadable(file: str, error: Exception, *, missing: str = "not readable") ->
 
 @dataclass(frozen=True)
 class Inspection:
-    """All parts. `notes`: what is worth knowing and no failure."""
+    """All parts. `notes`: what is worth knowing and no failure. `record`, `entries`, `mechanism`:
+    what could be read of the claim, entries None where no file was opened.
+    """
 
     parts: tuple[InspectedPart, ...]
     notes: tuple[str, ...] = ()
+    record: ReleaseRecord | None = None
+    entries: tuple[Entry, ...] | None = None
+    mechanism: Conformance | None = None
+
+    def of(self, file: str) -> list[InspectedPart]:
+        """The parts of one file."""
+        return [part for part in self.parts if part.file == file]
 
     @property
     def problems(self) -> tuple[InspectedPart, ...]:
@@ -52,6 +64,11 @@ class Inspection:
     def passed(self) -> bool:
         """Is everything as it must be?"""
         return not self.problems
+
+
+def first_wrong(*rules: tuple[object, str]) -> str | None:
+    """What is wrong: the words of the first rule that is broken, of (is it broken, words)."""
+    return next((words for is_broken, words in rules if is_broken), None)
 
 
 def paid(origin: str, by: Iterable[str]) -> str:

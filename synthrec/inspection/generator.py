@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import InspectedPart, broken, paid, unreadable
+from synthrec.inspection.findings import InspectedPart, broken, first_wrong, paid, unreadable
 from synthrec.model.artifact import LARGEST_WORDS, TENSORS, WORDS, parse_words
 from synthrec.model.format import Words, differences, layout
 from synthrec.storage import read_bounded
@@ -33,32 +33,34 @@ def words_of(share: Path) -> tuple[Words | None, Catalogue | None, list[Inspecte
     """generator.json with a line for each of its fields, and what it says if it can be read."""
     try:
         content = read_bounded(share / WORDS, most=LARGEST_WORDS)
-        said, words, catalogue = parse_words(content)
+        fields, words, catalogue = parse_words(content)
     except (OSError, SynthrecError) as error:
         return None, None, [unreadable(WORDS, error, missing="missing")]
     parts = [
         InspectedPart(
             WORDS,
             name,
-            type(said[name]).__name__,
+            type(fields[name]).__name__,
             origin,
-            _wrong(name, said, words=words, catalogue=catalogue),
+            _wrong(name, fields[name], words=words, catalogue=catalogue),
         )
         for name, origin in (ORIGINS | _looked_for(words)).items()
     ]
-    if content != json.dumps(said, indent=1).encode():
+    if content != json.dumps(fields, indent=1).encode():
         parts.append(broken(WORDS, "bytes that synthrec does not write"))
     return words, catalogue, parts
 
 
 def _looked_for(words: Words) -> dict[str, str]:
     """Where open columns ("dp") have come from. Their names are the owner's: not printed."""
-    origins = {}
-    if words.plan.openings:
-        origins["schema"] = "public: the owner's declaration; what it leaves open: paid by looks"
-    return origins | (
-        {"catalogue": "ids: paid by a look"} if words.declared.item_column.paid else {}
-    )
+    looks = {
+        "schema": (
+            words.plan.openings,
+            "public: the owner's declaration; what it leaves open: paid by looks",
+        ),
+        "catalogue": (words.declared.item_column.paid, "ids: paid by a look"),
+    }
+    return {field: origin for field, (paid_for, origin) in looks.items() if paid_for}
 
 
 def tensors_of(
@@ -69,7 +71,10 @@ def tensors_of(
     """
     known = layout(words, items=catalogue.size)
     try:
-        wrong = {found.name: found.found for found in differences(share / TENSORS, layout=known)}
+        wrong = {
+            difference.name: difference.found
+            for difference in differences(share / TENSORS, layout=known)
+        }
     except (OSError, SynthrecError) as error:
         return [unreadable(TENSORS, error, missing="missing or not readable")]
     for name, tensor in known.items():
@@ -86,11 +91,11 @@ def tensors_of(
         for name, tensor in known.items()
     ]
     return lines + [
-        broken(TENSORS, found, name=name) for name, found in wrong.items() if name not in known
+        broken(TENSORS, problem, name=name) for name, problem in wrong.items() if name not in known
     ]
 
 
-def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catalogue) -> str | None:
+def _wrong(name: str, value: object, *, words: Words, catalogue: Catalogue) -> str | None:
     """Every field must be what writing the parsed one again gives: no second spelling carries
     anything else.
     """
@@ -99,14 +104,17 @@ def _wrong(name: str, said: dict[str, object], *, words: Words, catalogue: Catal
         "plan": lambda: json.loads(words.plan.model_dump_json()),
         "catalogue": catalogue.to_json,
     }
-    if name in again and said[name] != again[name]():
-        return "more, or less, than the declared fields"
-    if name == "schema" and words.declared != words.declared.shared():
-        return "names of dropped columns, or paths of the owner's files"
-    if (
-        name == "game"
-        and words.game is not None
-        and (not words.game.startswith(GAMES) or len(words.game) > MAX_REASON_LETTERS)
-    ):
-        return "words that synthrec does not write"
-    return None
+    odd_reason = words.game is not None and (
+        not words.game.startswith(GAMES) or len(words.game) > MAX_REASON_LETTERS
+    )
+    return first_wrong(
+        (
+            name in again and value != again[name](),
+            "more, or less, than the declared fields",
+        ),
+        (
+            name == "schema" and words.declared != words.declared.shared(),
+            "names of dropped columns, or paths of the owner's files",
+        ),
+        (name == "game" and odd_reason, "words that synthrec does not write"),
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from synthrec.conformance.record import QUESTIONS, WORDS_IN_NAMES, Check, Conformance
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import InspectedPart, unreadable
+from synthrec.inspection.findings import InspectedPart, first_wrong, unreadable
 from synthrec.inspection.record import PATTERNS
 from synthrec.model.format import Words
 from synthrec.privacy.mechanisms import GaussianSum
@@ -54,16 +54,9 @@ def mechanism_of(
         InspectedPart(MECHANISM, "the record", f"{len(record.checks)} checks", "public", problem)
     ]
     for check in record.checks:
+        name = check.name if (check.topic, _blanked(check.name)) in known else ""
         wrong = _wrong(check, known=known, seen=seen)
-        parts.append(
-            InspectedPart(
-                MECHANISM,
-                check.name if (check.topic, _blanked(check.name)) in known else "",
-                check.topic,
-                "simulated",
-                wrong,
-            )
-        )
+        parts.append(InspectedPart(MECHANISM, name, check.topic, "simulated", wrong))
         seen.add((check.topic, check.name))
     return record, parts
 
@@ -77,49 +70,54 @@ def known_questions(
     words["leaver"] = WORDS_IN_NAMES["who"] if looks else ()
     known: dict[tuple[str, str], str] = {}
     for topic, questions in QUESTIONS.items():
-        for name, asked in questions.items():
+        for name, question in questions.items():
             fields = [field for field in FIGURE.findall(name) if field in words]
             for chosen in product(*(words[field] for field in fields)):
                 filled = FIGURE.sub(partial(_figure, dict(zip(fields, chosen, strict=True))), name)
-                known[topic, _blanked(filled)] = _blanked(FIGURE.sub("#", asked))
+                known[topic, _blanked(filled)] = _blanked(FIGURE.sub("#", question))
     return known
 
 
-def _figure(chosen: dict[str, str], place: re.Match[str]) -> str:
-    return chosen.get(place[1], "#")
+def _figure(chosen: dict[str, str], figure: re.Match[str]) -> str:
+    return chosen.get(figure[1], "#")
 
 
 def _about(record: Conformance, *, words: Words | None) -> str | None:
-    if (
-        record.subject != SUBJECT
-        or re.fullmatch(PATTERNS["synthrec_version"], record.synthrec_version) is None
-    ):
-        return "words that synthrec does not write"
-    if words is not None and (record.model, record.epsilon, record.delta) != (
-        words.plan.model,
-        words.plan.epsilon,
-        words.plan.delta,
-    ):
-        return "another plan than that of generator.json"
-    return (
-        None
-        if 0 <= record.seconds < math.inf and record.checks
-        else "no time that a suite takes, or nothing checked"
+    version = re.fullmatch(PATTERNS["synthrec_version"], record.synthrec_version)
+    checked = (record.model, record.epsilon, record.delta)
+    return first_wrong(
+        (record.subject != SUBJECT or version is None, "words that synthrec does not write"),
+        (
+            words is not None
+            and checked != (words.plan.model, words.plan.epsilon, words.plan.delta),
+            "another plan than that of generator.json",
+        ),
+        (
+            not (0 <= record.seconds < math.inf and record.checks),
+            "no time that a suite takes, or nothing checked",
+        ),
     )
 
 
 def _wrong(
     check: Check, *, known: dict[tuple[str, str], str], seen: set[tuple[str, str]]
 ) -> str | None:
-    asked = known.get((check.topic, _blanked(check.name)))
-    if not check.passed and asked is not None:
-        return f"a check that failed: found {check.found}, allowed {check.allowed}"
-    if asked is None or _blanked(check.asked) != asked or (check.topic, check.name) in seen:
-        return "no question of the suite"
-    return (
-        None
-        if check.low <= check.statistic <= check.high
-        else "passed, though its number is out of its range"
+    question = known.get((check.topic, _blanked(check.name)))
+    return first_wrong(
+        (
+            not check.passed and question is not None,
+            f"a check that failed: found {check.found}, allowed {check.allowed}",
+        ),
+        (
+            question is None
+            or _blanked(check.asked) != question
+            or (check.topic, check.name) in seen,
+            "no question of the suite",
+        ),
+        (
+            not check.low <= check.statistic <= check.high,
+            "passed, though its number is out of its range",
+        ),
     )
 
 

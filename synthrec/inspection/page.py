@@ -19,6 +19,10 @@ from synthrec.report.texts import CARD, DEPLOYMENT, STATEMENT, shared_texts
 from synthrec.storage import read_bounded
 
 PAGE = "report.html"
+PUBLISHED = (
+    "The source is published, so the page may show the audit's figures: its words are not compared."
+)
+OTHER_WORDS = "not those of release.json and mechanism.json; run `synthrec report`"
 MAX_PAGE_BYTES = 1 << 23
 TAGS = set(
     "a b body br circle clippath code dd defs details div dl dt em ellipse figcaption figure footer g h1 h2 h3 h4 "
@@ -104,16 +108,10 @@ def page_of(
     if record is None:
         return parts, []
     if record.source_public:
-        return parts, [
-            "The source is published, so the page may show the audit's figures: its words are not compared."
-        ]
-    wrong = "not those of release.json and mechanism.json; run `synthrec report`"
-    same = (
-        _read(text).words
-        == _read(render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)).words
-    )
-    parts.append(InspectedPart(PAGE, "words", "", "from the records", None if same else wrong))
-    return parts, []
+        return parts, [PUBLISHED]
+    page = render(record, None, mechanism=mechanism, edition=Edition.PUBLIC)
+    wrong = None if _read(text).words == _read(page).words else OTHER_WORDS
+    return [*parts, InspectedPart(PAGE, "words", "", "from the records", wrong)], []
 
 
 def foreign(text: str) -> str | None:

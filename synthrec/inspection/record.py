@@ -16,7 +16,7 @@ from synthrec.audit.record import AttackBound
 from synthrec.claim import LIBRARIES, paid_patterns, profile_deltas, public_part
 from synthrec.data.splits import MAX_SHARE
 from synthrec.errors import SynthrecError
-from synthrec.inspection.findings import InspectedPart, broken, unreadable
+from synthrec.inspection.findings import InspectedPart, broken, first_wrong, unreadable
 from synthrec.model.format import Words
 from synthrec.model.recipe import same_looks
 from synthrec.privacy.ledger import MAX_LINE_BYTES, Entry
@@ -26,7 +26,7 @@ from synthrec.report.record import MAX_RECORD_BYTES, Faithful, ReleaseRecord, re
 from synthrec.storage import read_bounded
 
 RECORD, EXCERPT = "release.json", "ledger.jsonl"
-TRIAL = "an entry of a trial, which its owner made for nobody else"
+PLAIN = re.compile(r"[a-z_ ]{1,30}")  # a mechanism's name
 MAX_EXCERPT_BYTES = 1 << 24
 MAX_RUNS = 10_000  # releases, trials or trainings of one source
 NOT_DECLARED = "not what schema and plan of generator.json say (in this version of synthrec)"
@@ -55,15 +55,18 @@ def record_of(
         if words is None
         else public_part(schema=words.declared, plan=words.plan, game=words.game)
     )
-    parts = []
-    for name, origin in origins(ReleaseRecord).items():
-        value = getattr(record, name)
-        wrong = (
-            _wrong_looks(value, words=words)
+    parts = [
+        InspectedPart(
+            RECORD,
+            name,
+            type(getattr(record, name)).__name__,
+            str(origin),
+            _wrong_looks(record.paid_declarations, words=words)
             if name == "paid_declarations"
-            else _wrong(name, value, record=record, expected=expected)
+            else _wrong(name, record, expected=expected),
         )
-        parts.append(InspectedPart(RECORD, name, type(value).__name__, str(origin), wrong))
+        for name, origin in origins(ReleaseRecord).items()
+    ]
     if content != record.model_dump_json(indent=2).encode() + b"\n":
         parts.append(
             broken(
@@ -82,49 +85,37 @@ def excerpt_of(
     try:
         content = read_bounded(share / EXCERPT, most=MAX_EXCERPT_BYTES)
     except (SynthrecError, OSError) as error:
-        return (
-            (),
-            [unreadable(EXCERPT, error, missing="missing or not readable")],
-            [],
-        )
+        return (), [unreadable(EXCERPT, error, missing="missing or not readable")], []
     if content.count(b"\n") > MAX_STEPS:
         return (), [broken(EXCERPT, "more lines than a plan has steps")], []
-    entries: list[Entry] = []
-    parts: list[InspectedPart] = []
-    for place, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
-        entry = _entry(line)
-        if entry is None:
-            parts.append(
-                broken(EXCERPT, "no sealed entry as synthrec writes it", name=f"line {place}")
-            )
-            continue
-        name = entry.mechanism if _plain(entry.mechanism) else ""
-        wrong = _foreign(entry, record=record)
-        parts.append(InspectedPart(EXCERPT, f"line {place}", name, "public", wrong))
-        entries.append(entry)
+    lines = [_entry(line) for line in content.removesuffix(b"\n").split(b"\n")]
+    parts = [_line(number, entry, record=record) for number, entry in enumerate(lines, start=1)]
+    entries = [entry for entry in lines if entry is not None]
     sound = not any(part.problem for part in parts)
     if words is not None and sound and (odd := _odd(entries, words=words)):
         parts.append(broken(EXCERPT, odd, name="all lines"))
     if not content.endswith(b"\n"):
         parts.append(broken(EXCERPT, "a last line that is not whole"))
     breaks = sum(after.previous != before.hash for before, after in pairwise(entries))
-    note = (
-        f"{breaks} link(s) of the excerpt lead to entries of other accounts in the source's ledger"
+    note = "link(s) of the excerpt lead to entries of other accounts in the source's ledger"
+    return tuple(entries), parts, [f"{breaks} {note}"] if breaks else []
+
+
+def _line(number: int, entry: Entry | None, *, record: ReleaseRecord | None) -> InspectedPart:
+    """Is it a sealed entry, and one of this release?"""
+    if entry is None:
+        return broken(EXCERPT, "no sealed entry as synthrec writes it", name=f"line {number}")
+    account = (entry.source, entry.release_id, entry.kind)
+    wrong = first_wrong(
+        (entry.kind == "trial", "an entry of a trial, which its owner made for nobody else"),
+        (
+            record is not None and account != (record.source_name, record.release_id, "release"),
+            "an entry of another account",
+        ),
+        (not _spelt("day", entry.charged_utc), "a day that is none"),
     )
-    return tuple(entries), parts, [note] if breaks else []
-
-
-def _foreign(entry: Entry, *, record: ReleaseRecord | None) -> str | None:
-    """Why a sealed entry is none of this release."""
-    if entry.kind == "trial":
-        return TRIAL
-    if record is not None and (entry.source, entry.release_id, entry.kind) != (
-        record.source_name,
-        record.release_id,
-        "release",
-    ):
-        return "an entry of another account"
-    return None if _spelt("day", entry.charged_utc) else "a day that is none"
+    mechanism = entry.mechanism if PLAIN.fullmatch(entry.mechanism) else ""
+    return InspectedPart(EXCERPT, f"line {number}", mechanism, "public", wrong)
 
 
 def _entry(line: bytes) -> Entry | None:
@@ -146,12 +137,10 @@ def _odd(entries: list[Entry], *, words: Words) -> str | None:
     plan = words.plan
     if not same_looks(words.declared, plan.openings):
         return "open columns that the plan of generator.json has no looks for"
-    planned = Counter(
-        {
-            (each.name, each.noise_multiplier, 1.0, getattr(each, "extra_delta", 0.0)): 1
-            for each in (*plan.measurements, *plan.openings)
-        }
-    )
+    planned = {
+        (each.name, each.noise_multiplier, 1.0, getattr(each, "extra_delta", 0.0)): 1
+        for each in (*plan.measurements, *plan.openings)
+    }
     if (game := plan.training) is not None:
         planned["game", game.noise_multiplier, game.sampling_rate, 0.0] = game.steps
     charged = Counter[tuple[str, float, float, float]]()
@@ -161,35 +150,25 @@ def _odd(entries: list[Entry], *, words: Words) -> str | None:
             entry.mechanism, event.noise_multiplier, event.sampling_rate, entry.extra_delta
         ] += event.count
     wrong = "other mechanisms, noise or runs than the plan of generator.json"
-    return None if dict(charged) == dict(planned) else wrong
+    return None if dict(charged) == planned else wrong
 
 
-def _plain(name: str) -> bool:
-    return re.fullmatch(r"[a-z_ ]{1,30}", name) is not None
-
-
-def _wrong_looks(said: tuple[str, ...], *, words: Words | None) -> str | None:
+def _wrong_looks(lines: tuple[str, ...], *, words: Words | None) -> str | None:
     """What looks have found stands in the schema; the record says it in words that follow, but for
     the paid figure.
     """
     if words is None:
         return None
-    patterns = (
-        paid_patterns(schema=words.declared, plan=words.plan)
-        if same_looks(words.declared, words.plan.openings)
-        else ()
-    )
-    fine = len(said) == len(patterns) and all(
-        re.fullmatch(pattern, line) for pattern, line in zip(patterns, said, strict=True)
-    )
+    looked = same_looks(words.declared, words.plan.openings)
+    patterns = paid_patterns(schema=words.declared, plan=words.plan) if looked else ()
+    fine = len(lines) == len(patterns) and all(map(re.fullmatch, patterns, lines))
     return None if fine else NOT_DECLARED
 
 
-def _wrong(name: str, value: Any, *, record: ReleaseRecord, expected: dict[str, Any]) -> str | None:
+def _wrong(name: str, record: ReleaseRecord, *, expected: dict[str, Any]) -> str | None:
+    value, rule = getattr(record, name), RULES.get(name)
     if name in expected:
-        fine = value == expected[name]
-        return None if fine else NOT_DECLARED
-    rule = RULES.get(name)
+        return None if value == expected[name] else NOT_DECLARED
     fine = rule is not None and rule(value, record)
     return None if fine else "nothing that synthrec writes there"
 
@@ -202,11 +181,11 @@ def _amount(number: float, record: ReleaseRecord) -> bool:
     return number >= 0 and (math.isfinite(number) or record.not_private)
 
 
-def _measured(found: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
+def _measured(faithful: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
     """Each measurement once, to three decimals; the names of attributes are the schema's, as
     `columns` tells them.
     """
-    names = [each.name for each in found]
+    names = [each.name for each in faithful]
     known = {"items", "activity", "ratings"} | {
         f"attribute {column.name}"
         for column in record.columns
@@ -216,7 +195,8 @@ def _measured(found: tuple[Faithful, ...], record: ReleaseRecord) -> bool:
         len(set(names)) == len(names)
         and set(names) <= known
         and all(
-            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance for each in found
+            0 <= each.distance <= 1 and round(each.distance, 3) == each.distance
+            for each in faithful
         )
     )
 

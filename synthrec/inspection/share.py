@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthrec.errors import ReleaseError, printable
-from synthrec.inspection.findings import InspectedPart, Inspection
+from synthrec.inspection.findings import InspectedPart, Inspection, first_wrong
 from synthrec.inspection.generator import tensors_of, words_of
 from synthrec.inspection.mechanism import MECHANISM, mechanism_of
 from synthrec.inspection.page import TEXTS, page_of, texts_of
@@ -41,41 +41,43 @@ def inspect_share(share: Path) -> Inspection:
     entries, lines, notes = excerpt_of(share, record=record, words=words)
     parts += fields + lines
     if words is not None and catalogue is not None:
-        parts += tensors_of(
-            share, words=words, catalogue=catalogue, ledger={entry.mechanism for entry in entries}
-        )
+        charged = {entry.mechanism for entry in entries}
+        parts += tensors_of(share, words=words, catalogue=catalogue, ledger=charged)
         if record is not None:
             parts += tables_of(share, schema=words.declared, catalogue=catalogue, record=record)
-    checked, checks = mechanism_of(share, words=words)
-    page, said = page_of(share, record=record, mechanism=checked)
-    texts = texts_of(share, record=record, mechanism=checked)
-    return Inspection(parts=(*files, *parts, *checks, *page, *texts), notes=(*notes, *said))
+    mechanism, checks = mechanism_of(share, words=words)
+    page, remarks = page_of(share, record=record, mechanism=mechanism)
+    texts = texts_of(share, record=record, mechanism=mechanism)
+    return Inspection(
+        parts=(*files, *parts, *checks, *page, *texts),
+        notes=(*notes, *remarks),
+        record=record,
+        entries=entries,
+        mechanism=mechanism,
+    )
 
 
 def files_of(share: Path) -> list[InspectedPart]:
     """Which files there are, and whether the manifest holds; nothing else of them is read."""
     present = {path.name: path for path in share.iterdir()}
+    problems = {name: _odd(path) for name, path in sorted(present.items())}
+    problems |= {name: "missing" for name in NEEDED if name not in present}
     parts = [
-        InspectedPart(
-            printable(name), "the file", "", "public", _odd(path, allowed=name in ALLOWED)
-        )
-        for name, path in sorted(present.items())
+        InspectedPart(printable(name), "the file", "", "public", problem)
+        for name, problem in problems.items()
     ]
-    parts += [
-        InspectedPart(name, "the file", "", "public", "missing")
-        for name in NEEDED
-        if name not in present
-    ]
-    if any(part.problem for part in parts):
+    if any(problems.values()):
         return parts
+    problem = None
     try:
         verify_manifest(share)
     except ReleaseError as error:
-        return [*parts, InspectedPart(MANIFEST, "hashes", "", "public", str(error))]
-    return [*parts, InspectedPart(MANIFEST, "hashes", "", "public")]
+        problem = str(error)
+    return [*parts, InspectedPart(MANIFEST, "hashes", "", "public", problem)]
 
 
-def _odd(path: Path, *, allowed: bool) -> str | None:
-    if path.is_symlink() or not path.is_file():
-        return "no regular file"
-    return None if allowed else "a file that no release has"
+def _odd(path: Path) -> str | None:
+    return first_wrong(
+        (path.is_symlink() or not path.is_file(), "no regular file"),
+        (path.name not in ALLOWED, "a file that no release has"),
+    )

@@ -30,10 +30,20 @@ from synthrec.data.writer import (
     event_table,
     user_table,
 )
-from synthrec.inspection.findings import InspectedPart, broken
+from synthrec.inspection.findings import InspectedPart, broken, first_wrong
 from synthrec.report.record import ReleaseRecord
 
+WRITER = re.compile(r"parquet-cpp-arrow version [0-9.]{1,20}")
 SYNTHETIC = r"^synthetic-([0-9]{6,18})$"
+UNREADABLE = (
+    OSError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    IndexError,
+    TypeError,
+    pa.ArrowException,
+)
 SPACE = "ids outside the space of synthetic users"
 
 
@@ -41,36 +51,23 @@ def tables_of(
     share: Path, *, schema: Schema, catalogue: Catalogue, record: ReleaseRecord
 ) -> list[InspectedPart]:
     """A line for each column of each synthetic table that is there."""
-    one = _one_user(schema)
-    rows = {
-        "events.parquet": event_table(
-            one, np.array([FIRST_ID + 1]), schema=schema, catalogue=catalogue, text_times=False
-        )
-    }
+    one, ids = _one_user(schema), np.array([FIRST_ID + 1])
+    events = event_table(one, ids, schema=schema, catalogue=catalogue, text_times=False)
+    kinds = {"events.parquet": events.schema}
     if schema.user_attributes:
-        rows["users.parquet"] = user_table(
-            one, np.array([FIRST_ID + 1]), schema=schema, rng=np.random.default_rng(0)
-        )
+        users = user_table(one, ids, schema=schema, rng=np.random.default_rng(0))
+        kinds["users.parquet"] = users.schema
     if not (share / "events.parquet").exists():
         alone = (share / "users.parquet").exists()
         return [broken("users.parquet", "users without events")] * alone + [
             broken("events.parquet", "missing, though release.json counts users")
         ] * (record.synthetic_users != 0)
     parts = []
-    for name, like in rows.items():
+    for name, like in kinds.items():
+        path = share / name
         try:
-            parts += _table(
-                share / name, like=like.schema, schema=schema, catalogue=catalogue, record=record
-            )
-        except (
-            OSError,
-            ValueError,
-            OverflowError,
-            MemoryError,
-            IndexError,
-            TypeError,
-            pa.ArrowException,
-        ):
+            parts += _table(path, like=like, schema=schema, catalogue=catalogue, record=record)
+        except UNREADABLE:
             parts.append(broken(name, "missing, or no Parquet file that can be read"))
     return parts
 
@@ -87,30 +84,22 @@ def _table(
         of_users = path.name == "users.parquet"
         users = _Users(record, schema=schema, each_once=of_users)
         for batch in bounded_batches(path):
-            numbers = _numbers(batch.column(batch.schema.get_field_index(schema.user)))
+            numbers = _numbers(_column(batch, schema.user))
             if numbers is None:
                 wrong.setdefault(schema.user, SPACE)
                 break
             for name in batch.schema.names:
-                if (
-                    name != schema.user
-                    and (
-                        found := _wrong(
-                            name,
-                            batch,
-                            numbers,
-                            schema=schema,
-                            of_users=of_users,
-                            catalogue=catalogue,
-                        )
+                problem = (
+                    users.add(numbers, batch)
+                    if name == schema.user
+                    else _wrong(
+                        name, batch, numbers, schema=schema, of_users=of_users, catalogue=catalogue
                     )
-                    is not None
-                ):
-                    wrong.setdefault(name, found)
-            if (found := users.add(numbers, batch, schema=schema)) is not None:
-                wrong.setdefault(schema.user, found)
-        if schema.user not in wrong and (found := users.whole()) is not None:
-            wrong[schema.user] = found
+                )
+                if problem is not None:
+                    wrong.setdefault(name, problem)
+        if users.last != record.synthetic_users:
+            wrong.setdefault(schema.user, "another number of users than release.json says")
     return [
         InspectedPart(path.name, field.name, f"{field.type}", "synthetic", wrong.get(field.name))
         for field in like
@@ -121,88 +110,88 @@ def _outside(
     file: pq.ParquetFile, path: Path, *, like: pa.Schema, record: ReleaseRecord
 ) -> str | None:
     """What the file says beyond its rows, and how many rows it announces."""
-    about = file.metadata
-    kinds = file.schema_arrow
-    said = {
+    about, kinds = file.metadata, file.schema_arrow
+    if kinds.remove_metadata() != like.remove_metadata():
+        return "other columns or types than the schema's"
+    expected = {
         f"{METADATA_PREFIX}{name}".encode(): text.encode()
         for name, text in said_in_tables(record).items()
     }
-    if kinds.remove_metadata() != like.remove_metadata():
-        return "other columns or types than the schema's"
     own = {name: text for name, text in (about.metadata or {}).items() if name != b"ARROW:schema"}
-    if (
-        any(set(field.metadata or {}) - {b"PARQUET:field_id"} for field in kinds)
-        or own != said
-        or (kinds.metadata or {}) != said
-    ):
-        return "other metadata than synthrec writes, or no format_version"
-    columns = [
-        about.row_group(group).column(place)
+    sizes = (
+        about.row_group(group).column(position).total_compressed_size
         for group in range(about.num_row_groups)
-        for place in range(about.num_columns)
-    ]
-    if (
-        sum(column.total_compressed_size for column in columns) + about.serialized_size + 12
-        != path.stat().st_size
-    ):
-        return "bytes that belong to no column"
-    if re.fullmatch(r"parquet-cpp-arrow version [0-9.]{1,20}", about.created_by or "") is None:
-        return "made by something else than synthrec"
+        for position in range(about.num_columns)
+    )
     rows_per_user = 1 if path.name == "users.parquet" else record.events_per_user
-    allowed = about.num_rows <= record.synthetic_users * rows_per_user
-    return None if allowed else "more rows than release.json allows"
+    return first_wrong(
+        (
+            any(set(field.metadata or {}) - {b"PARQUET:field_id"} for field in kinds)
+            or own != expected
+            or (kinds.metadata or {}) != expected,
+            "other metadata than synthrec writes, or no format_version",
+        ),
+        (
+            sum(sizes) + about.serialized_size + 12 != path.stat().st_size,
+            "bytes that belong to no column",
+        ),
+        (
+            WRITER.fullmatch(about.created_by or "") is None,
+            "made by something else than synthrec",
+        ),
+        (
+            about.num_rows > record.synthetic_users * rows_per_user,
+            "more rows than release.json allows",
+        ),
+    )
 
 
 class _Users:
-    """Numbers of synthetic users as they come: rising, each at most K rows, the last one the
-    record's number of users.
+    """Numbers of synthetic users as they come: rising, each at most K rows; `last` is the last one
+    so far.
     """
 
     def __init__(self, record: ReleaseRecord, *, schema: Schema, each_once: bool) -> None:
         self._users = record.synthetic_users
         self._most = 1 if each_once else schema.privacy.events_per_user
-        self._pairs = not each_once and not schema.several
-        self._last, self._run, self._seen = 0, 0, np.zeros(0, dtype=object)
+        self._item = (
+            None if each_once or schema.several else schema.item
+        )  # of which none comes twice
+        self.last, self._run, self._pairs = 0, 0, set[tuple[int, str]]()
 
-    def add(self, numbers: np.ndarray, batch: pa.RecordBatch, *, schema: Schema) -> str | None:
+    def add(self, numbers: np.ndarray, batch: pa.RecordBatch) -> str | None:
         """The next rows; what is wrong with them."""
         if not len(numbers):
             return None
-        if numbers.min() < 1 or numbers.max() > self._users:
-            return SPACE
-        steps = np.diff(numbers, prepend=self._last)
-        if ((steps != 0) & (steps != 1)).any():
-            return "users that do not follow each other: a row was put among them"
+        steps = np.diff(numbers, prepend=self.last)
         _, counts = np.unique(numbers, return_counts=True)
-        counts[0] += self._run if numbers[0] == self._last else 0
-        if counts.max() > self._most:
-            return "more rows of a user than the schema allows"
-        if self._pairs and self._repeats(numbers, batch, schema=schema):
-            return "an item twice for one user, where the schema rules that out"
-        self._last, self._run = int(numbers[-1]), int(counts[-1])
-        return None
+        counts[0] += self._run if numbers[0] == self.last else 0
+        wrong = first_wrong(
+            (numbers.min() < 1 or numbers.max() > self._users, SPACE),
+            (
+                ((steps != 0) & (steps != 1)).any(),
+                "users that do not follow each other: a row was put among them",
+            ),
+            (counts.max() > self._most, "more rows of a user than the schema allows"),
+            (
+                self._item and self._repeats(numbers, _column(batch, self._item)),
+                "an item twice for one user, where the schema rules that out",
+            ),
+        )
+        self.last, self._run = int(numbers[-1]), int(counts[-1])
+        return wrong
 
-    def whole(self) -> str | None:
-        """What is wrong with all rows together."""
-        return (
-            None if self._last == self._users else "another number of users than release.json says"
-        )
+    def _repeats(self, numbers: np.ndarray, items: pa.Array) -> bool:
+        texts = items.cast(pa.string()).to_pylist()
+        pairs = set(zip(numbers.tolist(), texts, strict=True))
+        repeats = len(pairs) < len(texts) or not self._pairs.isdisjoint(pairs)
+        ends = (self._pairs, pairs)  # the last user may have further rows in the next batch
+        self._pairs = {pair for group in ends for pair in group if pair[0] == numbers[-1]}
+        return repeats
 
-    def _repeats(self, numbers: np.ndarray, batch: pa.RecordBatch, *, schema: Schema) -> bool:
-        items = np.asarray(
-            batch.column(batch.schema.get_field_index(schema.item))
-            .cast(pa.string())
-            .to_numpy(zero_copy_only=False)
-        )
-        known = set(self._seen) if numbers[0] == self._last else set()
-        first = items[numbers == numbers[0]]
-        pairs = len(set(zip(numbers.tolist(), items.tolist(), strict=True)))
-        repeated = pairs < len(items) or bool(known & set(first))
-        tail = items[numbers == numbers[-1]]
-        self._seen = (
-            np.concatenate((self._seen, tail)) if numbers[0] == numbers[-1] == self._last else tail
-        )
-        return repeated
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return batch.column(batch.schema.get_field_index(name))
 
 
 def _numbers(column: pa.Array) -> np.ndarray | None:
@@ -229,7 +218,7 @@ def _wrong(
     of_users: bool,
     catalogue: Catalogue,
 ) -> str | None:
-    values = batch.column(batch.schema.get_field_index(name))
+    values = _column(batch, name)
     column: Any = (schema.user_attributes if of_users else schema.columns)[name]
     if values.null_count and not (
         isinstance(column, Attribute) and (of_users or getattr(column, "outside", "") == "other")
@@ -238,34 +227,19 @@ def _wrong(
     if (
         getattr(column, "negative", ()) and schema.kind is not None
     ):  # such types hold minus the number
-        kinds = batch.column(batch.schema.get_field_index(schema.kind.name)).cast(pa.string())
+        kinds = _column(batch, schema.kind.name).cast(pa.string())
         below = pc.is_in(kinds, value_set=pa.array(column.negative))
         values = pc.if_else(below, pc.negate(values), values)
     values = values.drop_null()
-    if isinstance(column, (Unit, User)):
-        found = _numbers(values)
-        return None if found is not None and np.array_equal(found, numbers) else SPACE
-    if isinstance(column, Identifier):
-        found = _basket_numbers(values)
-        return (
-            None
-            if found is not None and np.array_equal(found // BASKETS_PER_USER, numbers)
-            else "ids outside the users' own spaces"
-        )
-    return (
-        None
-        if _declared(values, column, catalogue=catalogue)
-        else "values outside the declared domain"
-    )
-
-
-def _basket_numbers(values: pa.Array) -> np.ndarray | None:
-    found = _numbers(values)
-    if found is None:
-        return None
-    return (
-        found if pa.types.is_string(values.type) else found + FIRST_ID - FIRST_ID * BASKETS_PER_USER
-    )
+    if not isinstance(column, Unit | User | Identifier):
+        fine = _declared(values, column, catalogue=catalogue)
+        return None if fine else "values outside the declared domain"
+    owners, basket = _numbers(values), isinstance(column, Identifier)
+    if basket and owners is not None:
+        shift = 0 if pa.types.is_string(values.type) else FIRST_ID - FIRST_ID * BASKETS_PER_USER
+        owners = (owners + shift) // BASKETS_PER_USER
+    fine = owners is not None and np.array_equal(owners, numbers)
+    return None if fine else "ids outside the users' own spaces" if basket else SPACE
 
 
 def _declared(values: pa.Array, column: Any, *, catalogue: Catalogue) -> bool:

@@ -98,4 +98,4 @@ PARTS: dict[str, Callable[[ReleaseRecord], object]] = {
 
 def missing_parts(release: ReleaseRecord) -> tuple[str, ...]:
     """What the claim does not say; empty for a complete one."""
-    return tuple(name for name, said in PARTS.items() if not said(release))
+    return tuple(name for name, holds in PARTS.items() if not holds(release))

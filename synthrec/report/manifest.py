@@ -50,17 +50,17 @@ def joining(folder: Path) -> Iterator[Path]:
 
     Raises ReleaseError: nothing joined, or all of it does at the next `settle`.
     """
-    place = folder / JOINING
+    half = folder / JOINING
     with _held(folder):
         _settle(folder)
         try:
             with _disk_errors():
-                place.mkdir()
-            yield place
+                half.mkdir()
+            yield half
             with _disk_errors():
-                _seal(folder, place=place)
+                _seal(folder, half=half)
         except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(half, ignore_errors=True)
             raise
         _settle(folder)
 
@@ -93,30 +93,30 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _settle(folder: Path) -> None:
-    place = folder / JOINING
+    half = folder / JOINING
     with _disk_errors():
-        if (place / MANIFEST).exists():
+        if (half / MANIFEST).exists():
             for path in sorted(
-                place.iterdir(), key=lambda path: path.name == MANIFEST
+                half.iterdir(), key=lambda path: path.name == MANIFEST
             ):  # the manifest last
                 os.replace(path, folder / path.name)
-        if place.is_dir():
-            shutil.rmtree(place)
+        if half.is_dir():
+            shutil.rmtree(half)
 
 
-def _seal(folder: Path, *, place: Path) -> None:
+def _seal(folder: Path, *, half: Path) -> None:
     """Write the manifest of what `folder` will hold; from then on the joining is complete."""
-    for path in place.iterdir():
+    for path in half.iterdir():
         sync(path)
-    joined = {path.name: _describe(path, folder=place) for path in place.iterdir()}
+    joined = {path.name: _describe(path, folder=half) for path in half.iterdir()}
     staying = [
         path
         for path in _files_below(folder)
-        if place not in path.parents and path.relative_to(folder).as_posix() not in joined
+        if half not in path.parents and path.relative_to(folder).as_posix() not in joined
     ]
     files = [*joined.values(), *(_describe(path, folder=folder) for path in staying)]
     manifest = Manifest(files=tuple(sorted(files, key=lambda file: file.path)))
-    write_atomic(place / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    write_atomic(half / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
 def _disk_errors() -> AbstractContextManager[None]:
@@ -181,7 +181,7 @@ def _files_below(folder: Path) -> list[Path]:
     """Regular files in a fixed order. Raises ReleaseError for a link or anything else that could
     lead a reader out of the folder.
     """
-    found = []
+    files = []
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _differs(
@@ -190,8 +190,8 @@ def _files_below(folder: Path) -> list[Path]:
                 remedy="Fetch the release again.",
             )
         if path.is_file() and (path.parent != folder or path.name != MANIFEST):
-            found.append(path)
-    return sorted(found)
+            files.append(path)
+    return sorted(files)
 
 
 def _describe(path: Path, *, folder: Path) -> ManifestFile:

@@ -8,19 +8,18 @@ it must not show is absent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from pydantic import BaseModel
 
 from synthrec.audit.record import AttackBound, AuditedUtility, AuditRecord, Figure, Verdict
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.edition import Edition, missing_parts, seen
-from synthrec.report.plots import attacks, privacy, style, utility
+from synthrec.report.plots import privacy, style, utility
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.requirements import answered
 
@@ -33,29 +32,31 @@ NOT_DRAWN = (
 
 def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str]:
     """Inline SVG by name, or a sentence in its place."""
-    membership, bound = None if audit is None else audit.membership, release.bound
+    membership = None if audit is None else audit.membership
     auc = None if membership is None else membership.strongest.auc
-    drawn = {
-        "roc": _drawn(attacks.roc, bound, membership=membership),
-        "attack": _drawn(_attack_strip, bound, auc=auc),
-    }
+    risks = None if audit is None or audit.disclosure is None else audit.disclosure.risks
+    # name, plot, its arguments; drawn where the first of them is
+    drawings: list[tuple[Any, ...]] = [
+        ("roc", privacy.roc, release.bound, membership),
+        ("attack", _attack_strip, release.bound, auc),
+        ("forest", privacy.forest, membership),
+        ("risks", privacy.risks, risks),
+    ]
     if not release.not_private:
-        if rows := epsilon_rows(release, audit):
-            drawn["epsilon"] = _drawn(privacy.axis, rows)
-        drawn["budget"] = _drawn(privacy.budget, privacy.rows_of(release), cap=release.epsilon_cap)
         profile = [(x, y) for x, y in release.profile if x >= MIN_DRAWN_DELTA and math.isfinite(y)]
-        if len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA:
-            claimed = (release.delta, release.epsilon)
-            drawn["profile"] = _drawn(privacy.profile, profile, claimed=claimed)
-    if membership is not None:
-        drawn["forest"] = _drawn(attacks.forest, membership)
-    if audit is not None and audit.disclosure is not None and audit.disclosure.risks:
-        drawn["risks"] = _drawn(attacks.risks, audit.disclosure)
-    return drawn if audit is None or audit.utility is None else drawn | _of_use(audit.utility)
-
-
-def _drawn(plot: Callable[..., str], shown: Any, **more: Any) -> str:
-    return plot(shown, **more) if _fits((shown, *more.values())) else NOT_DRAWN
+        drawn = len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA
+        drawings += [
+            ("epsilon", privacy.axis, epsilon_rows(release, audit)),
+            ("budget", privacy.budget, privacy.rows_of(release), release.epsilon_cap),
+            ("profile", privacy.profile, drawn and profile, (release.delta, release.epsilon)),
+        ]
+    if audit is not None and audit.utility is not None:
+        drawings += _of_use(audit.utility)
+    return {
+        name: plot(*shown) if _fits(shown) else NOT_DRAWN
+        for name, plot, *shown in drawings
+        if shown[0]
+    }
 
 
 def _fits(shown: object) -> bool:
@@ -70,80 +71,62 @@ def epsilon_rows(
     release: ReleaseRecord, audit: AuditRecord | None
 ) -> list[tuple[str, float, str, str]]:
     """What stands on the epsilon axis: what it is, epsilon, its kind, a remark."""
+    up, second = sentences.rounded_up, "recomputed by the second accountant"
     rows = [
-        ("claimed", release.epsilon, "claim", sentences.rounded_up(release.epsilon)),
-        (
-            "recomputed by the second accountant",
-            release.epsilon_cross_check,
-            "claim",
-            sentences.rounded_up(release.epsilon_cross_check),
-        ),
+        ("claimed", release.epsilon, "claim", up(release.epsilon)),
+        (second, release.epsilon_cross_check, "claim", up(release.epsilon_cross_check)),
     ]
-    found = None if audit is None else audit.lower_bound
-    if found is not None:
+    if audit is not None and (lower := audit.lower_bound) is not None:
+        shown = (
+            f"{sentences.number(lower.epsilon, digits=2)}, at delta {sentences.delta(lower.delta)}, "
+            f"{sentences.percent(lower.confidence)} confidence"
+        )
+        reach = f"{sentences.number(lower.ceiling, digits=2)}, {lower.coined:,} people by a coin"
         rows += [
-            (
-                "shown by the audit: at least",
-                found.epsilon,
-                "shown",
-                f"{sentences.number(found.epsilon, digits=2)}, "
-                f"at delta {sentences.delta(found.delta)}, {sentences.percent(found.confidence)} confidence",
-            ),
-            (
-                "the most this audit could have shown",
-                found.ceiling,
-                "reach",
-                f"{sentences.number(found.ceiling, digits=2)}, {found.coined:,} people by a coin",
-            ),
+            ("shown by the audit: at least", lower.epsilon, "shown", shown),
+            ("the most this audit could have shown", lower.ceiling, "reach", reach),
         ]
     rows += [
-        (
-            "all releases together",
-            release.ledger_total,
-            "budget",
-            sentences.rounded_up(release.ledger_total),
-        ),
+        ("all releases together", release.ledger_total, "budget", up(release.ledger_total)),
         ("the owner's cap", release.epsilon_cap, "budget", sentences.short(release.epsilon_cap)),
     ]
     return [row for row in rows if math.isfinite(row[1])]
 
 
-def _of_use(use: AuditedUtility) -> dict[str, str]:
-    drawn = {}
-    if use.protocol is not None and len(use.protocol.ladder) > 1:
-        drawn["ladder"] = _drawn(utility.ladder, use.protocol)
-    for arm in () if use.protocol is None else use.protocol.ladder:
-        if arm.name == "synthrec" and (gap := arm.gap_closed or arm.ranking_gap_closed):
-            drawn["gap"] = _drawn(_gap_strip, gap)
-    if use.panel is not None and use.panel.rows:
-        drawn["panel"] = _drawn(utility.panel, use.panel.rows)
-    for place, curve in enumerate(curve for curve in use.curves if curve.points):
-        drawn[f"curve-{place}"] = _drawn(utility.curve, curve, name=f"curve-{place}")
-    if compared := utility.comparable(use.fidelity):
-        drawn["fidelity"] = _drawn(utility.fidelity, compared)
-    return drawn
-
-
-def _attack_strip(bound: AttackBound, *, auc: Figure | None) -> str:
-    title = "AUC on a scale from 0.5 (guessing) to 1, with the proved bound"
-    marks = [
-        (0.5, "0.5 guessing"),
-        (min(bound.auc, 1.0), f"at most {sentences.rounded_up(bound.auc, digits=3)}"),
+def _of_use(use: AuditedUtility) -> list[tuple[Any, ...]]:
+    protocol, panel = use.protocol, use.panel
+    arms = () if protocol is None else protocol.ladder
+    gaps = [arm.gap_closed or arm.ranking_gap_closed for arm in arms if arm.name == "synthrec"]
+    curves = [curve for curve in use.curves if curve.points]
+    return [
+        ("ladder", utility.ladder, len(arms) > 1 and protocol),
+        *(("gap", _gap_strip, gap) for gap in gaps),
+        ("panel", utility.panel, panel and panel.rows),
+        *((f"curve-{n}", utility.curve, curve, f"curve-{n}") for n, curve in enumerate(curves)),
+        ("fidelity", utility.fidelity, [each for each in use.fidelity if each.halves]),
     ]
-    low = 0.5 if auc is None else min(0.5, auc.low)
-    return style.scale_strip(low=low, high=1.0, marks=marks, figure=auc, name="attack", title=title)
+
+
+def _attack_strip(bound: AttackBound, auc: Figure | None) -> str:
+    most = f"at most {sentences.rounded_up(bound.auc, digits=3)}"
+    return style.scale_strip(
+        low=0.5 if auc is None else min(0.5, auc.low),
+        high=1.0,
+        marks=[(0.5, "0.5 guessing"), (min(bound.auc, 1.0), most)],
+        figure=auc,
+        name="attack",
+        title="AUC on a scale from 0.5 (guessing) to 1, with the proved bound",
+    )
 
 
 def _gap_strip(gap: Figure) -> str:
-    title = "Share of the gap closed, from 0 % (knows nothing) to 100 % (the real log)"
-    marks = [(0.0, "0 % nothing"), (1.0, "real log 100 %")]
     return style.scale_strip(
         low=min(0.0, gap.low),
         high=max(1.0, gap.high),
-        marks=marks,
+        marks=[(0.0, "0 % nothing"), (1.0, "real log 100 %")],
         figure=gap,
         name="gap",
-        title=title,
+        title="Share of the gap closed, from 0 % (knows nothing) to 100 % (the real log)",
     )
 
 
@@ -180,7 +163,6 @@ def render(
             verdict=sentences.verdict(audit) if shown.audit_shown else None,
             shapes=SHAPES,
             mine=arms.get("synthrec"),
-            labels={name: arm.label for name, arm in arms.items()},
             pictures=pictures(release, audit),
             requirements=answered(release, audit, shown.mechanism),
             say=sentences,
@@ -198,18 +180,11 @@ def environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(_template),
         undefined=StrictUndefined,
-        autoescape=True,
+        autoescape=select_autoescape(("html.j2",)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {
-        "number": sentences.number,
-        "short": sentences.short,
-        "up": sentences.rounded_up,
-        "delta": sentences.delta,
-        "percent": sentences.percent,
-        "interval": sentences.interval,
-        "whole": "{:,}".format,
-    }
-    made.filters.update(filters)
+    written = ("number", "short", "delta", "percent", "interval", "plain", "wrapped")
+    made.filters.update({name: getattr(sentences, name) for name in written})
+    made.filters.update(up=sentences.rounded_up, whole="{:,}".format)
     return made

@@ -8,7 +8,7 @@ reading of what a document asks for, in our words: no clause is quoted or number
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from synthrec.conformance.record import Conformance
 from synthrec.report.record import ReleaseRecord
 
 Status = Literal["met", "not met", "not assessed", "needs a person"]
+WORST_FIRST: tuple[Status, ...] = ("not met", "not assessed", "met")
 
 
 class Condition(Record):
@@ -101,17 +102,12 @@ def status(row: Row, records: Mapping[str, Any]) -> Status:
     """The status of one row; `records` holds plain values."""
     if not row.met_when:
         return "needs a person"
-    found = {_verdict(condition, records) for condition in row.met_when}
-    return next(
-        status for status in ("not met", "not assessed", "met") if status in found
-    )  # the worst
-
-
-def _verdict(
-    condition: Condition, records: Mapping[str, Any]
-) -> Literal["met", "not met", "not assessed"]:
-    holds = _holds(condition, records)
-    return "not assessed" if holds is None else "met" if holds else condition.failing
+    held = [(condition, _holds(condition, records)) for condition in row.met_when]
+    statuses = {
+        "not assessed" if holds is None else "met" if holds else condition.failing
+        for condition, holds in held
+    }
+    return next(status for status in WORST_FIRST if status in statuses)
 
 
 def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
@@ -119,12 +115,14 @@ def _holds(condition: Condition, records: Mapping[str, Any]) -> bool | None:
     values = at(records, condition.path)
     if not values or None in values:
         return None
-    if condition.test == "said":
-        return all(bool(value) for value in values)
-    if condition.test in ("true", "false"):
-        return all(value is (condition.test == "true") for value in values)
-    if condition.test == "one of":
-        return all(value in condition.among for value in values)
+    of_each: dict[str, Callable[[Any], bool]] = {
+        "said": bool,
+        "true": lambda value: value is True,
+        "false": lambda value: value is False,
+        "one of": lambda value: value in condition.among,
+    }
+    if condition.test in of_each:
+        return all(map(of_each[condition.test], values))
     paths = (condition.times, condition.less, condition.than)
     times, less, than = (_one(records, path) for path in paths)
     if any(path and one is None for path, one in zip(paths, (times, less, than), strict=True)):
@@ -144,18 +142,18 @@ def _one(records: Mapping[str, Any], path: str | None) -> float | None:
 
 def at(records: Mapping[str, Any], path: str) -> list[Any]:
     """The values that a path leads to; [None] where a record or a part of it is not there."""
-    found: list[Any] = [records]
+    values: list[Any] = [records]
     for step in path.split("."):
         name, _, chosen = step.partition("[")
-        found = [None if value is None else value.get(name) for value in found]
+        values = [None if value is None else value.get(name) for value in values]
         if chosen:
-            found = [
+            values = [
                 inner
-                for value in found
+                for value in values
                 for inner in (value if value is not None else (None,))
                 if _chosen(inner, chosen[:-1])
             ]
-    return found
+    return values
 
 
 def _chosen(value: Any, which: str) -> bool:

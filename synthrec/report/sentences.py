@@ -9,6 +9,7 @@ such.
 from __future__ import annotations
 
 import math
+import textwrap
 
 from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
 from synthrec.report.edition import missing_parts
@@ -63,6 +64,17 @@ def interval(figure: Figure, *, digits: int = 3, as_percent: bool = False) -> st
     return f"{low} to {high}{unit}"
 
 
+def wrapped(text: str) -> str:
+    """A paragraph of a text file."""
+    return "\n".join(textwrap.wrap(text, 100, break_long_words=False)) + "\n"
+
+
+def plain(text: str) -> str:
+    """Names are the owner's: none of their letters is Markdown's."""
+    return " ".join(text.translate(MARKDOWN).split())
+
+
+MARKDOWN = str.maketrans("|`<>", "/'()")
 MODEL_WORDS = {
     "gan": "a conditional GAN trained with DP-SGD, anchored to noisy measurements",
     "moments": "noisy moments of users' tastes, without a GAN",
@@ -76,13 +88,6 @@ VERDICT_WORDS = {
     Verdict.LEAK_DETECTED: "The audit finds more about people in the training data than about people outside it. Do not release.",
     Verdict.CLAIM_REFUTED: "An attack does better than the privacy claim allows, so the claim is false. Do not release.",
 }
-
-
-def claim_in_short(release: ReleaseRecord) -> str:
-    """The claim in one clause, or that there is none."""
-    if release.not_private:
-        return "no privacy claim: the noise was deterministic, for tests"
-    return f"({rounded_up(release.epsilon)}, {delta(release.delta)})-differential privacy for each user"
 
 
 def claim(release: ReleaseRecord) -> tuple[str, ...]:
@@ -147,19 +152,10 @@ def verdict(audit: AuditRecord | None) -> tuple[str, str]:
     return audit.verdict.value, VERDICT_WORDS[audit.verdict]
 
 
-def in_one_sentence(release: ReleaseRecord, audit: AuditRecord | None) -> str:
-    """What the page says before anything else; without an audit to show, what is proved."""
-    if release.not_private:
-        return claim(release)[0]
-    if audit is None:
-        return f"{reach(release.bound)} This holds for attacks that nobody has thought of yet, too."
-    return VERDICT_WORDS[audit.verdict]
-
-
 def attack_against_bound(membership: Membership) -> str:
     """One sentence that sets what was measured beside what was proved."""
     attack, bound = membership.strongest, membership.bound
-    found = (
+    measured = (
         f"At {number(100 * attack.fpr, digits=0)} false alarms in 100, the strongest attack ({attack.name}) recognised "
         f"{percent(attack.tpr.value, digits=1)} of {attack.members:,} members ({interval(attack.tpr, digits=1, as_percent=True)}); "
         f"guessing gives {percent(attack.fpr)}"
@@ -169,16 +165,16 @@ def attack_against_bound(membership: Membership) -> str:
         if bound is None
         else f", and no attacker can reach more than {rounded_up(100 * bound.tpr, digits=1)} % (proved)"
     )
-    return f"{found}{proved}."
+    return f"{measured}{proved}."
 
 
 def planted(membership: Membership) -> str:
     """What share of planted users the same rule finds."""
     power = membership.controls.power
-    if power is None:
-        return "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
     return (
-        f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
+        "Training users planted in place of all synthetic users were not found often enough: finding nothing says nothing."
+        if power is None
+        else f"Training users planted in place of {percent(power)} of the synthetic users, a tenth of their items swapped, are found by the "
         "same rule at least four times in five."
     )
 
@@ -202,66 +198,14 @@ def utility_in_short(utility: Utility) -> str:
     return f"{text}, but the log fails a realism limit: {failed}." if failed else f"{text}."
 
 
-def versus_simpler(utility: Utility) -> tuple[str, ...]:
-    """The release beside the best simpler DP method at equal epsilon, a sentence a measure."""
-    labels = {arm.name: arm.label for arm in utility.ladder}
-    return tuple(
-        f"{each.measure}: {'better' if each.beats else 'not shown to be better'} than {labels.get(each.rival, each.rival)} "
-        f"(difference {number(each.difference.value, digits=4)}, {interval(each.difference, digits=4)}, "
-        f"{each.difference.n:,} test users; {'below' if each.measure == 'RMSE' else 'above'} zero is better)."
-        for each in utility.against
-    )
-
-
-def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
-    """What would have led to another verdict, by the thresholds that were fixed before scoring."""
-    changes = (
-        (
-            "leak_auc",
-            short,
-            "An attack whose AUC lies above {} with its whole interval: a leak.",
-        ),
-        (
-            "leak_risk",
-            percent,
-            "A risk beyond control above {} with its whole interval: a leak.",
-        ),
-        (
-            "leak_replay_items",
-            short,
-            "Runs of items repeated from members longer than from people outside by more than {}: a leak.",
-        ),
-        (
-            None,
-            short,
-            "An attack above the proved curve, or a lower bound above the claimed epsilon: the claim is refuted.",
-        ),
-        (
-            "power",
-            percent,
-            "A planted leak found in fewer than {} of its draws, whatever its size: inconclusive.",
-        ),
-        (
-            "least_users_per_class",
-            short,
-            "Fewer than {} people in training, outside it, or known to the attacker: inconclusive.",
-        ),
-    )
-    return tuple(
-        words if name is None else words.format(written(audit.policy[name]))
-        for name, written, words in changes
-        if name is None or name in audit.policy
-    )
-
-
 def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     """Three sentences for the terminal: the claim, the use, the attack."""
     told = (
         claim(release)[0]
         if release.not_private
         else (
-            f"{release.synthetic_users:,} synthetic users were made under {claim_in_short(release)}; a second accountant finds "
-            f"epsilon {rounded_up(release.epsilon_cross_check)}."
+            f"{release.synthetic_users:,} synthetic users were made under ({rounded_up(release.epsilon)}, {delta(release.delta)})-differential "
+            f"privacy for each user; a second accountant finds epsilon {rounded_up(release.epsilon_cross_check)}."
         )
     )
     use = "How useful the synthetic log is was not measured."
@@ -270,10 +214,10 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
             "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing "
             "nothing."
         )
-    found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
+    outcome = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
-        found = f"{found} {attack_against_bound(audit.membership)}"
-    return tuple(sentence for sentence in (told, use, found) if sentence)
+        outcome = f"{outcome} {attack_against_bound(audit.membership)}"
+    return tuple(sentence for sentence in (told, use, outcome) if sentence)
 
 
 def reach(bound: AttackBound) -> str:

@@ -82,50 +82,64 @@ class TasteAxes:
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        found = [
-            "What people pick: the widest axes, with their share of the differences between users"
-        ]
-        found += [line for axis in self.choosing for line in _described(axis)]
-        if self.rating:
-            found += [
-                "",
-                f"How people rate: {_percent(self.bias_share)} of the differences is rating everything higher or lower; then",
-            ]
-            found += [line for axis in self.rating for line in _described(axis)]
-        if self.learned:
-            found += [
-                "",
+        rating = f"How people rate: {_percent(self.bias_share)} of the differences is rating everything higher or lower; then"
+        groups = (
+            (
+                "What people pick: the widest axes, with their share of the differences between users",
+                self.choosing,
+            ),
+            (rating, self.rating),
+            (
                 "Learned columns: which items the same people hold, beyond what named features say",
-            ]
-            found += [line for axis in self.learned for line in _described(axis)]
-        return found
+                self.learned,
+            ),
+        )
+        lines = [
+            line
+            for n, (head, axes) in enumerate(groups)
+            if axes or not n
+            for line in ("", head, *(line for axis in axes for line in _described(axis)))
+        ]
+        return lines[1:]
 
 
 @styled
 def picture(axes: TasteAxes) -> str:
     """A butterfly of bars for each axis, choosing above rating above learned columns."""
     groups = [
-        (heading, group)
-        for heading, group in (
-            ("What people pick", axes.choosing),
-            ("How people rate", axes.rating),
-            ("Learned columns", axes.learned),
+        group
+        for group in (
+            (
+                "What people pick",
+                "share of the differences between users; bars: how closely a feature goes with the axis",
+                axes.choosing,
+            ),
+            (
+                "How people rate",
+                f"{_percent(axes.bias_share)} of the differences is rating everything higher or lower",
+                axes.rating,
+            ),
+            (
+                "Learned columns",
+                "which items the same people hold, beyond what named features say",
+                axes.learned,
+            ),
         )
-        if group
+        if group[-1]
     ]
-    heights = [[_rows(axis) for axis in group] for _, group in groups]
-    pairs = [[max(rows[place : place + 2]) for place in range(0, len(rows), 2)] for rows in heights]
+    heights = [[_rows(axis) for axis in group] for _, _, group in groups]
+    pairs = [[max(rows[n : n + 2]) for n in range(0, len(rows), 2)] for rows in heights]
     inches = 0.2 + sum(0.55 + sum(ROW * rows + 0.4 for rows in lines) for lines in pairs)
     canvas = Canvas(figsize=(WIDTH, inches))
     top = inches - 0.1
-    for (heading, group), lines in zip(groups, pairs, strict=True):
+    for (heading, gloss, group), lines in zip(groups, pairs, strict=True):
         canvas.text(
             0.03, (top - 0.16) / inches, heading, fontsize=13, fontweight="bold", va="center"
         )
         canvas.text(
             0.97,
             (top - 0.16) / inches,
-            _gloss(heading, axes),
+            gloss,
             fontsize=9,
             color=MUTED,
             va="center",
@@ -235,16 +249,6 @@ def _described(axis: Axis) -> list[str]:
     if not axis.low.names and not axis.high.names:
         return [head + examples]
     return [head + axis.words, " " * len(head) + f"such as {examples}"]
-
-
-def _gloss(heading: str, axes: TasteAxes) -> str:
-    if heading == "How people rate":
-        return (
-            f"{_percent(axes.bias_share)} of the differences is rating everything higher or lower"
-        )
-    if heading == "Learned columns":
-        return "which items the same people hold, beyond what named features say"
-    return "share of the differences between users; bars: how closely a feature goes with the axis"
 
 
 def _percent(share: float | None) -> str:

@@ -27,8 +27,8 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import SynthrecError
+from synthrec.inspection.checks import verify_share
 from synthrec.inspection.mechanism import SUBJECT, mechanism_of
-from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.record import excerpt_of
 from synthrec.inspection.tables import tables_of
 from synthrec.model.artifact import Artifact, read_words

@@ -25,8 +25,8 @@ from synthrec.cli.main import cli
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
+from synthrec.inspection.checks import verify_share
 from synthrec.inspection.private import compare_with_private
-from synthrec.inspection.recipient import verify_share
 from synthrec.inspection.share import inspect_share
 from synthrec.progress import Progress
 from synthrec.release import open_folder

@@ -27,7 +27,7 @@ MOST = 1536 << 20
 COMMANDS = """
 import os, resource, sys
 from synthrec.cli.main import cli
-import synthrec.inspection.recipient, synthrec.model.artifact, opacus.accountants
+import synthrec.inspection.checks, synthrec.model.artifact, opacus.accountants
 held = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
 for share in sys.argv[1:]:
     sys.stdout.flush()

@@ -21,8 +21,7 @@ from synthrec.conformance.subject import random_users
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.data.writer import FIRST_ID, event_table, user_table
-from synthrec.inspection.recipient import verify_share
-from synthrec.inspection.rendered import check_report
+from synthrec.inspection.checks import check_report, verify_share
 from synthrec.inspection.share import inspect_share
 from synthrec.release import open_folder
 from tests.model.small import quick

@@ -80,9 +80,9 @@ def key(
     axes: Axes, entries: Sequence[tuple[str, str, str]], *, row: float, left: float, step: float
 ) -> None:
     """What marks mean, side by side above the rows: (mark, colour, label)."""
-    for place, (mark, colour, label) in enumerate(entries):
+    for n, (mark, colour, label) in enumerate(entries):
         words = f"{mark} {label}"
-        axes.text(left + step * place, row, words, fontsize=SMALL, color=colour, **beside(axes))
+        axes.text(left + step * n, row, words, fontsize=SMALL, color=colour, **beside(axes))
 
 
 def dot(
@@ -94,10 +94,11 @@ def dot(
     marker: str = "o",
     hollow: bool = False,
     size: float = 6.0,
+    clip: bool = False,
 ) -> None:
-    """A statistic and its interval, lying."""
+    """A statistic and its interval, lying; what is outside the axis is drawn, too, but for `clip`."""
     axes.plot(
-        (figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2, clip_on=False
+        (figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2, clip_on=clip
     )
     axes.plot(
         [figure.value],
@@ -107,7 +108,7 @@ def dot(
         color=colour,
         markerfacecolor="white" if hollow else colour,
         zorder=3,
-        clip_on=False,
+        clip_on=clip,
     )
 
 
@@ -115,6 +116,23 @@ def bare(axes: Axes, *, rows: int, room: float = 0.6) -> None:
     """An axis of rows, the first on top, without its left line."""
     axes.set_ylim(rows - 1 + room, -room)
     axes.spines["left"].set_visible(False)
+
+
+def finished(
+    canvas: Canvas,
+    axes: Axes,
+    *,
+    rows: int,
+    xlim: tuple[float, float | None],
+    xlabel: str,
+    name: str,
+    title: str,
+    room: float = 0.6,
+) -> Markup:
+    """A picture of rows on one axis, as `bare` and `svg` have it."""
+    bare(axes, rows=rows, room=room)
+    axes.set(xlim=xlim, yticks=[], xlabel=xlabel)
+    return svg(canvas, name=name, title=title)
 
 
 def percent_ticks(axes: Axes, *, both: bool = False) -> None:

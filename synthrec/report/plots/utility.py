@@ -26,9 +26,9 @@ from synthrec.report.plots.style import (
     VERMILLION,
     WASH,
     WIDE,
-    bare,
     beside,
     dot,
+    finished,
     key,
     rows_of_one_axis,
     styled,
@@ -42,22 +42,15 @@ def ladder(utility: Utility) -> str:
     log; better is to the right.
     """
     arms = utility.ladder
+    errors = {arm.name: arm.rmse for arm in arms if arm.name != "popularity"}
+    ranks = {arm.name: arm.ndcg for arm in arms if arm.name != "nothing"}
     panels = [
-        (
-            "rating error (RMSE)",
-            {arm.name: arm.rmse for arm in arms if arm.name != "popularity"},
-            "nothing",
-            True,
-        ),
-        (
-            "ranking quality (NDCG@10)",
-            {arm.name: arm.ndcg for arm in arms if arm.name != "nothing"},
-            "popularity",
-            False,
-        ),
-    ]
-    panels = [
-        panel for panel in panels if sum(figure is not None for figure in panel[1].values()) > 1
+        panel
+        for panel in (
+            ("rating error (RMSE)", errors, "nothing", True),
+            ("ranking quality (NDCG@10)", ranks, "popularity", False),
+        )
+        if sum(figure is not None for figure in panel[1].values()) > 1
     ]
     inches = 0.42 * len(arms) + 0.7
     canvas = Canvas(figsize=(WIDE, inches))
@@ -85,39 +78,29 @@ def ladder(utility: Utility) -> str:
 def _ladder_panel(
     axes: Axes, *, arms: Sequence[Arm], figures: dict[str, Figure | None], floor: str, falling: bool
 ) -> None:
-    figures = {
+    drawn = {
         name: each
         for name, each in figures.items()
         if each is not None and math.isfinite(each.low + each.value + each.high)
     }
-    if not figures:
+    if not drawn:
         return
-    bottom, top = figures.get(floor), figures.get("real")
+    bottom, top = drawn.get(floor), drawn.get("real")
     for figure, style in ((bottom, (0, (1, 3))), (top, "-")):
         if figure is not None:
             axes.axvline(figure.value, color=MUTED, linewidth=0.9, linestyle=style, zorder=1)
     if bottom is not None and top is not None:
         axes.axvspan(bottom.value, top.value, color=WASH, linewidth=0, zorder=0)
     for row, arm in enumerate(arms):
-        figure = figures.get(arm.name)
+        figure = drawn.get(arm.name)
         if figure is None:
             continue
         colour = BLUE if arm.name == "synthrec" else INK
         failed = any(not limit.passed for limit in arm.realism)
-        axes.plot((figure.low, figure.high), (row, row), color=colour, linewidth=1.6, zorder=2)
-        shape, inside = ("X", "white") if failed else ("o", colour)
-        axes.plot(
-            [figure.value],
-            [row],
-            marker=shape,
-            markersize=6.5,
-            color=colour,
-            markerfacecolor=inside,
-            zorder=3,
-        )
-        said = sentences.number(figure.value) + (" fails realism" if failed else "")
+        marker = "X" if failed else "o"
+        dot(axes, figure, row=row, colour=colour, marker=marker, hollow=failed, size=6.5, clip=True)
         axes.annotate(
-            said,
+            sentences.number(figure.value) + (" fails realism" if failed else ""),
             (figure.value, row),
             xytext=(5, 5),
             textcoords="offset points",
@@ -125,12 +108,13 @@ def _ladder_panel(
             fontsize=8,
             color=colour,
         )
-    known = [figure for figure in figures.values() if figure is not None]
-    left, right = min(figure.low for figure in known), max(figure.high for figure in known)
+    left, right = (
+        min(each.low for each in drawn.values()),
+        max(each.high for each in drawn.values()),
+    )
     margin = 0.16 * (right - left or 1.0)
-    left, right = left - margin, right + margin
-    axes.set_xlim((right, left) if falling else (left, right))
-    axes.set_ylim(-0.5, len(arms) - 0.3)
+    ends = (left - margin, right + margin)
+    axes.set(xlim=ends[::-1] if falling else ends, ylim=(-0.5, len(arms) - 0.3))
     axes.locator_params(axis="x", nbins=5)
     axes.spines["left"].set_visible(False)
 
@@ -146,10 +130,10 @@ LINE_STYLES = (
 
 
 @styled
-def curve(found: Curve, *, name: str) -> str:
+def curve(shown: Curve, name: str) -> str:
     """One panel a measure, one line an arm, labelled at its end."""
-    measures = list(dict.fromkeys(point.measure for point in found.points))
-    arms = list(dict.fromkeys(point.arm for point in found.points))
+    measures = list(dict.fromkeys(point.measure for point in shown.points))
+    arms = list(dict.fromkeys(point.arm for point in shown.points))
     others = [arm for arm in arms if not _ours(arm)]
     looks = {
         arm: (BLUE, "o", "-") if _ours(arm) else LINE_STYLES[others.index(arm) % len(LINE_STYLES)]
@@ -168,13 +152,13 @@ def curve(found: Curve, *, name: str) -> str:
         measures,
         strict=True,
     ):
-        sizes = sorted({point.size for point in found.points if point.measure == measure})
+        sizes = sorted({point.size for point in shown.points if point.measure == measure})
         ends = []
         for arm in arms:
-            points = [
-                point for point in found.points if point.arm == arm and point.measure == measure
-            ]
-            points.sort(key=lambda point: point.size)
+            points = sorted(
+                (each for each in shown.points if (each.arm, each.measure) == (arm, measure)),
+                key=lambda point: point.size,
+            )
             if not points:
                 continue
             colour, marker, dashes = looks[arm]
@@ -202,16 +186,15 @@ def curve(found: Curve, *, name: str) -> str:
         for height, label, colour in _apart(ends, axes.get_ylim()):
             axes.text(len(sizes) - 0.85, height, label, color=colour, va="center", fontsize=8)
         axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-        axes.set(xlabel=found.size_means, title="")
+        axes.set(xlabel=shown.size_means, xlim=(-0.25, len(sizes) - 0.9))
         axes.set_title(
             f"{measure}, {'lower' if measure == 'RMSE' else 'higher'} is better",
             fontsize=9,
             color=MUTED,
             loc="left",
         )
-        axes.set_xlim(-0.25, len(sizes) - 0.9)
     return svg(
-        canvas, name=name, title=f"{found.name.capitalize()}: each arm over {found.size_means}"
+        canvas, name=name, title=f"{shown.name.capitalize()}: each arm over {shown.size_means}"
     )
 
 
@@ -237,18 +220,13 @@ MIN_RATIO, MAX_RATIO = (
 ROW, HEAD = 0.29, 0.42  # inches
 
 
-def comparable(found: Sequence[Fidelity]) -> list[Fidelity]:
-    """Those that have a distance of halves to be compared with."""
-    return [each for each in found if each.halves]
-
-
 @styled
-def fidelity(found: Sequence[Fidelity]) -> str:
-    """Two columns of panels of `comparable` figures on one logarithmic axis; left of 1 is as close
-    as other real people are.
+def fidelity(compared: Sequence[Fidelity]) -> str:
+    """Two columns of panels of figures, each with its distance of halves, on one logarithmic axis;
+    left of 1 is as close as other real people are.
     """
-    topics = list(dict.fromkeys(each.topic for each in found))
-    panels = [(topic, [each for each in found if each.topic == topic]) for topic in topics]
+    topics = dict.fromkeys(each.topic for each in compared)
+    panels = [(topic, [each for each in compared if each.topic == topic]) for topic in topics]
     columns = _columns(panels)
     tall = max(sum(_height(rows) for _, rows in column) for column in columns)
     canvas = Canvas(figsize=(WIDE, tall + 0.35))
@@ -256,13 +234,13 @@ def fidelity(found: Sequence[Fidelity]) -> str:
         top = tall + 0.35
         for topic, rows in column:
             inches = _height(rows)
-            place = (
+            box = (
                 0.015 + 0.51 * side,
                 (top - inches + 0.1) / (tall + 0.35),
                 0.46,
                 (inches - HEAD) / (tall + 0.35),
             )
-            _panel(canvas.add_axes(place), topic=topic, rows=rows, last=(topic, rows) == column[-1])
+            _panel(canvas.add_axes(box), topic=topic, rows=rows, last=(topic, rows) == column[-1])
             top -= inches
     return svg(
         canvas,
@@ -275,21 +253,21 @@ def _panel(axes: Axes, *, topic: str, rows: Sequence[Fidelity], last: bool) -> N
     axes.set_xscale("log")
     axes.axvspan(MIN_RATIO, 1, color=WASH, linewidth=0, zorder=0)
     axes.axvline(1, color=MUTED, linewidth=0.9, zorder=1)
-    for place, each in enumerate(rows):
+    for row, each in enumerate(rows):
         assert each.halves
         mine = min(max(each.distance / each.halves, MIN_RATIO), MAX_RATIO)
-        axes.plot((1, mine), (place, place), color=HAIR, linewidth=1.6, zorder=1)
+        axes.plot((1, mine), (row, row), color=HAIR, linewidth=1.6, zorder=1)
         if each.floor is not None:
             axes.plot(
                 [min(max(each.floor / each.halves, MIN_RATIO), MAX_RATIO)],
-                [place],
+                [row],
                 marker="x",
                 markersize=5,
                 color=INK,
                 zorder=2,
             )
-        axes.plot([mine], [place], marker="o", markersize=6, color=BLUE, zorder=3)
-        axes.text(MIN_RATIO * 1.04, place - 0.42, each.name, fontsize=7.5, color=INK, va="center")
+        axes.plot([mine], [row], marker="o", markersize=6, color=BLUE, zorder=3)
+        axes.text(MIN_RATIO * 1.04, row - 0.42, each.name, fontsize=7.5, color=INK, va="center")
     axes.set(xlim=(MIN_RATIO, MAX_RATIO), ylim=(len(rows) - 0.55, -0.8), yticks=[])
     axes.set_title(topic, loc="left", fontsize=9, fontweight="bold", pad=3)
     axes.spines["left"].set_visible(False)
@@ -306,39 +284,39 @@ def _height(rows: Sequence[Fidelity]) -> float:
 
 def _columns(panels: list[tuple[str, list[Fidelity]]]) -> list[list[tuple[str, list[Fidelity]]]]:
     """Dealt in order to two columns of about one height."""
-    total, spent = sum(_height(rows) for _, rows in panels), 0.0
-    left: list[tuple[str, list[Fidelity]]] = []
-    for panel in panels:
-        if left and spent + _height(panel[1]) / 2 > total / 2:
-            break
-        left.append(panel)
-        spent += _height(panel[1])
-    return [column for column in (left, panels[len(left) :]) if column]
+    heights = [_height(rows) for _, rows in panels]
+    half = sum(heights) / 2
+    ends = (n for n in range(1, len(panels)) if sum(heights[:n]) + heights[n] / 2 > half)
+    end = next(ends, len(panels))
+    return [column for column in (panels[:end], panels[end:]) if column]
 
 
 @styled
-def panel(found: Sequence[PanelRow]) -> str:
+def panel(compared: Sequence[PanelRow]) -> str:
     """One row a recommender; agreeing orders fall alike in all three columns of dots."""
-    rows = sorted(found, key=lambda row: -row.real.value)
+    rows = sorted(compared, key=lambda row: -row.real.value)
     canvas, axes = rows_of_one_axis(
         len(rows), row=0.4, room=0.85, left=0.24, width=0.72, bottom=0.5, used=0.85
     )
-    for place, row in enumerate(rows):
-        dot(axes, row.real, row=place - 0.22, colour=INK, size=5)
-        dot(axes, row.synthetic, row=place, colour=BLUE, size=5, marker="D")
-        dot(axes, row.receiver, row=place + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
-        axes.text(-0.02, place, row.name, ha="right", **beside(axes))
-        axes.axhline(place + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
+    for height, row in enumerate(rows):
+        dot(axes, row.real, row=height - 0.22, colour=INK, size=5)
+        dot(axes, row.synthetic, row=height, colour=BLUE, size=5, marker="D")
+        dot(axes, row.receiver, row=height + 0.22, colour=GREEN, size=5, marker="s", hollow=True)
+        axes.text(-0.02, height, row.name, ha="right", **beside(axes))
+        axes.axhline(height + 0.5, xmin=-0.3, color=HAIR, linewidth=0.6, clip_on=False)
     marks = (
         ("●", INK, "real log, real users"),
         ("◆", BLUE, "synthetic log, real users"),
         ("□", GREEN, "synthetic log, synthetic users"),
     )
     key(axes, marks, row=-0.68, left=0.0, step=0.34)
-    bare(axes, rows=len(rows), room=0.5)
-    axes.set(xlim=(0, None), yticks=[], xlabel="NDCG@10: trained on, scored on")
-    return svg(
+    return finished(
         canvas,
+        axes,
+        rows=len(rows),
+        room=0.5,
+        xlim=(0, None),
+        xlabel="NDCG@10: trained on, scored on",
         name="panel",
         title="Ranking quality of recommenders by the log that they were trained and scored on",
     )
