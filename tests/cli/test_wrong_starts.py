@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[Spoil, str]] = {
         "init {f}/events.json --out {f}/new.toml",
     ),
     "no catalogue": (line('catalogue = "items.csv"', 'catalogue = "?"'), PLAN),
-    "a catalogue that is not there": (line('"items.csv"', '"films.csv"'), PLAN),
+    "a catalogue that is not there": (line('"items.csv"', '"films.csv"'), CHECK),
     "a question mark is left": (line(r"population = \d+", 'population = "?"'), PLAN),
     "a number in quotes": (line(r"population = \d+", 'population = "300"'), PLAN),
     "a misspelt word": (line("step = 1", "steps = 1"), PLAN),
