@@ -12,7 +12,7 @@ help:
 	@echo "make test       the test suite (about 12 minutes on 2 cores)"
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff (rules and format) and mypy --strict over the package"
-	@echo "make bench      the figures of the README: runs missing cells, rewrites its tables (BENCH=--quick: under 20 minutes)"
+	@echo "make bench      the figures of benchmarks/README.md: runs missing cells, rewrites the tables (BENCH=--quick: under 20 minutes)"
 	@echo "make reports    privacy_reports/: reference releases that are missing, then pages and index (REPORTS='--only ml-100k-eps8')"
 	@echo "make clean      remove .venv, caches and the demo's output"
 

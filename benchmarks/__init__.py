@@ -1,1 +1,1 @@
-"""What the README's figures come from: `python -m benchmarks`."""
+"""What the figures of README and benchmarks/README.md come from: `python -m benchmarks`."""

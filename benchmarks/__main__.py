@@ -1,10 +1,10 @@
-"""`make bench`: every cell of the protocol that is missing, then results, the README's table and
-benchmarks/ablation.md.
+"""`make bench`: every cell of the protocol that is missing, then results, and the tables of the
+README, benchmarks/README.md and benchmarks/ablation.md.
 
     python -m benchmarks                        ML-100K and ML-1M, seeds 0 to 2, epsilon 8, 3, 1 and
     without DP python -m benchmarks --quick                seed 0 at epsilon 3: under 20 minutes
     python -m benchmarks --logs ml-1m --seeds 0 --epsilons 8 inf --arms synthrec moments python -m
-    benchmarks --table                from benchmarks/results alone: rewrites README and ablation.md
+    benchmarks --table                from benchmarks/results alone: rewrites the three pages
 
 Seeds 0 to 2 are reported and go to benchmarks/results; others (100 and above) are for choosing
 constants and are only printed. Start it twice to use two cores: a cell that the other process is

@@ -1,4 +1,4 @@
-"""One small JSON file per log and epsilon: what the README's table is generated from. No figures
+"""One small JSON file per log and epsilon: what the tables are generated from. No figures
 per user.
 
 A file is made of finished cells whose key is of the code as it is. Arms that the cache does not

@@ -1,5 +1,5 @@
-"""Tables from benchmarks/results: the README's block, benchmarks/ablation.md, lines for the
-terminal. Nothing is measured here.
+"""Tables from benchmarks/results: the README's summary, benchmarks/README.md, benchmarks/ablation.md,
+lines for the terminal. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from benchmarks.arms import ARMS
 from benchmarks.logs import HERE, ITEMS, SIMULATED, simulated_size
 from benchmarks.results import OURS, RESULTS, failed, read
 
-README, ABLATION = HERE.parent / "README.md", HERE / "ablation.md"
+SUMMARY, PAGE, ABLATION = HERE.parent / "README.md", HERE / "README.md", HERE / "ablation.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 EPSILONS = (8.0, 3.0, 1.0, float("inf"))
 LABELS = {
@@ -46,11 +46,16 @@ Found = dict[str, Any]
 
 
 def rewrite(
-    *, readme: Path = README, ablation: Path = ABLATION, folder: Path | None = None
+    *,
+    summary: Path = SUMMARY,
+    page: Path = PAGE,
+    ablation: Path = ABLATION,
+    folder: Path | None = None,
 ) -> None:
-    """Put the results' tables into the README's block and into the generated half of ablation.md."""
+    """Put the results' tables into the generated blocks of the three pages."""
     for path, text in (
-        (readme, readme_block(folder=folder)),
+        (summary, summary_block(folder=folder)),
+        (page, page_block(folder=folder)),
         (ablation, ablation_block(folder=folder)),
     ):
         before, after = outside(path.read_text(encoding="utf-8"))
@@ -68,7 +73,35 @@ def inside(text: str) -> str:
     return text.split(BEGIN)[1].split(END)[0].strip("\n")
 
 
-def readme_block(*, folder: Path | None = None) -> str:
+IN_SUMMARY = (
+    ("ml-1m", 8.0),
+    ("ml-1m", 3.0),
+    ("ml-1m", 1.0),
+    ("ml-100k", 8.0),
+    ("ml-100k", 1.0),
+    ("onlineretail", 8.0),
+)
+RIVALS = ("synthrec", "moments", "marginals", "bias-only")
+
+
+def summary_block(*, folder: Path | None = None) -> str:
+    """Six rows: rating gap / ranking gap of synthrec and of what one would pick instead."""
+    rows = [
+        "| log, ε of each user | " + " | ".join(LABELS[arm] for arm in RIVALS) + " |",
+        "|---|" + "---:|" * len(RIVALS),
+    ]
+    for log, epsilon in IN_SUMMARY:
+        if (found := _results(log, folder=folder).get(epsilon)) is None:
+            continue
+        cells = [
+            " / ".join(_gap(found["arms"].get(arm), figure) or "–" for figure in HEADS)
+            for arm in RIVALS
+        ]
+        rows.append(f"| {NAMES[log]}, {_epsilon(epsilon)} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def page_block(*, folder: Path | None = None) -> str:
     """Gaps closed of every arm, targets beside them, and what they cost."""
     parts = []
     for log, figures in LOGS.items():

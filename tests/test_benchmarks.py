@@ -43,8 +43,9 @@ def split(small: Path) -> logs.Split:
     return logs.load(LOG, seed=0)
 
 
-def test_the_readme_and_the_ablation_page_say_what_the_results_give() -> None:
-    assert tables.inside(tables.README.read_text(encoding="utf-8")) == tables.readme_block()
+def test_readme_tables_and_ablation_page_say_what_the_results_give() -> None:
+    assert tables.inside(tables.SUMMARY.read_text(encoding="utf-8")) == tables.summary_block()
+    assert tables.inside(tables.PAGE.read_text(encoding="utf-8")) == tables.page_block()
     assert tables.inside(tables.ABLATION.read_text(encoding="utf-8")) == tables.ablation_block()
     kept = json.loads(peers.RESULTS.read_text(encoding="utf-8"))
     assert tables.inside(peers.PAGE.read_text(encoding="utf-8")) == peers.table(kept)
@@ -53,7 +54,7 @@ def test_the_readme_and_the_ablation_page_say_what_the_results_give() -> None:
 def test_rewriting_the_documents_changes_their_blocks_only(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n", encoding="utf-8")
-    tables.rewrite(readme=page, ablation=page)
+    tables.rewrite(summary=page, page=page, ablation=page)
     assert tables.outside(page.read_text(encoding="utf-8")) == ("before\n", "\nafter\n")
     assert tables.inside(page.read_text(encoding="utf-8")) == tables.ablation_block()
 

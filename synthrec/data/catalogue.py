@@ -62,6 +62,12 @@ class Catalogue:
                 found='vocabulary = "dp"',
                 remedy="Fit it, which pays for the list, or name a catalogue file.",
             )
+        if not path.exists():
+            raise DataError(
+                f"[columns] {schema.item}: catalogue must name a file, from the configuration's folder",
+                found=f"{path.name}: No such file",
+                remedy="Correct the path.",
+            )
         file = open_file(path)
         file.require([schema.item, *schema.item_attributes])
         table = read_public_table(path)

@@ -30,6 +30,7 @@ class Diagnostics:
 
     Attributes:
         dropped: rows per reason; a row counts for the first reason that holds.
+        remedies: reason, or user attribute -> the line of the configuration that decides it.
         kept_at: K -> share of the usable events that K keeps.
         activity: quantile -> events of that user.
         other: user attribute -> users whose value is missing or not declared.
@@ -41,6 +42,7 @@ class Diagnostics:
     usable_events: int
     usable_users: int
     dropped: dict[str, int]
+    remedies: dict[str, str]
     repeated: int
     kind: str
     items_used: int
@@ -74,7 +76,7 @@ class Diagnostics:
             f"rows {self.rows:,}; users {self.users:,} (declared population {self.population:,})",
             *opted_out,
             *(
-                f"dropped, {reason}: {_part(count, self.rows)}"
+                f"dropped, {reason}: {_part(count, self.rows)}{self._remedy(reason, count)}"
                 for reason, count in self.dropped.items()
             ),
             f"dropped, same user and item{self.kind} again: {_part(self.repeated, self.rows)}",
@@ -94,10 +96,14 @@ class Diagnostics:
             ),
             *(
                 f"user attribute {name}, missing or not declared: {_part(count, self.usable_users)}"
+                f"{self._remedy(name, count)}"
                 for name, count in self.other.items()
             ),
         )
         return [f"{MARK}  {line}" for line in lines]
+
+    def _remedy(self, reason: str, count: int) -> str:
+        return f"; {self.remedies[reason]}" if count and reason in self.remedies else ""
 
 
 def diagnose(
@@ -143,6 +149,7 @@ def diagnose(
             usable_events=events,
             usable_users=_one(con, "SELECT count(*) FROM units")[0],
             dropped=dropped,
+            remedies=_remedies(schema),
             repeated=rows - sum(dropped.values()) - events,
             kind="" if schema.kind is None else f" and {schema.kind.name}",
             items_used=items,
@@ -167,6 +174,30 @@ def diagnose(
             if exclude_users is None
             else _one(con, "SELECT count(*), count(*) FILTER (found) FROM opted_out"),
         )
+
+
+def _remedies(schema: Schema) -> dict[str, str]:
+    remedies = {
+        "item not in the catalogue": f"[columns] {schema.item}: its catalogue must list these, spelled as in the log",
+        **{
+            f"{name} not as declared": f"[columns] {name}: list what else it holds, or widen min and max"
+            for name in schema.marks
+        },
+        **{
+            name: f"[users] {name}: declare what else it holds; if it is everybody, "
+            f"{schema.user} must be spelled as in the log"
+            for name in schema.user_attributes
+        },
+    }
+    if (scale := schema.rating) is not None:
+        remedies["rating off the declared scale"] = (
+            f"[columns] {scale.name}: min = 0 if stars are counted from 0, step = 0.5 if there are half stars"
+        )
+    if (time := schema.time) is not None:
+        remedies["time outside the declared window"] = (
+            f"[columns] {time.name}: min and max are the days of the export"
+        )
+    return remedies
 
 
 def _dropped(con: Any, schema: Schema) -> dict[str, int]:

@@ -39,6 +39,7 @@ SUFFIXES = {
 }
 FORMATS = "CSV, Parquet or JSON lines (.csv, .csv.gz, .tsv, .parquet, .jsonl, .jsonl.gz)"
 DELIMITERS = (",", "\t", ";", "|")
+ONE_COLUMN = "Separate columns by a comma, tab, semicolon or |: the first line shows none of them."
 JSON_LINES_FOR_NAMES = 1_000
 MAX_LINE = 1 << 20
 LINES_BELOW_A_HEADER = 1_000
@@ -68,13 +69,31 @@ class TableFile:
 
 def require_columns(wanted: Iterable[str], present: Iterable[str], *, where: str) -> None:
     """Raise DataError that names the wanted columns which are not present."""
+    present = tuple(present)
     absent = [name for name in wanted if name not in set(present)]
-    if absent:
-        raise DataError(
-            f"{where} must have every column that the configuration names",
-            found=f"no column {', '.join(absent)}",
-            remedy="Correct the names in the configuration, or check that the first line holds column names.",
-        )
+    if not absent:
+        return
+    alike = {_plain_name(name): name for name in present}
+    renamed = [
+        f"{alike[_plain_name(name)]} for {name}" for name in absent if _plain_name(name) in alike
+    ]
+    remedy = (
+        "Correct the names in the configuration (an id has one name in log, catalogue and user table), "
+        "or check that the first line holds column names."
+    )
+    if renamed:
+        remedy = f"Write {', '.join(renamed)} in the configuration, as the file does."
+    elif len(present) == 1:
+        remedy = ONE_COLUMN
+    raise DataError(
+        f"{where} must have every column that the configuration names",
+        found=f"no column {', '.join(absent)}",
+        remedy=remedy,
+    )
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold()) or name
 
 
 def find_files(
@@ -128,7 +147,7 @@ def open_file(path: Path) -> TableFile:
         raise DataError(
             f"a table must be one of {FORMATS}",
             found=f"{path.name}",
-            remedy="Convert or rename the file.",
+            remedy="Rename the file, or save it as one of these (from a spreadsheet: CSV UTF-8).",
         )
     if NOT_TEXT.search(str(path)):
         raise DataError(
@@ -185,7 +204,7 @@ def file_errors(path: Path) -> Iterator[None]:
         raise DataError(
             "every input must be a readable file",
             found=f"{path.name}: {error.strerror or 'unreadable'}",
-            remedy="Check the path and the permissions.",
+            remedy="Check the path (those in a configuration start from its folder) and the permissions.",
         ) from None
 
 
@@ -224,15 +243,22 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
         line = stream.readline(MAX_LINE).rstrip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
     names = next(csv.reader([line], delimiter=delimiter), [])
-    if (
-        not names
-        or not all(name.isprintable() and name.strip() for name in names)
-        or any(_is_number(name) for name in names)
-    ):
+    found, remedy = "", "Add a header line."
+    if "\0" in line or NOT_TEXT.search(line):
+        found, remedy = (
+            "bytes that are not UTF-8",
+            "Save it as UTF-8 (from a spreadsheet: CSV UTF-8).",
+        )
+    elif not names or not all(name.isprintable() for name in names):
+        found = "something else (binary data)"
+    elif any(_is_number(name) for name in names):
+        found = "numbers"
+    elif not all(name.strip() for name in names):
+        found = "a column without name"
+        remedy = "Name it, or export without the table's index (pandas: index=False)."
+    if found:
         raise DataError(
-            f"the first line of {path.name} must hold column names",
-            found="something else (numbers, blanks, binary data)",
-            remedy="Add a header line.",
+            f"the first line of {path.name} must hold column names", found=found, remedy=remedy
         )
     return _distinct(names, path), delimiter
 
@@ -249,6 +275,12 @@ def require_header(file: TableFile) -> None:
         _distinct(file.columns, file.path)
     if file.format != "csv":
         return
+    if len(file.columns) == 1:
+        raise DataError(
+            f"{file.path.name} must have a column for users and one for items",
+            found="a single column",
+            remedy=ONE_COLUMN,
+        )
     below: list[list[str]] = []
     # a cell may be long
     with file_errors(file.path), _text(file.path) as stream, suppress(csv.Error):
@@ -289,7 +321,7 @@ def _json_names(path: Path) -> tuple[str, ...]:
                 raise DataError(
                     f"{path.name} must hold one JSON object a line",
                     found="another JSON value",
-                    remedy="Write JSON lines: one object with named fields per event.",
+                    remedy='Write JSON lines, one object with named fields per event (pandas: orient="records", lines=True).',
                 )
             names.update(dict.fromkeys(name for name in row if not NOT_TEXT.search(name)))
     return tuple(names)

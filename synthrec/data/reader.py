@@ -20,7 +20,7 @@ import glob
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 "autoinstall_known_extensions": False,
             },
         )
-        con.execute("SET enable_progress_bar = false")  # ours says more, and --quiet means it
+        with suppress(duckdb.InvalidInputException):  # a notebook that cannot draw one has none
+            con.execute("SET enable_progress_bar = false")  # ours says more, and --quiet means it
         for (name,) in con.execute(CASTS_THAT_FAIL).fetchall():
             con.execute(f"SET disabled_optimizers = '{name}'")
         try:
@@ -235,7 +236,8 @@ def require_usable(con: Any, schema: Schema) -> None:
         raise DataError(
             f"{schema.item} must hold ids of the catalogue",
             found="no id in common",
-            remedy="Check that the log and the catalogue spell ids in the same way.",
+            remedy=f"Give [columns] {schema.item} the catalogue that spells ids as the log does (0007 is not 7), "
+            "or export the log again.",
         )
     if (scale := schema.rating) is not None and not any_row["rating"]:
         raise DataError(
@@ -243,15 +245,24 @@ def require_usable(con: Any, schema: Schema) -> None:
             found="no number on that scale"
             if any_row["rating_read"]
             else "a column without any number",
-            remedy="Correct min, max and step, or check the export.",
+            remedy=f"Correct min, max and step of [columns] {scale.name}, or export numbers with a point (4.5, not 4,5).",
         )
     if (time := schema.time) is not None and not any_row["time"]:
         fits = [unit for unit in UNITS_PER_SECOND if any_row[f"fits_{unit}"] and time.unit != "iso"]
-        advice = (
-            f'The values look like unit = "{fits[0]}".'
-            if fits
-            else "Correct unit, zone, min and max, or check the export."
-        )
+        if fits:
+            advice = f'The values look like unit = "{fits[0]}": say so in [columns] {time.name}.'
+        elif any_row["time_read"]:
+            advice = f"Correct min and max of [columns] {time.name} to the days of the export, or its unit."
+        elif time.unit == "iso":
+            advice = (
+                f'Write times as 2024-01-31 18:05:00 (not 31.01.2024), or say unit = "s" in [columns] {time.name} '
+                "if they are numbers since 1970."
+            )
+        else:
+            advice = (
+                f'Say unit = "iso" in [columns] {time.name} if times are written as 2024-01-31 18:05:00; '
+                "export them so if they are written in another way."
+            )
         raise DataError(
             f'{time.name} must hold times from {time.min} to {time.max} in unit "{time.unit}"',
             found="none in that window"

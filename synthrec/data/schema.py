@@ -86,7 +86,7 @@ class Users(Declared):
     @model_validator(mode="after")
     def _table_with_attributes(self) -> Users:
         if self.attributes and self.table is None:
-            raise ValueError("table is needed where user attributes are declared")
+            raise ValueError('table = "FILE" is needed where user attributes are declared')
         return self
 
 
@@ -123,7 +123,9 @@ class Schema(Declared):
     def _one_of_each_role(cls, columns: dict[str, Any]) -> dict[str, Any]:
         for kind, word in ((User, "user"), (Item, "item")):
             if sum(isinstance(column, kind) for column in columns.values()) != 1:
-                raise ValueError(f'exactly one column must have role = "{word}"')
+                raise ValueError(
+                    f'exactly one column must have role = "{word}"; others can have drop = true'
+                )
         return columns
 
     @model_validator(mode="after")
@@ -131,7 +133,7 @@ class Schema(Declared):
         units = {name for name, column in self.columns.items() if isinstance(column, Unit)}
         if units - {self.privacy.unit} or self.privacy.unit not in units | {self.user}:
             raise ValueError(
-                'privacy.unit must be the user column, or the one column with role = "unit"'
+                f'privacy.unit must be the user column, "{self.user}", or the one column with role = "unit"'
             )
         if self.user in self.users.attributes or self.item in self.items.attributes:
             raise ValueError("the id column of a table is no attribute of it")
@@ -385,6 +387,25 @@ _SETTINGS = {
     "users": ("table",),
     "items": ("independent_of_log",),
 }  # what in these sections is no column
+_ANSWERS = {
+    "population": "a whole number such as 50000",
+    "unit": 'the name of the user column; of a time: "s", "ms", "us", "ns" or "iso"',
+    "role": '"user" or "item"',
+    "catalogue": '"FILE", a public table of all items (or values = [...] or vocabulary = "dp" in its place)',
+    "values": '[...], all values that it may take (or vocabulary = "dp" in its place)',
+    "min": 'the least (or bounds = "dp" in place of min and max)',
+    "max": "the largest",
+    "step": "the distance of two levels, such as 1 or 0.5",
+    "independent_of_log": "true if no item attribute was computed from this log, else false",
+}
+_COMPLAINTS = {
+    "extra_forbidden": "no such word",
+    "missing": "a word that must be there",
+    "int_type": "must be a whole number without quotes",
+    "float_type": "must be a number without quotes",
+    "bool_type": "must be true or false without quotes",
+    "string_type": "must be text in quotes",
+}
 
 
 def read_toml(path: Path) -> str:
@@ -415,7 +436,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SchemaError(
-            "the configuration must be valid TOML", found=str(error), remedy="Correct that line."
+            "the configuration must be valid TOML",
+            found=str(error),
+            remedy="Correct that line (or give the configuration, if this was the log).",
         ) from None
     except (RecursionError, ValueError):
         raise SchemaError(
@@ -427,12 +450,15 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def require_no_questions(words: dict[str, Any]) -> None:
     """Raise SchemaError that lists, all at once, every place where a declaration is still missing."""
-    missing = [_place(path) for path in _questions(words, ())]
+    missing = [
+        _place(path) + (f" = {_ANSWERS[path[-1]]}" if path[-1] in _ANSWERS else "")
+        for path in _questions(words, ())
+    ]
     if missing:
         raise SchemaError(
             'every "?" must be replaced by a public declaration before the log is used',
             found=f"{len(missing)} missing: {'; '.join(missing)}",
-            remedy="Write what is known without looking into the log; the comments in the file say what each one means.",
+            remedy="Write what is known without looking into the log, or drop = true for a column to be left out.",
         )
 
 
@@ -456,7 +482,8 @@ def schema_errors() -> Iterator[None]:
         yield
     except ValidationError as error:
         complaints = [
-            f"{_place(_plain(complaint['loc']))}: {complaint['msg'].removeprefix('Value error, ')}"
+            f"{_place(_plain(complaint['loc']))}: "
+            + _COMPLAINTS.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
             for complaint in error.errors(
                 include_url=False, include_context=False, include_input=False
             )
@@ -464,7 +491,7 @@ def schema_errors() -> Iterator[None]:
         raise SchemaError(
             "the configuration must follow the schema's grammar",
             found="; ".join(complaints),
-            remedy="Correct these places; `synthrec init` writes a commented example.",
+            remedy="Correct these places; docs/reference.md lists every word.",
         ) from None
 
 

@@ -167,8 +167,8 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
         ),
         ('unit = "user_id"', 'unit = "rating"', "[file]", "privacy.unit must be the user column"),
         ("population = 50", "population = 1", "[source] population", "greater than or equal to 2"),
-        ("population = 50", "population = 50.5", "[source] population", "integer"),
-        ("population = 50\n", "", "[source] population", "required"),
+        ("population = 50", "population = 50.5", "[source] population", "whole number"),
+        ("population = 50\n", "", "[source] population", "must be there"),
         ("epsilon_cap = 10.0", "epsilon_cap = 0", "[source] epsilon_cap", "greater than 0"),
         ("epsilon_cap = 10.0", "epsilon_cap = inf", "[source] epsilon_cap", "finite"),
         (
@@ -177,7 +177,7 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
             "[privacy] events_per_user",
             "greater than or equal to 1",
         ),
-        ("[users]", "[people]", "[people]", "Extra inputs"),
+        ("[users]", "[people]", "[people]", "no such word"),
         ('table = "users.csv"\n', "", "[users]", "table is needed"),
         ('["F", "M"]', '["F", "F"]', "[users] gender", "distinct"),
         ('["F", "M"]', "[]", "[users] gender", "at least 1"),
@@ -190,7 +190,7 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
             "independent_of_log = true",
             'independent_of_log = "yes"',
             "[items] independent_of_log",
-            "boolean",
+            "true or false",
         ),
     ],
 )
