@@ -115,22 +115,21 @@ def run(
         population of synthetic users and the conformance suite, unless it says otherwise.
     """
     users = SYNTHETIC_USERS * request["schema"].source.population
-    asked = ReleaseRequest(
-        **{"audit_share": 0.3, "mechanism": True, "synthetic_users": users} | request
-    )
-    mechanism = asked.mechanism and math.isfinite(asked.epsilon)
+    request = {"audit_share": 0.3, "mechanism": True, "synthetic_users": users} | request
+    request["mechanism"] &= math.isfinite(request["epsilon"])
+    asked = ReleaseRequest(**request)
     out = asked.out
     if again and out.exists():
         _require_same(open_folder(out).verified(), asked)
     elif again:
-        resume(progress=progress, **vars(asked))
+        resume(progress=progress, **request)
     else:
-        fit(log, progress=progress, **vars(asked) | {"mechanism": mechanism})
+        fit(log, progress=progress, **request)
     with _said_if_unfinished(out, progress=progress):
         folder = open_folder(out)
         if not folder.events.exists():
             sample(out, users=users, out=folder.events, progress=progress)
-        if mechanism and folder.mechanism() is None:
+        if asked.mechanism and folder.mechanism() is None:
             keep_mechanism(out, verify_mechanism(release=out, progress=progress))
         if folder.audit_path.exists():
             record = read_record(folder.audit_path, kind=AuditRecord)
