@@ -326,9 +326,7 @@ def test_each_file_below_private_is_for_its_owner_alone_whatever_the_umask(
     gone = tmp_path / "gone.txt"
     gone.write_text("1\n")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            pipeline.Synthesizer, "save_into", lambda *_, **__: raised(KeyboardInterrupt())()
-        )
+        patch.setattr(pipeline.Trained, "save", lambda *_, **__: raised(KeyboardInterrupt())())
         with pytest.raises(KeyboardInterrupt):
             pipeline.fit(
                 frame(make_log(users=USERS)),
