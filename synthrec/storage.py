@@ -21,7 +21,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from synthrec.errors import ReleaseError, SynthrecError
 
@@ -201,7 +201,7 @@ def plain_json(content: bytes) -> Any:
         return json.loads(
             content.decode("utf-8"),
             object_pairs_hook=_distinct,
-            parse_constant=_no_number,
+            parse_constant=_finite,
             parse_float=_finite,
         )
     except RecursionError:
@@ -226,12 +226,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError("a number without bounds")
+        raise ValueError("a number without bounds, or none")
     return number
-
-
-def _no_number(_: str) -> NoReturn:
-    raise ValueError("a number that is none")
 
 
 def _refused(path: Path, found: str) -> ReleaseError:

@@ -173,7 +173,7 @@ def test_imports_in_the_right_direction_are_not_flagged() -> None:
         "report/render.py": "from synthrec.audit.record import AuditRecord\nfrom synthrec.errors import ReleaseError",
         "report/manifest.py": "from synthrec import __version__",
         "data/reader.py": "import ibis\nfrom synthrec.data.schema import Schema\nfrom synthrec.progress import Progress",
-        "cli/fit.py": "def f():\n    from synthrec import pipeline",
+        "cli/training.py": "def f():\n    from synthrec import pipeline",
     }
     assert violations(files) == []
 

@@ -1,5 +1,5 @@
-"""`synthrec`: the command line. Each command has its own file; this one gathers them and knows the
-order a newcomer needs.
+"""`synthrec`: the command line. Each command has its own file, or one with its like;
+this one gathers them and knows the order a newcomer needs.
 
 Nothing heavy is imported before a command runs, so that `synthrec --help` answers at once.
 """
@@ -16,15 +16,14 @@ from synthrec.cli.boundary import Boundary
 from synthrec.cli.check import check
 from synthrec.cli.demo import demo
 from synthrec.cli.explain import explain
-from synthrec.cli.fit import fit
 from synthrec.cli.init import init
 from synthrec.cli.inspect import inspect
 from synthrec.cli.ledger import ledger
 from synthrec.cli.plan import plan
 from synthrec.cli.purge import purge
 from synthrec.cli.report import report
-from synthrec.cli.run import run
 from synthrec.cli.sample import sample
+from synthrec.cli.training import fit, run
 from synthrec.cli.verify import verify
 
 

@@ -62,5 +62,5 @@ def echo_conformance(record: Conformance) -> None:
 def _echo(template: str, **words: Any) -> None:
     """The lines of a template; a record's texts make none of their own."""
     lines = environment().overlay(finalize=lambda value: plain(str(value))).get_template(template)
-    for line in lines.render(words).split("\n"):
+    for line in lines.render(words).removesuffix("\n").split("\n"):
         show(line)

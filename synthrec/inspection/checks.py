@@ -11,7 +11,7 @@ figures by its own policy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from synthrec.audit.record import AuditRecord, Policy
 from synthrec.audit.verdict import conclude
 from synthrec.errors import BudgetError, ReleaseError, SynthrecError
-from synthrec.inspection.findings import InspectedPart, Inspection
+from synthrec.inspection.findings import InspectedPart
 from synthrec.inspection.generator import words_of
 from synthrec.inspection.mechanism import MECHANISM
 from synthrec.inspection.page import PAGE, foreign
@@ -57,17 +57,24 @@ def verify_share(share: Path) -> tuple[ReleaseCheck, ...]:
     is no release.
     """
     inspection = inspect_share(share)
-    contents = ReleaseCheck("contents", _problems(inspection), inspection.passed)
+    wrong, count = inspection.problems, len(inspection.parts)
+    says = (
+        f"{len(wrong)} of {count} parts are not as they must be: {wrong[0].file}, {wrong[0].name}: {wrong[0].problem}"
+        if wrong
+        else f"{count} parts, each public, paid, post-processing or synthetic"
+    )
+    contents = ReleaseCheck("contents", says, inspection.passed)
+    hashes, lines, code = map(inspection.of, (MANIFEST, EXCERPT, MECHANISM))
     if inspection.entries is None:
-        return (_of_file(inspection, MANIFEST), contents)
-    record, code = inspection.record, inspection.mechanism
-    passed = 0 if code is None else len(code.checks) - len(code.failed)
+        return (_as_must_be(MANIFEST, hashes), contents)
+    record, suite = inspection.record, inspection.mechanism
+    passed = 0 if suite is None else len(suite.checks) - len(suite.failed)
     says = f"{passed} of {passed} checks of the code passed, as its owner says"
     return (
-        _of_file(inspection, MANIFEST),
-        _of_file(inspection, EXCERPT),
+        _as_must_be(MANIFEST, hashes),
+        _as_must_be(EXCERPT, lines),
         *(() if record is None else claim_checks(record, inspection.entries)),
-        *([_of_file(inspection, MECHANISM, fine=says)] if inspection.of(MECHANISM) else ()),
+        *([_as_must_be(MECHANISM, code, fine=says)] if code else ()),
         contents,
     )
 
@@ -182,20 +189,7 @@ def _same(claimed: float, computed: float) -> bool:
     return computed - slack <= claimed <= computed + 2 * CROSS_CHECK_ERROR + slack
 
 
-def _of_file(inspection: Inspection, file: str, *, fine: str = "") -> ReleaseCheck:
-    parts = inspection.of(file)
-    return _as_must_be(file, parts, fine=fine or f"{len(parts)} lines as they must be")
-
-
-def _as_must_be(name: str, parts: Iterable[InspectedPart], *, fine: str) -> ReleaseCheck:
+def _as_must_be(name: str, parts: Sequence[InspectedPart], *, fine: str = "") -> ReleaseCheck:
     wrong = next((part.problem for part in parts if part.problem is not None), None)
+    fine = fine or f"{len(parts)} lines as they must be"
     return ReleaseCheck(name, wrong or fine, wrong is None)
-
-
-def _problems(inspection: Inspection) -> str:
-    wrong, count = inspection.problems, len(inspection.parts)
-    return (
-        f"{len(wrong)} of {count} parts are not as they must be: {wrong[0].file}, {wrong[0].name}: {wrong[0].problem}"
-        if wrong
-        else f"{count} parts, each public, paid, post-processing or synthetic"
-    )

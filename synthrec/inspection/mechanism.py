@@ -43,15 +43,20 @@ def mechanism_of(
         record = read_record(path, kind=Conformance)
     except (SynthrecError, OSError) as error:
         return None, [unreadable(MECHANISM, error)]
-    problem = _about(record, words=words)
-    if content != record.model_dump_json(indent=2).encode() + b"\n":
-        problem = "bytes that synthrec does not write"
+    written = record.model_dump_json(indent=2).encode() + b"\n"
+    problem = first_wrong((content != written, "bytes that synthrec does not write"))
     known = known_questions(
         *(() if words is None else (words.plan.measurements, words.plan.openings))
     )
     seen: set[tuple[str, str]] = set()
     parts = [
-        InspectedPart(MECHANISM, "the record", f"{len(record.checks)} checks", "public", problem)
+        InspectedPart(
+            MECHANISM,
+            "the record",
+            f"{len(record.checks)} checks",
+            "public",
+            problem or _about(record, words=words),
+        )
     ]
     for check in record.checks:
         name = check.name if (check.topic, _blanked(check.name)) in known else ""

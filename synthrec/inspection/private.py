@@ -33,8 +33,10 @@ def compare_with_private(folder: Folder) -> tuple[InspectedPart, ...]:
     """Synthetic users against bounded ones, and bytes of private arrays and key against shared
     files.
     """
-    people = (_people_found(folder),) if folder.events.exists() else ()
-    return (_bytes_found(folder), *people)
+    parts = [_bytes_found(folder)]
+    if folder.events.exists():
+        parts.append(_people_found(folder))
+    return tuple(parts)
 
 
 def _people_found(folder: Folder) -> InspectedPart:
@@ -46,13 +48,13 @@ def _people_found(folder: Folder) -> InspectedPart:
         synthetic = read_log(
             folder.events, schema, catalogue, spill=Path(spill), events_per_user=None
         )
-        copied = _people(synthetic) & _people(EventLog.open(folder.bounded))
+        found = _people(synthetic) & _people(EventLog.open(folder.bounded))
     return InspectedPart(
         "events.parquet",
         "users of the bounded log",
         "",
         "none",
-        "a user who is copied event by event" if copied else None,
+        "a user who is copied event by event" if found else None,
     )
 
 
@@ -60,9 +62,22 @@ def _people(log: EventLog) -> set[bytes]:
     """Each user's events in a fixed order; those of fewer than MIN_EVENTS are left out. Basket
     numbers follow the order: not compared.
     """
-    marks = [codes for codes in log.marks.values() if codes.dtype == np.int16]
-    columns = [column for column in (log.item, log.rating, log.time, *marks) if column is not None]
-    table = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
+    columns = [np.asarray(log.item, dtype=np.float64)]
+    columns += [
+        np.asarray(column, dtype=np.float64)
+        for column in (log.rating, log.time)
+        if column is not None
+    ]
+    table = np.column_stack(
+        [
+            *columns,
+            *(
+                np.asarray(codes, dtype=np.float64)
+                for codes in log.marks.values()
+                if codes.dtype == np.int16
+            ),
+        ]
+    )
     bounds = zip(log.offsets[:-1].tolist(), log.offsets[1:].tolist(), strict=True)
     return {
         rows[np.lexsort(rows.T)].tobytes()
@@ -78,12 +93,17 @@ def _bytes_found(folder: Folder) -> InspectedPart:
         for path in sorted(folder.share.iterdir())
         if path.is_file()
     }
-    copies = (
-        name for window in _windows(folder) for name, content in shared.items() if window in content
-    )
-    name = next(copies, None)
-    problem = None if name is None else "bytes of the bounded log, or of the roles key"
-    return InspectedPart(name or "share/", "bytes of private/", "", "none", problem)
+    for window in _windows(folder):
+        for name, content in shared.items():
+            if window in content:
+                return InspectedPart(
+                    name,
+                    "bytes of private/",
+                    "",
+                    "none",
+                    "bytes of the bounded log, or of the roles key",
+                )
+    return InspectedPart("share/", "bytes of private/", "", "none")
 
 
 def _windows(folder: Folder) -> Iterator[bytes]:
@@ -97,7 +117,7 @@ def _windows(folder: Folder) -> Iterator[bytes]:
             // array.itemsize
             * array.itemsize
         )
-        for start in np.unique(places):
-            window = content[start : start + WINDOW]
+        for place in np.unique(places):
+            window = content[place : place + WINDOW]
             if len(zlib.compress(window)) >= TELLING:
                 yield window

@@ -30,28 +30,29 @@ NOT_DRAWN = (
 )
 
 
+Drawing = tuple[Any, ...]  # name, plot, what it is of; drawn where the first of that is
+
+
 def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str]:
     """Inline SVG by name, or a sentence in its place."""
     membership = None if audit is None else audit.membership
     auc = None if membership is None else membership.strongest.auc
-    risks = None if audit is None or audit.disclosure is None else audit.disclosure.risks
-    # name, plot, its arguments; drawn where the first of them is
-    drawings: list[tuple[Any, ...]] = [
+    drawings: list[Drawing] = [
         ("roc", privacy.roc, release.bound, membership),
         ("attack", _attack_strip, release.bound, auc),
-        ("forest", privacy.forest, membership),
-        ("risks", privacy.risks, risks),
     ]
     if not release.not_private:
         profile = [(x, y) for x, y in release.profile if x >= MIN_DRAWN_DELTA and math.isfinite(y)]
-        drawn = len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA
+        several = len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA
         drawings += [
             ("epsilon", privacy.axis, epsilon_rows(release, audit)),
             ("budget", privacy.budget, privacy.rows_of(release), release.epsilon_cap),
-            ("profile", privacy.profile, drawn and profile, (release.delta, release.epsilon)),
+            ("profile", privacy.profile, several and profile, (release.delta, release.epsilon)),
         ]
-    if audit is not None and audit.utility is not None:
-        drawings += _of_use(audit.utility)
+    return _drawn(drawings + ([] if audit is None else _of_audit(audit)))
+
+
+def _drawn(drawings: list[Drawing]) -> dict[str, str]:
     return {
         name: plot(*shown) if _fits(shown) else NOT_DRAWN
         for name, plot, *shown in drawings
@@ -93,7 +94,16 @@ def epsilon_rows(
     return [row for row in rows if math.isfinite(row[1])]
 
 
-def _of_use(use: AuditedUtility) -> list[tuple[Any, ...]]:
+def _of_audit(audit: AuditRecord) -> list[Drawing]:
+    disclosure, use = audit.disclosure, audit.utility
+    return [
+        ("forest", privacy.forest, audit.membership),
+        ("risks", privacy.risks, disclosure and disclosure.risks),
+        *([] if use is None else _of_use(use)),
+    ]
+
+
+def _of_use(use: AuditedUtility) -> list[Drawing]:
     protocol, panel = use.protocol, use.panel
     arms = () if protocol is None else protocol.ladder
     gaps = [arm.gap_closed or arm.ranking_gap_closed for arm in arms if arm.name == "synthrec"]

@@ -214,10 +214,10 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
             "How useful the synthetic log is could not be told: with these test users, the real log itself is no better than knowing "
             "nothing."
         )
-    outcome = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
+    found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
-        outcome = f"{outcome} {attack_against_bound(audit.membership)}"
-    return tuple(sentence for sentence in (told, use, outcome) if sentence)
+        found = f"{found} {attack_against_bound(audit.membership)}"
+    return tuple(sentence for sentence in (told, use, found) if sentence)
 
 
 def reach(bound: AttackBound) -> str:

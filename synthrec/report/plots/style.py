@@ -161,11 +161,14 @@ def svg(canvas: Canvas, *, name: str, title: str) -> Markup:
         )
     text = buffer.getvalue()
     text = NO_XML.sub("\ufffd", text[text.index("<svg") :])
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'\sid="', f' id="{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
-    text = re.sub(r"(\d\.\d{3})\d+", r"\1", text)  # a thousandth of a point is enough
+    for pattern, written in (
+        (r"(?s)<metadata>.*?</metadata>\s*", ""),
+        (r'\sid="', f' id="{name}-'),
+        (r"url\(#", f"url(#{name}-"),
+        (r'xlink:href="#', f'xlink:href="#{name}-'),
+        (r"(\d\.\d{3})\d+", r"\1"),  # a thousandth of a point is enough
+    ):
+        text = re.sub(pattern, written, text)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert box is not None, "matplotlib writes a view box"
     pixels = float(box[1]) / 72 * PIXELS
