@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from synthrec import auditing, domain_discovery, pipeline, training
 from synthrec.cli.main import cli
-from synthrec.data import open_domains_reader, reader
+from synthrec.data import reader
 from synthrec.data.eventlog import EventLog
 from synthrec.data.open_domains import PaidColumn, is_open, paid_columns, widened
 from synthrec.data.schema import Schema
@@ -440,9 +440,9 @@ def test_a_vocabulary_from_the_log_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest, values = domain_discovery.vocabulary, domain_discovery._values
-    seen: list[open_domains_reader.OpenedLog] = []
+    seen: list[domain_discovery.OpenedLog] = []
 
-    def looking(log: open_domains_reader.OpenedLog, column: PaidColumn, **options: Any) -> Any:
+    def looking(log: domain_discovery.OpenedLog, column: PaidColumn, **options: Any) -> Any:
         seen.append(log)
         return values(log, column, **options)
 
@@ -455,15 +455,15 @@ def test_a_vocabulary_from_the_log_is_caught(
 
 
 def test_bounds_from_the_log_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = open_domains_reader.OpenedLog.histograms
+    honest = domain_discovery.OpenedLog.histograms
     held: list[np.ndarray] = []
 
-    def remembering(self: open_domains_reader.OpenedLog, column: PaidColumn) -> Any:
+    def remembering(self: domain_discovery.OpenedLog, column: PaidColumn) -> Any:
         blocks = list(honest(self, column))
         held.append(np.flatnonzero(sum(np.asarray(block.sum(axis=0)).ravel() for block in blocks)))
         return iter(blocks)
 
-    monkeypatch.setattr(open_domains_reader.OpenedLog, "histograms", remembering)
+    monkeypatch.setattr(domain_discovery.OpenedLog, "histograms", remembering)
     monkeypatch.setattr(
         domain_discovery,
         "_range",
@@ -477,7 +477,7 @@ def test_bounds_from_the_log_are_caught(tmp_path: Path, monkeypatch: pytest.Monk
 
 def looked_at(log: pd.DataFrame, schema: Schema, folder: Path, **options: Any) -> dict[str, float]:
     """Squared norms that each column's blocks sum to: the number of users who hold anything."""
-    with open_domains_reader.open_log(
+    with domain_discovery.open_log(
         log,
         schema,
         None,
@@ -522,7 +522,7 @@ def test_a_part_of_the_rows_at_a_time_gives_the_same_histograms(
     log, schema = put(tmp_path)
 
     def sums() -> dict[str, np.ndarray]:
-        with open_domains_reader.open_log(
+        with domain_discovery.open_log(
             log,
             schema,
             None,
@@ -554,7 +554,7 @@ def test_coverage_counts_at_most_k_events_of_a_user(tmp_path: Path) -> None:
     )
     text = CONFIG[: CONFIG.index("timestamp")] + "[events]\nrepeats = true\n"
     schema = Schema.parse(text, folder=tmp_path)
-    with open_domains_reader.open_log(
+    with domain_discovery.open_log(
         log,
         schema,
         None,

@@ -1,23 +1,173 @@
-"""From judged rows to at most K events of each privacy unit, in SQL that names no column of the
-log.
+"""What becomes of a log's rows, in DuckDB's SQL: each is judged by itself, then at most K events of
+each privacy unit are kept.
 
-`reader.py` has turned the log into the table `judged`: one row per event with `unit` and `account`
-(text or null; one column where the user is the unit), `item` (row of the catalogue or null),
-`rating` (level on the declared scale or null), `second` (within the declared window or null), `m0`,
-`m1`, ... (the marks in the schema's order: a code, a number or the text of a basket's id; null: not
-as declared), `rating_read` (does the cell hold a number?) and `moment` (the cell as a number of
-seconds, milliseconds or whatever it was).
+`read` (and where items are known `judged` at once) has one row per event with `unit` and `account`
+(text or null; one column where the user is the unit), `key` (text of the item's id; in `judged`
+`item`, the row of the catalogue or null), `rating` (level on the declared scale or null), `second`
+(within the declared window or null), `m0`, `m1`, ... (the marks in the schema's order: a code, a
+number or the text of a basket's id; null: not as declared), `rating_read` (does the cell hold a
+number?) and `moment` (the cell as a number of seconds, milliseconds or whatever it was).
 
 Guarantees: every rule looks at one row, or at the rows of one unit, so adding or removing a unit
-changes no other unit's events. A unit keeps at most K events, drawn without looking at what they
-say; bounding twice is bounding once. Units come in random order: their places tell nothing. Rows of
-a null user, whom no bound could cover, are dropped.
+changes no other unit's events. A cell is cast by its column's type, which no cell can change. A
+unit keeps at most K events, drawn without looking at what they say; bounding twice is bounding
+once. Units come in random order: their places tell nothing. Rows of a null user, whom no bound
+could cover, are dropped.
 """
 
 from __future__ import annotations
 
-from synthrec.data.columns import UNITS_PER_SECOND, Identifier
+from collections.abc import Iterable, Mapping
+
+from synthrec.data.columns import UNITS_PER_SECOND, EventCategory, Identifier
+from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
 from synthrec.data.schema import Schema
+from synthrec.errors import DataError
+
+Types = Mapping[str, str]  # a source's columns and their types, as DuckDB calls them
+Select = dict[str, str]  # name of a result -> SQL expression
+WHOLE = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")} | {
+    "INTEGER",
+    "UINTEGER",
+}
+FLOATING = {"FLOAT", "DOUBLE"}
+TIMES = ("TIMESTAMP", "DATE")
+
+
+def quoted(name: str) -> str:
+    """A column's name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Several texts."""
+    return ", ".join(map(literal, texts))
+
+
+def people(types: Types, schema: Schema) -> Select:
+    """Whose row it is."""
+    unit = {"unit": identifier(types, schema.privacy.unit)}
+    return unit if _one_account(schema) else {**unit, "account": identifier(types, schema.user)}
+
+
+def event(types: Types, schema: Schema) -> Select:
+    """A row of the log, judged by itself. Raises DataError for a time column of another type than
+    declared.
+    """
+    rating: Select = {"rating": "CAST(NULL AS FLOAT)", "rating_read": "false"}
+    if schema.rating is not None:
+        cell = number(types, schema.rating.name)
+        rating = {
+            "rating": f"CAST({_level(cell, schema.rating)} AS FLOAT)",
+            "rating_read": f"{cell} IS NOT NULL",
+        }
+    return {
+        **people(types, schema),
+        "key": identifier(types, schema.item),
+        **rating,
+        **_moment(types, schema),
+        **{f"m{place}": _mark(types, name, schema) for place, name in enumerate(schema.marks)},
+    }
+
+
+def attribute(types: Types, schema: Schema) -> Select:
+    """A row of the user table: an account, and each declared attribute as text or number."""
+    columns = {
+        f"a{place}": (identifier if isinstance(column, Categorical) else number)(types, name)
+        for place, (name, column) in enumerate(schema.user_attributes.items())
+    }
+    return {"account": identifier(types, schema.user), **columns}
+
+
+def identifier(types: Types, name: str) -> str:
+    """A cell as an id in the one spelling, or null."""
+    cell, kind = quoted(name), types[name]
+    if kind in WHOLE:
+        return f"CAST({cell} AS VARCHAR)"
+    if kind == "BLOB":
+        return f"canonical_bytes({cell})"
+    if kind in FLOATING:
+        cell = f"CASE WHEN isfinite({cell}) THEN {cell} END"
+    return f"canonical(CAST({cell} AS VARCHAR))"
+
+
+def number(types: Types, name: str) -> str:
+    """A cell as a finite number, or null."""
+    return finite(quoted(name))
+
+
+def finite(cell: str) -> str:
+    """What can be cast to a finite number, or null."""
+    cell = f"TRY_CAST({cell} AS DOUBLE)"
+    return f"CASE WHEN isfinite({cell}) THEN {cell} END"
+
+
+def _level(cell: str, scale: Ordinal) -> str:
+    """The level that a number stands for; null off the scale."""
+    place = _within(f"({cell} - {scale.min!r}) / {scale.step!r}", -0.5, scale.size - 0.5)
+    level = f"CAST(round({place}) AS BIGINT)"
+    return (
+        f"CASE WHEN abs({place} - {level}) <= {LEVEL_TOLERANCE!r}"
+        f" THEN CAST({level} * {scale.step!r} + {scale.min!r} AS DOUBLE) END"
+    )
+
+
+def _within(cell: str, low: float, high: float) -> str:
+    """Null outside: to be asked before rounding, which fails on what no integer can hold."""
+    return f"CASE WHEN {cell} BETWEEN {low!r} AND {high!r} THEN {cell} END"
+
+
+def _moment(types: Types, schema: Schema) -> Select:
+    time = schema.time
+    if time is None:
+        return {"moment": "CAST(NULL AS DOUBLE)", "second": "CAST(NULL AS BIGINT)"}
+    kind = types[time.name]
+    if time.unit == "iso":
+        if kind in WHOLE | FLOATING or kind.startswith("DECIMAL"):
+            raise DataError(
+                f'{time.name} must hold timestamps or ISO 8601 text, as unit = "iso" says',
+                found="a column of numbers",
+                remedy='Say unit = "s", "ms", "us" or "ns".',
+            )
+        # the zone of what has none is the connection's
+        moment = f"epoch(TRY_CAST({quoted(time.name)} AS TIMESTAMPTZ))"
+        second = moment
+    elif kind.startswith(TIMES):
+        raise DataError(
+            f'{time.name} must hold numbers, as unit = "{time.unit}" says',
+            found="a column of timestamps or the like",
+            remedy='Say unit = "iso".',
+        )
+    else:
+        moment = number(types, time.name)
+        second = f"{moment} / {UNITS_PER_SECOND[time.unit]}"
+    inside = _within(second, time.min_seconds, time.max_seconds + 1 - 1e-6)
+    return {"moment": moment, "second": f"CAST(floor({inside}) AS BIGINT)"}
+
+
+def _mark(types: Types, name: str, schema: Schema) -> str:
+    """What an event says besides: text of a category or an id as declared or null, a number within
+    its range or null.
+    """
+    mark = schema.marks[name]
+    if isinstance(mark, Ordinal):
+        return _level(number(types, name), mark)
+    if isinstance(mark, (Identifier, EventCategory)):
+        text = identifier(types, name)
+        if isinstance(mark, Identifier) or mark.is_open:
+            return text
+        return f"CASE WHEN {text} IN ({listed(mark.labels)}) THEN {text} END"
+    cell = number(types, name)
+    if mark.negative and schema.kind is not None:
+        kind = identifier(types, schema.kind.name)
+        cell = f"CASE WHEN {kind} IN ({listed(mark.negative)}) THEN -({cell}) ELSE {cell} END"
+    return _within(cell, float(mark.edges[0]), float(mark.edges[-1]))
+
 
 # within a user by time, then by marks; nothing of the file's order is kept
 PLACE_ORDER = "place, second, item, rating"
@@ -48,14 +198,14 @@ def usable(schema: Schema) -> str:
     return f"SELECT code, {_columns(schema)} FROM judged JOIN names USING (unit) WHERE {keep}"
 
 
-def bounded(schema: Schema, *, events_per_user: int | None, part: int, parts: int) -> str:
-    """Events of every `parts`-th unit, from `usable`: without repeats one random row of each (unit,
-    item, type of event), then at most K of them.
+def bounded(schema: Schema, *, events_per_user: int | None, first: int, past: int) -> str:
+    """Events of the units from code `first` on and before `past`, from `usable`: without repeats
+    one random row of each (unit, item, type of event), then at most K of them.
 
-    Run it once into a table: each run draws anew. None for K keeps all. A part holds whole units,
-    so parts bound memory only.
+    Run it once into a table: each run draws anew. None for K keeps all. A range holds whole units,
+    so ranges bound memory only.
     """
-    rows = f"SELECT * FROM usable WHERE code % {parts} = {part}"
+    rows = f"SELECT * FROM usable WHERE code >= {first} AND code < {past}"
     if not schema.repeats:
         kinds = [
             f", m{place}" for place, mark in enumerate(schema.marks.values()) if mark == schema.kind
@@ -76,6 +226,7 @@ def _drawn(rows: str, *, per: str, most: int, columns: str) -> str:
     )
 
 
+JUDGED = "SELECT * EXCLUDE (key) FROM {rows} LEFT JOIN items USING (key)"
 KEYS = "SELECT key, row_number() OVER () - 1 AS item FROM (SELECT DISTINCT key FROM read WHERE key IS NOT NULL)"
 NAMES = "SELECT unit, row_number() OVER () AS code FROM (SELECT DISTINCT unit FROM judged WHERE unit IS NOT NULL)"
 UNITS = """

@@ -213,9 +213,7 @@ def _dropped(con: Any, schema: Schema) -> dict[str, int]:
 def _ratings(con: Any, schema: Schema) -> dict[str, int]:
     if schema.rating is None:
         return {}
-    counts = dict(
-        con.con.sql("SELECT round(rating, 4), count(*) FROM bounded GROUP BY 1").fetchall()
-    )
+    counts = dict(con.sql("SELECT round(rating, 4), count(*) FROM bounded GROUP BY 1").fetchall())
     levels = zip(schema.rating.labels, schema.rating.levels, strict=True)
     return {
         label: sum(
@@ -226,7 +224,7 @@ def _ratings(con: Any, schema: Schema) -> dict[str, int]:
 
 
 def _one(con: Any, query: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] = con.con.sql(query).fetchall()[0]
+    row: tuple[Any, ...] = con.sql(query).fetchall()[0]
     return row
 
 

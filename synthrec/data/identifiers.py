@@ -21,6 +21,7 @@ AROUND = r"^[\pZ\p{Cc}\p{Cf}]+|[\pZ\p{Cc}\p{Cf}]+$"
 WHOLE_AS_FLOAT = r"^(-?[0-9]+)\.0+$"
 WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
 WITHOUT_EXPONENT = 1e16
+BYTES = {kind.id for kind in (pa.binary(), pa.binary(1), pa.large_binary(), pa.binary_view())}
 NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "nat", "\\n")
 
 
@@ -38,7 +39,7 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         text = numbers.astype(str)  # Python and the engine write numbers like this, Arrow does not
         text[whole] = numbers[whole].astype(np.int64).astype(str)
         values = pa.array(text, mask=~np.isfinite(numbers))
-    elif pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+    elif values.type.id in BYTES:
         values = pa.array(map(text_of, values.to_pylist()), pa.string())
     text = values.cast(pa.string())
     if are_whole_numbers(text):

@@ -1,10 +1,10 @@
-"""Read any log (CSV, Parquet, JSON lines, data frames) through Ibis into a bounded `EventLog`.
+"""Read any log (CSV, Parquet, JSON lines, data frames) through an embedded DuckDB into a bounded
+`EventLog`.
 
-The only file that imports Ibis. Ibis expressions judge single rows of any source, SQL for DuckDB
-(`bounding.py`) bounds what they have judged. DuckDB runs embedded: it reaches no network, keeps
-what does not fit into memory in a private folder below `spill`, and that folder is emptied at the
-end, whatever happened. Of pandas, polars and Arrow none is imported: who has such a table has its
-library loaded.
+Sources only deliver columns; what becomes of their rows is decided by `bounding`, in one language.
+DuckDB reaches no network, keeps what does not fit into memory in a private folder below `spill`,
+and that folder is emptied at the end, whatever happened. Of pandas, polars, Arrow and Ibis only
+Arrow is imported: who has another table has its library loaded.
 
 Guarantees: cells are cast by their declared type, never by looking at values; what is not in the
 declared domain is dropped by a rule that sees one row, or becomes "other" (rules: nothing unpaid,
@@ -19,36 +19,41 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
-import ibis.expr.datatypes as dt
 import numpy as np
 import pyarrow as pa
-from ibis.common.exceptions import IbisError
 
-from synthrec.data import bounding, identifiers
+from synthrec.data import bounding
+from synthrec.data.bounding import Select, Types, literal
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.cleaned import READ_AS_IT_IS, READ_FROM_A_COPY, cleaned, valid_text
-from synthrec.data.columns import UNITS_PER_SECOND, EventCategory, Identifier
-from synthrec.data.domain import LEVEL_TOLERANCE, Categorical, Ordinal
+from synthrec.data.columns import UNITS_PER_SECOND, Identifier
 from synthrec.data.eventlog import EventLog, EventWriter
-from synthrec.data.files import TableFile, file_errors, find_files, require_columns
-from synthrec.data.identifiers import text_of
+from synthrec.data.files import TableFile, find_files, require_columns
+from synthrec.data.identifiers import canonical, text_of
 from synthrec.data.public_values import PublicColumn
 from synthrec.data.schema import Schema
 from synthrec.data.splits import leave_out, role_of
 from synthrec.errors import DataError, SynthrecError
 from synthrec.progress import Progress
 
+Log = Any  # a path, glob or folder, or a pandas, polars, pyarrow or Ibis table
+BATCH_ROWS = 1 << 18
+ROWS_AT_ONCE = 4_000_000  # what the windows of bounding hold in memory with ease
 THREADS = 2
 MEMORY_LIMIT = "1500MB"
 # this optimizer makes TRY_CAST over a CSV file a cast that fails, so that one cell would stop all
 CASTS_THAT_FAIL = "SELECT name FROM duckdb_optimizers() WHERE name = 'type_pushdown'"
+SPELLINGS = {
+    "canonical": "VARCHAR",
+    "canonical_bytes": "BLOB",
+}  # functions of `identifiers.canonical`
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C, and below, in a function of ours
 INTERRUPTED_INSIDE = (
     "Invalid Input Error: Python exception occurred while executing the UDF: Keyboard"
@@ -77,12 +82,18 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 "temp_directory": str(folder),
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
+                "python_enable_replacements": False,
             },
         )
         with suppress(duckdb.InvalidInputException):  # a notebook that cannot draw one has none
             con.execute("SET enable_progress_bar = false")  # ours says more, and --quiet means it
+        con.execute("SET timezone = 'UTC'")
         for (name,) in con.execute(CASTS_THAT_FAIL).fetchall():
             con.execute(f"SET disabled_optimizers = '{name}'")
+        for name, kind in SPELLINGS.items():
+            con.create_function(
+                name, canonical, [kind], "VARCHAR", type="arrow", null_handling="special"
+            )  # type: ignore[call-overload]
         try:
             yield con
         finally:
@@ -94,21 +105,12 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
+def library_errors() -> Iterator[None]:
     """Re-raise what DuckDB, Arrow and the file system say as DataError, and their word for Ctrl-C
     as what it was.
-
-    Args:
-        unknown_type: what the expression library raises for a column type that it does not know.
     """
     try:
         yield
-    except unknown_type:
-        raise DataError(
-            "the columns of the log must be numbers, text or times",
-            found="a column of another type",
-            remedy="Convert it, or write the log as CSV.",
-        ) from None
     except (duckdb.InterruptException, RuntimeError) as error:
         if isinstance(error, duckdb.InterruptException) or str(error) == INTERRUPTED:
             raise KeyboardInterrupt from None
@@ -120,10 +122,14 @@ def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
         duckdb.InternalException,
     ):
         raise  # our own query is wrong
+    except duckdb.NotImplementedException:
+        raise DataError(
+            "the columns of the log must be numbers, text or times",
+            found="a column of another type",
+            remedy="Convert it, or write the log as CSV.",
+        ) from None
     except (duckdb.Error, pa.ArrowException) as error:
-        if isinstance(error, duckdb.InterruptException) or str(error).startswith(
-            INTERRUPTED_INSIDE
-        ):
+        if str(error).startswith(INTERRUPTED_INSIDE):
             raise KeyboardInterrupt from None
         if (
             isinstance(error, duckdb.OutOfMemoryException)
@@ -147,18 +153,30 @@ def library_errors(unknown_type: type[Exception]) -> Iterator[None]:
         ) from None
 
 
-def is_frame(log: Any) -> bool:
-    """Is this a pandas, polars or Arrow table?"""
-    return _library(log) in ("pandas", "polars", "pyarrow")
+def is_table(log: Any) -> bool:
+    """Is this a table that the caller holds: pandas, polars, Arrow or Ibis?"""
+    return _library(log) in ("pandas", "polars", "pyarrow", "ibis")
 
 
-def columns_of_frame(frame: Any) -> tuple[tuple[str, str], ...]:
-    """Names and physical types."""
-    if _library(frame) == "pyarrow":
-        return tuple((column.name, str(column.type)) for column in frame.schema)
-    if _library(frame) == "polars":
-        return tuple((name, str(kind)) for name, kind in frame.collect_schema().items())
-    return tuple((str(name), str(kind)) for name, kind in frame.dtypes.items())
+def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
+    """Names and physical types ("text" in CSV and JSON lines): all that may be known of a log
+    before it is declared.
+    """
+    if not is_table(log):
+        file = find_files(log)[0]
+        return tuple(zip(file.columns, file.types, strict=True))
+    with _handed_over():
+        library = _library(log)
+        if library == "pyarrow":
+            return tuple((column.name, str(column.type)) for column in log.schema)
+        pairs = (
+            log.collect_schema()
+            if library == "polars"
+            else log.schema()
+            if library == "ibis"
+            else log.dtypes
+        )
+        return tuple((str(name), str(kind)) for name, kind in pairs.items())
 
 
 def to_arrow(frame: Any, wanted: list[str]) -> pa.Table:
@@ -167,7 +185,9 @@ def to_arrow(frame: Any, wanted: list[str]) -> pa.Table:
     Guarantees: a column has the type that was declared; where none was (objects), each cell becomes
     text by itself. So no cell changes how another is read.
     """
-    if _library(frame) == "polars":
+    if _library(frame) == "ibis":
+        table = frame.select(wanted).to_pyarrow()
+    elif _library(frame) == "polars":
         chosen = frame.select(wanted)
         chosen = chosen.collect() if hasattr(chosen, "collect") else chosen
         table = pa.table(
@@ -217,9 +237,9 @@ def _library(log: Any) -> str:
     return type(log).__module__.split(".")[0]
 
 
-def require_usable(con: Any, schema: Schema) -> None:
+def require_usable(con: duckdb.DuckDBPyConnection, schema: Schema) -> None:
     """Raise DataError if a whole column cannot be what the schema says it is."""
-    any_row = con.con.sql(bounding.whole_columns(schema)).to_arrow_table().to_pylist()[0]
+    any_row = con.sql(bounding.whole_columns(schema)).to_arrow_table().to_pylist()[0]
     if not any_row["rows"]:
         raise DataError(
             "the log must hold rows",
@@ -272,11 +292,6 @@ def require_usable(con: Any, schema: Schema) -> None:
         )
 
 
-BATCH_ROWS = 1 << 18
-ROWS_AT_ONCE = 4_000_000  # what the windows of bounding hold in memory with ease
-Log = Any  # a path, glob or folder, or a pandas, polars, pyarrow or Ibis table
-
-
 def read_log(
     log: Log,
     schema: Schema,
@@ -310,7 +325,7 @@ def read_log(
     ) as con:
         require_usable(con, schema)
         bound_rows(con, schema, events_per_user=events_per_user)
-        units = con.con.sql("SELECT unit, events FROM units ORDER BY place").to_arrow_table()
+        units = con.sql("SELECT unit, events FROM units ORDER BY place").to_arrow_table()
         if len(units) == 0:
             raise DataError(
                 "the log must hold at least one usable event",
@@ -329,7 +344,7 @@ def read_log(
             for name, mark in schema.marks.items()
         }
         with EventWriter(units["events"].to_numpy(), store=store, marks=kinds, **has) as writer:
-            for batch in con.con.sql(bounding.events(schema)).to_arrow_reader(BATCH_ROWS):
+            for batch in con.sql(bounding.events(schema)).to_arrow_reader(BATCH_ROWS):
                 writer.append(
                     item=batch["item"],
                     rating=batch["rating"],
@@ -339,68 +354,50 @@ def read_log(
             return writer.finish(attributes=attributes, role=role)
 
 
-def columns_of(log: Log) -> tuple[tuple[str, str], ...]:
-    """Names and physical types ("text" in CSV and JSON lines): all that may be known of a log
-    before it is declared.
-    """
-    with _handed_over():
-        if isinstance(log, ibis.Table):
-            return tuple((name, str(kind)) for name, kind in log.schema().items())
-        if is_frame(log):
-            return columns_of_frame(log)
-    file = find_files(log)[0]
-    return tuple(zip(file.columns, file.types, strict=True))
-
-
 def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
+
+    def read(types: Types) -> Select:
+        text = bounding.identifier(types, name)
+        cell = f"CAST({bounding.quoted(name)} AS VARCHAR)"
+        return {"text": text, "number": bounding.finite(cell)}
+
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
-        known = _stored(
-            con,
-            "known",
-            log,
-            [name],
-            lambda part: part.select(
-                text=_identifier(part[name]), number=_number(part[name].cast("string"))
-            ),
-            where="the table",
-        ).filter(ibis._.text.notnull())
-        values = known.select("text").distinct().limit(limit + 1).to_pyarrow()["text"].to_pylist()
-        edges = known.aggregate(
-            low=known.number.min(),
-            high=known.number.max(),
-            first=known.text.min(),
-            last=known.text.max(),
+        _store(con, "known", log, [name], read, where="the table")
+        values = con.sql(
+            f"SELECT DISTINCT text FROM known WHERE text IS NOT NULL LIMIT {limit + 1}"
         )
-        few = len(values) <= limit
+        edges = con.sql(
+            "SELECT min(number), max(number), min(text), max(text) FROM known WHERE text IS NOT NULL"
+        ).fetchall()[0]
+        texts = [text for (text,) in values.fetchall()]
+        few = len(texts) <= limit
         return PublicColumn(
-            values=tuple(
-                sorted(values, key=lambda text: (len(text), text) if text.isdigit() else (0, text))
+            tuple(
+                sorted(texts, key=lambda text: (len(text), text) if text.isdigit() else (0, text))
             )
             if few
             else None,
-            **edges.to_pyarrow().to_pylist()[0],
+            *edges,
         )
 
 
 def share_users(one: Log, other: Log, schema: Schema, *, spill: Path) -> bool:
     """Does anybody stand in both logs? Private, as every answer about real people."""
     with _database(spill) as con:
-        first, second = (
-            _stored(
+        for name, log in (("one", one), ("other", other)):
+            _store(
                 con,
                 name,
                 log,
                 [*schema.kept_columns],
-                lambda part: part.select(**_people(part, schema)),
+                lambda types: bounding.people(types, schema),
                 where="the log",
             )
-            .filter(ibis._.unit.notnull())
-            .select("unit")
-            .distinct()
-            for name, log in (("one", one), ("other", other))
+        shared = con.sql(
+            "SELECT 1 FROM one WHERE unit IN (SELECT unit FROM other WHERE unit IS NOT NULL) LIMIT 1"
         )
-        return bool(first.semi_join(second, "unit").count().execute())
+        return bool(shared.fetchall())
 
 
 @contextmanager
@@ -412,7 +409,7 @@ def judged_rows(
     spill: Path,
     exclude_users: Path | None,
     progress: Progress,
-) -> Iterator[Any]:
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the tables `judged`, as `bounding` describes it, and `items`, gone with all
     its files at the end.
 
@@ -420,73 +417,48 @@ def judged_rows(
     private.
     """
     with _database(spill) as con:
-        con.settings["timezone"] = (
-            "UTC" if schema.time is None else schema.time.zone
-        )  # what a moment without offset means
-        items = (
-            None
-            if catalogue is None
-            else con.create_table(
-                "items",
-                ibis.memtable(
-                    pa.table(
-                        {"key": catalogue.keys, "item": np.arange(catalogue.size, dtype=np.int32)}
-                    )
-                ),
-            )
-        )
-        at_once = items is not None and exclude_users is None
-
-        def read(part: Any) -> Any:
-            return part.select(
-                **_people(part, schema),
-                key=_identifier(part[schema.item]),
-                **_rating(part, schema),
-                **_moment(part, schema),
-                **_marks(part, schema),
-            )
-
-        rows = _stored(
+        if schema.time is not None:  # what a moment without offset means
+            con.execute(f"SET timezone = {literal(schema.time.zone)}")
+        if catalogue is not None:
+            places = np.arange(catalogue.size, dtype=np.int32)
+            con.register("items", pa.table({"key": catalogue.keys, "item": places}))
+        at_once = catalogue is not None and exclude_users is None
+        _store(
             con,
             "judged" if at_once else "read",
             log,
             [*schema.kept_columns],
-            read,
-            (lambda rows: _judged(rows, items)) if at_once else (lambda rows: rows),
+            lambda types: bounding.event(types, schema),
+            bounding.JUDGED if at_once else "{rows}",
             where="the log",
             progress=progress,
             beside=(schema.catalogue_path, schema.users_path, schema.ledger_path),
         )
         if exclude_users is not None:
-            leave_out(con, exclude_users, units_only="account" not in rows.columns)
-        if items is None:
-            con.raw_sql(f"CREATE TABLE items AS {bounding.KEYS}")
-            items = con.table("items")
+            leave_out(con, exclude_users, units_only=schema.privacy.unit == schema.user)
+        if catalogue is None:
+            con.execute(f"CREATE TABLE items AS {bounding.KEYS}")
         if not at_once:
-            con.create_table("judged", _judged(rows, items))
+            con.execute(f"CREATE TABLE judged AS {bounding.JUDGED.format(rows='read')}")
         yield con
 
 
-def _judged(rows: Any, items: Any) -> Any:
-    return rows.left_join(items, rows.key == items.key).drop("key", "key_right")
-
-
-def _stored(
-    con: Any,
+def _store(
+    con: duckdb.DuckDBPyConnection,
     name: str,
     log: Log,
     wanted: list[str],
-    read: Callable[[Any], Any],
-    judge: Callable[[Any], Any] = lambda rows: rows,
+    read: Callable[[Types], Select],
+    judge: str = "{rows}",
     *,
     where: str,
     progress: Progress = Progress(),
     beside: tuple[Path | None, ...] = (),
-) -> Any:
-    """The table `name` of the log's rows.
+) -> None:
+    """Make the table `name` of the log's rows.
 
-    `read` sees one physical form at a time, `judge` the union of what it made of them. The wanted
-    columns must be there; others are dropped and said once.
+    `read` says what is taken from one physical form, `judge` is a query around the union of all.
+    The wanted columns must be there; others are dropped and said once.
     """
     if len({column.lower() for column in wanted}) < len(wanted):
         raise DataError(
@@ -494,18 +466,19 @@ def _stored(
             found="a configuration that lists two which differ in letter case",
             remedy="Rename one of them.",
         )
-    if isinstance(log, ibis.Table) or is_frame(log):
+
+    def store(relations: list[str]) -> None:
+        rows = " UNION ALL ".join(_selected(con, relation, read) for relation in relations)
+        con.execute(f"CREATE TABLE {name} AS {judge.format(rows=f'({rows})')}")
+
+    if is_table(log):
         names = [column for column, _ in columns_of(log)]
         require_columns(wanted, names, where=where)
         _say_dropped(names, wanted, progress)
         with _handed_over():
-            held = (
-                log.select(wanted).to_pyarrow()
-                if isinstance(log, ibis.Table)
-                else to_arrow(log, wanted)
-            )
-            held = ibis.memtable(valid_text(held))
-        return con.create_table(name, judge(read(held)))
+            con.register("handed_over", valid_text(to_arrow(log, wanted)))
+        store(["handed_over"])
+        return
     files = find_files(log, beside=beside, where=where)
     for file in files:
         file.require(wanted)
@@ -514,17 +487,21 @@ def _stored(
     if any(set(file.columns) - set(wanted) for file in files if file.format == "json"):
         # a name may stand in one person's rows alone
         progress.say("Fields that the configuration does not list are dropped.")
-
-    def store(files: tuple[TableFile, ...], longest: dict[str, int]) -> Any:
-        parts = [read(_open_files(con, alike, wanted, longest)) for alike in _alike(files)]
-        return con.create_table(name, judge(ibis.union(*parts) if len(parts) > 1 else parts[0]))
-
     try:
-        return store(files, READ_AS_IT_IS)
+        store([_scan(alike, wanted, READ_AS_IT_IS) for alike in _alike(files)])
     except (duckdb.InvalidInputException, duckdb.NotImplementedException):  # of one person's cell?
-        con.raw_sql(f"DROP TABLE IF EXISTS {name}")
-        folder = Path(con.con.sql("SELECT current_setting('temp_directory')").fetchall()[0][0])
-        return store(tuple(cleaned(file, wanted, folder) for file in files), READ_FROM_A_COPY)
+        folder = Path(con.sql("SELECT current_setting('temp_directory')").fetchall()[0][0])
+        copies = tuple(cleaned(file, wanted, folder) for file in files)
+        store([_scan(alike, wanted, READ_FROM_A_COPY) for alike in _alike(copies)])
+
+
+def _selected(
+    con: duckdb.DuckDBPyConnection, relation: str, read: Callable[[Types], Select]
+) -> str:
+    source = con.sql(f"FROM {relation}")
+    types = dict(zip(source.columns, map(str, source.types), strict=True))
+    columns = (f"{expression} AS {name}" for name, expression in read(types).items())
+    return f"SELECT {', '.join(columns)} FROM {relation}"
 
 
 @contextmanager
@@ -533,7 +510,7 @@ def _handed_over() -> Iterator[None]:
     of any library, which quote cells.
     """
     try:
-        with library_errors(IbisError):
+        with library_errors():
             yield
     except SynthrecError:
         raise
@@ -545,33 +522,28 @@ def _handed_over() -> Iterator[None]:
         ) from None
 
 
-def _open_files(
-    con: Any, files: list[TableFile], wanted: list[str], longest: dict[str, int]
-) -> Any:
+def _scan(files: list[TableFile], wanted: list[str], longest: dict[str, int]) -> str:
+    """Files of one physical form, as DuckDB reads them."""
     # DuckDB takes a path for a pattern, and `name=value` in it for a column
-    paths, first = [glob.escape(str(file.path)) for file in files], files[0]
-    with file_errors(first.path):
-        if first.format == "parquet":
-            return con.read_parquet(paths, hive_partitioning=False)
-        if first.format == "json":
-            return con.read_json(
-                paths,
-                columns=dict.fromkeys(wanted, "VARCHAR"),
-                format="newline_delimited",
-                hive_partitioning=False,
-                maximum_object_size=longest["json"],
-            )
-        return con.read_csv(
-            paths,
-            columns=dict.fromkeys(first.columns, "VARCHAR"),
-            header=True,
-            auto_detect=False,
-            delim=first.delimiter,
-            quote='"',
-            escape='"',
-            hive_partitioning=False,
-            max_line_size=longest["csv"],
+    paths = f"[{bounding.listed(glob.escape(str(file.path)) for file in files)}], hive_partitioning = false"
+    first = files[0]
+    if first.format == "parquet":
+        return f"read_parquet({paths})"
+    if first.format == "json":
+        return (
+            f"read_json({paths}, {_as_text(wanted)}, format = 'newline_delimited',"
+            f" maximum_object_size = {longest['json']})"
         )
+    return (
+        f"read_csv({paths}, {_as_text(first.columns)}, header = true, auto_detect = false,"
+        f" delim = {literal(first.delimiter)}, quote = '\"', escape = '\"',"
+        f" max_line_size = {longest['csv']})"
+    )
+
+
+def _as_text(names: Iterable[str]) -> str:
+    texts = (f"{literal(name)}: 'VARCHAR'" for name in names)
+    return f"columns = {{{', '.join(texts)}}}"
 
 
 def _alike(files: tuple[TableFile, ...]) -> list[list[TableFile]]:
@@ -589,115 +561,6 @@ def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
         )
 
 
-def _identifier(column: Any) -> Any:
-    kind = column.type()
-    if kind.is_integer():
-        return column.cast("string")
-    if kind.is_floating():
-        column = ibis.ifelse(column.isnan() | column.isinf(), ibis.null(kind), column)
-    return _canonical_bytes(column) if kind.is_binary() else _canonical(column.cast("string"))
-
-
-def _spelling(kind: str) -> Any:
-    return ibis.udf.scalar.pyarrow(
-        identifiers.canonical,
-        name=f"canonical_{kind}",
-        signature=((kind,), "string"),
-        null_handling="special",
-    )
-
-
-_canonical, _canonical_bytes = _spelling("string"), _spelling("binary")
-
-
-def _people(source: Any, schema: Schema) -> dict[str, Any]:
-    unit = {"unit": _identifier(source[schema.privacy.unit])}
-    return (
-        unit
-        if schema.privacy.unit == schema.user
-        else {**unit, "account": _identifier(source[schema.user])}
-    )
-
-
-def _rating(source: Any, schema: Schema) -> dict[str, Any]:
-    if schema.rating is None:
-        return {"rating": ibis.null("float32"), "rating_read": ibis.literal(False)}
-    number = _number(source[schema.rating.name])
-    return {
-        "rating": _level(number, schema.rating).cast("float32"),
-        "rating_read": number.notnull(),
-    }
-
-
-def _level(number: Any, scale: Ordinal) -> Any:
-    """The level that a number stands for; null off the scale."""
-    place = _within((number - scale.min) / scale.step, -0.5, scale.size - 0.5)
-    on_grid = (place - place.round()).abs() <= LEVEL_TOLERANCE
-    return ibis.ifelse(on_grid, scale.min + place.round() * scale.step, ibis.null("float64"))
-
-
-def _moment(source: Any, schema: Schema) -> dict[str, Any]:
-    time = schema.time
-    if time is None:
-        return {"moment": ibis.null("float64"), "second": ibis.null("int64")}
-    column = source[time.name]
-    kind = column.type()
-    native = (
-        kind.is_timestamp() or kind.is_date() or kind.is_unknown()
-    )  # Ibis does not know nanoseconds with a zone
-    if time.unit == "iso":
-        if kind.is_numeric():
-            raise DataError(
-                f'{time.name} must hold timestamps or ISO 8601 text, as unit = "iso" says',
-                found="a column of numbers",
-                remedy='Say unit = "s", "ms", "us" or "ns".',
-            )
-        moment = _epoch(column.try_cast(dt.Timestamp(timezone=time.zone)))
-        second = moment
-    elif native:
-        raise DataError(
-            f'{time.name} must hold numbers, as unit = "{time.unit}" says',
-            found="a column of timestamps or the like",
-            remedy='Say unit = "iso".',
-        )
-    else:
-        moment = _number(column)
-        second = moment / UNITS_PER_SECOND[time.unit]
-    return {
-        "moment": moment,
-        "second": _within(second, time.min_seconds, time.max_seconds + 1 - 1e-6)
-        .floor()
-        .try_cast("int64"),
-    }
-
-
-def _marks(source: Any, schema: Schema) -> dict[str, Any]:
-    """What events say besides: text of categories and ids as declared or null, numbers within their
-    range or null.
-    """
-    columns: dict[str, Any] = {}
-    for place, (name, mark) in enumerate(schema.marks.items()):
-        if isinstance(mark, Identifier):
-            columns[f"m{place}"] = _identifier(source[name])
-        elif isinstance(mark, EventCategory):
-            text = _identifier(source[name])
-            columns[f"m{place}"] = (
-                text
-                if mark.is_open
-                else ibis.ifelse(text.isin(mark.labels), text, ibis.null("string"))
-            )
-        elif isinstance(mark, Ordinal):
-            columns[f"m{place}"] = _level(_number(source[name]), mark)
-        else:
-            number = _number(source[name])
-            if mark.negative and schema.kind is not None:
-                number = ibis.ifelse(
-                    _identifier(source[schema.kind.name]).isin(mark.negative), -number, number
-                )
-            columns[f"m{place}"] = _within(number, float(mark.edges[0]), float(mark.edges[-1]))
-    return columns
-
-
 def mark_codes(batch: Any, schema: Schema) -> dict[str, np.ndarray]:
     """Codes of a batch of bounded rows."""
     return {
@@ -708,42 +571,30 @@ def mark_codes(batch: Any, schema: Schema) -> dict[str, np.ndarray]:
     }
 
 
-def _number(column: Any) -> Any:
-    number = column.try_cast("float64")
-    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
-
-
-def _within(number: Any, low: float, high: float) -> Any:
-    """Null outside: to be asked before rounding, which fails on what no integer can hold."""
-    return ibis.ifelse(number.between(low, high), number, ibis.null("float64"))
-
-
-@ibis.udf.scalar.builtin(name="epoch")  # type: ignore[untyped-decorator]
-def _epoch(moment: dt.timestamp) -> dt.float64:
-    """Seconds since 1970 of a moment; Ibis's own `epoch_seconds` counts from local midnight."""
-
-
-def usable_rows(con: Any, schema: Schema) -> None:
+def usable_rows(con: duckdb.DuckDBPyConnection, schema: Schema) -> None:
     """Make the tables `names` (units) and `usable` (rows that no rule drops) of a database with
     `judged`.
     """
-    con.raw_sql(f"CREATE TABLE names AS {bounding.NAMES}")
-    con.raw_sql(f"CREATE TABLE usable AS {bounding.usable(schema)}")
+    con.execute(f"CREATE TABLE names AS {bounding.NAMES}")
+    con.execute(f"CREATE TABLE usable AS {bounding.usable(schema)}")
 
 
-def bound_rows(con: Any, schema: Schema, *, events_per_user: int | None) -> None:
+def bound_rows(
+    con: duckdb.DuckDBPyConnection, schema: Schema, *, events_per_user: int | None
+) -> None:
     """Make the tables `bounded` (events) and `units` of a database with `judged`."""
     usable_rows(con, schema)
-    con.raw_sql("CREATE TABLE bounded AS SELECT * FROM usable WHERE false")
-    parts = 1 + con.con.sql("SELECT count(*) FROM usable").fetchall()[0][0] // ROWS_AT_ONCE
-    for part in range(parts):
-        con.raw_sql(
-            f"INSERT INTO bounded {bounding.bounded(schema, events_per_user=events_per_user, part=part, parts=parts)}"
-        )
-    con.raw_sql(f"CREATE TABLE units AS {bounding.UNITS}")
+    con.execute("CREATE TABLE bounded AS SELECT * FROM usable WHERE false")
+    ((rows,),) = con.sql("SELECT count(*) FROM usable").fetchall()
+    ((units,),) = con.sql("SELECT count(*) FROM names").fetchall()
+    parts = 1 + rows // ROWS_AT_ONCE
+    for first, past in pairwise(1 + units * part // parts for part in range(parts + 1)):
+        few = bounding.bounded(schema, events_per_user=events_per_user, first=first, past=past)
+        con.execute(f"INSERT INTO bounded {few}")
+    con.execute(f"CREATE TABLE units AS {bounding.UNITS}")
 
 
-def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
+def attribute_codes(con: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, np.ndarray]:
     """Codes of each declared user attribute, in the users' order; without a row in the table:
     "other".
     """
@@ -751,33 +602,28 @@ def attribute_codes(con: Any, schema: Schema) -> dict[str, np.ndarray]:
     if not declared:
         return {}
     people_rows(con, schema)
-    rows = con.con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
+    rows = con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
     return {
         name: attribute.encode(rows[f"a{place}"].combine_chunks())
         for place, (name, attribute) in enumerate(declared.items())
     }
 
 
-def people_rows(con: Any, schema: Schema) -> None:
+def people_rows(con: duckdb.DuckDBPyConnection, schema: Schema) -> None:
     """Make the table `people` of the user table: accounts, and each declared attribute as text or
     number.
     """
-    declared = schema.user_attributes
-
-    def read(part: Any) -> Any:
-        columns = {
-            f"a{place}": _identifier(part[name])
-            if isinstance(attribute, Categorical)
-            else _number(part[name])
-            for place, (name, attribute) in enumerate(declared.items())
-        }
-        return part.select(account=_identifier(part[schema.user]), **columns)
-
-    wanted = [schema.user, *declared]
-    _stored(con, "people", schema.users_path, wanted, read, where="the user table")
+    _store(
+        con,
+        "people",
+        schema.users_path,
+        [schema.user, *schema.user_attributes],
+        lambda types: bounding.attribute(types, schema),
+        where="the user table",
+    )
 
 
 @contextmanager
-def _database(spill: Path) -> Iterator[Any]:
-    with library_errors(IbisError), embedded(spill) as con:
-        yield ibis.duckdb.from_connection(con)
+def _database(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with library_errors(), embedded(spill) as con:
+        yield con

@@ -121,13 +121,13 @@ def leave_out(con: Any, path: Path, *, units_only: bool) -> None:
 
     Guarantees: the table `opted_out(id, found)` that it makes is private and for `check` alone.
     """
-    con.con.register("listed", read_ids(path))
+    con.register("listed", read_ids(path))
     who = "SELECT unit FROM read" + ("" if units_only else " UNION ALL SELECT account FROM read")
-    con.raw_sql(f"CREATE TABLE opted_out AS SELECT id, id IN ({who}) AS found FROM listed")
+    con.execute(f"CREATE TABLE opted_out AS SELECT id, id IN ({who}) AS found FROM listed")
     named = "unit IN (SELECT id FROM opted_out)"
     if not units_only:
         named += " OR account IN (SELECT id FROM opted_out)"
-    con.raw_sql(f"DELETE FROM read WHERE unit IN (SELECT unit FROM read WHERE {named})")
+    con.execute(f"DELETE FROM read WHERE unit IN (SELECT unit FROM read WHERE {named})")
 
 
 def read_ids(path: Path) -> pa.Table:

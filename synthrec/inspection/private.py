@@ -8,6 +8,7 @@ more, all of them equal, counts as copied.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -18,15 +19,16 @@ import numpy as np
 from synthrec.data.eventlog import EventLog
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Users
+from synthrec.errors import ReleaseError
 from synthrec.inspection.findings import InspectedPart
 from synthrec.model.artifact import WORDS, read_words
 from synthrec.release import Folder
-from synthrec.storage import read_bounded
+from synthrec.storage import disk_errors, read_bounded
 
 MIN_EVENTS = 5  # events of a user
 WINDOW, WINDOWS = 256, 64  # bytes of an array that are looked for, and at how many places
 TELLING = 48  # bytes that a window compresses to at least: one that says less may occur by chance
-MAX_FILE_BYTES = 1 << 32
+PIECE = 1 << 24  # bytes of a shared file that are held at a time
 
 
 def compare_with_private(folder: Folder) -> tuple[InspectedPart, ...]:
@@ -88,22 +90,33 @@ def _people(log: EventLog) -> set[bytes]:
 
 
 def _bytes_found(folder: Folder) -> InspectedPart:
-    shared = {
-        path.name: read_bounded(path, most=MAX_FILE_BYTES)
-        for path in sorted(folder.share.iterdir())
-        if path.is_file()
-    }
-    for window in _windows(folder):
-        for name, content in shared.items():
-            if window in content:
-                return InspectedPart(
-                    name,
-                    "bytes of private/",
-                    "",
-                    "none",
-                    "bytes of the bounded log, or of the roles key",
-                )
+    windows = list(_windows(folder))
+    for path in sorted(path for path in folder.share.iterdir() if path.is_file()):
+        if any(window in piece for piece in _pieces(path) for window in windows):
+            return InspectedPart(
+                path.name,
+                "bytes of private/",
+                "",
+                "none",
+                "bytes of the bounded log, or of the roles key",
+            )
     return InspectedPart("share/", "bytes of private/", "", "none")
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """The file's bytes, each piece with the end of the one before. Raises ReleaseError."""
+    remedy, end = "Get the release again from its owner.", b""
+    with (
+        disk_errors("share/ must hold files", name=path.name, remedy=remedy, kind=ReleaseError),
+        open(path, "rb", opener=_no_links) as stream,
+    ):
+        while piece := stream.read(PIECE):
+            yield end + piece
+            end = (end + piece)[1 - WINDOW :]
+
+
+def _no_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _windows(folder: Folder) -> Iterator[bytes]:
@@ -111,13 +124,8 @@ def _windows(folder: Folder) -> Iterator[bytes]:
         key = read_bounded(folder.roles_key, most=1 << 16)
         yield from (key, key.hex().encode())
     for array in EventLog.open(folder.bounded).columns().values():
-        content = array.tobytes()
-        places = (
-            np.linspace(0, max(0, len(content) - WINDOW), WINDOWS).astype(int)
-            // array.itemsize
-            * array.itemsize
-        )
-        for place in np.unique(places):
-            window = content[place : place + WINDOW]
+        width = max(1, WINDOW // array.itemsize)
+        for place in np.unique(np.linspace(0, max(0, len(array) - width), WINDOWS).astype(int)):
+            window = array[place : place + width].tobytes()
             if len(zlib.compress(window)) >= TELLING:
                 yield window

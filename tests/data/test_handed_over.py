@@ -13,6 +13,7 @@ import ibis
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from synthrec.data.reader import columns_of, read_log
@@ -114,3 +115,24 @@ def test_names_of_fields_in_json_lines_are_not_said_since_one_person_may_have_br
         progress=heard,
     )
     assert heard.lines == ["Fields that the configuration does not list are dropped."]
+
+
+def test_bytes_of_one_length_are_the_text_that_they_encode(tmp_path: Path) -> None:
+    frame = small.events().assign(user_id=lambda frame: frame["user_id"] + 10)
+    table = pa.Table.from_pandas(frame)
+    cells = pa.array([str(user).encode() for user in frame["user_id"]], pa.binary(2))
+    table = table.set_column(0, "user_id", cells)
+    expected = small.people(small.read(frame, tmp_path))
+    assert small.people(small.read(table, tmp_path)) == expected
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert small.people(small.read(tmp_path / "log.parquet", tmp_path)) == expected
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.decimal256(50, 2)])
+def test_a_type_that_the_database_does_not_know_is_named_as_such(
+    kind: pa.DataType, tmp_path: Path
+) -> None:
+    table = pa.Table.from_pandas(small.events())
+    ratings = table["rating"].combine_chunks().cast(pa.float32()).cast(kind)
+    with pytest.raises(DataError, match="a column of another type"):
+        small.read(table.set_column(2, "rating", ratings), tmp_path)

@@ -25,6 +25,7 @@ from synthrec.cli.main import cli
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
+from synthrec.errors import ReleaseError
 from synthrec.inspection.checks import verify_share
 from synthrec.inspection.private import compare_with_private
 from synthrec.inspection.share import inspect_share
@@ -444,6 +445,22 @@ def test_a_claim_below_the_ledger_is_refuted(release: Path) -> None:
     assert "epsilon (PLD)" in [
         check.name for check in verify_share(release / "share") if not check.passed
     ]
+
+
+def test_private_bytes_are_found_wherever_a_shared_file_is_cut(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is never held whole: a key that lies across two pieces is seen all the same."""
+    folder = open_folder(release)
+    key = folder.roles_key.read_bytes()
+    for piece in (1 << 24, 1_000, 7):
+        monkeypatch.setattr("synthrec.inspection.private.PIECE", piece)
+        (folder.share / "report.html").write_bytes(b"x" * 990 + key + b"x" * 2_000)
+        assert compare_with_private(folder)[0].file == "report.html"
+    (folder.share / "report.html").unlink()
+    (folder.share / "report.html").symlink_to(folder.roles_key)
+    with pytest.raises(ReleaseError):
+        compare_with_private(folder)
 
 
 def test_a_copied_person_and_private_bytes_are_found_with_private_at_hand(release: Path) -> None:
