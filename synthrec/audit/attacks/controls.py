@@ -219,8 +219,6 @@ def _scores(
             items=people.items,
         )
     searched = result.searches[name]
-    fresh = nearest(
-        searched.space, searched.asked, searched.space.given(planting.copies), count=_NEIGHBOURS
-    )
+    fresh = nearest(searched.space, searched.asked, planting.copies, count=_NEIGHBOURS)
     near = replaced(searched.near, kept=planting.kept, fresh=fresh, count=_NEIGHBOURS)
     return searched.space.score(near, searched.far)
