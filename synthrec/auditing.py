@@ -16,7 +16,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthrec import __version__
+from synthrec.audit import profiles
 from synthrec.audit.attacks import run_attacks
 from synthrec.audit.cache import Kept
 from synthrec.audit.disclosure import measure_disclosure
@@ -53,7 +54,7 @@ from synthrec.audit.record import (
 from synthrec.audit.record import (
     Effort as Effort,
 )
-from synthrec.audit.splits import AuditSplits
+from synthrec.audit.splits import MAX_GIVEN, MAX_LEARNED, AuditSplits
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.verdict import conclude, groups_differ, policy, policy_sha256
 from synthrec.claim import PROFILE_DELTAS, with_internal_runs
@@ -699,7 +700,7 @@ def _subject(evidence: AuditInputs) -> Literal["release", "second run", "tables"
 def _attacked(
     evidence: AuditInputs, *, effort: Effort, rng: np.random.Generator, progress: Progress
 ) -> AttackFindings:
-    people = evidence.people
+    people = evidence.people.sampled(synthetic=MAX_GIVEN, rng=rng)
     if (
         min(len(people.trained.offsets), len(people.holdout.offsets)) < 3
         or len(people.reference.offsets) < 5
@@ -733,7 +734,11 @@ def _utility(
     rng: np.random.Generator,
     progress: Progress,
 ) -> AuditedUtility | None:
-    people, claim = evidence.people, evidence.claim
+    people, claim = evidence.people.sampled(synthetic=MAX_LEARNED, rng=rng), evidence.claim
+    arms = {
+        name: replace(arm, log=profiles.some(arm.log, most=MAX_LEARNED, rng=rng))
+        for name, arm in arms.items()
+    }
     mine = ArmInput(
         log=people.synthetic,
         label="synthrec" if evidence.release_id else "the synthetic log",

@@ -84,7 +84,9 @@ def nearest(space: Space, asked: Any, given: EventLog, *, count: int = KEPT) -> 
     mean = total / max(1, first)
     spread = np.sqrt(np.maximum(squares / max(1, first) - mean**2, 0.0)).astype(np.float32)
     return Nearest(
-        np.take_along_axis(likeness, order, axis=1), np.take_along_axis(place, order, axis=1), spread
+        np.take_along_axis(likeness, order, axis=1),
+        np.take_along_axis(place, order, axis=1),
+        spread,
     )
 
 
