@@ -71,9 +71,16 @@ def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     default=True,
     help="A few minutes, or everything with more draws.  [default: quick]",
 )
+@click.option("--verbose", is_flag=True, help="Every figure, not a summary of twenty lines.")
 @quiet_option
 def audit(
-    release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any
+    release: Path | None,
+    log: str | None,
+    sacrifice: bool,
+    quick: bool,
+    verbose: bool,
+    quiet: bool,
+    **tables: Any,
 ) -> None:
     """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit
     code 1 if a leak is detected.
@@ -115,5 +122,5 @@ def audit(
             effort=effort,
             progress=progress,
         )
-    echo_audit(record)
+    echo_audit(record, verbose=verbose)
     click.get_current_context().exit(record.verdict.exit_code)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from synthrec.audit.record import AuditedUtility, AuditRecord, Membership
+from synthrec.audit.record import AuditedUtility, AuditRecord, Disclosure, Membership
 from synthrec.cli.terminal import show, show_wrapped
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.inspection.recipient import ReleaseCheck
@@ -15,10 +15,16 @@ from synthrec.release import open_folder
 from synthrec.report import sentences
 from synthrec.report.record import ReleaseRecord, read_record
 
+MAX_WIDTH = 120  # of a line of the summary
+
 
 def echo_outcome(folder: Path, audit: AuditRecord) -> int:
     """Where the synthetic log and the reports are, and what came out; returns the exit code."""
     release = read_record(folder / "share" / "release.json", kind=ReleaseRecord)
+    private = "" if release.source_public else "PRIVATE, measured on the real log: "
+    claim, use, found = sentences.came_out(release, audit)
+    show_wrapped(f"{private}{found}")
+    show()
     for words, place in (
         (
             "synthetic log",
@@ -33,41 +39,39 @@ def echo_outcome(folder: Path, audit: AuditRecord) -> int:
         show(
             f"{'mechanism':<16} {len(mechanism.checks) - len(mechanism.failed)} of {len(mechanism.checks)} checks passed"
         )
-    claim, *measured = sentences.came_out(release, audit)
     show_wrapped(claim)
-    if measured and not release.source_public:
-        show("\nPRIVATE, measured on the real log:")
-    for sentence in measured:
-        show_wrapped(sentence)
+    show_wrapped(f"{private}{use}")
     return audit.verdict.exit_code if mechanism is None or mechanism.passed else 1
 
 
-def echo_audit(audit: AuditRecord) -> None:
-    """A summary of the audit. Measured on the real log, so it says PRIVATE."""
-    show(f"PRIVATE: measured on the real log ({audit.effort} audit)")
+def echo_audit(audit: AuditRecord, *, verbose: bool) -> None:
+    """The verdict, then a summary or every table. Measured on the real log, so it says PRIVATE."""
+    show_wrapped(f"{audit.verdict.value}: {audit.reason}")
+    more = "" if verbose else "; --verbose shows every figure"
+    show(f"\nPRIVATE: measured on the real log ({audit.effort} audit{more})")
+    if not verbose:
+        for words, found in sentences.in_short(audit).items():
+            show(f"{words:<30}{found}"[:MAX_WIDTH])
+        return
     if audit.membership is not None:
         _attacks(audit.membership)
     if audit.lower_bound is not None:
-        found = audit.lower_bound
-        claimed = (
-            "" if found.claimed is None else f"; claimed {sentences.rounded_up(found.claimed)}"
-        )
-        words = f"lower bound on epsilon at delta {sentences.delta(found.delta)}"
-        show(
-            f"\n{words:<42}{found.epsilon:>8.2f}  {found.confidence:.0%} confidence; {found.coined:,} "
-            f"coined users could show {found.ceiling:.2f} at most{claimed}"
-        )
+        show(f"\n{'epsilon is at least':<42}{sentences.shown(audit.lower_bound)}")
     if audit.disclosure is not None:
-        show(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")
-        for risk in audit.disclosure.risks:
-            show(
-                f"{f'{risk.name}, {risk.setting}'[:41]:<42}{sentences.percent(risk.attack.value, digits=1):>8}"
-                f"{sentences.percent(risk.control.value, digits=1):>9}{sentences.percent(risk.risk.value, digits=1):>8}  "
-                f"{sentences.interval(risk.risk, digits=1, as_percent=True)}"
-            )
+        _risks(audit.disclosure)
     if audit.utility is not None:
         _use(audit.utility)
-    show(f"\n{audit.verdict.value}: {audit.reason}")
+
+
+def _risks(disclosure: Disclosure) -> None:
+    show(f"\n{'disclosure':<42}{'members':>8}{'outside':>9}{'risk':>8}  interval")
+    for risk in disclosure.risks:
+        rates = (risk.attack.value, risk.control.value, risk.risk.value)
+        attack, control, excess = (sentences.percent(rate, digits=1) for rate in rates)
+        show(
+            f"{f'{risk.name}, {risk.setting}'[:41]:<42}{attack:>8}{control:>9}{excess:>8}  "
+            f"{sentences.interval(risk.risk, digits=1, as_percent=True)}"
+        )
 
 
 def _attacks(membership: Membership) -> None:
