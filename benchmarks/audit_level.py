@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.hashes import code_hash
 from benchmarks.logs import CACHE, HERE, config_of, data_folder
