@@ -7,7 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from synthrec.audit.record import AuditedUtility, AuditRecord, Disclosure, Membership
+from synthrec.audit.record import (
+    AuditedUtility,
+    AuditRecord,
+    Comparison,
+    Disclosure,
+    Membership,
+)
 from synthrec.cli.terminal import show, show_wrapped
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.inspection.recipient import ReleaseCheck
@@ -61,6 +67,25 @@ def echo_audit(audit: AuditRecord, *, verbose: bool) -> None:
         _risks(audit.disclosure)
     if audit.utility is not None:
         _use(audit.utility)
+
+
+def echo_comparison(record: Comparison, *, folder: Path) -> None:
+    """Each verdict, what sets the candidates apart, then figure by figure what each has."""
+    for name, audit in zip(record.names, record.audits, strict=True):
+        show_wrapped(f"{name}: {audit.verdict.value}: {audit.reason}")
+    show("\nPRIVATE: measured on the real log, all on the same people")
+    show(f"{'page':<30}{folder / 'private' / 'report.audit.html'}\n")
+    for each in record.differences:
+        better = f"{each.better} is better" if each.better else "not told apart"
+        show(
+            f"{f'{each.one} less {each.other}'[:49]:<50}{each.measure:<29}"
+            f"{sentences.number(each.difference.value):>7} ({sentences.interval(each.difference)}): {better}"
+        )
+    short = [sentences.in_short(audit) for audit in record.audits]
+    for words in dict.fromkeys(word for found in short for word in found):
+        show(f"\n{words}")
+        for name, found in zip(record.names, short, strict=True):
+            show(f"  {name[:27]:<28}{found.get(words, '-')}"[:MAX_WIDTH])
 
 
 def _risks(disclosure: Disclosure) -> None:

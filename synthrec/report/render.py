@@ -8,7 +8,7 @@ it must not show is absent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,7 +16,15 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from pydantic import BaseModel
 
-from synthrec.audit.record import AttackBound, AuditedUtility, AuditRecord, Figure, Verdict
+from synthrec.audit.record import (
+    Arm,
+    AttackBound,
+    AuditedUtility,
+    AuditRecord,
+    Difference,
+    Figure,
+    Verdict,
+)
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.edition import Edition, missing_parts, seen
@@ -47,11 +55,16 @@ def pictures(release: ReleaseRecord, audit: AuditRecord | None) -> dict[str, str
         if len(profile) > 1 and release.delta >= MIN_DRAWN_DELTA:
             claimed = (release.delta, release.epsilon)
             drawn["profile"] = _drawn(privacy.profile, profile, claimed=claimed)
-    if membership is not None:
-        drawn["forest"] = _drawn(attacks.forest, membership)
-    if audit is not None and audit.disclosure is not None and audit.disclosure.risks:
+    return drawn if audit is None else drawn | _of_audit(audit)
+
+
+def _of_audit(audit: AuditRecord) -> dict[str, str]:
+    drawn = {} if audit.utility is None else _of_use(audit.utility)
+    if audit.membership is not None:
+        drawn["forest"] = _drawn(attacks.forest, audit.membership)
+    if audit.disclosure is not None and audit.disclosure.risks:
         drawn["risks"] = _drawn(attacks.risks, audit.disclosure)
-    return drawn if audit is None or audit.utility is None else drawn | _of_use(audit.utility)
+    return drawn
 
 
 def _drawn(plot: Callable[..., str], shown: Any, **more: Any) -> str:
@@ -164,8 +177,7 @@ def render(
     """The report as one HTML page."""
     shown = seen(release, audit, mechanism, edition=edition)
     release, audit = shown.release, shown.audit
-    protocol = None if audit is None or audit.utility is None else audit.utility.protocol
-    arms = {arm.name: arm for arm in protocol.ladder} if protocol is not None else {}
+    arms = _arms(audit)
     return (
         environment()
         .get_template("report.html.j2")
@@ -183,6 +195,34 @@ def render(
             labels={name: arm.label for name, arm in arms.items()},
             pictures=pictures(release, audit),
             requirements=answered(release, audit, shown.mechanism),
+            say=sentences,
+        )
+    )
+
+
+def _arms(audit: AuditRecord | None) -> dict[str, Arm]:
+    protocol = None if audit is None or audit.utility is None else audit.utility.protocol
+    return {} if protocol is None else {arm.name: arm for arm in protocol.ladder}
+
+
+def render_audits(
+    names: Sequence[str], audits: Sequence[AuditRecord], differences: Sequence[Difference] = ()
+) -> str:
+    """The page of an audit of tables, or of several on the same people side by side: private."""
+    short = [sentences.in_short(audit) for audit in audits]
+    words = dict.fromkeys(word for found in short for word in found)
+    return (
+        environment()
+        .get_template("audit.html.j2")
+        .render(
+            names=names,
+            audits=audits,
+            rows=[(word, [found.get(word, "–") for found in short]) for word in words],
+            differences=differences,
+            audit_shown=True,
+            shapes=SHAPES,
+            mine=_arms(audits[0]).get("synthrec"),
+            pictures=_of_audit(audits[0]),
             say=sentences,
         )
     )

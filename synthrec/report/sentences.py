@@ -351,7 +351,7 @@ def _use_in_short(use: AuditedUtility) -> dict[str, str]:
     return found
 
 
-def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
+def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, str, str]:
     """Three sentences for the terminal: the claim, the use, the attack."""
     told = (
         claim(release)[0]
@@ -370,7 +370,7 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"
-    return tuple(sentence for sentence in (told, use, found) if sentence)
+    return told, use, found
 
 
 def reach(bound: AttackBound) -> str:
