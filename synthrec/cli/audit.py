@@ -103,6 +103,7 @@ def audit(
     from synthrec.auditing import Tables
     from synthrec.cli.outcome import echo_audit, echo_comparison
     from synthrec.cli.progress import progress_for
+    from synthrec.cli.terminal import show
     from synthrec.data.schema import Schema
 
     given = [name for name, value in tables.items() if value]
@@ -147,6 +148,8 @@ def audit(
             progress=progress,
         )
     echo_audit(record, verbose=verbose)
+    if not subjects:
+        show(f"{'page':<30}{tables['out'] / 'private' / pipeline.AUDIT_PAGE}")
     click.get_current_context().exit(record.verdict.exit_code)
 
 

@@ -74,7 +74,8 @@ def echo_comparison(record: Comparison, *, folder: Path) -> None:
     for name, audit in zip(record.names, record.audits, strict=True):
         show_wrapped(f"{name}: {audit.verdict.value}: {audit.reason}")
     show("\nPRIVATE: measured on the real log, all on the same people")
-    show(f"{'page':<30}{folder / 'private' / 'report.audit.html'}\n")
+    show(f"{'page':<30}{folder / 'private' / 'report.audit.html'}")
+    show()
     for each in record.differences:
         better = f"{each.better} is better" if each.better else "not told apart"
         show(
