@@ -282,6 +282,7 @@ def test_several_logs_are_compared_on_the_same_people_and_the_worst_decides(
     cheap = replace(controls.WORKLOADS["quick"], draws=1, resamples=20)
     monkeypatch.setitem(controls.WORKLOADS, "quick", cheap)
     monkeypatch.setattr("synthrec.audit.verdict.groups_differ", lambda *_, **__: False)
+    monkeypatch.setattr("synthrec.comparing.measure_fidelity", lambda *_, **__: ())
     logs = (tables / "others.csv", tables / "copies.csv")
     result = call(*compare_words(tables, tmp_path / "out", *logs))
     private = tmp_path / "out" / "private"
