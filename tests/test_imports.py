@@ -31,6 +31,7 @@ PIPELINE = (
     "claim",
     "forecast",
     "auditing",
+    "comparing",
     "explain",
 )
 BELOW_PIPELINE = (
