@@ -2,7 +2,7 @@
 synthetic log must know nothing.
 
 Graded leak: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of
-their items swapped, in several draws (all of them in one: no two differ by much). Only the cheapest attacks look for them, in the spaces that
+their items swapped, in several draws. Only the cheapest attacks look for them, in the spaces that
 were fitted for the audited log; Holm's correction counts all the attacks nevertheless, so the whole
 battery's power is at least what is stated. On a log that leaks already any share is found: power
 says something beside a pass only. Blind attacker: the reference users are split, one half poses as
@@ -134,8 +134,9 @@ def graded_leak(
     """
     users, battery = people.synthetic.users, replace(battery, resamples=1)  # no interval is read
     probes = []
-    for share in SHARES:
-        draws, planted = workload.draws if share < 1 else 1, share * people.asked_share
+    once = replace(workload, draws=1)  # all of them planted: no two draws differ by much
+    for share, workload in [(share, once if share == 1 else workload) for share in SHARES]:
+        planted = share * people.asked_share
         found = [
             _sought(
                 plant(people.trained, synthetic_users=users, share=planted, rng=rng),
@@ -145,13 +146,15 @@ def graded_leak(
                 workload=workload,
                 rng=rng,
             )
-            for _ in range(draws)
+            for _ in range(workload.draws)
         ]
         probes.append(
             LeakProbe(
                 share=share,
-                draws=draws,
-                found=intervals.wilson(sum(flagged(attacks, policy) for attacks in found), n=draws),
+                draws=workload.draws,
+                found=intervals.wilson(
+                    sum(flagged(attacks, policy) for attacks in found), n=workload.draws
+                ),
                 auc=float(np.mean([strongest(attacks).auc.value for attacks in found])),
             )
         )

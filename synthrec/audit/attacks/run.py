@@ -67,9 +67,9 @@ def run_attacks(
             "attacks need at least 2 trained, 2 holdout and 4 reference users, found fewer"
         )
     battery = AttackSuite.of(people, fpr=fpr, resamples=counts.resamples)
-    attacking, planting, blind = rng.spawn(3)
+    planting, blind = rng.spawn(2)
     with progress.stage("attack", total=3) as advance:
-        result = battery.attack(people.synthetic, reference=people.reference, rng=attacking)
+        result = battery.attack(people.synthetic, reference=people.reference, rng=rng)
         advance(1)
         planted = controls.graded_leak(
             battery, result=result, people=people, policy=policy, workload=counts, rng=planting
