@@ -15,7 +15,6 @@ from benchmarks.arms import ItemBiases
 from benchmarks.logs import SCORED_POPULATION, Split
 from synthrec.audit import intervals, scores
 from synthrec.audit.realism import measure_realism
-from synthrec.audit.recommenders import MAX_EASE_ITEMS
 from synthrec.audit.utility import (
     NOTHING,
     POPULARITY,
@@ -66,11 +65,9 @@ class Questions:
             if split.scale
             else None
         )
-        popular = None
-        if items <= MAX_EASE_ITEMS:
-            popular = scores.popularity_ndcg(
-                train, observed=self.observed, heldout=self.heldout, items=items
-            )
+        popular = scores.popularity_ndcg(
+            train, observed=self.observed, heldout=self.heldout, items=items
+        )
         return {
             NOTHING: ArmScores(name=NOTHING, label="Nothing: each user's own mean", errors=floor),
             POPULARITY: ArmScores(
@@ -88,11 +85,7 @@ class Questions:
                 if made.model and self.split.scale
                 else None
             )
-            ranked = (
-                scores.list_ndcg(made.popularity, **asked)
-                if len(made.popularity) <= MAX_EASE_ITEMS
-                else None
-            )
+            ranked = scores.list_ndcg(made.popularity, **asked)
             return ArmScores(name=name, label=name, errors=errors, ndcg=ranked)
         realism = measure_realism(
             made,

@@ -16,7 +16,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthrec import __version__
+from synthrec.audit import profiles
 from synthrec.audit.attacks import run_attacks
 from synthrec.audit.cache import Kept
 from synthrec.audit.disclosure import measure_disclosure
@@ -53,7 +54,7 @@ from synthrec.audit.record import (
 from synthrec.audit.record import (
     Effort as Effort,
 )
-from synthrec.audit.splits import AuditSplits
+from synthrec.audit.splits import MAX_GIVEN, MAX_LEARNED, AuditSplits
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.verdict import conclude, groups_differ, policy, policy_sha256
 from synthrec.claim import PROFILE_DELTAS, with_internal_runs
@@ -182,12 +183,8 @@ def collect(folder: Folder, *, log: Any, progress: Progress) -> AuditInputs:
         progress,
         lambda: read_real(folder, **source, share=origin.audit_share, bounded=False),
         lambda: read_real(folder, **source, share=origin.audit_share, bounded=True),
-        lambda: read_log(
-            folder.events,
-            _with_table(schema, table),
-            artifact.catalogue,
-            spill=folder.spill,
-            events_per_user=None,
+        lambda: read_synthetic(
+            folder.events, schema, artifact.catalogue, table=table, spill=folder.spill
         ),
     )
     trained = EventLog.open(folder.bounded)
@@ -334,12 +331,12 @@ def collect_tables(
         lambda: read(tables.holdout, bounded=True, share=MAX_SHARE),
         lambda: read(tables.holdout, bounded=False, share=MAX_SHARE),
         lambda: None if tables.reference is None else read(tables.reference, bounded=True),
-        lambda: read_log(
+        lambda: read_synthetic(
             tables.synthetic,
-            _with_table(schema, tables.synthetic_users),
+            schema,
             catalogue,
+            table=tables.synthetic_users,
             spill=private / "spill",
-            events_per_user=None,
         ),
     )
     known = [] if reference is None else [Role.REFERENCE]
@@ -383,14 +380,17 @@ def _require_apart(tables: Tables, *, schema: Schema, spill: Path) -> None:
             )
 
 
-def _with_table(schema: Schema, table: Path | None) -> Schema:
-    """Synthetic users are not in the table of the real ones, but in one of their own, or in none."""
-    users = (
-        Users()
-        if table is None
-        else schema.users.model_copy(update={"table": str(table.absolute())})
-    )
-    return schema.model_copy(update={"users": users})
+def read_synthetic(
+    log: Any, schema: Schema, catalogue: Catalogue, *, table: Path | None, spill: Path
+) -> EventLog:
+    """Whole. Synthetic users are not in the table of the real ones, but in one of their own, or in
+    none.
+    """
+    users = Users()
+    if table is not None:
+        users = schema.users.model_copy(update={"table": str(table.absolute())})
+    schema = schema.model_copy(update={"users": users})
+    return read_log(log, schema, catalogue, spill=spill, events_per_user=None)
 
 
 def require_source(trained: EventLog, whole: EventLog, *, schema: Schema) -> None:
@@ -642,8 +642,8 @@ def run_audit(
     progress: Progress,
 ) -> AuditRecord:
     """Attacks, disclosure, use and likeness, and the verdict."""
-    started, rng, claim = time.perf_counter(), np.random.default_rng(), evidence.claim
-    attacked = kept.part(
+    started, rng = time.perf_counter(), np.random.default_rng()
+    findings = kept.part(
         "attacks",
         AttackFindings,
         lambda: _attacked(evidence, effort=effort, rng=rng, progress=progress),
@@ -656,13 +656,33 @@ def run_audit(
         progress=progress,
     )
     utility = _utility(evidence, arms=arms, effort=effort, kept=kept, rng=rng, progress=progress)
+    return recorded(
+        evidence,
+        attacked=findings,
+        disclosure=disclosure,
+        utility=utility,
+        effort=effort,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def recorded(
+    evidence: AuditInputs,
+    *,
+    attacked: AttackFindings,
+    disclosure: Disclosure | None,
+    utility: AuditedUtility | None,
+    effort: Effort,
+    seconds: float,
+) -> AuditRecord:
+    """What was found, and the verdict on it."""
+    claim, people = evidence.claim, evidence.people
     verdict, reason = conclude(
         attacked.membership,
         lower_bound=attacked.lower_bound,
         disclosure=disclosure,
         policy=policy(),
     )
-    people = evidence.people
     return AuditRecord(
         subject=_subject(evidence),
         release_id=evidence.release_id,
@@ -686,7 +706,7 @@ def run_audit(
         disclosure=disclosure,
         verdict=verdict,
         reason=reason,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 
@@ -699,12 +719,18 @@ def _subject(evidence: AuditInputs) -> Literal["release", "second run", "tables"
 def _attacked(
     evidence: AuditInputs, *, effort: Effort, rng: np.random.Generator, progress: Progress
 ) -> AttackFindings:
-    people = evidence.people
-    if (
-        min(len(people.trained.offsets), len(people.holdout.offsets)) < 3
-        or len(people.reference.offsets) < 5
-    ):
-        return AttackFindings(None, None)
+    return attacked(evidence, effort=effort, rng=rng, progress=progress)[0]
+
+
+def attacked(
+    evidence: AuditInputs, *, effort: Effort, rng: np.random.Generator, progress: Progress
+) -> tuple[AttackFindings, Mapping[str, tuple[np.ndarray, np.ndarray]]]:
+    """What attacks found, and the scores of members and of holdout users by those that depend on no
+    label. Equal generators ask about the same people.
+    """
+    people = evidence.people.sampled(synthetic=MAX_GIVEN, rng=rng)
+    if min(people.trained.users, people.holdout.users) < 2 or people.reference.users < 4:
+        return AttackFindings(None, None), {}
     found = run_attacks(
         people,
         bound=evidence.claim.bound if evidence.claim else None,
@@ -716,12 +742,12 @@ def _attacked(
     if groups_differ(
         found.membership, policy=policy()
     ):  # guesses would be right for another reason
-        return AttackFindings(found.membership, None)
+        return AttackFindings(found.membership, None), found.label_free
     delta, epsilon = evidence.claim.for_bound() if evidence.claim else (UNCLAIMED_DELTA, None)
     lower = one_run_lower_bound(found.label_free, coined=people.coined, delta=delta, rng=rng)
-    return AttackFindings(
-        found.membership, lower.model_copy(update={"claimed": epsilon}) if lower else None
-    )
+    if lower is not None:
+        lower = lower.model_copy(update={"claimed": epsilon})
+    return AttackFindings(found.membership, lower), found.label_free
 
 
 def _utility(
@@ -733,7 +759,11 @@ def _utility(
     rng: np.random.Generator,
     progress: Progress,
 ) -> AuditedUtility | None:
-    people, claim = evidence.people, evidence.claim
+    people, claim = evidence.people.sampled(synthetic=MAX_LEARNED, rng=rng), evidence.claim
+    arms = {
+        name: replace(arm, log=profiles.some(arm.log, most=MAX_LEARNED, rng=rng))
+        for name, arm in arms.items()
+    }
     mine = ArmInput(
         log=people.synthetic,
         label="synthrec" if evidence.release_id else "the synthetic log",

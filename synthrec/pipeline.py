@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthrec.audit.cache import Kept
-from synthrec.audit.record import AuditRecord
+from synthrec.audit.record import AuditRecord, Comparison
 from synthrec.audit.utility import ArmInput
 from synthrec.auditing import (
     AuditInputs,
@@ -62,7 +62,7 @@ from synthrec.release import (
 )
 from synthrec.report.edition import Edition
 from synthrec.report.record import Faithful, read_record, write_record
-from synthrec.report.render import render
+from synthrec.report.render import render, render_audits
 from synthrec.report.texts import shared_texts
 from synthrec.training import (
     Instruments,
@@ -77,6 +77,7 @@ from synthrec.training import (
 if TYPE_CHECKING:
     from synthrec.conformance.record import Conformance
 
+AUDIT_PAGE = "report.audit.html"
 SYNTHETIC_USERS = 2  # times the declared population, as in the evaluation protocol
 SILENT = Progress()
 
@@ -286,14 +287,47 @@ def audit_tables(
     effort: Effort = "quick",
     progress: Progress = SILENT,
 ) -> AuditRecord:
-    """Attack any tool's synthetic log and score its use; writes OUT/private/audit.json, and trains
-    nothing private.
+    """Attack any tool's synthetic log and score its use; writes OUT/private/audit.json and its
+    page, and trains nothing private.
     """
     private = _place_of_audit(out)
     evidence = collect_tables(
         tables, schema=schema, private=private, epsilon=epsilon, delta=delta, progress=progress
     )
-    return _audited(evidence, arms={}, effort=effort, private=private, progress=progress)
+    record = _audited(evidence, arms={}, effort=effort, private=private, progress=progress)
+    write_page(private / AUDIT_PAGE, render_audits(("synthetic log",), (record,)))
+    return record
+
+
+def compare(
+    subjects: Sequence[Path],
+    *,
+    out: Path,
+    log: Any = None,
+    schema: Schema | None = None,
+    effort: Effort = "quick",
+    progress: Progress = SILENT,
+    **tables: Any,
+) -> Comparison:
+    """Audit several synthetic logs, or releases, on the same people; writes
+    OUT/private/comparison.json and its page.
+
+    Args:
+        log: of releases that kept the same people back; or else `schema`, and in `tables` members,
+        holdout and, if there are any, reference.
+    """
+    from synthrec.comparing import collect_all
+    from synthrec.comparing import compare as compared
+
+    private = _place_of_audit(out)
+    candidates = collect_all(
+        subjects, log=log, tables=tables, schema=schema, private=private, progress=progress
+    )
+    record = compared(candidates, effort=effort, progress=progress)
+    write_record(record, path=private / "comparison.json")
+    page = render_audits(record.names, record.audits, record.differences)
+    write_page(private / AUDIT_PAGE, page)
+    return record
 
 
 def _place_of_audit(out: Path) -> Path:

@@ -32,6 +32,7 @@ PIPELINE = (
     "claim",
     "forecast",
     "auditing",
+    "comparing",
     "explain",
 )
 BELOW_PIPELINE = (

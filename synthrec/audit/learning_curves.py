@@ -23,7 +23,6 @@ import numpy as np
 from synthrec.audit import intervals, profiles, recommenders
 from synthrec.audit.recommenders import (
     DAMPING,
-    MAX_EASE_ITEMS,
     Factorisation,
     Predictions,
     Ranker,
@@ -57,7 +56,7 @@ def measure_augmentation(
     rng: np.random.Generator,
 ) -> Curve | None:
     """RMSE on real test users, or NDCG@10 without ratings, over the partner's size; None where
-    nobody is left to be the partner, or a catalogue is too large to be ranked.
+    nobody is left to be the partner.
 
     Args:
         others: further logs to add, by the name of their arm.
@@ -66,14 +65,10 @@ def measure_augmentation(
     partners = EventLog.concat([people.holdout, people.reference])
     most = partners.users
     observed, heldout = split_test(people.test, rng)
-    if (
-        most < SIZES[0]
-        or not len(heldout.item)
-        or (scale is None and people.items > MAX_EASE_ITEMS)
-    ):
+    if most < SIZES[0] or not len(heldout.item):
         return None
     added = {
-        arm: _some(log, rng=rng)
+        arm: profiles.some(log, most=MAX_ADDED, rng=rng)
         for arm, log in {
             SYNTHETIC: people.synthetic,
             **{f"partner + {name}": log for name, log in others.items()},
@@ -106,11 +101,6 @@ def measure_augmentation(
             weights=weights,
         )
     return _curve("augmentation", "users of the partner's own", points)
-
-
-def _some(log: EventLog, *, rng: np.random.Generator) -> EventLog:
-    users = log.users
-    return log if users <= MAX_ADDED else log.select(rng.permutation(users)[:MAX_ADDED])
 
 
 def _scored(
@@ -193,7 +183,7 @@ def measure_cold_start(
     users have shown, or the most popular items of the real log.
     """
     observed, heldout = split_test(people.test, rng)
-    if not len(heldout.item) or (scale is None and people.items > recommenders.MAX_EASE_ITEMS):
+    if not len(heldout.item):
         return None
     order = profiles.random_rank(observed, rng=rng)
     weights = intervals.resamples(heldout.users, count=RESAMPLES, rng=rng)
@@ -248,10 +238,8 @@ def _ranker(log: EventLog | None, *, people: AuditSplits) -> Ranker:
     )
     if log is None:
         return lambda have: np.tile(popular, (have.shape[0], 1))
-    weights = recommenders.fit_ease(log, items=people.items)
-    return lambda have: (
-        np.asarray(have @ weights) + 1e-6 * popular
-    )  # of somebody unknown: what is popular
+    ranker = recommenders.ease(log, items=people.items)
+    return lambda have: ranker(have) + 1e-6 * popular  # of somebody unknown: what is popular
 
 
 FOLDS = 5

@@ -23,7 +23,6 @@ from synthrec.data.eventlog import EventLog
 RESAMPLES = 1_000
 ScoredOn = Literal["real users", "synthetic users"]
 RECEIVER_SHARE, MAX_RECEIVER = 0.1, 1_000  # of synthetic users who are scored as a receiver would
-MAX_ITEMS = 8_000  # items, beyond which recommenders that hold items by items are left out
 
 
 def measure_panel(
@@ -152,7 +151,7 @@ def _panel(people: AuditSplits) -> tuple[dict[str, Fit], tuple[str, ...]]:
         "implicit ALS": recommenders.implicit_least_squares,
         "BPR": recommenders.pairwise,
         "item neighbours": recommenders.item_neighbours,
-        "EASE": _ease,
+        "EASE": recommenders.ease,
     }
     if log.rating is None or synthetic.rating is None:
         left_out.append("mean rating: the log has no ratings")
@@ -160,15 +159,7 @@ def _panel(people: AuditSplits) -> tuple[dict[str, Fit], tuple[str, ...]]:
     if log.time is None or synthetic.time is None:
         left_out.append("recent popularity: the log has no times")
         del panel["recent popularity"]
-    if people.items > MAX_ITEMS:
-        left_out.append(f"item neighbours and EASE: more than {MAX_ITEMS:,} items")
-        del panel["item neighbours"], panel["EASE"]
     return panel, tuple(left_out)
-
-
-def _ease(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
-    weights = recommenders.fit_ease(log, items=items)
-    return lambda have: np.asarray(have @ weights)
 
 
 def _receivers(synthetic: EventLog, *, rng: np.random.Generator) -> tuple[EventLog, EventLog]:

@@ -17,6 +17,11 @@ def cut(log: EventLog, *, events_per_user: int, rng: np.random.Generator) -> Eve
     return log.keep(random_rank(log, rng=rng) < events_per_user)
 
 
+def some(log: EventLog, *, most: int, rng: np.random.Generator) -> EventLog:
+    """The log, or `most` of its users by chance where it has more."""
+    return log if log.users <= most else log.select(np.sort(rng.permutation(log.users)[:most]))
+
+
 def random_rank(log: EventLog, *, rng: np.random.Generator) -> np.ndarray:
     """A random order within each user: place 0, 1, ... of every event. Shapes: int64[N]."""
     return rank_within(log.user_of_event(), rng=rng)

@@ -28,7 +28,18 @@ FACTORS = 16
 RIDGE = 12.0  # of every factor vector, whatever its number of events
 ROUNDS = 12
 EASE_RIDGE_PER_USER = 200.0 / 5_000
-MAX_EASE_ITEMS = 20_000  # EASE^R holds a dense matrix of items by items
+MAX_EASE_ITEMS = (
+    4_000  # the most popular, between which EASE^R holds weights; of the rest it knows nothing
+)
+
+
+# which items users have, as ones -> a score of every item. Shapes: [b, V] -> float32[b, V],
+# writable
+Ranker = Callable[[sparse.csr_array], np.ndarray]
+
+
+# learns from a log: (log, items=, rng=) -> a ranker; equal logs and states of `rng` give equal ones
+Fit = Callable[..., Ranker]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +135,28 @@ def fold_in(model: Factorisation, *, observed: EventLog, asked: EventLog) -> Pre
     )
 
 
-def fit_ease(log: EventLog, *, items: int) -> np.ndarray:
-    """EASE^R weights between items, on which items users have. Shapes: float32[V, V], zero
-    diagonal.
+def ease(log: EventLog, *, items: int, rng: np.random.Generator | None = None) -> Ranker:
+    """EASE^R on which items users have, among the MAX_EASE_ITEMS that most users of the log have;
+    all others score zero.
     """
-    if items > MAX_EASE_ITEMS:
-        raise ValueError(f"EASE^R needs at most {MAX_EASE_ITEMS} items, found {items}")
     have = profiles.pattern(log, items=items)
+    if items <= MAX_EASE_ITEMS:
+        weights = ease_weights(have)
+        return lambda asked: np.asarray(asked @ weights)
+    head = np.sort(np.argsort(-have.sum(axis=0), kind="stable")[:MAX_EASE_ITEMS])
+    known = ease_weights(have[:, head])
+
+    def ranker(asked: sparse.csr_array) -> np.ndarray:
+        score = np.zeros(asked.shape, dtype=np.float32)
+        score[:, head] = asked[:, head] @ known
+        return score
+
+    return ranker
+
+
+def ease_weights(have: sparse.csr_array) -> np.ndarray:
+    """EASE^R weights between items. Shapes: float32[B, V] -> float32[V, V], zero diagonal."""
+    items = have.shape[1]
     gram = np.zeros((items, items), dtype=np.float32, order="F")
     block = max(1, 50_000_000 // items)
     for first in range(0, have.shape[0], block):
@@ -159,15 +185,6 @@ def _inverse(upper: np.ndarray) -> np.ndarray:
 def item_users(log: EventLog, *, items: int) -> np.ndarray:
     """Users of each item. Shapes: float32[V]."""
     return np.asarray(profiles.pattern(log, items=items).sum(axis=0), dtype=np.float32)
-
-
-# which items users have, as ones -> a score of every item. Shapes: [b, V] -> float32[b, V],
-# writable
-Ranker = Callable[[sparse.csr_array], np.ndarray]
-
-
-# learns from a log: (log, items=, rng=) -> a ranker; equal logs and states of `rng` give equal ones
-Fit = Callable[..., Ranker]
 
 
 def same_for_all(score: np.ndarray) -> Ranker:

@@ -398,3 +398,34 @@ class AuditRecord(Record):
     verdict: Verdict
     reason: str
     seconds: float
+
+
+class Difference(Record):
+    """One candidate less another in one measure, paired over people."""
+
+    one: str
+    other: str
+    measure: str  # "AUC of the strongest attack", "RMSE", "NDCG@10"
+    difference: Figure
+
+    @property
+    def better(self) -> str | None:
+        """Whose figure is better, where the interval excludes zero: less, but for NDCG."""
+        figure = self.difference
+        if figure.low <= 0 <= figure.high:
+            return None
+        return self.one if (figure.value > 0) == (self.measure == "NDCG@10") else self.other
+
+
+class Comparison(Record):
+    """comparison.json: audits of several synthetic logs on the same people."""
+
+    format_version: Literal[1] = 1
+    names: tuple[str, ...]
+    audits: tuple[AuditRecord, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Of the worst verdict."""
+        return min((audit.verdict for audit in self.audits), key=list(Verdict).index).exit_code

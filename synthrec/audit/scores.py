@@ -108,8 +108,8 @@ def ease_ndcg(log: EventLog, *, observed: EventLog, heldout: EventLog, items: in
     """NDCG@10 over the full catalogue of EASE^R learned from `log`; NaN for users with nothing
     relevant. Shapes: float64[U].
     """
-    weights = recommenders.fit_ease(log, items=items)
-    return ranked_ndcg(lambda have: have @ weights, observed=observed, heldout=heldout, items=items)
+    ranker = recommenders.ease(log, items=items)
+    return ranked_ndcg(ranker, observed=observed, heldout=heldout, items=items)
 
 
 def ranked_ndcg(

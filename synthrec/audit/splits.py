@@ -4,11 +4,16 @@ the attacks and the figures of use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
+
+MAX_ASKED = 5_000  # members, and so holdout, reference and test users
+MAX_GIVEN = 100_000  # synthetic users among whom attacks look
+MAX_LEARNED = 20_000  # users of a log from which figures of use and likeness are made
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -33,3 +38,29 @@ class AuditSplits:
     synthetic: EventLog
     items: int  # rows of the catalogue
     events_per_user: int  # K
+    asked_share: float = 1.0  # of the members, whom attacks ask about
+
+    def sampled(self, *, synthetic: int, rng: np.random.Generator) -> AuditSplits:
+        """The same with at most MAX_ASKED users of each kind, and so many synthetic ones, by chance:
+        what pairs people off costs no more beyond.
+
+        Guarantees: of users in for a coin and users out for one a part is drawn without a look at
+        the coin, which stays fair and independent; users in for one come before other members.
+        """
+        coined, members, most = np.flatnonzero(self.coined), self.trained.users, MAX_ASKED
+        both = rng.permutation(len(coined) + self.holdout.users)
+        both = both[: most * (2 if len(coined) else 1)]
+        others = rng.permutation(np.flatnonzero(~self.coined))
+        kept_in = coined[both[both < len(coined)]]
+        asked = np.sort(np.concatenate((kept_in, others[: max(0, most - len(kept_in))])))
+        return replace(
+            self,
+            trained=self.trained.select(asked),
+            coined=self.coined[asked],
+            holdout=self.holdout.select(np.sort(both[both >= len(coined)] - len(coined))),
+            reference=profiles.some(self.reference, most=most, rng=rng),
+            test=profiles.some(self.test, most=most, rng=rng),
+            train_whole=profiles.some(self.train_whole, most=MAX_LEARNED, rng=rng),
+            synthetic=profiles.some(self.synthetic, most=synthetic, rng=rng),
+            asked_share=len(asked) / max(1, members),
+        )

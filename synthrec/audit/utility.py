@@ -343,9 +343,7 @@ def score_ladder(
     if users == 0:
         return Ladder(test_users=0, heldout_events=0, weights=weights)
     parts = stratify(train=train, test=test, heldout=heldout, items=items) if scale else ()
-    popular = None
-    if items <= recommenders.MAX_EASE_ITEMS:
-        popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
+    popular = scores.popularity_ndcg(train, observed=observed, heldout=heldout, items=items)
     errors: RatingErrors | None = None
     by_part: tuple[RatingErrors, ...] = ()
     if scale is not None:
@@ -401,22 +399,20 @@ def score_arm(
     realism: tuple[RealismLimit, ...] = (),
     parts: tuple[HeldoutPart, ...] = (),
 ) -> ArmScores:
-    """One arm's figures per test user; a catalogue past EASE^R's limit is not ranked."""
-    errors, ndcg = None, None
+    """One arm's figures per test user."""
+    errors = None
     by_part: tuple[RatingErrors, ...] = ()
     if scale is not None:
         model = recommenders.fit_factorisation(arm.log, items=items, rng=rng)
         said = recommenders.fold_in(model, observed=observed, asked=heldout)
         errors, by_part = _errors(heldout, said=said, scale=scale, parts=parts)
-    if items <= recommenders.MAX_EASE_ITEMS:
-        ndcg = scores.ease_ndcg(arm.log, observed=observed, heldout=heldout, items=items)
     return ArmScores(
         name=name,
         label=arm.label,
         epsilon=arm.epsilon,
         ledger_kind=arm.ledger_kind,
         errors=errors,
-        ndcg=ndcg,
+        ndcg=scores.ease_ndcg(arm.log, observed=observed, heldout=heldout, items=items),
         realism=realism,
         parts=by_part,
     )

@@ -25,7 +25,12 @@ def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     short_help="Attack a synthetic log and measure its use.",
     epilog="The audit's figures are measured on the real log, so they stay below private/. Next: `synthrec report RELEASE`.",
 )
-@click.argument("release", metavar="[RELEASE]", required=False, type=FILE)
+@click.argument("subjects", metavar="[RELEASE]", nargs=-1, type=FILE)
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Of several, synthetic logs or releases: audit all on the same people, side by side.",
+)
 @click.option("--log", metavar="LOG", help="With RELEASE: the log that it was made from.")
 @click.option(
     "--sacrifice",
@@ -71,9 +76,17 @@ def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     default=True,
     help="A few minutes, or everything with more draws.  [default: quick]",
 )
+@click.option("--verbose", is_flag=True, help="Every figure, not a summary of twenty lines.")
 @quiet_option
 def audit(
-    release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any
+    subjects: tuple[Path, ...],
+    compare: bool,
+    log: str | None,
+    sacrifice: bool,
+    quick: bool,
+    verbose: bool,
+    quiet: bool,
+    **tables: Any,
 ) -> None:
     """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit
     code 1 if a leak is detected.
@@ -81,33 +94,52 @@ def audit(
     \b
     synthrec audit RELEASE --log LOG
     synthrec audit --config TOML --synthetic EVENTS --members EVENTS --holdout EVENTS --out FOLDER
+    synthrec audit --compare A B C --config TOML --members EVENTS --holdout EVENTS --out FOLDER
+    synthrec audit --compare RELEASE RELEASE --log LOG --out FOLDER
 
     An audit that was interrupted goes on where it was when the same command is given again.
     """
     from synthrec import pipeline
     from synthrec.auditing import Tables
-    from synthrec.cli.outcome import echo_audit
+    from synthrec.cli.outcome import echo_audit, echo_comparison
     from synthrec.cli.progress import progress_for
+    from synthrec.cli.terminal import show
     from synthrec.data.schema import Schema
 
     given = [name for name, value in tables.items() if value]
     effort: Literal["quick", "full"] = "quick" if quick else "full"
     progress = progress_for(quiet=quiet)
-    if release is not None:
+    if compare:
+        needed = ("out",) if log is not None else ("config", "members", "holdout", "out")
+        _require_words(
+            given, needed=needed, allowed=(*needed, "reference") if log is None else needed
+        )
+        if len(subjects) < 2 or sacrifice:
+            raise click.UsageError("--compare is for two or more synthetic logs, or releases")
+        compared = pipeline.compare(
+            subjects,
+            log=log,
+            schema=None if log is not None else Schema.load(tables["config"]),
+            **{name: tables[name] for name in ("out", "members", "holdout", "reference")},
+            effort=effort,
+            progress=progress,
+        )
+        echo_comparison(compared, folder=tables["out"])
+        click.get_current_context().exit(compared.exit_code)
+    if len(subjects) > 1:
+        raise click.UsageError("several synthetic logs or releases are audited with --compare")
+    if subjects:
         if log is None or given:
             raise click.UsageError(
                 "a release is audited with its log: synthrec audit RELEASE --log LOG"
             )
         record = pipeline.audit(
-            release, log=log, effort=effort, sacrifice=sacrifice, progress=progress
+            subjects[0], log=log, effort=effort, sacrifice=sacrifice, progress=progress
         )
     else:
         if log is not None or sacrifice:
             raise click.UsageError("--log and --sacrifice go with a RELEASE")
-        if missing := [f"--{name}" for name in NEEDED if not tables[name]]:
-            raise click.UsageError(
-                f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing"
-            )
+        _require_words(given, needed=NEEDED, allowed=tuple(tables))
         record = pipeline.audit_tables(
             Tables(**{name: tables.pop(name) for name in LOGS}),
             schema=Schema.load(tables.pop("config")),
@@ -115,5 +147,16 @@ def audit(
             effort=effort,
             progress=progress,
         )
-    echo_audit(record)
+    echo_audit(record, verbose=verbose)
+    if not subjects:
+        show(f"{'page':<30}{tables['out'] / 'private' / pipeline.AUDIT_PAGE}")
     click.get_current_context().exit(record.verdict.exit_code)
+
+
+def _require_words(given: list[str], *, needed: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    if missing := [f"--{name}" for name in needed if name not in given]:
+        raise click.UsageError(
+            f"say what to audit: RELEASE, or tables; of these {', '.join(missing)} is missing"
+        )
+    if others := [f"--{name.replace('_', '-')}" for name in given if name not in allowed]:
+        raise click.UsageError(f"{', '.join(others)} does not go with --compare")

@@ -8,6 +8,7 @@ it must not show is absent.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,7 +16,15 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from pydantic import BaseModel
 
-from synthrec.audit.record import AttackBound, AuditedUtility, AuditRecord, Figure, Verdict
+from synthrec.audit.record import (
+    Arm,
+    AttackBound,
+    AuditedUtility,
+    AuditRecord,
+    Difference,
+    Figure,
+    Verdict,
+)
 from synthrec.conformance.record import TOPICS, Conformance
 from synthrec.report import sentences
 from synthrec.report.edition import Edition, missing_parts, seen
@@ -157,8 +166,7 @@ def render(
     """The report as one HTML page."""
     shown = seen(release, audit, mechanism, edition=edition)
     release, audit = shown.release, shown.audit
-    protocol = None if audit is None or audit.utility is None else audit.utility.protocol
-    arms = {arm.name: arm for arm in protocol.ladder} if protocol is not None else {}
+    arms = _arms(audit)
     return (
         environment()
         .get_template("report.html.j2")
@@ -175,6 +183,34 @@ def render(
             mine=arms.get("synthrec"),
             pictures=pictures(release, audit),
             requirements=answered(release, audit, shown.mechanism),
+            say=sentences,
+        )
+    )
+
+
+def _arms(audit: AuditRecord | None) -> dict[str, Arm]:
+    protocol = None if audit is None or audit.utility is None else audit.utility.protocol
+    return {} if protocol is None else {arm.name: arm for arm in protocol.ladder}
+
+
+def render_audits(
+    names: Sequence[str], audits: Sequence[AuditRecord], differences: Sequence[Difference] = ()
+) -> str:
+    """The page of an audit of tables, or of several on the same people side by side: private."""
+    short = [sentences.in_short(audit) for audit in audits]
+    words = dict.fromkeys(word for found in short for word in found)
+    return (
+        environment()
+        .get_template("audit.html.j2")
+        .render(
+            names=names,
+            audits=audits,
+            rows=[(word, [found.get(word, "–") for found in short]) for word in words],
+            differences=differences,
+            audit_shown=True,
+            shapes=SHAPES,
+            mine=_arms(audits[0]).get("synthrec"),
+            pictures=_drawn(_of_audit(audits[0])),
             say=sentences,
         )
     )

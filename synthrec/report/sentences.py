@@ -11,7 +11,19 @@ from __future__ import annotations
 import math
 import textwrap
 
-from synthrec.audit.record import AttackBound, AuditRecord, Figure, Membership, Utility, Verdict
+from synthrec.audit.record import (
+    Attack,
+    AttackBound,
+    AuditedUtility,
+    AuditRecord,
+    Disclosure,
+    Figure,
+    LowerBound,
+    Membership,
+    Risk,
+    Utility,
+    Verdict,
+)
 from synthrec.report.edition import missing_parts
 from synthrec.report.record import ReleaseRecord
 
@@ -198,7 +210,92 @@ def utility_in_short(utility: Utility) -> str:
     return f"{text}, but the log fails a realism limit: {failed}." if failed else f"{text}."
 
 
-def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
+def in_short(audit: AuditRecord) -> dict[str, str]:
+    """What an audit found, a few words a figure: the terminal's summary, and a column where audits
+    are compared.
+    """
+    return {
+        **({} if audit.membership is None else _attacks_in_short(audit.membership)),
+        **({} if audit.lower_bound is None else {"epsilon is at least": shown(audit.lower_bound)}),
+        **({} if audit.disclosure is None else _risks_in_short(audit.disclosure)),
+        **({} if audit.utility is None else _use_in_short(audit.utility)),
+    }
+
+
+def _attacks_in_short(membership: Membership) -> dict[str, str]:
+    blind, leaks, bound = (
+        membership.controls.blind,
+        membership.controls.leaks,
+        membership.bound,
+    )
+
+    def told(attack: Attack) -> str:
+        return f"AUC {number(attack.auc.value)} ({interval(attack.auc)}), {attack.name}"
+
+    found = {"strongest attack": told(membership.strongest)}
+    if bound is not None:
+        found["any attacker, at most"] = f"AUC {rounded_up(bound.auc, digits=3)} (proved)"
+    if blind:
+        worst = max(blind, key=lambda attack: attack.auc.low)
+        found["without the synthetic log"] = told(worst)
+    if leaks:
+        found["planted copies found"] = ", ".join(
+            f"{leak.share:.0%}: {leak.found.value:.0%} of {leak.draws}" for leak in leaks
+        )
+    return found
+
+
+def shown(found: LowerBound) -> str:
+    """What is proved of epsilon from below."""
+    claimed = "" if found.claimed is None else f"; claimed {rounded_up(found.claimed)}"
+    return (
+        f"{number(found.epsilon, digits=2)} at delta {delta(found.delta)}, {found.confidence:.0%} confidence; "
+        f"{found.coined:,} coined users could show {number(found.ceiling, digits=2)} at most{claimed}"
+    )
+
+
+def _risks_in_short(disclosure: Disclosure) -> dict[str, str]:
+    worst: dict[str, Risk] = {}
+    for risk in sorted(disclosure.risks, key=lambda risk: risk.risk.low):
+        worst[risk.name] = risk
+    found = {
+        f"{name}, worst": f"{percent(risk.risk.value, digits=1)} beyond control "
+        f"({interval(risk.risk, digits=1, as_percent=True)}), {risk.setting}"
+        for name, risk in sorted(worst.items())
+    }
+    replay = disclosure.replay
+    return found | {
+        "items repeated in order": f"members {number(replay.members.value, digits=2)}, longest {replay.longest_member}; "
+        f"people outside {number(replay.holdout.value, digits=2)}, longest {replay.longest_holdout}"
+    }
+
+
+def _use_in_short(use: AuditedUtility) -> dict[str, str]:
+    found = {}
+    arms = {arm.name: arm for arm in use.protocol.ladder} if use.protocol else {}
+    if (mine := arms.get("synthrec")) is not None:
+        for measure, value, gap in (
+            ("RMSE", mine.rmse, mine.gap_closed),
+            ("NDCG@10", mine.ndcg, mine.ranking_gap_closed),
+        ):
+            if value is not None:
+                closed = f"; {percent(gap.value)} of the gap closed" if gap else ""
+                found[measure] = f"{number(value.value)} ({interval(value)}){closed}"
+        failed = ", ".join(limit.name for limit in mine.realism if not limit.passed)
+        found["realism"] = f"fails {failed}" if failed else "within all limits"
+    for agreement in () if use.panel is None else use.panel.agreements[:1]:
+        found["order of recommenders"] = (
+            f"Kendall's tau {number(agreement.tau.value, digits=2)} ({interval(agreement.tau, digits=2)})"
+        )
+    if use.fidelity:
+        apart = [row for row in use.fidelity if row.distance > (row.halves_highest or 0.0)]
+        found["likeness"] = (
+            f"{len(use.fidelity) - len(apart)} of {len(use.fidelity)} figures as among real people"
+        )
+    return found
+
+
+def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, str, str]:
     """Three sentences for the terminal: the claim, the use, the attack."""
     told = (
         claim(release)[0]
@@ -217,7 +314,7 @@ def came_out(release: ReleaseRecord, audit: AuditRecord) -> tuple[str, ...]:
     found = f"{audit.verdict.value}: {VERDICT_WORDS[audit.verdict]}"
     if audit.membership is not None:
         found = f"{found} {attack_against_bound(audit.membership)}"
-    return tuple(sentence for sentence in (told, use, found) if sentence)
+    return told, use, found
 
 
 def reach(bound: AttackBound) -> str:

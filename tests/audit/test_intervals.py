@@ -155,3 +155,19 @@ def test_the_bootstrap_is_silent_where_the_statistic_is_not_defined(
     weights = intervals.resamples(20, count=50, rng=rng)
     assert weights.sum(axis=1) == pytest.approx(np.full(50, 20.0))
     assert intervals.bootstrap(lambda w: w.sum(axis=1) / 0.0, weights=weights, n=20) is None
+
+
+def test_the_difference_of_two_aucs_is_paired_and_covers_as_often_as_it_says(
+    rng: np.random.Generator,
+) -> None:
+    covered = 0
+    for _ in range(300):
+        skill = np.concatenate((rng.normal(0.5, 1, 80), rng.normal(0.0, 1, 60)))
+        one, other = (skill + rng.normal(0, 0.3, 140) for _ in range(2))
+        pairs = [(each[:80], each[80:]) for each in (one, other)]
+        found = intervals.auc_difference(pairs[0], other=pairs[1])
+        apart = [intervals.auc(inside, negative=outside) for inside, outside in pairs]
+        assert found.value == pytest.approx(apart[0].value - apart[1].value)
+        assert found.high - found.low < apart[0].high - apart[0].low  # as people are the same
+        covered += found.low <= 0 <= found.high
+    assert_chance(covered, of=300, at_least=0.9)

@@ -84,7 +84,7 @@ def test_an_empty_log_teaches_nothing_and_does_not_fail(rng: np.random.Generator
     )
     model = recommenders.fit_factorisation(empty, items=4, rng=rng)
     assert not model.item_bias.any() and not model.item_factors.any()
-    assert np.isfinite(recommenders.fit_ease(empty, items=4)).all()
+    assert np.isfinite(recommenders.ease_weights(profiles.pattern(empty, items=4))).all()
 
 
 def test_ease_agrees_with_its_closed_form_in_double_precision(
@@ -94,14 +94,22 @@ def test_ease_agrees_with_its_closed_form_in_double_precision(
     inverse = np.linalg.inv(have.T @ have + 200 * len(have) / 5_000 * np.eye(300))
     expected = -inverse / np.diagonal(inverse)[None, :]
     np.fill_diagonal(expected, 0.0)
-    found = recommenders.fit_ease(train, items=300)
+    found = recommenders.ease_weights(profiles.pattern(train, items=300))
     assert np.abs(found - expected).max() < 2e-4
     assert not np.diagonal(found).any()
 
 
-def test_a_catalogue_too_large_for_a_dense_matrix_is_refused(train: EventLog) -> None:
-    with pytest.raises(ValueError, match="at most"):
-        recommenders.fit_ease(train, items=recommenders.MAX_EASE_ITEMS + 1)
+def test_of_a_catalogue_too_large_for_a_dense_matrix_the_most_popular_items_are_ranked_as_alone(
+    train: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have = profiles.pattern(train, items=300)
+    head = np.sort(np.argsort(-have.sum(axis=0), kind="stable")[:40])
+    monkeypatch.setattr(recommenders, "MAX_EASE_ITEMS", 40)
+    found = recommenders.ease(train, items=300)(have)
+    assert found[:, head] == pytest.approx(
+        have[:, head] @ recommenders.ease_weights(have[:, head]), abs=1e-6
+    )
+    assert not np.delete(found, head, axis=1).any()
 
 
 def test_an_item_outside_the_catalogue_is_refused(train: EventLog) -> None:

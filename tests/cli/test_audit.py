@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from synthrec.audit.record import AuditRecord, Verdict
+from synthrec.audit.attacks import controls
+from synthrec.audit.record import AuditRecord, Comparison, Verdict
 from synthrec.cli.main import cli
 from synthrec.privacy.ledger import Ledger
 from synthrec.report.record import ReleaseRecord, read_record
@@ -117,6 +119,12 @@ def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path
     )  # as many are left out, by the same draw, as holdout users play other parts
     assert found.lower_bound is not None and found.lower_bound.claimed == 3
     assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
+    first, rest = result.stdout.strip().split("\n\n", 1)
+    assert first.startswith(found.verdict.value) and rest.startswith("PRIVATE")
+    assert len(rest.splitlines()) <= 20 and "strongest attack" in rest
+    page = (tmp_path / "out" / "private" / "report.audit.html").read_text()
+    assert found.verdict.value in page and 'id="risks"' in page and "PRIVATE" in page
+    assert MARK not in page + result.stdout
 
 
 def test_somebody_who_is_member_and_holdout_user_is_refused_and_not_named(
@@ -260,3 +268,49 @@ def test_an_audit_that_died_goes_on_where_it_was(
         json.loads((tmp_path / "out" / "private" / "audit.json").read_text())["subject"] == "tables"
     )
     shutil.rmtree(tmp_path / "out")
+
+
+def compare_words(log: Path, out: Path, *more: str | Path) -> tuple[str | Path, ...]:
+    base = words(log, "others.csv", out)
+    kept = base[: base.index("--synthetic")] + base[base.index("--synthetic") + 2 :]
+    return ("audit", "--compare", *more, *kept[1:])
+
+
+def test_several_logs_are_compared_on_the_same_people_and_the_worst_decides(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cheap = replace(controls.WORKLOADS["quick"], draws=1, resamples=20)
+    monkeypatch.setitem(controls.WORKLOADS, "quick", cheap)
+    monkeypatch.setattr("synthrec.audit.verdict.groups_differ", lambda *_, **__: False)
+    monkeypatch.setattr("synthrec.comparing.measure_fidelity", lambda *_, **__: ())
+    logs = (tables / "others.csv", tables / "copies.csv")
+    result = call(*compare_words(tables, tmp_path / "out", *logs))
+    private = tmp_path / "out" / "private"
+    found = Comparison.model_validate_json((private / "comparison.json").read_text())
+    assert found.names == ("others.csv", "copies.csv")
+    assert found.audits[1].verdict is Verdict.LEAK_DETECTED
+    assert result.exit_code == found.exit_code == 1, result.output
+    blind = [audit.membership.controls.blind for audit in found.audits if audit.membership]
+    assert blind[0] == blind[1]  # the same people by the same draws
+    attacked, error, ranking = found.differences
+    assert attacked.better == "others.csv" and attacked.difference.high < 0
+    assert error.difference.n == ranking.difference.n > 0
+    page = (private / "report.audit.html").read_text()
+    assert "PRIVATE" in page and "others.csv less copies.csv" in page and "<script" not in page
+    assert MARK not in result.output + page
+    assert (private / "report.audit.html").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_compared_must_be_several_logs_of_the_same_people(
+    tables: Path, tmp_path: Path
+) -> None:
+    one, out = tables / "others.csv", tmp_path / "out"
+    for wrong, said in (
+        (compare_words(tables, out, one), "two or more"),
+        ((*compare_words(tables, out, one, one), "--epsilon", "3"), "--epsilon does not go"),
+        (compare_words(tables, out, one, one)[:4], "--config"),
+        (("audit", one, one, "--log", one), "--compare"),
+        (("audit", "--compare", one, one, "--log", one, "--out", out), "same people back"),
+    ):
+        result = call(*wrong)
+        assert result.exit_code == 2 and said in result.stderr, result.output

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from synthrec.audit import profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.learned import BehaviourSpace
 from synthrec.audit.attacks.metrics import EXPOSED_SHARE, attack_from_scores, averaged, holm
@@ -69,8 +70,8 @@ class NeighbourSearch:
         return cls(
             space=space,
             asked=asked,
-            near=nearest(space, asked, space.given(sight.synthetic)),
-            far=nearest(space, asked, space.given(sight.reference)),
+            near=nearest(space, asked, sight.synthetic),
+            far=nearest(space, asked, sight.reference),
         )
 
 
@@ -87,7 +88,8 @@ def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
     sight = sight.alike()
     synthetic, reference, items = sight.synthetic, sight.reference, sight.items
     sets = nearest_user.ItemSets.fit(synthetic, reference=reference, items=items)
-    behaviour = BehaviourSpace.fit(synthetic, reference=reference, sets=sets, rng=rng)
+    learned_from = profiles.some(synthetic, most=learned.MAX_LEARNED_FROM, rng=rng)
+    behaviour = BehaviourSpace.fit(learned_from, reference=reference, sets=sets, rng=rng)
     spaces: dict[str, Space] = {
         nearest_user.NAME: sets,
         scoreboard.NAME: scoreboard.Scoreboard.fit(synthetic, reference=reference, items=items),
@@ -100,7 +102,7 @@ def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
     scores[scoreboard.ECCENTRICITY] = scoreboard.eccentricity(searches[scoreboard.NAME].near)
     scores[learned.CLASSIFIER] = learned.classifier_scores(
         behaviour(sight.targets),
-        synthetic=behaviour(synthetic),
+        synthetic=behaviour(learned_from),
         reference=behaviour(reference),
         rng=rng,
     )

@@ -127,13 +127,19 @@ def graded_leak(
     workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[LeakProbe, ...]:
-    """Each share's draws, by the rule of the verdict."""
-    users = people.synthetic.users
+    """Each share's draws, by the rule of the verdict.
+
+    Of members only some are asked about in a large log; copies of the others tell nobody from
+    holdout users, so they are not planted.
+    """
+    users, battery = people.synthetic.users, replace(battery, resamples=1)  # no interval is read
     probes = []
-    for share in SHARES:
+    once = replace(workload, draws=1)  # all of them planted: no two draws differ by much
+    for share, workload in [(share, once if share == 1 else workload) for share in SHARES]:
+        planted = share * people.asked_share
         found = [
             _sought(
-                plant(people.trained, synthetic_users=users, share=share, rng=rng),
+                plant(people.trained, synthetic_users=users, share=planted, rng=rng),
                 battery=battery,
                 result=result,
                 people=people,
@@ -172,7 +178,7 @@ def innocent(
             *battery.groups(people.reference, rng=rng),
         )
     )
-    users = posing.users
+    users, battery = posing.users, replace(battery, resamples=1)
     alarms = [
         flagged(
             battery.attack(
@@ -219,8 +225,6 @@ def _scores(
             items=people.items,
         )
     searched = result.searches[name]
-    fresh = nearest(
-        searched.space, searched.asked, searched.space.given(planting.copies), count=_NEIGHBOURS
-    )
+    fresh = nearest(searched.space, searched.asked, planting.copies, count=_NEIGHBOURS)
     near = replaced(searched.near, kept=planting.kept, fresh=fresh, count=_NEIGHBOURS)
     return searched.space.score(near, searched.far)

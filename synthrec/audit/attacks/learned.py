@@ -35,6 +35,7 @@ from synthrec.data.eventlog import EventLog
 CLASSIFIER = "classifier, synthetic against reference"
 CLASSIFIER_KNOWS = "items, ratings, times of events"
 FOLDS = 3
+MAX_LEARNED_FROM = 20_000  # synthetic users, for directions and classifier
 _MIN_PROBABILITY = 1e-4
 
 METHODS: tuple[Callable[[], Any], ...] = (

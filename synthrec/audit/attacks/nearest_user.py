@@ -21,7 +21,7 @@ from synthrec.audit import profiles
 from synthrec.data.eventlog import EventLog
 
 KEPT = 64  # nearest others kept of each target, so that planted copies cost only their own rows
-_BLOCK_CELLS = 10_000_000  # likenesses held at once
+_BLOCK_CELLS = 4_000_000  # likenesses held at once
 
 
 class Space(ABC):
@@ -62,25 +62,32 @@ class Nearest:
     spread: np.ndarray
 
 
-def nearest(space: Space, asked: Any, given: Any, *, count: int = KEPT) -> Nearest:
-    """The `count` nearest of the given users, or all of them if they are fewer."""
-    targets, others = asked.shape[0], given.shape[0]
-    count = min(count, others)
-    likeness, place = np.empty((targets, count), np.float32), np.empty((targets, count), np.int32)
-    spread = np.zeros(targets, np.float32)
-    block = max(1, _BLOCK_CELLS // max(1, others))
-    for first in range(0, targets if others else 0, block):
-        rows = slice(first, first + block)
-        found = space.likeness(asked[rows], given)
-        top = np.argpartition(found, others - count, axis=1)[:, others - count :]
-        values = np.take_along_axis(found, top, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        likeness[rows], place[rows] = (
-            np.take_along_axis(values, order, axis=1),
-            np.take_along_axis(top, order, axis=1),
-        )
-        spread[rows] = found.std(axis=1)
-    return Nearest(likeness, place, spread)
+def nearest(space: Space, asked: Any, given: EventLog, *, count: int = KEPT) -> Nearest:
+    """The `count` nearest of the given users, or all of them if they are fewer; memory grows with
+    neither.
+    """
+    targets, first = asked.shape[0], 0
+    likeness, place = np.empty((targets, 0), np.float32), np.empty((targets, 0), np.int32)
+    total, squares = np.zeros(targets), np.zeros(targets)
+    for some in given.blocks(users=max(1, _BLOCK_CELLS // max(1, targets))):
+        found = space.likeness(asked, space.given(some))
+        total += found.sum(axis=1)
+        squares += np.einsum("ij,ij->i", found, found)
+        rows = np.arange(first, first + some.users, dtype=np.int32)
+        likeness = np.concatenate((likeness, found), axis=1)
+        place = np.concatenate((place, np.broadcast_to(rows, found.shape)), axis=1)
+        if likeness.shape[1] > count:
+            top = np.argpartition(likeness, -count, axis=1)[:, -count:]
+            likeness, place = (np.take_along_axis(part, top, axis=1) for part in (likeness, place))
+        first += some.users
+    order = np.argsort(-likeness, axis=1, kind="stable")
+    mean = total / max(1, first)
+    spread = np.sqrt(np.maximum(squares / max(1, first) - mean**2, 0.0)).astype(np.float32)
+    return Nearest(
+        np.take_along_axis(likeness, order, axis=1),
+        np.take_along_axis(place, order, axis=1),
+        spread,
+    )
 
 
 def replaced(before: Nearest, *, kept: np.ndarray, fresh: Nearest, count: int) -> Nearest:

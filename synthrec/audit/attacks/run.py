@@ -52,6 +52,9 @@ def run_attacks(
     """Attack, control, and write down. Needs at least two users who trained, two holdout users and
     four reference users.
 
+    Each part has chance of its own, so that of two synthetic logs the same people are asked about
+    in the blind controls.
+
     Guarantees: scores of all attacks but the blend depend on no label; nothing is fitted on a user
     whom it scores.
     """
@@ -64,15 +67,16 @@ def run_attacks(
             "attacks need at least 2 trained, 2 holdout and 4 reference users, found fewer"
         )
     battery = AttackSuite.of(people, fpr=fpr, resamples=counts.resamples)
+    planting, blind = rng.spawn(2)
     with progress.stage("attack", total=3) as advance:
         result = battery.attack(people.synthetic, reference=people.reference, rng=rng)
         advance(1)
         planted = controls.graded_leak(
-            battery, result=result, people=people, policy=policy, workload=counts, rng=rng
+            battery, result=result, people=people, policy=policy, workload=counts, rng=planting
         )
         advance(1)
         innocent = controls.innocent(
-            battery, people=people, policy=policy, workload=counts, rng=rng
+            battery, people=people, policy=policy, workload=counts, rng=blind
         )
         advance(1)
     membership = Membership(

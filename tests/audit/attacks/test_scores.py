@@ -46,7 +46,7 @@ def test_nearest_user_is_the_cosine_of_weighted_sets(people: AuditSplits) -> Non
         rows * sets.weights / np.linalg.norm(rows * sets.weights, axis=1, keepdims=True)
         for rows in dense
     )
-    found = nearest_user.nearest(sets, sets.asked(targets), sets.given(others))
+    found = nearest_user.nearest(sets, sets.asked(targets), others)
     assert found.likeness == pytest.approx(-np.sort(-(one @ two.T), axis=1), abs=1e-5)
     assert found.spread == pytest.approx((one @ two.T).std(axis=1), abs=1e-5)
 
@@ -117,7 +117,8 @@ def test_density_ratio_is_the_ratio_of_distances(
         space.asked(log) for log in (people.holdout, people.synthetic, people.reference)
     )
     fast = space.score(
-        nearest_user.nearest(space, asked, near), nearest_user.nearest(space, asked, far)
+        nearest_user.nearest(space, asked, people.synthetic),
+        nearest_user.nearest(space, asked, people.reference),
     )
 
     def log_distance(others: np.ndarray) -> np.ndarray:
@@ -153,13 +154,13 @@ def test_replaced_users_give_what_a_new_search_finds(
 ) -> None:
     sets = nearest_user.ItemSets.fit(people.synthetic, reference=people.reference, items=ITEMS)
     asked = sets.asked(people.holdout)
-    before = nearest_user.nearest(sets, asked, sets.given(people.synthetic))
+    before = nearest_user.nearest(sets, asked, people.synthetic)
     kept = rng.random(480) < 0.8
-    fresh = nearest_user.nearest(sets, asked, sets.given(people.trained), count=5)
+    fresh = nearest_user.nearest(sets, asked, people.trained, count=5)
     found = nearest_user.replaced(before, kept=kept, fresh=fresh, count=5)
     whole = EventLog.concat([people.synthetic.select(np.flatnonzero(kept)), people.trained])
     assert found.likeness == pytest.approx(
-        nearest_user.nearest(sets, asked, sets.given(whole), count=5).likeness, abs=1e-6
+        nearest_user.nearest(sets, asked, whole, count=5).likeness, abs=1e-6
     )
     with pytest.raises(ValueError, match="search again"):
         nearest_user.replaced(before, kept=np.arange(480) < 40, fresh=fresh, count=5)
@@ -169,7 +170,7 @@ def test_blocks_do_not_change_the_search(
     people: AuditSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets = nearest_user.ItemSets.fit(people.synthetic, reference=people.reference, items=ITEMS)
-    asked, given = sets.asked(people.holdout), sets.given(people.synthetic)
+    asked, given = sets.asked(people.holdout), people.synthetic
     whole = nearest_user.nearest(sets, asked, given).likeness
     monkeypatch.setattr(nearest_user, "_BLOCK_CELLS", 1_700)
     assert (nearest_user.nearest(sets, asked, given).likeness == whole).all()
