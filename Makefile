@@ -14,6 +14,7 @@ help:
 	@echo "make check      ruff (rules and format) and mypy --strict over the package"
 	@echo "make bench      the figures of benchmarks/README.md: runs missing cells, rewrites the tables (BENCH=--quick: under 20 minutes)"
 	@echo "make reports    privacy_reports/: reference releases that are missing, then pages and index (REPORTS='--only ml-100k-eps8')"
+	@echo "make docs       the pages of docs/ as a site, in site/"
 	@echo "make clean      remove .venv, caches and the demo's output"
 
 install: $(STAMP)
@@ -44,4 +45,9 @@ reports: $(STAMP)
 	$(BIN)/python -m privacy_reports $(REPORTS)
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build synthrec-demo
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build site synthrec-demo
+
+.PHONY: docs
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m mkdocs build --strict

@@ -94,7 +94,9 @@ def summary_block(*, folder: Path | None = None) -> str:
         if (found := _results(log, folder=folder).get(epsilon)) is None:
             continue
         cells = [
-            " / ".join(_gap(found["arms"].get(arm), figure) or "–" for figure in HEADS)
+            " / ".join(
+                _gap(found["arms"].get(arm), figure, spread=False) or "–" for figure in HEADS
+            )
             for arm in RIVALS
         ]
         rows.append(f"| {NAMES[log]}, {_epsilon(epsilon)} | " + " | ".join(cells) + " |")
@@ -254,12 +256,12 @@ def _gaps(log: str, figure: str, found: dict[float, Found]) -> str:
     return "\n".join(rows)
 
 
-def _gap(figures: Found | None, name: str) -> str:
+def _gap(figures: Found | None, name: str, *, spread: bool = True) -> str:
     if figures is None or name not in figures:
         return ""
     values = figures[name]["by_seed"]
     text = f"{figures[name]['value']:.0%}"
-    text += f" ± {(max(values) - min(values)) / 2 * 100:.0f}" if len(values) > 1 else ""
+    text += f" ± {(max(values) - min(values)) / 2 * 100:.0f}" if spread and len(values) > 1 else ""
     text += f" ({len(values)})" if len(values) < 3 else ""
     return (
         f"~~{text}~~"

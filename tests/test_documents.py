@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -23,6 +24,9 @@ from synthrec.data.simulator import simulate
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+MAX_LINES, MAX_WORDS = 150, 1_200  # of the README: five minutes
+NOTEBOOK = REPOSITORY / "examples" / "tutorial.ipynb"
 
 
 def shown_commands(text: str) -> list[str]:
@@ -82,11 +86,7 @@ def test_the_python_that_the_readme_shows_runs_as_it_stands(
 ) -> None:
     simulate(users=300, items=80, seed=5).write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(
-        r"```python\n(.*?)```",
-        (REPOSITORY / "README.md").read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     said: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), said)
@@ -156,7 +156,37 @@ def test_the_audit_of_tables_that_the_page_shows_runs_on_300_users(
 def test_every_example_runs_in_the_tests_and_stands_in_the_readme() -> None:
     names = {path.stem for path in (REPOSITORY / "examples").glob("*.py")}
     assert names == {*SAYS, "quickstart"}
-    assert all(
-        f"examples/{name}.py" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
-        for name in names
-    )
+    assert all(f"examples/{name}.py" in README for name in names)
+    assert "examples/tutorial.ipynb" in README
+
+
+def test_the_readme_can_be_read_in_five_minutes() -> None:
+    assert len(README.splitlines()) <= MAX_LINES and len(README.split()) <= MAX_WORDS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        assert "://" in link or (document.parent / link).exists(), link
+
+
+def test_the_notebook_was_run_to_its_end_and_is_small() -> None:
+    cells = [
+        cell
+        for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
+    assert not any(each["output_type"] == "error" for cell in cells for each in cell["outputs"])
+    assert NOTEBOOK.stat().st_size < 200_000
+
+
+@pytest.mark.slow
+def test_the_notebook_runs() -> None:
+    nbformat, nbclient = (pytest.importorskip(name) for name in ("nbformat", "nbclient"))
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=900).execute()
+    table = notebook.cells[-2]["outputs"][0]["data"]["text/plain"]
+    popular, synthetic, real = (float(line.split()[-1]) for line in table.splitlines()[1:])
+    assert popular < synthetic < real + 1, table

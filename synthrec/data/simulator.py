@@ -405,7 +405,7 @@ def _draw_times(
 
 
 _CONFIG = """\
-# A complete configuration for the simulated log beside it. Everything here is public; see the README for what each line means.
+# A complete configuration for the simulated log beside it. Everything here is public; docs/reference.md says what each line means.
 [source]
 name = "simulated movie ratings"
 population = {population}              # the owner's public figure for the number of users
