@@ -58,6 +58,7 @@ from synthrec.release import (
     resumed_folder,
     write_page,
 )
+from synthrec.report.croissant import CROISSANT, croissant
 from synthrec.report.edition import Edition
 from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import render
@@ -445,6 +446,8 @@ def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> 
             "report.html": render(record, found, mechanism=checked, edition=Edition.PUBLIC),
             **shared_texts(record, checked),
         }
+        if (described := croissant(folder.share, record)) is not None:
+            texts[CROISSANT] = described
         with folder.joining() as place:
             for name, text in texts.items():
                 write_page(place / name, text)

@@ -22,6 +22,7 @@ from synthrec.inspection.page import foreign
 from synthrec.inspection.recipient import ReleaseCheck, claim_checks
 from synthrec.inspection.record import excerpt_of, record_of
 from synthrec.release import Folder
+from synthrec.report.croissant import CROISSANT, croissant
 from synthrec.report.edition import Edition, missing_parts
 from synthrec.report.manifest import MANIFEST, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
@@ -61,6 +62,8 @@ def check_report(folder: Folder) -> tuple[ReleaseCheck, ...]:
         _same(folder.share / name, partial(str, text))
         for name, text in shared_texts(release, mechanism).items()
     ]
+    if (described := croissant(folder.share, release)) is not None:
+        checks.append(_same(folder.share / CROISSANT, partial(str, described)))
     page = partial(render, release, audit, mechanism=mechanism)
     checks.append(_same(folder.share / PUBLIC, partial(page, edition=Edition.PUBLIC)))
     if folder.private.is_dir():
