@@ -117,7 +117,11 @@ class World:
         self, taste: np.ndarray, counts: np.ndarray, *, rng: np.random.Generator
     ) -> np.ndarray:
         """Different items of each user, in random order: Gumbel's way to draw without replacement."""
-        pull = self.appeal + PICKS * (taste @ self.axes.T) + rng.gumbel(size=(len(taste), len(self.appeal)))
+        pull = (
+            self.appeal
+            + PICKS * (taste @ self.axes.T)
+            + rng.gumbel(size=(len(taste), len(self.appeal)))
+        )
         most = int(counts.max())
         best = np.argpartition(-pull, min(most, pull.shape[1] - 1), axis=1)[:, :most]
         order = np.argsort(-np.take_along_axis(pull, best, axis=1), axis=1)
@@ -260,6 +264,4 @@ def for_fewer(plan: Plan, schema: Schema) -> Plan:
         each.model_copy(update={"noise_multiplier": each.noise_multiplier * part})
         for each in plan.measurements
     )
-    return plan.model_copy(
-        update={"population": fewer, "measurements": sums, "training": training}
-    )
+    return plan.model_copy(update={"population": fewer, "measurements": sums, "training": training})

@@ -81,7 +81,7 @@ class SimulatedPlan(Record):
                 "same factor: with more people all figures are somewhat better."
             )
         if self.open_columns:
-            said += " What a column declared \"dp\" will turn out to hold was supposed: the events that it loses are not in the figures."
+            said += ' What a column declared "dp" will turn out to hold was supposed: the events that it loses are not in the figures.'
         return said
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
@@ -119,7 +119,9 @@ def picture(plan: SimulatedPlan) -> str:
             if getattr(each, name) is not None
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=mark, linewidth=1.8, clip_on=False)
+            axes.plot(
+                *zip(*points, strict=True), color=colour, marker=mark, linewidth=1.8, clip_on=False
+            )
             words = {"reach": "an attacker can\nreach at most"}.get(name, f"gap closed,\n{name}")
             axes.annotate(
                 words,
@@ -131,16 +133,28 @@ def picture(plan: SimulatedPlan) -> str:
                 annotation_clip=False,
             )
     axes.axhline(0.0, color=HAIR, linewidth=0.8, zorder=0)
-    low = min([0.0, *(each.ranking or 0.0 for each in plan.levels), *(each.ratings or 0.0 for each in plan.levels)])
-    axes.set(ylim=(max(low - 0.05, -1.0), 1.0), xlim=(-0.2, len(plan.levels) - 0.8), xlabel="epsilon")
+    low = min(
+        [
+            0.0,
+            *(each.ranking or 0.0 for each in plan.levels),
+            *(each.ratings or 0.0 for each in plan.levels),
+        ]
+    )
+    axes.set(
+        ylim=(max(low - 0.05, -1.0), 1.0), xlim=(-0.2, len(plan.levels) - 0.8), xlabel="epsilon"
+    )
     axes.set_xticks(list(places), [row[0] for row in plan.rows()])
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.tick_params(colors=MUTED)
-    return svg(canvas, name="plan", title="What each epsilon brings, and what any attacker can reach")
+    return svg(
+        canvas, name="plan", title="What each epsilon brings, and what any attacker can reach"
+    )
 
 
 def plan_page(plan: SimulatedPlan) -> str:
     """The page."""
-    return environment().get_template("plan.html.j2").render(
-        plan=plan, head=HEAD, picture=picture(plan), delta=sentences.delta(plan.delta)
+    return (
+        environment()
+        .get_template("plan.html.j2")
+        .render(plan=plan, head=HEAD, picture=picture(plan), delta=sentences.delta(plan.delta))
     )
