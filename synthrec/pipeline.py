@@ -311,7 +311,7 @@ def sample(
             found="a sample of a part",
             remedy="Write it to a place outside the release.",
         )
-    if safe_for_spreadsheets and out.suffix == ".parquet":
+    if safe_for_spreadsheets and out.suffix in (".parquet", ".inter"):
         raise ReleaseError(
             "a log that is safe for spreadsheets is written as .csv or .csv.gz",
             found=out.name,
@@ -657,7 +657,8 @@ def _write(
     safe_for_spreadsheets: bool = False,
 ) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
-    from synthrec.data.writer import SAFE_TEXT, spreadsheet_safe, write_log
+    from synthrec.data import recbole
+    from synthrec.data.writer import SAFE_TEXT, spreadsheet_safe, write_log, write_table
 
     record, tally = synthesizer.record, MeasurementFit(synthesizer.artifact.estimates)
     said = said_in_tables(record)
@@ -666,6 +667,10 @@ def _write(
     dress: Any = {}
     if safe_for_spreadsheets:
         said["text"], dress = SAFE_TEXT, {"dress": spreadsheet_safe}
+    elif events.suffix == recbole.EVENTS:
+        dress = {"dress": recbole.typed(synthesizer.schema)}
+        table = recbole.items(synthesizer.artifact.catalogue, synthesizer.schema)
+        write_table(events.with_suffix(recbole.ITEMS), table, metadata=said)
     with progress.stage("sample", total=users) as advance:
 
         def counted() -> Iterator[EventLog]:
@@ -690,12 +695,14 @@ def _write(
 
 
 def _beside(out: Path) -> Path:
-    """events.parquet -> events.users.parquet."""
+    """events.parquet -> events.users.parquet; name.inter -> name.user, as RecBole has it."""
+    if out.suffix == ".inter":
+        return out.with_suffix(".user")
     for suffix in (".csv.gz", ".csv", ".parquet"):
         if out.name.endswith(suffix):
             return out.with_name(out.name.removesuffix(suffix) + ".users" + suffix)
     raise ReleaseError(
-        "a synthetic log is written as .parquet, .csv or .csv.gz",
+        "a synthetic log is written as .parquet, .csv or .csv.gz (for RecBole: .inter)",
         found=out.name,
         remedy="Choose one of them.",
     )

@@ -8,7 +8,6 @@ people's constants were set once, with sight of two published logs (ML-100K, ML-
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 import time
@@ -44,9 +43,9 @@ SEED, RESAMPLES = 1, 50
 CELLS = 4_000_000  # of users x items that are drawn at once
 # the people: standard deviations, on a scale of ratings that is 1 wide
 AXES, TOLD = 12, 0.5  # of taste; the part of it that the catalogue tells
-APPEAL, LIKED = 1.5, 0.4  # of the logarithm of popularity; how far the popular are also the liked
-PICKS = 1.0  # how much taste moves a choice, beside appeal
-QUALITY, BIAS, TASTE, NOISE, MEAN = 0.12, 0.11, 0.07, 0.20, 0.62
+APPEAL, LIKED = 1.9, 0.4  # of the logarithm of popularity; how far the popular are also the liked
+PICKS = 1.8  # how much taste moves a choice, beside appeal
+QUALITY, BIAS, TASTE, NOISE, MEAN = 0.16, 0.11, 0.09, 0.22, 0.50
 ACTIVITY = 1.0  # of the logarithm of events
 
 

@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,6 +22,8 @@ import numpy as np
 
 from synthrec.claim import release_record
 from synthrec.data.catalogue import Catalogue
+from synthrec.data.columns import Datetime
+from synthrec.data.domain import Categorical
 from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope, Words
 from synthrec.data.reader import read_log
@@ -76,6 +78,15 @@ class Synthesizer:
         self._artifact: Artifact | None = None
         self._record: ReleaseRecord | None = None
         self._entries: tuple[str, ...] = ()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What it was made with, as scikit-learn's `clone` asks for it."""
+        return {"schema": self._declared, "plan": self.plan}
+
+    def set_params(self, **params: Any) -> Synthesizer:
+        """Make it with others; what it has learned is forgotten."""
+        self.__init__(**{**self.get_params(), **params})  # type: ignore[misc]
+        return self
 
     def fit(
         self,
@@ -443,6 +454,36 @@ class Synthesizer:
                 found="another population, K or set of measurements",
                 remedy="Make it with plan_release(schema, ...).",
             )
+
+
+def read(path: Path | str) -> SyntheticLog:
+    """The synthetic log of a release as frames with the declared types: categories, and times in
+    their zone. Raises ReleaseError.
+    """
+    synthesizer, folder = Synthesizer.load(path), open_folder(path)
+    if not folder.events.exists():
+        raise ReleaseError(
+            "a release must hold a synthetic log to be read",
+            found="none",
+            remedy="Draw one: `synthrec sample RELEASE --users N --out RELEASE/share/events.parquet`.",
+        )
+    schema = synthesizer.schema
+    events = _typed(folder.events, dict(schema.columns))
+    users = _typed(folder.users, schema.user_attributes) if schema.user_attributes else None
+    return SyntheticLog(events=events, users=users)
+
+
+def _typed(path: Path, columns: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    for name, column in columns.items():
+        if isinstance(column, Categorical):
+            frame[name] = pd.Categorical(frame[name], categories=list(column.values))
+        elif isinstance(column, Datetime) and column.unit != "iso":
+            moments = pd.to_datetime(frame[name], unit=column.unit, utc=True)
+            frame[name] = moments.dt.tz_convert(column.zone)
+    return frame
 
 
 @contextmanager
