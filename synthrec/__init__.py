@@ -17,8 +17,9 @@ _WHERE = {
     "Synthesizer": "synthrec.synthesizer",
     "SynthrecError": "synthrec.errors",
     "plan_release": "synthrec.model.recipe",
+    "read": "synthrec.synthesizer",
 }
-__all__ = ["Schema", "Synthesizer", "SynthrecError", "__version__", "plan_release"]
+__all__ = ["Schema", "Synthesizer", "SynthrecError", "__version__", "plan_release", "read"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from synthrec.audit.cache import Kept
 from synthrec.audit.record import AuditRecord, Comparison
@@ -40,7 +41,7 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope, Words
 from synthrec.data.open_domains import reopened
 from synthrec.data.schema import Schema
-from synthrec.data.writer import SAFE_TEXT, require_free, spreadsheet_safe, write_log
+from synthrec.data.writer import SAFE_TEXT, require_free, spreadsheet_safe, write_log, write_table
 from synthrec.errors import ReleaseError, SynthrecError
 from synthrec.forecast import require_feasible
 from synthrec.model.artifact import Artifact, described_by, filterable, require_readable
@@ -60,6 +61,7 @@ from synthrec.release import (
     resumed_folder,
     write_page,
 )
+from synthrec.report.croissant import CROISSANT, croissant
 from synthrec.report.edition import Edition
 from synthrec.report.record import Faithful, read_record, write_record
 from synthrec.report.render import render, render_audits
@@ -235,7 +237,7 @@ def sample(
             found="a sample of a part",
             remedy="Write it to a place outside the release.",
         )
-    if safe_for_spreadsheets and out.suffix == ".parquet":
+    if safe_for_spreadsheets and out.suffix in (".parquet", ".inter"):
         raise ReleaseError(
             "a log that is safe for spreadsheets is written as .csv or .csv.gz",
             found=out.name,
@@ -386,6 +388,8 @@ def report(release: Path, *, editions: tuple[Edition, ...] = tuple(Edition)) -> 
             "report.html": render(record, found, mechanism=checked, edition=Edition.PUBLIC),
             **shared_texts(record, checked),
         }
+        if (described := croissant(folder.share, record)) is not None:
+            texts[CROISSANT] = described
         with folder.joining() as place:
             for name, text in texts.items():
                 write_page(place / name, text)
@@ -562,12 +566,19 @@ def _write(
     safe_for_spreadsheets: bool = False,
 ) -> tuple[Faithful, ...]:
     """Write users, and say how far they are from what was measured."""
+    from synthrec.data import recbole
+
     artifact = trained.artifact
     tally, metadata = MeasurementFit(artifact.estimates), said_in_tables(trained.record)
+    dress: Callable[[pa.Table], pa.Table] = lambda table: table  # noqa: E731
     if scope.said:
         metadata["conditions"] = "; ".join(scope.said)
     if safe_for_spreadsheets:
-        metadata["text"] = SAFE_TEXT
+        metadata["text"], dress = SAFE_TEXT, spreadsheet_safe
+    elif events.suffix == recbole.EVENTS:
+        dress = recbole.typed(artifact.schema)
+        table = recbole.items(artifact.catalogue, artifact.schema)
+        write_table(events.with_suffix(recbole.ITEMS), table, metadata=metadata)
     with progress.stage("sample", total=users) as advance:
 
         def counted() -> Iterator[EventLog]:
@@ -586,7 +597,7 @@ def _write(
             metadata=metadata,
             rng=np.random.default_rng(seed),
             users_path=people if artifact.schema.user_attributes else None,
-            dress=spreadsheet_safe if safe_for_spreadsheets else lambda table: table,
+            dress=dress,
         )
     return tuple(
         Faithful(name=name, distance=distance) for name, distance in tally.distances().items()
@@ -594,12 +605,14 @@ def _write(
 
 
 def _beside(out: Path) -> Path:
-    """events.parquet -> events.users.parquet."""
+    """events.parquet -> events.users.parquet; name.inter -> name.user, as RecBole has it."""
+    if out.suffix == ".inter":
+        return out.with_suffix(".user")
     for suffix in (".csv.gz", ".csv", ".parquet"):
         if out.name.endswith(suffix):
             return out.with_name(out.name.removesuffix(suffix) + ".users" + suffix)
     raise ReleaseError(
-        "a synthetic log is written as .parquet, .csv or .csv.gz",
+        "a synthetic log is written as .parquet, .csv or .csv.gz (for RecBole: .inter)",
         found=out.name,
         remedy="Choose one of them.",
     )

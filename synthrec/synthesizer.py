@@ -9,7 +9,7 @@ system's noise.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthrec.data.columns import Datetime
+from synthrec.data.domain import Categorical
 from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope, Words
 from synthrec.data.schema import Schema
@@ -27,7 +29,7 @@ from synthrec.model.sampling import generate
 from synthrec.privacy.ledger import Counted
 from synthrec.privacy.plan import Plan
 from synthrec.progress import Progress
-from synthrec.release import new_folder
+from synthrec.release import new_folder, open_folder
 from synthrec.report.record import ReleaseRecord
 from synthrec.training import Trained, TrainingOptions, train_on
 
@@ -56,6 +58,16 @@ class Synthesizer:
     def __init__(self, schema: Schema, plan: Plan) -> None:
         self._declared, self.plan = schema, plan
         self._trained: Trained | None = None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What it was made with, as scikit-learn's `clone` asks for it."""
+        return {"schema": self._declared, "plan": self.plan}
+
+    def set_params(self, **params: Any) -> Synthesizer:
+        """Make it with others; what it has learned is forgotten."""
+        made = Synthesizer(**{**self.get_params(), **params})
+        self._declared, self.plan, self._trained = made._declared, made.plan, None
+        return self
 
     def fit(
         self,
@@ -183,6 +195,36 @@ class Synthesizer:
                 remedy="Call fit(log) or load(path) first.",
             )
         return self._trained
+
+
+def read(path: Path | str) -> SyntheticLog:
+    """The synthetic log of a release as frames with the declared types: categories, and times in
+    their zone. Raises ReleaseError.
+    """
+    synthesizer, folder = Synthesizer.load(path), open_folder(path)
+    if not folder.events.exists():
+        raise ReleaseError(
+            "a release must hold a synthetic log to be read",
+            found="none",
+            remedy="Draw one: `synthrec sample RELEASE --users N --out RELEASE/share/events.parquet`.",
+        )
+    schema = synthesizer.schema
+    events = _typed(folder.events, dict(schema.columns))
+    users = _typed(folder.users, schema.user_attributes) if schema.user_attributes else None
+    return SyntheticLog(events=events, users=users)
+
+
+def _typed(path: Path, columns: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    for name, column in columns.items():
+        if isinstance(column, Categorical):
+            frame[name] = pd.Categorical(frame[name], categories=list(column.values))
+        elif isinstance(column, Datetime) and column.unit != "iso":
+            moments = pd.to_datetime(frame[name], unit=column.unit, utc=True)
+            frame[name] = moments.dt.tz_convert(column.zone)
+    return frame
 
 
 def synthetic_ids(users: int) -> np.ndarray:

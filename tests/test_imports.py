@@ -34,6 +34,7 @@ PIPELINE = (
     "auditing",
     "comparing",
     "explain",
+    "simulate_plan",
 )
 BELOW_PIPELINE = (
     "synthrec.data",
@@ -60,6 +61,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "report": ("synthrec.data", "synthrec.audit.record", "synthrec.conformance.record"),
     **{part: (*BELOW_PIPELINE, *(f"synthrec.{other}" for other in PIPELINE)) for part in PIPELINE},
     "pipeline": (
+        *BELOW_PIPELINE,
+        "synthrec.conformance",
+        *(f"synthrec.{other}" for other in PIPELINE),
+    ),
+    "simulate_plan": (
         *BELOW_PIPELINE,
         "synthrec.conformance",
         *(f"synthrec.{other}" for other in PIPELINE),

@@ -21,7 +21,15 @@ from synthrec.cli.terminal import show
     metavar="FILE",
     required=True,
     type=FILE,
-    help="A new file that ends in .parquet, .csv or .csv.gz.",
+    help="A new file that ends in .parquet, .csv, .csv.gz or .inter.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "recbole"]),
+    default="table",
+    show_default=True,
+    help="`recbole`: RecBole's atomic files NAME.inter, NAME.user and NAME.item, as for --out NAME.inter.",
 )
 @click.option(
     "--seed",
@@ -59,7 +67,9 @@ from synthrec.cli.terminal import show
     "text cell that would be computed as a formula (it begins with =, +, -, @ or a control character).",
 )
 @quiet_option
-def sample(release: Path, safe_for_spreadsheets: bool, quiet: bool, **asked_for: Any) -> None:
+def sample(
+    release: Path, out: Path, form: str, safe_for_spreadsheets: bool, quiet: bool, **asked_for: Any
+) -> None:
     """Draw synthetic users from RELEASE. As many and as often as you like: it costs no privacy
     budget.
 
@@ -78,8 +88,11 @@ def sample(release: Path, safe_for_spreadsheets: bool, quiet: bool, **asked_for:
     from synthrec.cli.progress import progress_for
     from synthrec.data.writer import SAFE_TEXT
 
+    if form == "recbole" and out.suffix != ".inter":
+        out = out.with_name(f"{out.name}.inter")
     written = pipeline.sample(
         release,
+        out=out,
         safe_for_spreadsheets=safe_for_spreadsheets,
         progress=progress_for(quiet=quiet),
         **asked_for,

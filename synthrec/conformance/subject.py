@@ -63,7 +63,7 @@ def random_users(
         item=item,
         rating=rating,
         time=time,
-        marks=_marks(schema, item=item, user=user, rng=rng),
+        marks=random_marks(schema, item=item, user=user, rng=rng),
         attributes=attributes,
     )
 
@@ -95,7 +95,7 @@ def one_user(
             else np.full(events, levels[0] + rating * (levels[-1] - levels[0]))
         )
         rated = drawn.astype(np.float32)
-    marks = _marks(schema, item=picked, user=np.zeros(events, dtype=np.int64), rng=rng)
+    marks = random_marks(schema, item=picked, user=np.zeros(events, dtype=np.int64), rng=rng)
     if code is not None:
         marks = {
             name: np.full(events, min(code, LIMIT)).astype(codes.dtype)
@@ -116,7 +116,7 @@ def one_user(
     )
 
 
-def _marks(
+def random_marks(
     schema: Schema, *, item: np.ndarray, user: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """What belongs to an item is the same at all its events, what belongs to a user at all of

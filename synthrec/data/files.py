@@ -31,6 +31,9 @@ SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "csv",
+    ".inter": "csv",  # RecBole's atomic files
+    ".user": "csv",
+    ".item": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".jsonl": "json",

@@ -9,6 +9,7 @@ can say that it owes nothing to the log.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from synthrec.data.catalogue import read_public_table
-from synthrec.data.files import SUFFIXES, find_files, open_file, require_header
+from synthrec.data.files import SUFFIXES, file_errors, find_files, open_file, require_header
 from synthrec.data.public_values import MAX_CATEGORIES, PublicColumn, catalogue_type, grid, window
 from synthrec.data.reader import columns_of, public_column
 from synthrec.errors import SchemaError
@@ -42,6 +43,16 @@ _WORDS: dict[str, tuple[str, ...]] = {
         "account",
         "member",
         "reviewer",
+        "customeruniqueid",
+        "playerid",
+        "player",
+        "listenerid",
+        "subscriberid",
+        "buyerid",
+        "profileid",
+        "steamid",
+        "userno",
+        "userkey",
     ),
     "item": (
         "itemid",
@@ -65,8 +76,38 @@ _WORDS: dict[str, tuple[str, ...]] = {
         "article",
         "track",
         "iid",
+        "game",
+        "gametitle",
+        "gamename",
+        "appid",
+        "artistid",
+        "artist",
+        "albumid",
+        "album",
+        "video",
+        "businessid",
+        "recipeid",
+        "animeid",
+        "courseid",
+        "itemno",
+        "isbn13",
+        "beerid",
+        "song",
+        "book",
+        "newsid",
+        "listingid",
+        "productno",
     ),
-    "rating": ("rating", "stars", "score", "overall", "grade", "feedback"),
+    "rating": (
+        "rating",
+        "stars",
+        "score",
+        "overall",
+        "grade",
+        "feedback",
+        "ratingscore",
+        "reviewoverall",
+    ),
     "time": (
         "timestamp",
         "time",
@@ -78,6 +119,18 @@ _WORDS: dict[str, tuple[str, ...]] = {
         "invoicedate",
         "unixreviewtime",
         "ratedat",
+        "unixtime",
+        "unixtimestamp",
+        "playedat",
+        "reviewtime",
+        "reviewdate",
+        "purchasedat",
+        "purchasedate",
+        "orderdate",
+        "visitdate",
+        "listenedat",
+        "watchedat",
+        "when",
     ),
     "event": ("eventtype", "event", "action", "behavior", "behaviour", "type"),
     "group": (
@@ -90,7 +143,31 @@ _WORDS: dict[str, tuple[str, ...]] = {
         "orderid",
         "order",
     ),
-    "number": ("age", "income", "quantity", "price", "unitprice", "amount", "tenure", "year"),
+    "number": (
+        "age",
+        "income",
+        "quantity",
+        "price",
+        "unitprice",
+        "amount",
+        "tenure",
+        "year",
+        "hours",
+        "hoursplayed",
+        "playtime",
+        "playtimehours",
+        "minutes",
+        "duration",
+        "dwelltime",
+        "plays",
+        "playcount",
+        "listens",
+        "listencount",
+        "views",
+        "viewcount",
+        "count",
+        "clicks",
+    ),
     "personal": (
         "zipcode",
         "zip",
@@ -116,9 +193,15 @@ _WORDS: dict[str, tuple[str, ...]] = {
 
 
 def meaning(name: str) -> str | None:
-    """A key of `_WORDS`, or None: "user_id", "UserID" and "user id" are one word."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    """A key of `_WORDS`, or None: "user_id", "UserID", "user id" and RecBole's "user_id:token" are
+    one word.
+    """
+    plain = _plain(name)
     return next((word for word, names in _WORDS.items() if plain in names), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r":(token|float)(_seq)?$|[^a-z0-9]", "", name.lower())
 
 
 def first_meaning(names: Iterable[str], wanted: str) -> str | None:
@@ -127,11 +210,10 @@ def first_meaning(names: Iterable[str], wanted: str) -> str | None:
     """
     order: Sequence[str] = _WORDS[wanted]
     known = [name for name in names if meaning(name) == wanted]
-    return min(
-        known, key=lambda name: order.index(re.sub(r"[^a-z0-9]", "", name.lower())), default=None
-    )
+    return min(known, key=lambda name: order.index(_plain(name)), default=None)
 
 
+DROPPED = "what it is cannot be told from its name"
 MAX_LISTED_ITEMS = 10_000
 ASK = '"?"'
 
@@ -159,6 +241,41 @@ class _Tables:
     def relative(self, path: Path) -> str:
         """A path as the configuration should hold it."""
         return json.dumps(os.path.relpath(path, self.folder), ensure_ascii=False)
+
+
+MOVIELENS = {  # file -> the file that `propose` looks for beside a log, and the columns
+    "ratings.dat": ("ratings.csv", ("user_id", "movie_id", "rating", "timestamp")),
+    "users.dat": ("users.csv", ("user_id", "gender", "age", "occupation", "zip_code")),
+    "movies.dat": ("items.csv", ("movie_id", "title", "genres")),
+}
+
+
+def double_colons(log: Any) -> bool:
+    """Is it a file of MovieLens' older form?"""
+    return Path(log).name == "ratings.dat" and Path(log).is_file()
+
+
+def rewrite_double_colons(path: Path) -> Path:
+    """The log and the tables beside it as CSV, in new files; where the log then is. Raises DataError."""
+    for name, (target, columns) in MOVIELENS.items():
+        source, made = path.with_name(name), path.with_name(target)
+        if not source.exists():
+            continue
+        with (
+            file_errors(source),
+            source.open("rb") as lines,
+            made.open("x", encoding="utf-8", newline="") as rows,
+        ):
+            made.chmod(source.stat().st_mode & 0o777)
+            writer = csv.writer(rows)
+            writer.writerow(columns)
+            for line in lines:
+                try:
+                    text = line.decode()
+                except UnicodeDecodeError:
+                    text = line.decode("latin-1")
+                writer.writerow(text.rstrip("\r\n").split("::"))
+    return path.with_name("ratings.csv")
 
 
 def propose(log: Any, *, values_are_public: tuple[str, ...] = (), folder: Path = Path(".")) -> str:
@@ -209,6 +326,8 @@ def _sibling(path: Path, word: str) -> Path | None:
         for start in dict.fromkeys((f"{full}.", f"{stem}.", ""))
         for end in ends
     ]
+    if path.suffix == ".inter":  # RecBole's atomic files
+        names = [f"{path.stem}.{word.removesuffix('s')}"]
     return next(
         (beside for name in names if (beside := path.with_name(name)).exists() and beside != path),
         None,
@@ -259,9 +378,9 @@ def _columns(tables: _Tables, *, user: str | None, item: str | None) -> str:
         elif (user is None or item is None) and meaning(name) is None:
             declaration = '{ role = "?" }    # "user" or "item"; or write { drop = true }'
         else:
-            why = _WHY_DROPPED.get(meaning(name) or "", "what it is cannot be told from its name")
+            why = _WHY_DROPPED.get(meaning(name) or "", DROPPED)
             declaration = f"{{ drop = true }}    # {why}"
-        lines.append(f"{_key(name)} = {declaration}")
+        lines.append(f"{toml_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 
@@ -314,8 +433,12 @@ def _mark(tables: _Tables, name: str, *, others: dict[str, str]) -> str | None:
         )
     if kind == "group" and name == first_meaning(others, "group"):
         return '{ type = "id", groups = "events" }    # events with one id share one time'
-    if kind == "number" and re.search("quantity|price|amount", name.lower()):
-        of = ', of = "item"' if "price" in name.lower() else ""
+    if kind == "number":
+        owner = {"age": "user", "income": "user", "tenure": "user", "year": "item"}.get(
+            _plain(name)
+        )
+        owner = "item" if "price" in name.lower() else owner
+        of = "" if owner is None else f', of = "{owner}"'
         said = (
             _numeric(tables.facts(name))
             .partition("}")[0]
@@ -344,12 +467,12 @@ def _users(tables: _Tables, *, user: str | None) -> str:
     for name in open_file(tables.users).columns:
         public = name in tables.public
         if name != user and not public and meaning(name) == "personal":
-            lines.append(f"# {_key(name)} looks personal and is left out")
+            lines.append(f"# {toml_key(name)} looks personal and is left out")
         elif name != user:
             facts = tables.facts(name, table=tables.users)
-            number = meaning(name) == "number"
+            number = meaning(name) == "number" or name.endswith(":float")
             declaration = _numeric(facts) if number else _category(facts, named=public)
-            lines.append(f"{_key(name)} = {declaration}")
+            lines.append(f"{toml_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 
@@ -390,7 +513,7 @@ def _items(tables: _Tables, *, item: str | None) -> str:
                 if nested
                 else catalogue_type(table[name].cast(pa.string()).to_pylist())
             )
-            lines.append(f"{'# ' if 'drop' in declaration else ''}{_key(name)} = {declaration}")
+            lines.append(f"{'# ' if 'drop' in declaration else ''}{toml_key(name)} = {declaration}")
     return "\n".join(lines) + "\n"
 
 
@@ -409,5 +532,6 @@ def _list(facts: PublicColumn) -> str:
     )
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
+    """A name as TOML's key."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

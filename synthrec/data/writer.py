@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from synthrec.data import recbole
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import (
     UNITS_PER_SECOND,
@@ -44,6 +45,7 @@ from synthrec.storage import publish
 
 FIRST_ID = 10_000_000_000
 BASKETS_PER_USER = 100_000  # ids that a user's baskets have for themselves; K is never larger
+RECBOLE = (recbole.EVENTS, recbole.USERS, recbole.ITEMS)
 METADATA_PREFIX = "synthrec."
 GZIP_LEVEL = 5
 # what makes a spreadsheet compute a cell (OWASP, CSV injection)
@@ -64,7 +66,7 @@ def write_log(
     dress: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> None:
     """Write events to `path`, and users' attributes to `users_path` if it is given: `.parquet`,
-    `.csv` or `.csv.gz`.
+    `.csv` or `.csv.gz`, or `.inter` and `.user`.
 
     Args:
         metadata: said in the file: Parquet key-value metadata under "synthrec.", for CSV
@@ -92,7 +94,11 @@ def write_log(
             ids = FIRST_ID + first_user + np.arange(chunk.users, dtype=np.int64)
             first_user += len(ids)
             events = event_table(
-                chunk, ids, schema=schema, catalogue=catalogue, text_times=_is_csv(path)
+                chunk,
+                ids,
+                schema=schema,
+                catalogue=catalogue,
+                text_times=_is_csv(path) and path.suffix != recbole.EVENTS,
             )
             rows += len(events)
             append_events(dress(events))
@@ -104,6 +110,14 @@ def write_log(
                 found="none",
                 remedy="Ask for more users.",
             )
+
+
+def write_table(path: Path, table: pa.Table, *, metadata: dict[str, str]) -> None:
+    """One whole table; as `write_log` writes its own."""
+    require_free([path])
+    with _disk_errors(path), _published([path], metadata=metadata) as (partial,):
+        with _table_file(partial, like=path, metadata=metadata) as append:
+            append(table)
 
 
 def event_table(
@@ -263,7 +277,8 @@ def _table_file(
 
             def append(table: pa.Table) -> None:
                 if not writers and _is_csv(like):
-                    options = pacsv.WriteOptions(quoting_style="needed")
+                    delimiter = "\t" if like.suffix in RECBOLE else ","
+                    options = pacsv.WriteOptions(quoting_style="needed", delimiter=delimiter)
                     writers.append(pacsv.CSVWriter(stream, table.schema, write_options=options))
                 elif not writers:
                     keys = {f"{METADATA_PREFIX}{key}": value for key, value in metadata.items()}
@@ -321,9 +336,9 @@ def require_free(targets: list[Path]) -> None:
     a suffix is unknown.
     """
     for target in targets:
-        if not target.name.endswith((".parquet", ".csv", ".csv.gz")):
+        if not target.name.endswith((".parquet", ".csv", ".csv.gz", *RECBOLE)):
             raise ReleaseError(
-                "a synthetic log is written as .parquet, .csv or .csv.gz",
+                "a synthetic log is written as .parquet, .csv or .csv.gz (for RecBole: .inter)",
                 found=target.name,
                 remedy="Choose one of them.",
             )

@@ -30,6 +30,7 @@ from synthrec.inspection.share import inspect_share
 from synthrec.privacy.accounting import CROSS_CHECK_ERROR, Accountant, cross_check
 from synthrec.privacy.ledger import Entry, events_of, extra_delta_of
 from synthrec.release import Folder
+from synthrec.report.croissant import CROISSANT, croissant
 from synthrec.report.edition import Edition, missing_parts
 from synthrec.report.manifest import MANIFEST, verify_manifest
 from synthrec.report.record import ReleaseRecord, read_record
@@ -117,6 +118,8 @@ def check_report(folder: Folder) -> tuple[ReleaseCheck, ...]:
         folder.share / name: partial(str, text)
         for name, text in shared_texts(release, mechanism).items()
     } | {folder.share / PAGE: partial(page, edition=Edition.PUBLIC)}
+    if (described := croissant(folder.share, release)) is not None:
+        rendered[folder.share / CROISSANT] = partial(str, described)
     if folder.private.is_dir():
         rendered[folder.private / INTERNAL] = partial(page, edition=Edition.INTERNAL)
     return (

@@ -1,6 +1,7 @@
 """What is rendered in share/: report.html has tags and attributes by allow-list, nothing that runs
-or loads, and of an unpublished source its very words; statement.txt, data_card.md and
-deployment.json are byte for byte what the public records render to. None at all is fine.
+or loads, and of an unpublished source its very words; statement.txt, data_card.md, deployment.json
+and croissant.json are byte for byte what the public records (the last: and the tables' footers)
+render to. None at all is fine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from synthrec.conformance.record import Conformance
 from synthrec.errors import SynthrecError
 from synthrec.inspection.findings import InspectedPart, broken
+from synthrec.report.croissant import CROISSANT, croissant
 from synthrec.report.edition import Edition
 from synthrec.report.record import ReleaseRecord
 from synthrec.report.render import render
@@ -126,7 +128,7 @@ def _read(text: str) -> _Reader:
     return reader
 
 
-TEXTS = (STATEMENT, CARD, DEPLOYMENT)
+TEXTS = (STATEMENT, CARD, DEPLOYMENT, CROISSANT)
 MAX_TEXT_BYTES = 1 << 22
 
 
@@ -136,7 +138,11 @@ def texts_of(
     """A line for each of them that is there."""
     if record is None:
         return []
-    rendered = shared_texts(record, mechanism)
+    rendered: dict[str, str | None] = {**shared_texts(record, mechanism)}
+    try:
+        rendered[CROISSANT] = croissant(share, record)
+    except SynthrecError:
+        rendered[CROISSANT] = None
     return [
         InspectedPart(
             name, "every byte", "", "from the records", _differs(share / name, rendered[name])
@@ -146,10 +152,10 @@ def texts_of(
     ]
 
 
-def _differs(path: Path, text: str) -> str | None:
+def _differs(path: Path, text: str | None) -> str | None:
     try:
-        same = read_bounded(path, most=MAX_TEXT_BYTES) == text.encode()
+        same = text is not None and read_bounded(path, most=MAX_TEXT_BYTES) == text.encode()
     except (SynthrecError, OSError):
         return "not readable"
-    wrong = "not what release.json and mechanism.json render to; run `synthrec report`"
+    wrong = "not what the public records render to; run `synthrec report`"
     return None if same else wrong

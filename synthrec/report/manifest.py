@@ -131,7 +131,7 @@ def verify_manifest(folder: Path) -> Manifest:
     """Compare every file below `folder` with the manifest; the first difference is named in a
     `ReleaseError`.
     """
-    manifest = _read(folder / MANIFEST)
+    manifest = read_manifest(folder)
     listed = {entry.path: entry for entry in manifest.files}
     with _disk_errors():
         present = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
@@ -153,9 +153,11 @@ def verify_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _read(path: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder, its files not compared. Raises ReleaseError."""
     try:
-        manifest = Manifest.model_validate_json(record_json(path, most=MAX_MANIFEST_BYTES))
+        text = record_json(folder / MANIFEST, most=MAX_MANIFEST_BYTES)
+        manifest = Manifest.model_validate_json(text)
         if len({entry.path for entry in manifest.files}) == len(manifest.files):
             return manifest
         found = "a file that stands there twice"

@@ -33,6 +33,7 @@ SHARED = {
     "statement.txt",
     "data_card.md",
     "deployment.json",
+    "croissant.json",
     "manifest.json",
 }
 

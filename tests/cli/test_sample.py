@@ -12,10 +12,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from sklearn.base import clone
 
+import synthrec
 from synthrec import Synthesizer
 from synthrec.cli.main import cli
 from synthrec.data.schema import Schema
+from synthrec.errors import ReleaseError
 
 
 def call(*words: str | Path) -> Result:
@@ -276,3 +279,44 @@ def test_python_samples_the_same_users_as_the_command(release: Path, tmp_path: P
         "region",
         "age",
     }
+
+
+def test_recbole_gets_typed_atomic_files_of_events_users_and_items(
+    release: Path, tmp_path: Path
+) -> None:
+    done = call("sample", release, "--users", "40", "--out", tmp_path / "ml", "--format", "recbole")
+    assert done.exit_code == 0, done.output
+    events, users, items = (
+        pd.read_csv(tmp_path / f"ml.{kind}", sep="\t") for kind in ("inter", "user", "item")
+    )
+    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    assert list(events.columns) == names
+    assert {"gender:token", "age:float"} <= set(users.columns) and len(users) == 40
+    assert "genres:token_seq" in items.columns and items["genres:token_seq"].str.contains(" ").any()
+    assert set(events["item_id:token"]) <= set(items["item_id:token"])
+    assert json.loads((tmp_path / "ml.inter.meta.json").read_text())["format_version"] == "1"
+    again = call("sample", release, "--users", "40", "--out", tmp_path / "ml.inter")
+    assert again.exit_code == 2 and "must not exist yet" in again.stderr
+
+
+def test_read_gives_frames_with_the_declared_types(release: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(release, tmp_path / "release")
+    with pytest.raises(ReleaseError, match="must hold a synthetic log"):
+        synthrec.read(copy)
+    assert (
+        call("sample", copy, "--users", "30", "--out", copy / "share/events.parquet").exit_code == 0
+    )
+    found = synthrec.read(copy / "share")
+    assert str(found.events["timestamp"].dtype) == "datetime64[ns, UTC]"
+    assert found.users is not None and len(found.users) == 30
+    assert list(found.users["gender"].cat.categories) == ["F", "M"]
+
+
+def test_a_synthesizer_is_cloned_by_scikit_learn(release: Path) -> None:
+    loaded = Synthesizer.load(release)
+    cloned = clone(loaded)
+    assert cloned.plan == loaded.plan and cloned.get_params()["schema"] == loaded.schema
+    with pytest.raises(ReleaseError, match="trained generator"):
+        cloned.sample(users=1)
+    with pytest.raises(ReleaseError, match="trained generator"):
+        loaded.set_params(plan=cloned.plan).sample(users=1)
