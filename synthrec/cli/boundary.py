@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
@@ -36,24 +36,18 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 class Boundary:
     """Context in which a command runs; leaves by an exit code."""
 
-    def __init__(self) -> None:
-        self._in_charge = (
-            threading.current_thread() is threading.main_thread()
-        )  # nobody else may listen to signals
-
     def __enter__(self) -> Boundary:
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
+        self._afterwards = ExitStack()
+        self._afterwards.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        self._disabled = logging.root.manager.disable
+        self._afterwards.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)
-        self._above_noise = [
-            each
-            for each in REQUESTS_TO_END
-            if self._in_charge and signal.getsignal(each) is signal.SIG_DFL
-        ]
-        for each in self._above_noise:
-            signal.signal(each, signal.default_int_handler)  # cleaned up after, like Ctrl-C
+        # nobody else may listen to signals
+        in_charge = threading.current_thread() is threading.main_thread()
+        for each in REQUESTS_TO_END if in_charge else ():
+            if signal.getsignal(each) is signal.SIG_DFL:
+                self._afterwards.callback(signal.signal, each, signal.SIG_DFL)
+                signal.signal(each, signal.default_int_handler)  # cleaned up after, like Ctrl-C
         return self
 
     def __exit__(
@@ -62,10 +56,7 @@ class Boundary:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._warnings.__exit__(None, None, None)
-        logging.disable(self._disabled)
-        for each in self._above_noise:
-            signal.signal(each, signal.SIG_DFL)
+        self._afterwards.close()
         if error is None or isinstance(
             error, click.ClickException | click.Abort | click.exceptions.Exit | SystemExit
         ):

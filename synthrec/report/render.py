@@ -226,7 +226,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(_template),
         undefined=StrictUndefined,
-        autoescape=select_autoescape(("html.j2",)),
+        autoescape=select_autoescape(disabled_extensions=("txt.j2", "md.j2"), default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -7,7 +7,6 @@ types, never edited.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -35,9 +34,3 @@ def schema_texts() -> dict[str, str]:
         + "\n"
         for name, kind in RECORDS.items()
     }
-
-
-def write_schemas(folder: Path) -> None:
-    """Write them all."""
-    for name, text in schema_texts().items():
-        (folder / name).write_text(text, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synthrec.report.schemas import write_schemas
+from synthrec.report.schemas import schema_texts
 
-write_schemas(Path(__file__).parent)
+for name, text in schema_texts().items():
+    (Path(__file__).parent / name).write_text(text, encoding="utf-8")
