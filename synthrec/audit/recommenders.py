@@ -257,17 +257,17 @@ def recent(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
 
 NEIGHBOURS = 100
 SHRINKAGE = 20.0  # users without either item, added below
-_BLOCK = 2_000  # items at once
+_BLOCK_CELLS = 8_000_000  # similarities held at once
 
 
 def item_neighbours(log: EventLog, *, items: int, rng: np.random.Generator) -> Ranker:
     """Sum of similarities to the items a user has; each item keeps its nearest NEIGHBOURS."""
     have = profiles.pattern(log, items=items)
     size = np.sqrt(np.asarray(have.sum(axis=0), dtype=np.float64))
-    by_item = have.T.tocsr()
+    by_item, block = have.T.tocsr(), max(1, _BLOCK_CELLS // items)
     parts = [
-        _nearest((by_item[first : first + _BLOCK] @ have).toarray(), first=first, size=size)
-        for first in range(0, items, _BLOCK)
+        _nearest((by_item[first : first + block] @ have).toarray(), first=first, size=size)
+        for first in range(0, items, block)
     ]
     similarity = sparse.vstack(parts).tocsr().T.tocsr()
     return lambda asked: np.asarray((asked @ similarity).toarray(), dtype=np.float32)

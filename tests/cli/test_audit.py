@@ -15,9 +15,11 @@ from click.testing import CliRunner, Result
 from synthrec.audit.attacks import controls
 from synthrec.audit.record import AuditRecord, Comparison, Verdict
 from synthrec.cli.main import cli
+from synthrec.cli.outcome import echo_audit
 from synthrec.privacy.ledger import Ledger
 from synthrec.report.record import ReleaseRecord, read_record
 from tests.cli.test_chain import MARK, fit_words, marked
+from tests.report import records
 
 KEY = b"a key for tests, of thirty-two b"
 
@@ -314,3 +316,20 @@ def test_what_is_compared_must_be_several_logs_of_the_same_people(
     ):
         result = call(*wrong)
         assert result.exit_code == 2 and said in result.stderr, result.output
+
+
+def test_the_verdict_comes_first_then_at_most_twenty_lines_and_every_figure_if_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = records.audit()
+    assert record.membership is not None and record.disclosure is not None
+    printed = []
+    for verbose in (False, True):
+        echo_audit(record, verbose=verbose)
+        printed.append(capsys.readouterr().out.strip())
+        assert printed[-1].startswith(record.verdict.value) and "PRIVATE" in printed[-1]
+    short, whole = (text.split("PRIVATE", 1)[1] for text in printed)
+    assert len(short.splitlines()) <= 20 < len(whole.splitlines())
+    assert record.membership.headline in short
+    for name in [attack.name for attack in record.membership.attacks]:
+        assert name[:41] in whole
