@@ -140,7 +140,7 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
         ("step = 1", "step = 0", "[columns] rating", "step must be above 0"),
         ("step = 1", "step = 3", "[columns] rating", "whole number of steps"),
         ("max = 5", "max = nan", "[columns] rating, max", "finite"),
-        ("max = 5", "max = true", "[columns] rating, max", "integer"),
+        ("max = 5", "max = true", "[columns] rating, max", "must be a number"),
         ("max = 5", "max = 5000", "[columns] rating", "at most 1000 levels"),
         ("min = 1, ", "", "[columns] rating, min", "required"),
         ('type = "ordinal"', 'type = "stars"', "[columns] rating", 'type = "ordinal"'),
@@ -168,7 +168,7 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
         ('unit = "user_id"', 'unit = "rating"', "[file]", "privacy.unit must be the user column"),
         ("population = 50", "population = 1", "[source] population", "greater than or equal to 2"),
         ("population = 50", "population = 50.5", "[source] population", "whole number"),
-        ("population = 50\n", "", "[source] population", "must be there"),
+        ("population = 50\n", "", "[source] population", "required"),
         ("epsilon_cap = 10.0", "epsilon_cap = 0", "[source] epsilon_cap", "greater than 0"),
         ("epsilon_cap = 10.0", "epsilon_cap = inf", "[source] epsilon_cap", "finite"),
         (
