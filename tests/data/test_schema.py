@@ -178,7 +178,7 @@ def test_a_window_is_in_its_zone_and_may_name_seconds() -> None:
             "greater than or equal to 1",
         ),
         ("[users]", "[people]", "[people]", "no such word"),
-        ('table = "users.csv"\n', "", "[users]", "table is needed"),
+        ('table = "users.csv"\n', "", "[users]", 'table = "FILE" is needed'),
         ('["F", "M"]', '["F", "F"]', "[users] gender", "distinct"),
         ('["F", "M"]', "[]", "[users] gender", "at least 1"),
         ("bins = 10", "bins = 101", "[users] age", "bins must be at most"),
