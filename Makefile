@@ -31,6 +31,7 @@ test: $(STAMP)
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(STAMP)
+	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[notebook]'
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
@@ -49,5 +50,4 @@ clean:
 
 .PHONY: docs
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
