@@ -38,6 +38,7 @@ test: $(STAMP)
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(STAMP)
+	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[notebook]'
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
@@ -56,5 +57,4 @@ clean:
 
 .PHONY: docs
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --prefer-binary -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict

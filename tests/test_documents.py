@@ -11,6 +11,8 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -168,6 +170,15 @@ def test_the_readme_can_be_read_in_five_minutes() -> None:
 def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
         assert "://" in link or (document.parent / link).exists(), link
+
+
+def test_the_pages_build_as_a_site(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    words = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and (tmp_path / "index.html").exists(), done.stderr
 
 
 def test_the_notebook_was_run_to_its_end_and_is_small() -> None:

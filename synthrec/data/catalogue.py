@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +63,7 @@ class Catalogue:
                 found='vocabulary = "dp"',
                 remedy="Fit it, which pays for the list, or name a catalogue file.",
             )
-        if not path.exists():
+        if not os.path.exists(path):  # of a name that is too long, too
             raise DataError(
                 f"[columns] {schema.item}: catalogue must name a file, from the configuration's folder",
                 found=f"{path.name}: No such file",

@@ -177,8 +177,12 @@ def diagnose(
 
 
 def _remedies(schema: Schema) -> dict[str, str]:
-    remedies = {
+    rating, time = (column and column.name for column in (schema.rating, schema.time))
+    return {
         "item not in the catalogue": f"[columns] {schema.item}: its catalogue must list these, spelled as in the log",
+        "rating off the declared scale": f"[columns] {rating}: min = 0 if stars are counted from 0, "
+        "step = 0.5 if there are half stars",
+        "time outside the declared window": f"[columns] {time}: min and max are the days of the export",
         **{
             f"{name} not as declared": f"[columns] {name}: list what else it holds, or widen min and max"
             for name in schema.marks
@@ -189,15 +193,6 @@ def _remedies(schema: Schema) -> dict[str, str]:
             for name in schema.user_attributes
         },
     }
-    if (scale := schema.rating) is not None:
-        remedies["rating off the declared scale"] = (
-            f"[columns] {scale.name}: min = 0 if stars are counted from 0, step = 0.5 if there are half stars"
-        )
-    if (time := schema.time) is not None:
-        remedies["time outside the declared window"] = (
-            f"[columns] {time.name}: min and max are the days of the export"
-        )
-    return remedies
 
 
 def _dropped(con: Any, schema: Schema) -> dict[str, int]:

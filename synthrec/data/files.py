@@ -280,7 +280,7 @@ def require_header(file: TableFile) -> None:
         return
     if len(file.columns) == 1:
         raise DataError(
-            f"{file.path.name} must have a column for users and one for items",
+            f"{file.path.name} must have at least two columns",
             found="a single column",
             remedy=ONE_COLUMN,
         )

@@ -389,18 +389,18 @@ _SETTINGS = {
 }  # what in these sections is no column
 _ANSWERS = {
     "population": "a whole number such as 50000",
-    "unit": 'the name of the user column; of a time: "s", "ms", "us", "ns" or "iso"',
+    "unit": 'the name of the user column, or of a time "s", "ms", "us", "ns" or "iso"',
     "role": '"user" or "item"',
     "catalogue": '"FILE", a public table of all items (or values = [...] or vocabulary = "dp" in its place)',
     "values": '[...], all values that it may take (or vocabulary = "dp" in its place)',
-    "min": 'the least (or bounds = "dp" in place of min and max)',
-    "max": "the largest",
+    "min": "the least that there can be",
+    "max": "the most that there can be",
     "step": "the distance of two levels, such as 1 or 0.5",
     "independent_of_log": "true if no item attribute was computed from this log, else false",
 }
 _COMPLAINTS = {
     "extra_forbidden": "no such word",
-    "missing": "a word that must be there",
+    "missing": "is required",
     "int_type": "must be a whole number without quotes",
     "float_type": "must be a number without quotes",
     "bool_type": "must be true or false without quotes",
@@ -481,16 +481,17 @@ def schema_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        complaints = [
-            f"{_place(_plain(complaint['loc']))}: "
-            + _COMPLAINTS.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
+        complaints = {  # one for each place: of a number's two kinds, the wider one
+            _place(_plain(complaint["loc"])): _COMPLAINTS.get(
+                complaint["type"], complaint["msg"].removeprefix("Value error, ")
+            )
             for complaint in error.errors(
                 include_url=False, include_context=False, include_input=False
             )
-        ]
+        }
         raise SchemaError(
             "the configuration must follow the schema's grammar",
-            found="; ".join(complaints),
+            found="; ".join(f"{place}: {rule}" for place, rule in complaints.items()),
             remedy="Correct these places; docs/reference.md lists every word.",
         ) from None
 
