@@ -81,7 +81,12 @@ def test_a_killed_simulation_goes_on_where_it_was(
         return SimulatedLevel(epsilon=plan.epsilon, reach=None, ratings=0.5, seconds=1.0)
 
     monkeypatch.setattr(module._Ready, "level", level)
-    asked = {"delta": 1e-4, "model": "marginals", "parts": tmp_path / "parts", "progress": module.Progress()}
+    asked = {
+        "delta": 1e-4,
+        "model": "marginals",
+        "parts": tmp_path / "parts",
+        "progress": module.Progress(),
+    }
     with pytest.raises(KeyboardInterrupt):
         module.simulate_plan(schema, **asked)  # type: ignore[arg-type]
     found = module.simulate_plan(schema, **asked)  # type: ignore[arg-type]
