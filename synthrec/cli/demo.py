@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synthrec.cli.options import FILE, mechanism_option, quiet_option
-from synthrec.cli.terminal import show
+from synthrec.cli.terminal import show, show_wrapped
+
+if TYPE_CHECKING:
+    from synthrec.audit.record import AuditRecord
 
 USERS, ITEMS, SEED = 3_000, 800, 1
 EPSILON, DELTA, AUDIT_SHARE = 8.0, 1e-5, 0.3
+FIVE = 5  # users who are shown
 DEFAULT = Path("synthrec-demo")
 
 
@@ -54,10 +59,67 @@ def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
         mechanism=mechanism,
         progress=progress_for(quiet=quiet),
     )
+    _show_made(release, people=users)
+    picture = _draw(record, folder / "utility.svg")
     code = echo_outcome(release, record)
+    if picture is not None:
+        show(f"\npicture          {picture}")
     show("\nNow with a log of your own:")
     show("  synthrec init YOUR_LOG.csv --out synthrec.toml")
     click.get_current_context().exit(code)
+
+
+def _show_made(release: Path, *, people: int) -> None:
+    """What was made, and five of those who are in it, in words."""
+    import pandas as pd
+
+    from synthrec.synthesizer import read
+
+    log = read(release)
+    films = pd.read_csv(release.parent / "items.csv").set_index("item_id")
+    events = log.events.join(films, on="item_id").sort_values("timestamp")
+    show_wrapped(
+        f"Made: {events['user_id'].nunique():,} synthetic users with {len(events):,} ratings of {events['item_id'].nunique():,} films, "
+        f"from a log of {people:,} simulated people. Nobody in it ever lived. Five of them:"
+    )
+    assert log.users is not None, "the simulated log has users"
+    for _, user in log.users.head(FIVE).iterrows():
+        show_wrapped(_in_words(user, events[events["user_id"] == user["user_id"]]))
+    show()
+
+
+def _in_words(user: Any, seen: Any) -> str:
+    """Who somebody is and what they watched."""
+    who = {"F": "A woman", "M": "A man"}.get(user["gender"], "Somebody")
+    age = f" of {user['age_band']}" if isinstance(user["age_band"], str) else ""
+    home = {"abroad": "abroad"}.get(user["region"], f"in the {user['region']}")
+    genres = seen["genres"].str.split("|").explode().value_counts().index[:2]
+    months = dict.fromkeys(f"{seen['timestamp'].iloc[end]:%B}" for end in (0, -1))
+    best = seen.sort_values("rating", ascending=False, kind="stable").iloc[[0, -1]]
+    (loved, most), (last, least) = zip(best["title"], best["rating"], strict=True)
+    return (
+        f"{who}{age}, {home}: {len(seen)} films in {' to '.join(months)}, most of them {' and '.join(genres)}. Gave {most} to "
+        f'"{loved}" and {least} to "{last}".'
+    )
+
+
+def _draw(record: AuditRecord, path: Path) -> Path | None:
+    """Every method's use beside the release's, as a picture; says the figures of the release."""
+    from synthrec.report.plots.utility import ladder
+    from synthrec.report.sentences import percent
+
+    use = None if record.utility is None else record.utility.protocol
+    if use is None:
+        return None
+    mine = next((arm for arm in use.ladder if arm.name == "synthrec"), None)
+    if mine is not None and mine.gap_closed and mine.ranking_gap_closed:
+        show_wrapped(
+            f"A recommender that learns from them alone closes {percent(mine.gap_closed.value)} of the gap in rating error between "
+            f"knowing nothing and the people's own log, and {percent(mine.ranking_gap_closed.value)} of the gap in ranking."
+        )
+        show()
+    path.write_text(ladder(use), encoding="utf-8")
+    return path
 
 
 def _new_folder(out: Path | None) -> Path:
