@@ -150,7 +150,11 @@ class AuditInputs:
                 log.item,
                 log.rating,
                 log.time,
-                *(codes for _, codes in sorted(log.attributes.items())),
+                *(
+                    codes
+                    for part in (log.attributes, log.marks)
+                    for _, codes in sorted(part.items())
+                ),
             ):
                 seen.update(b"-" if column is None else np.sort(np.asarray(column)).data)
         for log in (people.holdout, people.reference):
@@ -325,6 +329,7 @@ def collect_tables(
             events_per_user=most if bounded else None,
             role_key=None if share is None else key,
             audit_share=share or 0.0,
+            numbers=True,
         )
 
     trained, train_whole, outside, whole, reference, synthetic = _in_turn(
@@ -340,6 +345,7 @@ def collect_tables(
             catalogue,
             spill=private / "spill",
             events_per_user=None,
+            numbers=True,
         ),
     )
     known = [] if reference is None else [Role.REFERENCE]
