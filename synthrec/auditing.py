@@ -151,7 +151,11 @@ class AuditInputs:
                 log.item,
                 log.rating,
                 log.time,
-                *(codes for _, codes in sorted(log.attributes.items())),
+                *(
+                    codes
+                    for part in (log.attributes, log.marks)
+                    for _, codes in sorted(part.items())
+                ),
             ):
                 seen.update(b"-" if column is None else np.sort(np.asarray(column)).data)
         for log in (people.holdout, people.reference):
@@ -322,6 +326,7 @@ def collect_tables(
             events_per_user=most if bounded else None,
             role_key=None if share is None else key,
             audit_share=share or 0.0,
+            numbers=True,
         )
 
     trained, train_whole, outside, whole, reference, synthetic = _in_turn(
@@ -337,6 +342,7 @@ def collect_tables(
             catalogue,
             table=tables.synthetic_users,
             spill=private / "spill",
+            numbers=True,
         ),
     )
     known = [] if reference is None else [Role.REFERENCE]
@@ -381,16 +387,22 @@ def _require_apart(tables: Tables, *, schema: Schema, spill: Path) -> None:
 
 
 def read_synthetic(
-    log: Any, schema: Schema, catalogue: Catalogue, *, table: Path | None, spill: Path
+    log: Any,
+    schema: Schema,
+    catalogue: Catalogue,
+    *,
+    table: Path | None,
+    spill: Path,
+    numbers: bool = False,
 ) -> EventLog:
-    """Whole. Synthetic users are not in the table of the real ones, but in one of their own, or in
+    """Whole; `numbers`: see `read_log`. Synthetic users are not in the table of the real ones, but in one of their own, or in
     none.
     """
     users = Users()
     if table is not None:
         users = schema.users.model_copy(update={"table": str(table.absolute())})
     schema = schema.model_copy(update={"users": users})
-    return read_log(log, schema, catalogue, spill=spill, events_per_user=None)
+    return read_log(log, schema, catalogue, spill=spill, events_per_user=None, numbers=numbers)
 
 
 def require_source(trained: EventLog, whole: EventLog, *, schema: Schema) -> None:

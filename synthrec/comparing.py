@@ -103,6 +103,7 @@ def collect_all(
             evidence.catalogue,
             table=each.users,
             spill=private / "spill",
+            numbers=schema is not None,
         )
         name = each.name if each.name not in found else f"{each.name} ({len(found) + 1})"
         people = replace(evidence.people, synthetic=synthetic)

@@ -207,6 +207,17 @@ class AuditedUtility(Record):
     fidelity: tuple[Fidelity, ...] = ()
 
 
+class TopScores(Record):
+    """How many of the people with the highest scores of an attack trained: those whose score is at
+    least that of the one in place `place`.
+    """
+
+    place: int
+    people: int  # more than `place` where scores are tied
+    members: int
+    p_value: float  # that chance makes so many of them members, or more: hypergeometric
+
+
 class Attack(Record):
     """One membership attack: users who trained against holdout users, one score per user."""
 
@@ -216,7 +227,7 @@ class Attack(Record):
     advantage: Figure  # largest TPR - FPR
     tpr: Figure  # at `fpr`
     fpr: float
-    tpr_at_1_percent: Figure | None  # only with >= 1,000 users a class
+    tpr_at_1_percent: Figure | None  # only with >= 100 users a class
     members: int
     holdout: int
     reference: int
@@ -227,6 +238,13 @@ class Attack(Record):
         Figure | None
     )  # AUC among the tenth chosen beforehand as most exposed; only with >= 50 a class
     roc: tuple[tuple[float, float], ...]  # (fpr, tpr), at most 101 points
+    tpr_at_0: Figure | None = None  # members above all holdout users
+    tops: tuple[TopScores, ...] = ()
+    p_tops: float = 1.0  # the smallest of `tops`, corrected for all places of all attacks
+    copied: int | None = None  # members copied by the rule of replays; None for what is no replay
+    # the most that a copied member, and anybody with somebody outside, shares with one synthetic user
+    shared_by_copied: int = 0
+    shared_outside: int = 0
 
 
 class LeakProbe(Record):
@@ -240,6 +258,25 @@ class LeakProbe(Record):
     auc: float  # of the headline rule, mean over draws
 
 
+class CopyProbe(Record):
+    """Members copied on purpose, as they are: with the whole of their histories, or in one respect
+    onto other people's items.
+    """
+
+    what: str
+    users: int
+    share: float  # of the synthetic users
+    draws: int
+    found: Figure  # share of draws that the policy's rule flags
+
+
+class AttackedColumn(Record):
+    """A column of the synthetic log, and the attacks that look at its values as they are."""
+
+    name: str
+    attacks: tuple[str, ...]
+
+
 class Controls(Record):
     """What makes a pass mean something."""
 
@@ -251,6 +288,7 @@ class Controls(Record):
         Attack, ...
     ]  # the same attacks on a second reference set in place of the synthetic log: nothing to find
     bootstrap_flagged: Figure | None  # share of bootstraps of reference users that the rule flags
+    copies: tuple[CopyProbe, ...] = ()
 
 
 class AttackBound(Record):
@@ -270,6 +308,8 @@ class Membership(Record):
     headline: str  # name of the attack with the largest lower limit of AUC
     controls: Controls
     bound: AttackBound | None  # None: nobody proved one
+    copied: int = 0  # members whose history stands in the synthetic log, in any respect
+    columns: tuple[AttackedColumn, ...] = ()
 
     @model_validator(mode="after")
     def _has_its_headline(self) -> Membership:
@@ -359,6 +399,12 @@ class Policy(Record):
     leak_risk: float  # a leak: the lower limit of a risk beyond control lies above this
     # a leak: trained users' longest shared run is longer than holdout users' by more than this
     leak_replay_items: float
+    # how often the highest scores of all attacks together may accuse by chance, and whole copies;
+    # a tail beyond what was seen is assumed, so that what is read off it must be rarer by far
+    tail_level: float = 0.0
+    extrapolated_level: float = 0.0
+    planted_share: float = 1.0  # a pass needs power at this share of synthetic users, or a smaller
+    copied_share: float = 1.0  # a pass needs that as many whole copies would have been found
 
     def numbers(self) -> dict[str, float]:
         """As a record keeps it."""

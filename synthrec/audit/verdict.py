@@ -20,11 +20,13 @@ from scipy.stats import norm
 
 from synthrec.audit import intervals
 from synthrec.audit.attacks import learned
-from synthrec.audit.attacks.metrics import flagged, strongest
+from synthrec.audit.attacks.exact import WHOLE_HISTORIES
+from synthrec.audit.attacks.metrics import strongest, told_apart
 from synthrec.audit.disclosure.common import excess
 from synthrec.audit.record import (
     Attack,
     AttackBound,
+    CopyProbe,
     Disclosure,
     Figure,
     LowerBound,
@@ -87,11 +89,24 @@ def conclude(
         Conclusion(Verdict.CLAIM_REFUTED, text)
         for text in _refutations(membership, lower_bound=lower_bound, policy=policy)
     ]
+    claim = None if membership is None else membership.bound
+    within = "" if claim is None else f" {WITHIN_CLAIM}: {_within(claim)}"
     leaks = [
-        Conclusion(Verdict.LEAK_DETECTED, text)
+        Conclusion(Verdict.LEAK_DETECTED, f"{text}{within}")
         for text in _leaks(membership, disclosure=disclosure, policy=policy)
     ]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
+
+
+WITHIN_CLAIM = "WITHIN CLAIM"
+
+
+def _within(bound: AttackBound) -> str:
+    """What a leak means where a claim was proved, or made, and nothing contradicts it."""
+    return (
+        f"nothing contradicts the claim, which lets an attack reach an AUC of {bound.auc:.3f} and, at {bound.fpr:.0%} false alarms, "
+        f"{bound.tpr:.1%} of members; whether so much may be found out is the owner's decision."
+    )
 
 
 def groups_differ(membership: Membership, *, policy: Policy) -> bool:
@@ -99,7 +114,7 @@ def groups_differ(membership: Membership, *, policy: Policy) -> bool:
     bound?
     """
     blind = membership.controls.blind
-    return flagged(blind, policy) or any(_beyond(blind, bound=membership.bound, policy=policy))
+    return told_apart(blind, policy) or any(_beyond(blind, bound=membership.bound, policy=policy))
 
 
 def _is_told(part: Any) -> bool:
@@ -132,8 +147,38 @@ def _nothing_found(membership: Membership | None, *, policy: Policy) -> Conclusi
             f"The strongest of {len(membership.attacks)} attacks has AUC {attack.auc.value:.3f} (95 % interval {attack.auc.low:.3f} to "
             f"{attack.auc.high:.3f}). With {attack.members:,} members and {attack.holdout:,} holdout users an AUC of {findable:.3f} or more "
             f"would be called a leak four times in five, and so would training users planted in place of {power:.0%} of the synthetic ones."
+            f"{_findable(membership, policy=policy)}"
         ),
     )
+
+
+def smallest_found(membership: Membership, *, policy: Policy) -> dict[str, CopyProbe | None]:
+    """Of each kind of copies the fewest that were found often enough, none if the most were not."""
+    found: dict[str, CopyProbe | None] = {}
+    for probe in sorted(membership.controls.copies, key=lambda each: -each.users):
+        enough = probe.found.value >= policy.power
+        if probe.what not in found or found[probe.what] is not None:
+            found[probe.what] = probe if enough else found.get(probe.what)
+    return found
+
+
+def _findable(membership: Membership, *, policy: Policy) -> str:
+    found = smallest_found(membership, policy=policy)
+    if not found:
+        return ""
+    whole = found.pop(WHOLE_HISTORIES, None)
+    fewest = (
+        "A single person's history copied whole would have been found"
+        if whole and whole.users == 1
+        else f"Whole histories copied from {whole.users} people would have been found; a single one could not be"
+        if whole
+        else "Whole histories copied from a few people could not have been found"
+    )
+    others = ", ".join(
+        f"{what} {'of no few people' if probe is None else f'of {probe.users}'}"
+        for what, probe in found.items()
+    )
+    return f" {fewest}{f'; copied alone, {others}' if others else ''}."
 
 
 def _refutations(
@@ -212,16 +257,9 @@ def _least(risk: Risk, *, error: float) -> float:
 def _leaks(
     membership: Membership | None, *, disclosure: Disclosure | None, policy: Policy
 ) -> Iterator[str]:
-    if (
-        membership is not None
-        and not _too_few(membership.attacks, policy=policy, known=False)
-        and flagged(membership.attacks, policy)
-    ):
-        worst = strongest([attack for attack in membership.attacks if flagged([attack], policy)])
-        yield (
-            f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
-            f"the policy's limit is {policy.leak_auc:.2f}."
-        )
+    if membership is not None and not _too_few(membership.attacks, policy=policy, known=False):
+        yield from _copies(membership)
+        yield from _told_apart(membership, policy=policy)
     if disclosure is None:
         return
     error = (1 - policy.confidence) / (
@@ -246,6 +284,47 @@ def _leaks(
         )
 
 
+def _copies(membership: Membership) -> Iterator[str]:
+    """How many people, never who."""
+    attacks = [attack for attack in membership.attacks if attack.copied]
+    if attacks:
+        most = max(attacks, key=lambda each: each.shared_by_copied / (1 + each.shared_outside))
+        one = membership.copied == 1
+        yield (
+            f"{'One person' if one else f'{membership.copied:,} people'}'s {'history appears' if one else 'histories appear'} in the "
+            f"synthetic log, whole or in long parts ({most.name}: {most.shared_by_copied:,} values of one person in one synthetic user, "
+            f"and of nobody outside more than {most.shared_outside:,})."
+        )
+
+
+def _told_apart(membership: Membership, *, policy: Policy) -> Iterator[str]:
+    """The swapped tables first: whatever else accuses then has that cause."""
+    error = policy.tail_level / len(membership.attacks)
+    for attack in membership.attacks:
+        if error and _limits(attack.auc, error=error)[1] < 1 - policy.leak_auc:
+            yield (
+                f"The tables look swapped: an attack ({attack.name}) takes holdout users for members, with AUC {attack.auc.value:.3f}. "
+                "Were the synthetic users made from the holdout users?"
+            )
+    flags = [attack for attack in membership.attacks if told_apart([attack], policy)]
+    if not flags:
+        return
+    worst = strongest(flags)
+    if worst.p_holm <= 1 - policy.confidence and worst.auc.low > policy.leak_auc:
+        yield (
+            f"An attack ({worst.name}) tells members from holdout users with AUC {worst.auc.value:.3f}, at least {worst.auc.low:.3f}; "
+            f"the policy's limit is {policy.leak_auc:.2f}."
+        )
+        return
+    worst = min(flags, key=lambda attack: attack.p_tops)
+    top = min(worst.tops, key=lambda each: each.p_value)
+    expected = top.people * worst.members / (worst.members + worst.holdout)
+    yield (
+        f"Of the {top.people:,} people with the highest scores of an attack ({worst.name}), {top.members:,} are members; chance would "
+        f"make {expected:.1f} of them members (p = {worst.p_tops:.2g}, corrected for all places of all attacks)."
+    )
+
+
 def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     if _too_few(membership.attacks, policy=policy, known=True):
         return (
@@ -255,10 +334,19 @@ def _doubt(membership: Membership, *, policy: Policy) -> str | None:
     controls = membership.controls
     if not controls.leaks:
         return "No leak was planted to see whether the attacks would find one."
-    if controls.power is None:
+    if controls.power is None or controls.power > policy.planted_share:
+        most = 1.0 if controls.power is None else policy.planted_share
         return (
-            "Training users planted in place of all synthetic users were not found often enough, so finding nothing in the release "
-            "says nothing."
+            f"Training users planted in place of {f'{most:.0%} of the' if most < 1 else 'all'} synthetic users were not found often enough, "
+            "so finding nothing in the release says nothing."
+        )
+    if unseen := [column.name for column in membership.columns if not column.attacks]:
+        return f"No attack looks at {', '.join(unseen)}, so finding nothing says nothing of it."
+    whole = smallest_found(membership, policy=policy).get(WHOLE_HISTORIES)
+    if controls.copies and policy.copied_share < 1 and whole is None:
+        return (
+            f"Whole histories of members, copied in place of {policy.copied_share:.0%} of the synthetic users, were not found often "
+            "enough, so finding nothing says nothing of a few people."
         )
     return None
 

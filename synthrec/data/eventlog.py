@@ -33,6 +33,16 @@ BLOCK_USERS = 1024
 _HEADER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
+def exact(name: str) -> str:
+    """Under which a number itself stands, beside its bin."""
+    return f"{name}\0exact"
+
+
+def is_exact(name: str) -> bool:
+    """Is this such a name?"""
+    return name.endswith("\0exact")
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class EventLog:
     """Events of B users, user after user; within a user by time if there is one.

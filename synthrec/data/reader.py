@@ -19,7 +19,7 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,8 @@ from synthrec.data.bounding import Select, Types, literal
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.cleaned import READ_AS_IT_IS, READ_FROM_A_COPY, cleaned, valid_text
 from synthrec.data.columns import UNITS_PER_SECOND, Identifier
-from synthrec.data.eventlog import EventLog, EventWriter
+from synthrec.data.domain import Numeric
+from synthrec.data.eventlog import EventLog, EventWriter, exact
 from synthrec.data.files import TableFile, find_files, require_columns
 from synthrec.data.identifiers import canonical, text_of
 from synthrec.data.public_values import PublicColumn
@@ -303,6 +304,7 @@ def read_log(
     role_key: bytes | None = None,
     audit_share: float = 0.0,
     exclude_users: Path | None = None,
+    numbers: bool = False,
     progress: Progress = Progress(),
 ) -> EventLog:
     """Read, judge, bound and group a log.
@@ -312,7 +314,8 @@ def read_log(
         removed. events_per_user: K; None keeps every usable event (for the audit's ceiling and
         never for training). store: a folder to make and to hold the columns, memory-mapped; None
         keeps them in memory. role_key, audit_share: give users roles; without a key the log has
-        none. exclude_users: file with the ids of those who opted out, one a line.
+        none. exclude_users: file with the ids of those who opted out, one a line. numbers: keep
+        numbers as they are beside their bins (for the audit and never for training).
 
     Guarantees: each unit has at most K events; removing a unit changes no other unit's events in
     distribution.
@@ -332,7 +335,7 @@ def read_log(
                 found="none that satisfies all declarations at once",
                 remedy="`synthrec check` says privately why rows are dropped.",
             )
-        attributes = attribute_codes(con, schema)
+        attributes = attribute_codes(con, schema, numbers=numbers)
         role = (
             None
             if role_key is None
@@ -343,13 +346,15 @@ def read_log(
             name: np.dtype(np.int32 if isinstance(mark, Identifier) else np.int16)
             for name, mark in schema.marks.items()
         }
+        if numbers:
+            kinds |= {exact(name): np.dtype(np.float64) for name in _numeric(schema.marks)}
         with EventWriter(units["events"].to_numpy(), store=store, marks=kinds, **has) as writer:
             for batch in con.sql(bounding.events(schema)).to_arrow_reader(BATCH_ROWS):
                 writer.append(
                     item=batch["item"],
                     rating=batch["rating"],
                     time=batch["second"],
-                    marks=mark_codes(batch, schema),
+                    marks=mark_codes(batch, schema, numbers=numbers),
                 )
             return writer.finish(attributes=attributes, role=role)
 
@@ -561,14 +566,28 @@ def _say_dropped(present: Any, wanted: list[str], progress: Progress) -> None:
         )
 
 
-def mark_codes(batch: Any, schema: Schema) -> dict[str, np.ndarray]:
-    """Codes of a batch of bounded rows."""
-    return {
+def mark_codes(batch: Any, schema: Schema, *, numbers: bool = False) -> dict[str, np.ndarray]:
+    """Codes of a batch of bounded rows; with `numbers` also what stands for a bin."""
+    codes = {
         name: batch[f"m{place}"].to_numpy(zero_copy_only=False)
         if isinstance(mark, Identifier)
         else mark.encode(batch[f"m{place}"])
         for place, (name, mark) in enumerate(schema.marks.items())
     }
+    if numbers:
+        places = _numeric(schema.marks)
+        codes |= {exact(name): _floats(batch[f"m{place}"]) for name, place in places.items()}
+    return codes
+
+
+def _numeric(columns: Mapping[str, Any]) -> dict[str, int]:
+    """The places of those that are known by their bins."""
+    kinds = enumerate(columns.items())
+    return {name: place for place, (name, column) in kinds if isinstance(column, Numeric)}
+
+
+def _floats(column: Any) -> np.ndarray:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def usable_rows(con: duckdb.DuckDBPyConnection, schema: Schema) -> None:
@@ -594,19 +613,25 @@ def bound_rows(
     con.execute(f"CREATE TABLE units AS {bounding.UNITS}")
 
 
-def attribute_codes(con: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, np.ndarray]:
+def attribute_codes(
+    con: duckdb.DuckDBPyConnection, schema: Schema, *, numbers: bool = False
+) -> dict[str, np.ndarray]:
     """Codes of each declared user attribute, in the users' order; without a row in the table:
-    "other".
+    "other". With `numbers` also what stands for a bin.
     """
     declared = schema.user_attributes
     if not declared:
         return {}
     people_rows(con, schema)
     rows = con.sql(bounding.attributes(schema, count=len(declared))).to_arrow_table()
-    return {
+    codes = {
         name: attribute.encode(rows[f"a{place}"].combine_chunks())
         for place, (name, attribute) in enumerate(declared.items())
     }
+    if numbers:
+        places = _numeric(declared)
+        codes |= {exact(name): _floats(rows[f"a{place}"]) for name, place in places.items()}
+    return codes
 
 
 def people_rows(con: duckdb.DuckDBPyConnection, schema: Schema) -> None:

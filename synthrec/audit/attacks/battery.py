@@ -7,7 +7,7 @@ fitted on synthetic and reference users (but for the blend, which is told half o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,18 @@ import numpy as np
 
 from synthrec.audit import profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
+from synthrec.audit.attacks.exact import REPLAY, REPLAY_KNOWS, Replay, views
 from synthrec.audit.attacks.learned import BehaviourSpace
-from synthrec.audit.attacks.metrics import EXPOSED_SHARE, attack_from_scores, averaged, holm
+from synthrec.audit.attacks.metrics import (
+    EXPOSED_SHARE,
+    PLACES,
+    attack_from_scores,
+    averaged,
+    holm,
+    tops,
+)
 from synthrec.audit.attacks.nearest_user import Nearest, Space, nearest
-from synthrec.audit.record import Attack
+from synthrec.audit.record import Attack, Policy
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
@@ -81,6 +89,7 @@ class Scored:
 
     scores: Mapping[str, np.ndarray]
     searches: Mapping[str, NeighbourSearch]
+    replays: tuple[Replay, ...] = ()
 
 
 def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
@@ -112,6 +121,14 @@ def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
     return Scored(scores={name: scores[name] for name in KNOWS}, searches=searches)
 
 
+def with_replays(found: Scored, sight: AttackerView) -> Scored:
+    """And what of people's histories, exactly, stands in single synthetic users."""
+    logs = (sight.targets, sight.synthetic, sight.reference)
+    replays = tuple(map(Replay.of, views(logs)))
+    scores = {**found.scores, **{replay.name: replay.score for replay in replays}}
+    return replace(found, scores=scores, replays=replays)
+
+
 def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarray:
     """How rare somebody's items are among reference users, on average: chosen beforehand, without a
     label or the synthetic log.
@@ -131,7 +148,7 @@ def exposure(targets: EventLog, *, reference: EventLog, items: int) -> np.ndarra
 class Result(Scored):
     """The records of scores."""
 
-    attacks: tuple[Attack, ...]
+    attacks: tuple[Attack, ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -167,10 +184,17 @@ class AttackSuite:
         )
 
     def attack(
-        self, synthetic: EventLog, *, reference: EventLog, rng: np.random.Generator
+        self,
+        synthetic: EventLog,
+        *,
+        reference: EventLog,
+        rng: np.random.Generator,
+        replays: bool = True,
     ) -> Result:
         """All attacks, the blend among them where both classes are large enough to be halved."""
-        found = score_targets(AttackerView(self.targets, synthetic, reference, self.items), rng=rng)
+        sight = AttackerView(self.targets, synthetic, reference, self.items)
+        found = score_targets(sight, rng=rng)
+        found = with_replays(found, sight) if replays else found
         known = reference.users
         attacks = [
             self.measured(name, scores, reference=known, rng=rng)
@@ -185,7 +209,43 @@ class AttackSuite:
                 rng=rng,
             )
             attacks.append(attack)
-        return Result(attacks=holm(attacks), scores=scores, searches=found.searches)
+        return Result(
+            attacks=holm(attacks),
+            scores=scores,
+            searches=found.searches,
+            replays=found.replays,
+        )
+
+    def with_copies(
+        self, attacks: Sequence[Attack], *, replays: Sequence[Replay], policy: Policy
+    ) -> tuple[tuple[Attack, ...], np.ndarray]:
+        """The attacks, replays with how many members they find copied; and whom any of them finds.
+        Shapes: bool[T].
+        """
+        everybody, found = np.zeros(len(self.member), dtype=bool), {}
+        for replay in replays:
+            copied = replay.copied(self.member, policy=policy, views=len(replays))
+            everybody |= copied
+            outside = np.concatenate((replay.near.shared[~self.member], replay.far.shared))
+            found[replay.name] = {
+                "copied": int(copied.sum()),
+                "shared_by_copied": int(replay.near.shared[copied].max(initial=0)),
+                "shared_outside": int(outside.max(initial=0)),
+            }
+        return (
+            tuple(attack.model_copy(update=found.get(attack.name, {})) for attack in attacks),
+            everybody,
+        )
+
+    def finds(self, replays: Iterable[Replay], *, of: Result, policy: Policy) -> bool:
+        """Would some of the replays flag a log, were all of them and all other attacks run?"""
+        tests = len(PLACES) * len(of.attacks)
+        return any(
+            replay.copied(self.member, policy=policy, views=len(of.replays)).any()
+            or tests * min(top.p_value for top in tops(replay.score, member=self.member))
+            <= policy.tail_level
+            for replay in replays
+        )
 
     def groups(self, reference: EventLog, *, rng: np.random.Generator) -> tuple[Attack, ...]:
         """Behaviour of members against holdout users, no synthetic log: whatever it finds is not
@@ -238,7 +298,8 @@ class AttackSuite:
         some = np.ones(len(scores), dtype=bool) if among is None else among
         return attack_from_scores(
             name,
-            knows=KNOWS.get(name, learned.BLEND_KNOWS),
+            knows=KNOWS.get(name)
+            or (REPLAY_KNOWS if name.startswith(REPLAY) else learned.BLEND_KNOWS),
             scores=scores[some],
             member=self.member[some],
             exposed=self.exposed[some],

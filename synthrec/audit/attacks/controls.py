@@ -2,8 +2,8 @@
 synthetic log must know nothing.
 
 Graded leak: 100, 20, 5, 1 % of the synthetic users are replaced by training users with a tenth of
-their items swapped, in several draws. Only the cheapest attacks look for them, in the spaces that
-were fitted for the audited log; Holm's correction counts all the attacks nevertheless, so the whole
+their items swapped, in several draws. Only the cheapest attacks and replays look for them, in the
+spaces that were fitted for the audited log; Holm's correction counts all the attacks nevertheless, so the whole
 battery's power is at least what is stated. On a log that leaks already any share is found: power
 says something beside a pass only. Blind attacker: the reference users are split, one half poses as
 the synthetic log; and with no such log at all: behaviour alone. Bootstrap: the same with resamples
@@ -12,6 +12,7 @@ of the first half; draws share the people asked about, so they are not independe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +20,10 @@ import numpy as np
 from synthrec.audit import intervals, profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.battery import AttackSuite, Result
+from synthrec.audit.attacks.exact import WHOLE_HISTORIES
 from synthrec.audit.attacks.metrics import flagged, holm, strongest
 from synthrec.audit.attacks.nearest_user import nearest, replaced
-from synthrec.audit.record import Attack, Controls, Effort, Figure, LeakProbe, Policy
+from synthrec.audit.record import Attack, Controls, CopyProbe, Effort, Figure, LeakProbe, Policy
 from synthrec.audit.splits import AuditSplits
 from synthrec.data.eventlog import EventLog
 
@@ -52,9 +54,12 @@ SWAPPED_SHARE = 0.1  # of a planted user's events: their item is another one
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Planting:
-    """Which synthetic users stay, and who comes instead of the others. Shapes: kept bool[S]."""
+    """Which synthetic users stay, and who comes instead of the others. Shapes: kept bool[S], copied
+    int[P] (training users).
+    """
 
     kept: np.ndarray
+    copied: np.ndarray
     copies: EventLog
 
     def applied_to(self, synthetic: EventLog) -> EventLog:
@@ -77,8 +82,8 @@ def plant(
     chosen = np.concatenate(
         [rng.permutation(users) for _ in range(-(-planted // max(1, users)))]
         or [np.empty(0, dtype=np.int64)]
-    )
-    return Planting(kept=kept, copies=altered(trained.select(chosen[:planted]), rng=rng))
+    )[:planted]
+    return Planting(kept=kept, copied=chosen, copies=altered(trained.select(chosen), rng=rng))
 
 
 def altered(log: EventLog, *, rng: np.random.Generator) -> EventLog:
@@ -104,7 +109,13 @@ class NullControls:
     bootstrap_flagged: Figure
 
 
-def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Policy) -> Controls:
+def together(
+    leaks: tuple[LeakProbe, ...],
+    innocent: NullControls,
+    *,
+    policy: Policy,
+    copies: tuple[CopyProbe, ...] = (),
+) -> Controls:
     """The record; power is the smallest share from which on all larger ones were found often
     enough.
     """
@@ -114,7 +125,11 @@ def together(leaks: tuple[LeakProbe, ...], innocent: NullControls, *, policy: Po
             break
         power = leak.share
     return Controls(
-        leaks=leaks, power=power, blind=innocent.blind, bootstrap_flagged=innocent.bootstrap_flagged
+        leaks=leaks,
+        power=power,
+        blind=innocent.blind,
+        bootstrap_flagged=innocent.bootstrap_flagged,
+        copies=copies,
     )
 
 
@@ -143,6 +158,7 @@ def graded_leak(
                 battery=battery,
                 result=result,
                 people=people,
+                policy=policy,
                 workload=workload,
                 rng=rng,
             )
@@ -152,12 +168,51 @@ def graded_leak(
             LeakProbe(
                 share=share,
                 draws=workload.draws,
-                found=intervals.wilson(
-                    sum(flagged(attacks, policy) for attacks in found), n=workload.draws
-                ),
-                auc=float(np.mean([strongest(attacks).auc.value for attacks in found])),
+                found=intervals.wilson(sum(each for each, _ in found), n=workload.draws),
+                auc=float(np.mean([auc for _, auc in found])),
             )
         )
+    return tuple(probes)
+
+
+COPIED_SHARES = (0.05, 0.01, 0.0)  # of synthetic users, and at least one
+
+
+def planted_copies(
+    battery: AttackSuite,
+    *,
+    result: Result,
+    policy: Policy,
+    workload: Workload,
+    rng: np.random.Generator,
+) -> tuple[CopyProbe, ...]:
+    """Some members copied as they are, everything of them or one column's values on other people's
+    events; only replays look for them, by the rule of the verdict.
+    """
+    synthetic = result.replays[0].view.tokens[1].shape[0]
+    kinds = {WHOLE_HISTORIES: result.replays}
+    for replay in [each for each in result.replays if "item" not in each.view.columns]:
+        name = replay.view.columns[0] if len(replay.view.columns) == 1 else replay.view.name
+        kinds[name] = (*kinds.get(name, ()), replay)
+    members, probes = np.flatnonzero(battery.member), []
+    for what, replays in kinds.items():
+        for share in COPIED_SHARES:
+            users = min(max(1, round(share * synthetic)), len(members))
+            found = 0
+            for _ in range(workload.draws):
+                chosen = rng.permutation(members)[:users]
+                found += battery.finds(
+                    [x.planted(chosen, rng=rng) for x in replays], of=result, policy=policy
+                )
+            probes.append(
+                CopyProbe(
+                    what=what,
+                    users=users,
+                    share=users / synthetic,
+                    draws=workload.draws,
+                    found=intervals.wilson(found, n=workload.draws),
+                )
+            )
     return tuple(probes)
 
 
@@ -182,7 +237,10 @@ def innocent(
     alarms = [
         flagged(
             battery.attack(
-                posing.select(rng.integers(0, users, users)), reference=known, rng=rng
+                posing.select(rng.integers(0, users, users)),
+                reference=known,
+                rng=rng,
+                replays=False,
             ).attacks,
             policy,
         )
@@ -197,12 +255,15 @@ def _sought(
     battery: AttackSuite,
     result: Result,
     people: AuditSplits,
+    policy: Policy,
     workload: Workload,
     rng: np.random.Generator,
-) -> tuple[Attack, ...]:
-    """The cheap attacks on a leaky log, corrected as if all had been run."""
+) -> tuple[bool, float]:
+    """Do the cheap attacks on a leaky log, corrected as if all had been run, or replays, find it? And
+    the highest AUC of the former.
+    """
     reference = people.reference.users
-    attacks = [
+    attacks: Sequence[Attack] = [
         battery.measured(
             name,
             _scores(name, planting, battery=battery, result=result, people=people),
@@ -211,7 +272,11 @@ def _sought(
         )
         for name in workload.seekers
     ]
-    return holm(attacks, tests=len(result.attacks))
+    attacks = holm(attacks, tests=len(result.attacks))
+    replays = sorted(result.replays, key=lambda each: "time" not in each.view.columns)
+    leaky = (each.planted(planting.copied, swapped=SWAPPED_SHARE, rng=rng) for each in replays)
+    found = flagged(attacks, policy) or battery.finds(leaky, of=result, policy=policy)
+    return found, strongest(attacks).auc.value
 
 
 def _scores(

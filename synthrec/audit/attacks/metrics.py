@@ -1,5 +1,5 @@
 """From scores to an `Attack`: how well they tell who trained from who did not, with intervals, a
-test, Holm's correction, and the one rule by which the verdict and every control say that a release
+test, Holm's correction, how many of the highest scores are members', and the one rule by which the verdict and every control say that a release
 leaks.
 
 Higher scores say member. Scores must not know the labels, but for the blend's, whose halves are
@@ -14,11 +14,12 @@ import numpy as np
 from scipy import stats
 
 from synthrec.audit import intervals
-from synthrec.audit.record import Attack, Figure, Policy
+from synthrec.audit.record import Attack, Figure, Policy, TopScores
 
 ROC_POINTS = 101
 TPR_RESAMPLES = 1_000
-MIN_FOR_1_PERCENT = 1_000  # users a class
+MIN_FOR_1_PERCENT = 100  # users a class
+PLACES = (1, 3, 10, 30, 100)  # of the highest scores: how many are members?
 EXPOSED_SHARE = 0.1
 MIN_EXPOSED = 50  # users a class
 
@@ -71,7 +72,25 @@ def attack_from_scores(
             (float(rate), float(_read_roc(false_rate[None], true_rate[None], fpr=rate)[0]))
             for rate in np.linspace(0.0, 1.0, ROC_POINTS)
         ),
+        tpr_at_0=intervals.wilson(int((inside > outside.max()).sum()), n=m),
+        tops=tops(scores, member=member),
     )
+
+
+def tops(scores: np.ndarray, *, member: np.ndarray) -> tuple[TopScores, ...]:
+    """Exact as long as members and holdout users are exchangeable: people are counted by score,
+    ties whole, whoever they are.
+    """
+    ordered, found = np.sort(scores)[::-1], []
+    for place in PLACES:
+        if place <= len(scores):
+            top = scores >= ordered[place - 1]
+            people, members = int(top.sum()), int((top & member).sum())
+            p_value = stats.hypergeom.sf(members - 1, len(scores), int(member.sum()), people)
+            found.append(
+                TopScores(place=place, people=people, members=members, p_value=float(p_value))
+            )
+    return tuple(found)
 
 
 def averaged(parts: Sequence[Attack]) -> Attack:
@@ -97,6 +116,8 @@ def averaged(parts: Sequence[Attack]) -> Attack:
             "detectable_auc": max(part.detectable_auc for part in parts),
             "p_value": p_value,
             "p_holm": p_value,
+            "tops": (),
+            "tpr_at_0": None,
             "roc": tuple(
                 (float(fpr), float(tpr))
                 for fpr, tpr in np.mean([part.roc for part in parts], axis=0)
@@ -140,9 +161,12 @@ def holm(attacks: Sequence[Attack], *, tests: int | None = None) -> tuple[Attack
     stepped = np.maximum.accumulate(p_values[order] * (tests - np.arange(len(attacks))))
     corrected = np.empty(len(attacks))
     corrected[order] = np.minimum(stepped, 1.0)
+    highest = [min((top.p_value for top in attack.tops), default=1.0) for attack in attacks]
     return tuple(
-        attack.model_copy(update={"p_holm": float(p)})
-        for attack, p in zip(attacks, corrected, strict=True)
+        attack.model_copy(
+            update={"p_holm": float(p), "p_tops": min(1.0, len(PLACES) * tests * top)}
+        )
+        for attack, p, top in zip(attacks, corrected, highest, strict=True)
     )
 
 
@@ -238,11 +262,19 @@ def advantage(inside: np.ndarray, *, outside: np.ndarray) -> Figure:
 
 
 def flagged(attacks: Sequence[Attack], policy: Policy) -> bool:
+    """The rule of the verdict: is there an attack that tells members from holdout users, or a member
+    who was copied?
+    """
+    return told_apart(attacks, policy) or any(attack.copied for attack in attacks)
+
+
+def told_apart(attacks: Sequence[Attack], policy: Policy) -> bool:
     """Is there an attack whose AUC passes one half after Holm's correction, and whose lower limit
-    passes the policy's limit?
+    passes the policy's limit, or whose highest scores are members' more often than by chance?
     """
     return any(
-        attack.p_holm <= 1 - policy.confidence and attack.auc.low > policy.leak_auc
+        (attack.p_holm <= 1 - policy.confidence and attack.auc.low > policy.leak_auc)
+        or attack.p_tops <= policy.tail_level
         for attack in attacks
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from synthrec.audit.attacks import controls, learned
 from synthrec.audit.attacks.battery import AttackSuite
 from synthrec.audit.attacks.controls import WORKLOADS
+from synthrec.audit.attacks.exact import attacked_columns
 from synthrec.audit.attacks.metrics import strongest
 from synthrec.audit.record import AttackBound, Effort, Membership, Policy
 from synthrec.audit.splits import AuditSplits
@@ -70,20 +71,26 @@ def run_attacks(
     planting, blind = rng.spawn(2)
     with progress.stage("attack", total=3) as advance:
         result = battery.attack(people.synthetic, reference=people.reference, rng=rng)
+        attacks, copied = battery.with_copies(result.attacks, replays=result.replays, policy=policy)
         advance(1)
         planted = controls.graded_leak(
             battery, result=result, people=people, policy=policy, workload=counts, rng=planting
         )
         advance(1)
+        copies = controls.planted_copies(
+            battery, result=result, policy=policy, workload=counts, rng=rng
+        )
         innocent = controls.innocent(
             battery, people=people, policy=policy, workload=counts, rng=blind
         )
         advance(1)
     membership = Membership(
-        attacks=result.attacks,
-        headline=strongest(result.attacks).name,
+        attacks=attacks,
+        headline=strongest(attacks).name,
         bound=bound,
-        controls=controls.together(planted, innocent, policy=policy),
+        controls=controls.together(planted, innocent, policy=policy, copies=copies),
+        copied=int(copied.sum()),
+        columns=attacked_columns(people.synthetic, result.replays),
     )
     member = battery.member
     return ScoredMembership(

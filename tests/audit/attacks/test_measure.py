@@ -65,7 +65,7 @@ def test_tpr_and_advantage_cover_the_truth(shift: float, rng: np.random.Generato
 
 def test_tpr_at_1_percent_and_the_most_exposed_need_their_numbers(rng: np.random.Generator) -> None:
     few = record_of(
-        rng.normal(1, 1, 2_000), rng.normal(0, 1, 999), rng, exposed=np.arange(2_999) % 50 == 0
+        rng.normal(1, 1, 2_000), rng.normal(0, 1, 99), rng, exposed=np.arange(2_099) % 50 == 0
     )
     assert few.tpr_at_1_percent is None and few.most_exposed is None
     exposed = np.arange(3_000) % 10 == 0

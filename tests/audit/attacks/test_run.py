@@ -17,7 +17,7 @@ from synthrec.audit.attacks.controls import Workload, plant
 from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import Membership, Verdict
 from synthrec.audit.splits import AuditSplits
-from synthrec.audit.verdict import Policy, conclude, groups_differ
+from synthrec.audit.verdict import Policy, conclude, groups_differ, smallest_found
 from synthrec.data.eventlog import EventLog
 
 LEVEL = 0.05
@@ -37,7 +37,10 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(
         people, bound=None, policy=limits, effort="quick", rng=np.random.default_rng(2)
     )
     membership = found.membership
-    assert [attack.name for attack in membership.attacks] == [*KNOWS, learned.BLEND]
+    replays = [attack.name for attack in membership.attacks if attack.copied is not None]
+    assert [attack.name for attack in membership.attacks] == [*KNOWS, *replays, learned.BLEND]
+    assert all(column.attacks for column in membership.columns) and membership.copied == 0
+    assert {column.name for column in membership.columns} == {"item", "rating", "time"}
     assert not flagged(membership.attacks, limits)
     assert (
         membership.strongest.auc.low == max(attack.auc.low for attack in membership.attacks) < 0.5
@@ -46,7 +49,9 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(
     assert (
         membership.controls.leaks[0].found.value == 1.0 and membership.controls.leaks[0].auc > 0.95
     )
-    assert membership.controls.power is not None and membership.controls.power <= 0.2
+    assert membership.controls.power is not None and membership.controls.power <= 0.05
+    fewest = smallest_found(membership, policy=limits)
+    assert all(probe is not None and probe.users == 1 for probe in fewest.values()), fewest
     assert not flagged(membership.controls.blind, limits)
     assert all(
         abs(attack.auc.value - 0.5) < 0.1 for attack in membership.controls.blind
@@ -56,9 +61,9 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(
         and membership.controls.bootstrap_flagged.value == 0.0
     )
     assert {name: tuple(map(len, pair)) for name, pair in found.scores.items()} == dict.fromkeys(
-        [*KNOWS, learned.BLEND], (400, 200)
+        [*KNOWS, *replays, learned.BLEND], (400, 200)
     )
-    assert set(found.label_free) == set(KNOWS)
+    assert set(found.label_free) == {*KNOWS, *replays}
 
 
 def test_copies_of_training_users_are_found_by_most_attacks(
