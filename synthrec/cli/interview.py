@@ -94,7 +94,7 @@ def _declared(section: str, name: str, proposed: Any, *, dropped: bool) -> Any:
         return _ask(name, INDEPENDENT, "y", YES.__getitem__)
     if section not in ("columns", "users") or not isinstance(proposed, dict):
         return proposed
-    said = proposed
+    said: Any = proposed
     if dropped:
         kinds: dict[str, Any] = {
             "number": {"type": "numeric", "min": OPEN, "max": OPEN, "bins": 40, "scale": "log"},
