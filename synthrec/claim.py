@@ -36,7 +36,6 @@ LIBRARIES = (
     "dp-accounting",
     "opendp",
     "duckdb",
-    "ibis-framework",
     "numpy",
     "pyarrow",
 )

@@ -87,7 +87,7 @@ def discover_domains(
             found="one that a release has settled already",
             remedy="Start from the configuration: Schema.load(...).",
         )
-    said = list[str]()
+    sentences = list[str]()
     with (
         open_log(
             log,
@@ -106,10 +106,10 @@ def discover_domains(
                 opened, column, session=session
             )
             schema = filled(schema, column, words)
-            found = next(each for each in paid_columns(schema) if each.label == column.label)
-            said.append(paid_declaration(found, plan=session.plan, covered=covered))
+            settled = next(each for each in paid_columns(schema) if each.label == column.label)
+            sentences.append(paid_declaration(settled, plan=session.plan, covered=covered))
             advance(1, note=column.label)
-    return SettledSchema(schema, tuple(said))
+    return SettledSchema(schema, tuple(sentences))
 
 
 def _values(
@@ -118,10 +118,10 @@ def _values(
     """Values that enough users hold, and of items what they cover."""
     most = session.plan.opening(column.label).most_keys
     assert most is not None
-    found = session.select_partitions(column.label, lambda: opened.key_sets(column, most=most))
-    whole = len(found.keys) > 0 and are_whole_numbers(pa.array(found.keys, pa.string()))
-    words = vocabulary(column, found.keys, weights=found.weights, whole=whole)
-    return words, _covered(opened, column, found.keys, session=session) if isinstance(
+    partitions = session.select_partitions(column.label, lambda: opened.key_sets(column, most=most))
+    whole = len(partitions.keys) > 0 and are_whole_numbers(pa.array(partitions.keys, pa.string()))
+    words = vocabulary(column, partitions.keys, weights=partitions.weights, whole=whole)
+    return words, _covered(opened, column, partitions.keys, session=session) if isinstance(
         column.column, Item
     ) else ""
 
@@ -130,13 +130,13 @@ def _covered(
     opened: OpenedLog, column: PaidColumn, keys: tuple[str, ...], *, session: Session
 ) -> str:
     """A paid figure: noisy covered events over noisy events."""
-    found = session.histogram(
+    sums = session.histogram(
         COVERAGE, lambda: opened.covered(column, keys, most=session.plan.events_per_user), size=2
     )
-    held, all_of_them = found.values
-    if all_of_them <= 3 * found.noise_std:
+    held, all_of_them = sums.values
+    if all_of_them <= 3 * sums.noise_std:
         return COVERED_UNKNOWN
-    margin = 1.96 * found.noise_std * np.sqrt(2) / all_of_them
+    margin = 1.96 * sums.noise_std * np.sqrt(2) / all_of_them
     return COVERED.format(share=float(np.clip(held / all_of_them, 0, 1)), margin=margin)
 
 
@@ -144,15 +144,15 @@ def _bounds(
     opened: OpenedLog, column: PaidColumn, *, session: Session
 ) -> tuple[dict[str, Any], str]:
     """The smallest range that holds every bin which stands out of the noise."""
-    found = session.histogram(
+    histogram = session.histogram(
         column.label, lambda: opened.histograms(column), size=len(column.grid()) - 1
     )
-    return column.bounds(**_range(found, name=column.name)), ""
+    return column.bounds(**_range(histogram, name=column.name)), ""
 
 
-def _range(found: Measurement, *, name: str) -> dict[str, int]:
+def _range(histogram: Measurement, *, name: str) -> dict[str, int]:
     outstanding = np.flatnonzero(
-        found.values > found.noise_std * norm.isf(FALSE_BIN / len(found.values))
+        histogram.values > histogram.noise_std * norm.isf(FALSE_BIN / len(histogram.values))
     )
     if len(outstanding) == 0:
         raise DataError(

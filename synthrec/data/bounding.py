@@ -109,10 +109,10 @@ def finite(cell: str) -> str:
 
 def _level(cell: str, scale: Ordinal) -> str:
     """The level that a number stands for; null off the scale."""
-    place = _within(f"({cell} - {scale.min!r}) / {scale.step!r}", -0.5, scale.size - 0.5)
-    level = f"CAST(round({place}) AS BIGINT)"
+    steps = _within(f"({cell} - {scale.min!r}) / {scale.step!r}", -0.5, scale.size - 0.5)
+    level = f"CAST(round({steps}) AS BIGINT)"
     return (
-        f"CASE WHEN abs({place} - {level}) <= {LEVEL_TOLERANCE!r}"
+        f"CASE WHEN abs({steps} - {level}) <= {LEVEL_TOLERANCE!r}"
         f" THEN CAST({level} * {scale.step!r} + {scale.min!r} AS DOUBLE) END"
     )
 
@@ -193,9 +193,9 @@ def _columns(schema: Schema) -> str:
 
 
 def usable(schema: Schema) -> str:
-    """Rows that no reason excludes, units as numbers."""
+    """Rows that no reason excludes, unit after unit as numbers: a range of them is read alone."""
     keep = " AND ".join(f"NOT ({condition})" for condition in reasons(schema).values())
-    return f"SELECT code, {_columns(schema)} FROM judged JOIN names USING (unit) WHERE {keep}"
+    return f"SELECT code, {_columns(schema)} FROM judged JOIN names USING (unit) WHERE {keep} ORDER BY code"
 
 
 def bounded(schema: Schema, *, events_per_user: int | None, first: int, past: int) -> str:

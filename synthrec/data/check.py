@@ -131,12 +131,13 @@ def diagnose(
         rows, users = _one(con, "SELECT count(*), count(DISTINCT unit) FROM judged")
         events, items = _one(con, "SELECT count(*), count(DISTINCT item) FROM bounded")
         bounds = sorted({*BOUNDS, schema.privacy.events_per_user})
-        kept = _one(
+        events_at = _one(
             con,
             f"SELECT {', '.join(f'coalesce(sum(least(events, {bound})), 0)' for bound in bounds)} FROM units",
         )
         kept_at = {
-            bound: float(part) / max(events, 1) for bound, part in zip(bounds, kept, strict=True)
+            bound: float(part) / max(events, 1)
+            for bound, part in zip(bounds, events_at, strict=True)
         }
         quantiles = _one(
             con,

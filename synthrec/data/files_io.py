@@ -83,7 +83,7 @@ def _struct(text: bytes, at: int) -> tuple[dict[int, Any], int]:
     """Fields by number, and the place after them; of all but 32-bit numbers and structs only that
     they are there.
     """
-    found: dict[int, Any] = {}
+    fields: dict[int, Any] = {}
     field = 0
     while (head := text[at]) != 0:
         at += 1
@@ -92,10 +92,10 @@ def _struct(text: bytes, at: int) -> tuple[dict[int, Any], int]:
         else:
             field, at = _number(text, at)
         value, at = _value(text, at, kind=head & 15)
-        if field in found:
+        if field in fields:
             raise ValueError("a field twice")
-        found[field] = value
-    return found, at + 1
+        fields[field] = value
+    return fields, at + 1
 
 
 def _value(text: bytes, at: int, *, kind: int) -> tuple[Any, int]:

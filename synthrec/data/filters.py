@@ -157,14 +157,14 @@ def _matching(schema: Schema, catalogue: Catalogue, name: str, text: str) -> np.
         for cell in cells
     ]
     known = sorted(set().union(*words))
-    asked = {text} if text in known else {word.strip() for word in text.split(",")}
-    if unknown := sorted(asked - set(known)):
+    wanted = {text} if text in known else {word.strip() for word in text.split(",")}
+    if unknown := sorted(wanted - set(known)):
         raise ConditionError(
             f"--items {name} must name values of the catalogue",
             found=unknown[0],
             remedy=f"Known: {listed(known)}.",
         )
-    return np.array([bool(asked & each) for each in words])
+    return np.array([bool(wanted & each) for each in words])
 
 
 def _numbers_within(cells: list[float | None], *, name: str, text: str) -> np.ndarray:
@@ -281,10 +281,10 @@ class Scope:
     ) -> Scope:
         """Read the words. Raises ConditionError, which names the rule and what is known."""
         users, rows = named(where, "where"), named(items, "items")
-        asked = {
+        shares = {
             name: _users(schema, name, text) for name, text in users.items() if name != ACTIVITY
         }
-        found = matching_items(schema, catalogue, rows)
+        item_rows = matching_items(schema, catalogue, rows)
         said = [
             *(f"where {name}={text}" for name, text in users.items()),
             *(f"items {name}={text}" for name, text in rows.items()),
@@ -295,10 +295,10 @@ class Scope:
             ),
         ]
         return cls(
-            where={name: part for name, (part, _) in asked.items()},
-            limits={name: limit for name, (_, limit) in asked.items() if limit is not None},
-            events=_events(schema, users[ACTIVITY], items=found) if ACTIVITY in users else None,
-            items=found,
+            where={name: part for name, (part, _) in shares.items()},
+            limits={name: limit for name, (_, limit) in shares.items() if limit is not None},
+            events=_events(schema, users[ACTIVITY], items=item_rows) if ACTIVITY in users else None,
+            items=item_rows,
             window=_window(schema, start, end),
             said=tuple(said),
         )
@@ -368,16 +368,16 @@ def _codes(attribute: Attribute, text: str) -> np.ndarray:
         and (ends := number_range(text, name=attribute.name)) is not None
     ):
         return np.array([value is not None and ends[0] <= value <= ends[1] for value in values])
-    asked = [text] if text in labels else [word.strip() for word in text.split(",")]
+    wanted = [text] if text in labels else [word.strip() for word in text.split(",")]
     if isinstance(attribute, Ordinal):
-        asked = [word if (value := number_of(word)) is None else f"{value:g}" for word in asked]
-    if unknown := [word for word in asked if word not in labels]:
+        wanted = [word if (value := number_of(word)) is None else f"{value:g}" for word in wanted]
+    if unknown := [word for word in wanted if word not in labels]:
         raise ConditionError(
             f"--where {attribute.name} must name declared values",
             found=unknown[0],
             remedy=f"Known: {listed(labels)}.",
         )
-    return np.isin(labels, asked)
+    return np.isin(labels, wanted)
 
 
 def _events(schema: Schema, text: str, *, items: np.ndarray | None) -> tuple[int, int]:

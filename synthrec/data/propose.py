@@ -401,22 +401,22 @@ def _item(tables: _Tables, name: str) -> str:
 
 
 def _rating(facts: PublicColumn | None) -> str:
-    found = grid(facts) if facts is not None else None
-    low, high, step = (_digits(value) for value in found) if found else (ASK, ASK, ASK)
+    scale = grid(facts) if facts is not None else None
+    low, high, step = (_digits(value) for value in scale) if scale else (ASK, ASK, ASK)
     comment = (
-        "" if found else "    # the scale that users see, e.g. 1, 5, 1 (half stars: 0.5, 5, 0.5)"
+        "" if scale else "    # the scale that users see, e.g. 1, 5, 1 (half stars: 0.5, 5, 0.5)"
     )
     return f'{{ type = "ordinal", min = {low}, max = {high}, step = {step} }}{comment}'
 
 
 def _time(facts: PublicColumn | None, *, native: bool) -> str:
-    found = window(facts) if facts is not None else None
+    days = window(facts) if facts is not None else None
     unit, first, last = (
-        (json.dumps(word) for word in found) if found else ('"iso"' if native else ASK, ASK, ASK)
+        (json.dumps(word) for word in days) if days else ('"iso"' if native else ASK, ASK, ASK)
     )
     comment = (
         ""
-        if found
+        if days
         else (
             '    # unit: "s", "ms", "us", "ns" since 1970, or "iso"; min, max: days of the export, e.g. "2024-01-01", '
             'or, paid for: bounds = "dp"'
@@ -443,13 +443,13 @@ def _mark(tables: _Tables, name: str, *, others: dict[str, str]) -> str | None:
         )
         owner = "item" if "price" in name.lower() else owner
         of = "" if owner is None else f', of = "{owner}"'
-        said = (
+        range_words = (
             _numeric(tables.facts(name))
             .partition("}")[0]
             .removesuffix(" ")
             .replace("bins = 10", "bins = 40")
         )
-        return f'{said}, scale = "log"{of} }}    # the range that you declare; of = "item": the same for all events of an item'
+        return f'{range_words}, scale = "log"{of} }}    # the range that you declare; of = "item": the same for all events of an item'
     return None
 
 

@@ -303,13 +303,13 @@ class Schema(Declared):
         """
         gone = {name for name, column in self.columns.items() if isinstance(column, Dropped)}
         public = tuple(name for name in self.source.values_are_public if name not in gone)
-        kept = self.model_copy(
+        listed = self.model_copy(
             update={
                 "source": self.source.model_copy(update={"values_are_public": public}),
                 "columns": {name: self.columns[name] for name in self.kept_columns},
             }
         )
-        return kept.with_paths(
+        return listed.with_paths(
             {word: path and PureWindowsPath(path).name for word, path in self.paths.items()}
         )
 

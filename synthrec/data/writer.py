@@ -246,8 +246,8 @@ def _place_in_bin(numbers: np.ndarray) -> np.ndarray:
 def _on_grid(rating: np.ndarray, scale: Ordinal) -> np.ndarray:
     """The exact level: float32 holds 0.1 only nearly."""
     levels = scale.levels
-    place = np.rint((rating - scale.min) / scale.step).astype(np.int64)
-    return np.asarray(levels[np.clip(place, 0, len(levels) - 1)])
+    level = np.rint((rating - scale.min) / scale.step).astype(np.int64)
+    return np.asarray(levels[np.clip(level, 0, len(levels) - 1)])
 
 
 def _times(seconds: np.ndarray, column: Datetime, *, text: bool) -> pa.Array:

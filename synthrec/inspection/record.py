@@ -223,7 +223,7 @@ RULES: dict[str, Callable[[Any, ReleaseRecord], bool]] = {
         len(texts) <= 10 and all(_spelt("commands", text) for text in texts)
     ),
     "versions": lambda versions, record: (
-        set(versions) <= {"python", *LIBRARIES}
+        set(versions) <= {"python", "ibis-framework", *LIBRARIES}  # in earlier releases
         and len(versions) <= 10
         and all(_spelt("versions", text) for text in versions.values())
     ),

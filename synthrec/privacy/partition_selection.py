@@ -86,12 +86,12 @@ def released(
     Guarantees: what is kept of the others is neither their number nor the place of a released one
     among them.
     """
-    found = sorted(
+    above = sorted(
         (key, weight) for key, weight in zip(keys, weights, strict=True) if weight >= plan.threshold
     )
     return Partitions(
-        keys=tuple(key for key, _ in found),
-        weights=np.array([weight for _, weight in found]),
+        keys=tuple(key for key, _ in above),
+        weights=np.array([weight for _, weight in above]),
         entry=entry,
     )
 
@@ -104,11 +104,11 @@ def unit_weights(block: sp.csr_matrix, *, most_keys: int) -> sp.csr_matrix:
     """
     rows = sp.csr_matrix(block, dtype=np.float64, copy=True)
     rows.sum_duplicates()
-    place = np.arange(len(rows.indices)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
-    kept = np.minimum(np.diff(rows.indptr), most_keys)
-    weights = np.repeat(1 / np.sqrt(np.maximum(kept, 1)), np.diff(rows.indptr))
+    rank = np.arange(len(rows.indices)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
+    counts = np.minimum(np.diff(rows.indptr), most_keys)
+    weights = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), np.diff(rows.indptr))
     return sp.csr_matrix(
-        (np.where(place < most_keys, weights, 0.0), rows.indices, rows.indptr), shape=rows.shape
+        (np.where(rank < most_keys, weights, 0.0), rows.indices, rows.indptr), shape=rows.shape
     )
 
 

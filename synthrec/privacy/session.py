@@ -105,7 +105,7 @@ class Session:
         self.charged_steps = 0  # of the critic's training, also by a run that died
         self.drawn_steps = 0
         self._noise: Noise = SystemNoise() if noise is None else noise
-        self._kept: PaidStore | None = None
+        self._store: PaidStore | None = None
         self._asked, self._due = set[str](), False
 
     @classmethod
@@ -143,14 +143,14 @@ class Session:
                 )
             yield cls(plan, ledger=ledger, charge=charge, **options)
 
-    def continue_from(self, kept: PaidStore) -> None:
-        """Read what `kept` holds instead of paying again, and keep what is paid for. Raises
+    def continue_from(self, store: PaidStore) -> None:
+        """Read what `store` holds instead of paying again, and keep what is paid for. Raises
         BudgetError; see `PaidStore.charged_steps`.
         """
-        self.charged_steps = self.drawn_steps = kept.charged_steps(
+        self.charged_steps = self.drawn_steps = store.charged_steps(
             self.ledger.of_release(self.charge.release_id), plan=self.plan
         )
-        self._kept = kept
+        self._store = store
 
     def noisy_sum(
         self,
@@ -171,14 +171,14 @@ class Session:
             pairs of a row's entries).
         """
         plan = self.plan.measurement(name)
-        measured = self._kept.measured(name) if self._kept else None
+        measured = self._store.measured(name) if self._store else None
         if measured is None:
             measured = self._sum(
                 plan,
                 lambda: map(vectors, users.blocks()),
                 size=size,
                 add_up=add_up,
-                kept=self._kept,
+                store=self._store,
             )
         if measured.values.shape != (size,) or measured.noise_std != plan.noise_std:
             raise ReleaseError(
@@ -268,12 +268,12 @@ class Session:
 
     def recall(self, name: str) -> Arrays | None:
         """What was kept by that name; nothing in a new training."""
-        return self._kept.state(name) if self._kept else None
+        return self._store.state(name) if self._store else None
 
     def keep(self, name: str, arrays: Arrays) -> None:
         """Keep released or post-processed arrays, for a training that dies."""
-        if self._kept:
-            self._kept.keep_state(name, arrays)
+        if self._store:
+            self._store.keep_state(name, arrays)
 
     def epsilon(self) -> float:
         """What this training has charged so far: public, the ledger says it."""
@@ -288,22 +288,22 @@ class Session:
         *,
         size: int,
         add_up: Callable[..., np.ndarray] | None = None,
-        kept: PaidStore | None = None,
+        store: PaidStore | None = None,
     ) -> Measurement:
         before = None
-        if kept:
-            before = kept.undrawn(plan.name, self.ledger.of_release(self.charge.release_id))
-            kept.make_room(plan.name, size=size)
+        if store:
+            before = store.undrawn(plan.name, self.ledger.of_release(self.charge.release_id))
+            store.make_room(plan.name, size=size)
         entry = self._pay(plan, before=before)
         total = np.zeros(size, dtype=np.int64)
         for block in read():
             total += (add_up or lattice_sum)(block, norm=plan.sensitivity)
-        with kept.drawing(plan.name) if kept else nullcontext():
+        with store.drawing(plan.name) if store else nullcontext():
             measured = Measurement(
                 values=self._noised(plan, total), noise_std=plan.noise_std, entry=entry
             )
-            if kept:
-                kept.keep(plan.name, measured)
+            if store:
+                store.keep(plan.name, measured)
         return measured
 
     def _noised(self, plan: GaussianSum, total: np.ndarray) -> np.ndarray:
