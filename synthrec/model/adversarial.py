@@ -24,8 +24,7 @@ from synthrec.model.critic import Critic, pool_log, pool_picks, pooled_width
 from synthrec.model.dp_sgd import PrivateCritic, Release, optimizer_state, restore_optimizer
 from synthrec.model.generator import Generator
 from synthrec.model.item_choice import Behaviour, ItemTables, pick
-from synthrec.model.population import condition_vectors
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 from synthrec.model.statistic import Effort
 from synthrec.privacy.plan import Training
 from synthrec.privacy.session import Session
@@ -76,13 +75,7 @@ class SyntheticBatches:
             dtype=torch.float32,
             device=device,
         )
-        sizes = {name: len(shares) - 1 for name, shares in self.estimates.attributes.items()}
-        vectors = condition_vectors(
-            conditions.events,
-            conditions.attributes,
-            sizes=sizes,
-            most_events=self.estimates.activity_edges[-1] - 1,
-        )
+        vectors = self.estimates.condition_vectors(conditions)
         condition = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         stacked = self.generator.stacked(latent, condition)
         behaviour = self.generator.behaviour(stacked, condition)
@@ -212,9 +205,11 @@ def train_gan(
     )
     if (kept := session.recall("game")) is not None:
         match.restore(kept)
-    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
     vectors = partial(
-        pool_log, frame=estimates.frame, sizes=sizes, most_events=session.plan.events_per_user
+        pool_log,
+        frame=estimates.frame,
+        sizes=estimates.sizes,
+        most_events=session.plan.events_per_user,
     )
     note = ""
     with progress.stage("game", total=training.steps) as advance:
@@ -252,11 +247,7 @@ def new_gan(
     """The game before its first step."""
     fakes = SyntheticBatches(generator, estimates, tables, rng)
     fakes.learn_standard(effort.standard_users)
-    width = (
-        pooled_width(fakes.features.shape[1])
-        + 1
-        + sum(len(shares) for shares in estimates.attributes.values())
-    )
+    width = pooled_width(fakes.features.shape[1]) + estimates.conditions
     private = critic(
         new_critic(critic.network, inputs=width, rng=rng),
         training=training,

@@ -25,8 +25,7 @@ import torch
 
 from synthrec.model.calibration import draw
 from synthrec.model.generator import Generator
-from synthrec.model.population import condition_vectors
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 from synthrec.model.statistic import Effort
 from synthrec.progress import Progress
 
@@ -72,12 +71,7 @@ def trouble(
     if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
         return "its weights are not finite"
     conditions = draw(estimates, users=users, rng=rng)
-    vectors = condition_vectors(
-        conditions.events,
-        conditions.attributes,
-        sizes={name: len(shares) - 1 for name, shares in estimates.attributes.items()},
-        most_events=estimates.activity_edges[-1] - 1,
-    )
+    vectors = estimates.condition_vectors(conditions)
     latent = rng.standard_normal((users, len(anchor.scale)))
     found, expected = (_tastes(each, latent, vectors) for each in (played, anchor))
     if not np.isfinite(found).all():

@@ -8,14 +8,29 @@ number is the item's, a user's the user's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from synthrec.data.columns import Coded
 from synthrec.data.schema import Schema
-from synthrec.model.event_types import FULL, RATIO_EDGES, EventTypeTables, Rules, band
-from synthrec.model.statistic import Effort
+from synthrec.model.statistic import Effort, Known
 
+BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
+RATIO_EDGES = (
+    1.1,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    9.0,
+)  # events per visit, after the band of exactly one
+RATIOS = (
+    len(RATIO_EDGES) + 3
+)  # the last one: as many events as are kept of anybody, whatever the ratio
+FULL = RATIOS - 1
 LAST_RATIO = 13.0  # events per visit in the last, open band
 LARGEST_PACE = 1e4
 MIDDLES = np.array(
@@ -25,6 +40,80 @@ MIDDLES = np.array(
     ]
 )
 OVERFULL = 1.05  # events drawn over those kept, of users who have as many as are kept
+
+
+@dataclass(frozen=True)
+class EventTypeTables:
+    """Shares, as measured; T types of event (one where the log has none).
+
+    Shapes:
+        first float64[T] of the first event on an item; following float64[T, T + 1] of the next one,
+        the last column for none; pace float64[FULL]: odds of a further event, times this; ratio
+        float64[BANDS, RATIOS] of users by visits, rows sum to 1; details name -> float64[T, cells];
+        baskets float64[S] of baskets, by `activity_edges`; people name -> float64[cells]; items
+        name -> int16[V], one code an item.
+    """
+
+    first: np.ndarray
+    following: np.ndarray
+    pace: np.ndarray
+    ratio: np.ndarray
+    baskets: np.ndarray
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
+    people: Mapping[str, np.ndarray] = field(default_factory=dict)
+    items: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Known) -> EventTypeTables | None:
+        """As measured; None in a log whose events have no types, numbers, baskets or repeats."""
+        if "habits.first" not in known.arrays:
+            return None
+        plain = ("first", "following", "pace", "ratio", "baskets")
+        return cls(
+            **{name: known[f"habits.{name}"] for name in plain},
+            details=known.room("habits.details/"),
+            people=known.room("habits.people/"),
+            items=known.room("habits.items/"),
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the schema says about chains of types. Shapes: leader int64[T], the type that must come
+    before, or -1.
+    """
+
+    leader: np.ndarray
+    once: bool  # no type twice on an item
+
+    @classmethod
+    def of(cls, schema: Schema) -> Rules:
+        """From the declaration."""
+        leader = np.full(types(schema), -1)
+        if schema.kind is not None:
+            for later, earlier in schema.kind.follows.items():
+                leader[schema.kind.labels.index(later)] = schema.kind.labels.index(earlier)
+        return cls(leader=leader, once=not schema.repeats)
+
+    @property
+    def follower(self) -> np.ndarray:
+        """bool[T]: types that need another before them."""
+        return self.leader >= 0
+
+
+def cells(column: Coded) -> int:
+    """Codes that a column can have: one more than its domain where values outside become "other"."""
+    return column.size + (column.outside == "other")
+
+
+def types(schema: Schema) -> int:
+    """Types of event; one where the log has no such column."""
+    return 1 if schema.kind is None else cells(schema.kind)
+
+
+def band(visited: np.ndarray) -> np.ndarray:
+    """Which band of visits. Shapes: int64[B], at least 1 -> int64[B]."""
+    return np.searchsorted(BAND_BASE ** np.arange(1, BANDS), visited, side="right")
 
 
 @dataclass(frozen=True)

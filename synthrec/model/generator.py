@@ -8,6 +8,9 @@ the game this is the moments model, without moments the marginals model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -44,6 +47,28 @@ class Generator(nn.Module):
             nn.LeakyReLU(0.2),
             last,
         )
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Generator:
+        """From what `arrays` gave."""
+        hidden, inputs = arrays["residual.0.weight"].shape
+        size = len(arrays["scale"])
+        generator = cls(
+            factor=torch.zeros(size, size),
+            scale=torch.zeros(size),
+            conditions=inputs - size,
+            hidden=hidden,
+        )
+        generator.restore(arrays)
+        return generator
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its weights, by name."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Be as `arrays` say; names that are none of its weights do not matter."""
+        self.load_state_dict({name: torch.as_tensor(arrays[name]) for name in self.state_dict()})
 
     def stacked(self, latent: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Behaviour in the units of the stacked taste vectors, in which it is anchored; without

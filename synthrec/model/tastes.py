@@ -13,14 +13,15 @@ measurements only, of norm at most 1 (adaptive composition applies to the releas
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Declared, Statistic, Tensor
+from synthrec.model.statistic import Known, Question, Statistic, Tensor, project_to_simplex
+from synthrec.privacy.mechanisms import Measurement
 
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
 BIAS_WEIGHT = 0.5  # of the intercept, which varies more than the slopes
@@ -28,6 +29,7 @@ RATING_NORM = 0.7  # slopes and weighted intercept are clipped to this
 CHOICE_NORM = 1.0  # the tilt is clipped to this
 HALF = 0.7  # norm of either half in the stack, so that a stack of two full halves has norm below 1
 WHOLE = 0.99  # norm of the tilt where it is alone
+MIN_TRACE = 1e-4  # of a second moment, in squared taste norms
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class TasteFrame:
     rating_unit: float  # a quarter of the rating scale
     # does the log have ratings? If not, bias and slopes are zero and the tilt has the whole norm
     rated: bool = True
+
+    @classmethod
+    def of(cls, known: Known) -> TasteFrame:
+        """Once the items are known."""
+        return cls(**known.room("frame."), rating_unit=known.rating_unit, rated=known.rated)
 
     @property
     def size(self) -> int:
@@ -205,10 +212,57 @@ def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
     )
 
 
-def _tensors(declared: Declared) -> dict[str, Tensor]:
-    if not declared.plan.has("tastes"):
+def project_to_moment(half: np.ndarray, *, size: int) -> np.ndarray:
+    """The nearest positive semi-definite matrix to a noisy second moment that has the same trace.
+
+    Without the trace, cutting off negative eigenvalues would add the positive half of the noise to
+    every variance.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[D, D].
+    """
+    values, vectors = np.linalg.eigh(from_half_vector(half, size=size))
+    trace = float(values.sum())
+    total = max(trace, MIN_TRACE)
+    spectrum = total * project_to_simplex(values * (total / trace) if trace > 0 else values)
+    return np.asarray((vectors * spectrum) @ vectors.T)
+
+
+def taste_variances(half: np.ndarray, *, size: int, rated: bool = True) -> np.ndarray:
+    """Variance of bias, of all slopes and of all tilts, before any projection: unbiased but for a
+    floor. Unrated: tilts alone.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[3].
+    """
+    diagonal = np.diag(from_half_vector(half, size=size))
+    cuts = (1, (size - 1) // 2 + 1) if rated else (0, 0)
+    return np.maximum([part.sum() for part in np.split(diagonal, cuts)], MIN_TRACE)
+
+
+def _question(known: Known) -> Question:
+    frame = TasteFrame.of(known)
+    size = frame.measured.stop - frame.measured.start
+    return Question(partial(second_moments, frame=frame), size=size * (size + 1) // 2)
+
+
+def _decoded(known: Known, noisy: Measurement) -> Known:
+    """The second moment of stacked tastes, over the noisy number of active users that the activity
+    histogram paid for.
+    """
+    frame, half = TasteFrame.of(known), noisy.values / known["users"]
+    part = frame.measured
+    size = part.stop - part.start
+    moment = np.zeros((frame.size, frame.size))
+    moment[part, part] = project_to_moment(half, size=size)
+    variances = taste_variances(half, size=size, rated=frame.rated)
+    return known.adding({"estimates.moment": moment, "estimates.taste_variance": variances})
+
+
+def _tensors(known: Known) -> dict[str, Tensor]:
+    if not known.plan.has("tastes"):
         return {}
-    size = 2 * len(declared.features) + 1
+    size = 2 * len(known.feature_names) + 1
     return {
         "estimates.moment": Tensor("F64", (size, size), "paid", ("tastes",)),
         "estimates.taste_variance": Tensor("F64", (3,), "paid", ("tastes",)),
@@ -223,5 +277,7 @@ TASTES = Statistic(
     sensitivity=lambda schema: 1.0,
     noise_words="on each second moment of tastes, where one user counts at most 1",
     models=("gan", "moments"),
+    question=_question,
+    decode=_decoded,
     tensors=_tensors,
 )

@@ -28,9 +28,8 @@ from synthrec.model.event_types import first_interactions
 from synthrec.model.format import HIDDEN
 from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
-from synthrec.model.measurements import measure
-from synthrec.model.postprocessing import Estimates
-from synthrec.model.statistic import Effort
+from synthrec.model.measurements import Estimates, measure
+from synthrec.model.statistic import Effort, part
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
@@ -126,34 +125,20 @@ def same_start(generator: Generator, tables: ItemTables, *, session: Session) ->
     """The start that was kept, put into the generator; a new training's is kept. Raises
     ReleaseError for another's.
     """
+    now = {
+        **{f"generator.{name}": array for name, array in generator.arrays().items()},
+        **{f"tables.{name}": getattr(tables, name) for name in TABLES},
+        "tables.rating_noise": np.array([tables.rating_noise]),
+    }
     kept = session.recall("start")
     if kept is None:
-        now = {
-            f"generator.{name}": tensor.detach().cpu().numpy()
-            for name, tensor in generator.state_dict().items()
-        }
-        session.keep(
-            "start",
-            now
-            | {f"tables.{name}": getattr(tables, name) for name in TABLES}
-            | {"tables.rating_noise": np.array([tables.rating_noise])},
-        )
+        session.keep("start", now)
         return tables
     try:
-        require_alike(
-            kept,
-            {f"tables.{name}": getattr(tables, name) for name in TABLES}
-            | {"tables.rating_noise": np.zeros(1)}
-            | {
-                f"generator.{name}": tensor.detach().cpu().numpy()
-                for name, tensor in generator.state_dict().items()
-            },
-        )
+        require_alike(kept, now)
         if not np.allclose(kept["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
             raise ValueError
-        generator.load_state_dict(
-            {name: torch.as_tensor(kept[f"generator.{name}"]) for name in generator.state_dict()}
-        )
+        generator.restore(part(kept, "generator."))
         return replace(
             tables,
             rating_noise=float(kept["tables.rating_noise"][0]),
@@ -189,12 +174,11 @@ def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
     if estimates.moment is not None:
         values, vectors = np.linalg.eigh(estimates.moment)
         factor = vectors * np.sqrt(np.maximum(values, 0))
-    conditions = 1 + sum(len(shares) for shares in estimates.attributes.values())
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
         return Generator(
             factor=torch.as_tensor(factor, dtype=torch.float32),
             scale=torch.as_tensor(frame.scale, dtype=torch.float32),
-            conditions=conditions,
+            conditions=estimates.conditions,
             hidden=HIDDEN,
         )
