@@ -25,7 +25,7 @@ from synthrec.model.format import Words, disagreement, filterable_names, layout,
 from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
 from synthrec.model.item_features import MEASURED, catalogue_features
-from synthrec.model.measurements import Estimates, measured_tensors
+from synthrec.model.measurements import Estimates
 from synthrec.model.statistic import Known, part
 from synthrec.privacy.plan import Plan
 from synthrec.storage import parts, plain_json, read_bounded
@@ -89,14 +89,7 @@ class Artifact:
             arrays = read_tensors(folder / TENSORS, layout=layout(words, items=catalogue.size))
         except (OSError, ValueError, OverflowError):
             raise _damaged() from None
-        known = words.known(items=catalogue.size)
-        estimates = Estimates(
-            known.schema,
-            known.plan,
-            known.items,
-            known.feature_names,
-            arrays={name: arrays[name] for name in measured_tensors(known)},
-        )
+        estimates = Estimates.of(words.known(items=catalogue.size), arrays)
         tables = ItemTables(
             features=estimates.frame.features,
             levels=estimates.levels,

@@ -13,10 +13,14 @@ import torch
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.attribute_effects import EffectFrame
-from synthrec.model.generator import Generator
+from synthrec.model.generator import (
+    Conditions,
+    Generator,
+    Shares,
+    draw_conditions,
+)
 from synthrec.model.item_choice import Behaviour, ItemTables, cut, pick, rate
 from synthrec.model.measurements import Estimates
-from synthrec.model.population import Conditions, draw_conditions
 from synthrec.model.statistic import Effort
 from synthrec.model.tastes import taste_vectors
 
@@ -76,7 +80,7 @@ def calibrate(
 def draw(estimates: Estimates, *, users: int, rng: np.random.Generator) -> Conditions:
     """Conditions from the measured shares."""
     return draw_conditions(
-        users, shares=estimates.shares, most=len(estimates.frame.item_mean), rng=rng
+        users, shares=Shares.of(estimates), most=len(estimates.frame.item_mean), rng=rng
     )
 
 
@@ -84,7 +88,7 @@ def behave(
     generator: Generator, latent: np.ndarray, *, conditions: Conditions, estimates: Estimates
 ) -> Behaviour:
     """The behaviour of users with these latents and conditions."""
-    vectors = estimates.condition_vectors(conditions)
+    vectors = conditions.vectors(estimates)
     device = generator.scale.device
     with torch.no_grad():
         rows = generator(

@@ -130,7 +130,7 @@ def cooccurrence_factors(
 
     def residual(matrix: np.ndarray) -> np.ndarray:
         half = matrix - known @ (known.T @ matrix)
-        return half - (half @ known) @ known.T
+        return np.asarray(half - (half @ known) @ known.T)
 
     values, vectors = _widest(residual(products), count=AXES)
     count = int(

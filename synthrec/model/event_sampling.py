@@ -15,7 +15,7 @@ import numpy as np
 
 from synthrec.data.columns import Coded
 from synthrec.data.schema import Schema
-from synthrec.model.statistic import Effort, Known
+from synthrec.model.statistic import Effort, Known, log_uniform, run_starts
 
 BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
 RATIO_EDGES = (
@@ -144,11 +144,6 @@ class Drawn:
     moments: np.ndarray
     moment: np.ndarray
 
-    @property
-    def activity(self) -> np.ndarray:
-        """Events of each user. Shapes: int64[B]."""
-        return np.diff(self.offsets)
-
 
 def draw_events(
     visited: np.ndarray,
@@ -166,34 +161,22 @@ def draw_events(
     rules = Rules.of(schema)
     user_of_visit = np.repeat(np.arange(len(visited)), visited)
     chains = _type_sequences(
-        visited,
-        user_of_visit,
-        tables=tables,
-        schema=schema,
-        rules=rules,
-        most=edges[-1] - 1,
-        rng=rng,
+        visited, user_of_visit, tables=tables, schema=schema, most=edges[-1] - 1, rng=rng
     )
     user = user_of_visit[chains.visit]
     base = np.flatnonzero(~rules.follower[chains.kind])
     turn = _shuffle_within_users(chains, base=base, user=user, users=len(visited), rng=rng)
     if schema.basket is not None:
         counts = np.bincount(user[base], minlength=len(visited))
-        turn[base] = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)[
-            _place(user[base], turn[base], counts)
-        ]
+        baskets = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)
+        turn[base] = baskets[(np.cumsum(counts) - counts)[user[base]] + turn[base]]
     key = 2 * turn
     _settle(key, chains, base=base, user=user, rng=rng)
     apart = np.zeros(len(key), dtype=np.int64)
     if schema.basket is None:
         apart = rng.permutation(len(key))
     order = np.lexsort((rng.random(len(key)), apart, key, user))
-    new = np.concatenate(
-        (
-            [True],
-            (np.diff(user[order]) != 0) | (np.diff(key[order]) != 0) | (np.diff(apart[order]) != 0),
-        )
-    )
+    new = run_starts(user[order], key[order], apart[order])
     offsets = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=len(visited)))))
     number = np.cumsum(new) - 1
     return Drawn(
@@ -244,25 +227,22 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
 
 def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort) -> EventTypeTables:
     """Tables whose pace gives each band of events per visit its middle."""
-    found = np.zeros(FULL)
-    for place, wanted in enumerate(MIDDLES[1:], start=1):
+    paces, rules = np.zeros(FULL), Rules.of(schema)
+    for band_of_ratios, wanted in enumerate(MIDDLES[1:], start=1):
         low, high = -8.0, float(np.log(LARGEST_PACE))
         for _ in range(effort.fitting_rounds):
-            pace = np.full(effort.fitting_users, np.exp((low + high) / 2))
+            middle = (low + high) / 2
             chains = _simulate(
-                pace,
+                np.full(effort.fitting_users, np.exp(middle)),
                 tables=tables,
-                rules=Rules.of(schema),
+                rules=rules,
                 most=60,
-                rng=np.random.default_rng(place),
+                rng=np.random.default_rng(band_of_ratios),
             )
-            low, high = (
-                ((low + high) / 2, high)
-                if len(chains.visit) < wanted * effort.fitting_users
-                else (low, (low + high) / 2)
-            )
-        found[place] = np.exp((low + high) / 2)
-    return replace(tables, pace=found)
+            few = len(chains.visit) < wanted * effort.fitting_users
+            low, high = (middle, high) if few else (low, middle)
+        paces[band_of_ratios] = np.exp((low + high) / 2)
+    return replace(tables, pace=paces)
 
 
 def packed(
@@ -282,22 +262,11 @@ def packed(
     """
     rng = np.random.default_rng(0)
     bucket = rng.choice(len(activity), effort.fitting_users, p=activity)
-    low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    visited = (
-        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
-        .astype(np.int64)
-        .clip(low, past - 1)
-    )
+    visited = log_uniform(bucket, edges, rng=rng)
     wanted, size = tables.baskets, np.sqrt(np.multiply(edges[:-1], np.asarray(edges[1:]) - 1))
     user = np.repeat(np.arange(len(visited)), visited)
     chains = _type_sequences(
-        visited,
-        user,
-        tables=tables,
-        schema=schema,
-        rules=Rules.of(schema),
-        most=edges[-1] - 1,
-        rng=rng,
+        visited, user, tables=tables, schema=schema, most=edges[-1] - 1, rng=rng
     )
     owner = user[chains.visit[~Rules.of(schema).follower[chains.kind]]]
     counts = np.bincount(owner, minlength=len(visited))
@@ -317,7 +286,6 @@ def _type_sequences(
     *,
     tables: EventTypeTables,
     schema: Schema,
-    rules: Rules,
     most: int,
     rng: np.random.Generator,
 ) -> TypeSequences:
@@ -327,9 +295,11 @@ def _type_sequences(
     ratio = _by_row(tables.ratio, band(visited), rng=rng)
     full = np.interp(np.log(OVERFULL * most / visited), np.log(MIDDLES), tables.pace)
     pace = np.where(ratio == FULL, full, np.append(tables.pace, 0.0)[ratio])
-    return _cut(
-        _simulate(pace[user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most
-    )
+    chains = _simulate(pace[user], tables=tables, rules=Rules.of(schema), most=most, rng=rng)
+    owner = user[chains.visit]
+    order = np.lexsort((chains.place, owner))
+    rows = order[_rank(owner[order]) < most]  # the ends of chains go first
+    return TypeSequences(visit=chains.visit[rows], place=chains.place[rows], kind=chains.kind[rows])
 
 
 def _simulate(
@@ -353,8 +323,7 @@ def _simulate(
         active, kind = active[going], following[going]
         if not len(active):
             break
-    visit, place, found = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return TypeSequences(visit=visit, place=place, kind=found)
+    return TypeSequences(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
@@ -363,14 +332,6 @@ def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
     for later in np.flatnonzero(rules.follower):
         free[:, later] &= had[:, rules.leader[later]] > had[:, later]
     return free
-
-
-def _cut(chains: TypeSequences, *, user: np.ndarray, most: int) -> TypeSequences:
-    """At most so many events of each user: the ends of chains go first."""
-    owner = user[chains.visit]
-    order = np.lexsort((chains.place, owner))
-    kept = order[_rank(owner[order]) < most]
-    return TypeSequences(visit=chains.visit[kept], place=chains.place[kept], kind=chains.kind[kept])
 
 
 def _shuffle_within_users(
@@ -439,21 +400,14 @@ def _assign_baskets(
     """
     user = np.repeat(np.arange(len(counts)), counts)
     bucket = rng.choice(len(share), len(user), p=share)
-    low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    size = (
-        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
-        .astype(np.int64)
-        .clip(low, past - 1)
-    )
-    start = np.cumsum(size) - size
-    start -= np.repeat(
-        start[np.cumsum(counts)[counts > 0] - counts[counts > 0]], counts[counts > 0]
-    )
+    size = log_uniform(bucket, edges, rng=rng)
+    begin, start = (np.cumsum(counts) - counts)[user], np.cumsum(size) - size
+    start -= start[begin]
     used = start < counts[user]
     opens = np.zeros(len(user), dtype=np.int64)
-    opens[(np.cumsum(counts) - counts)[user[used]] + start[used]] = 1
-    number = np.cumsum(opens) - 1
-    return np.asarray(number - number[(np.cumsum(counts) - counts)[user]])
+    opens[begin[used] + start[used]] = 1
+    number = np.cumsum(opens)
+    return np.asarray(number - number[begin])
 
 
 def _shares_by_size(
@@ -462,24 +416,16 @@ def _shares_by_size(
     """Shares of events by the size of their basket, averaged over users with events. Shapes: user,
     basket int64[N], in order.
     """
-    first = np.flatnonzero(np.concatenate(([True], (np.diff(user) != 0) | (np.diff(basket) != 0))))
+    first = np.flatnonzero(run_starts(user, basket))
     size = np.diff(np.append(first, len(user)))
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, len(edges) - 2)
-    found = np.bincount(bucket, size / counts[user[first]], len(edges) - 1)
-    return np.asarray(found / found.sum())
-
-
-def _place(user: np.ndarray, turn: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return (np.cumsum(counts) - counts)[user] + turn
+    shares = np.bincount(bucket, size / counts[user[first]], len(edges) - 1)
+    return np.asarray(shares / shares.sum())
 
 
 def _rank(group: np.ndarray) -> np.ndarray:
     """0, 1, ... within runs of equal values. Shapes: int64[N] -> int64[N]."""
-    first = (
-        np.flatnonzero(np.concatenate(([True], np.diff(group) != 0)))
-        if len(group)
-        else np.zeros(0, dtype=np.int64)
-    )
+    first = np.flatnonzero(run_starts(group))
     return np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
 
 
@@ -487,8 +433,8 @@ def _by_row(table: np.ndarray, row: np.ndarray, *, rng: np.random.Generator) -> 
     """One column of each named row of shares. Shapes: float64[R, C], int64[N] -> int64[N]."""
     steps = np.cumsum(table, axis=1)
     drawn = rng.random(len(row)) * steps[row, -1]
-    found = np.empty(len(row), dtype=np.int64)
-    for each in range(len(table)):
-        there = row == each
-        found[there] = np.searchsorted(steps[each], drawn[there], side="right")
-    return np.minimum(found, table.shape[1] - 1)
+    columns = np.empty(len(row), dtype=np.int64)
+    for index, rising_steps in enumerate(steps):
+        mask = row == index
+        columns[mask] = np.searchsorted(rising_steps, drawn[mask], side="right")
+    return np.asarray(np.minimum(columns, table.shape[1] - 1))

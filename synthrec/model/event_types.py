@@ -40,6 +40,7 @@ from synthrec.model.statistic import (
     Statistic,
     Tensor,
     project_to_simplex,
+    run_starts,
     split,
 )
 from synthrec.privacy.mechanisms import Measurement
@@ -63,7 +64,7 @@ def moments(log: EventLog, *, schema: Schema) -> EventLog:
     basket = np.asarray(log.marks[schema.basket.name])
     order = np.lexsort((np.arange(len(basket)), basket, log.user_of_event()))
     kept = np.zeros(len(basket), dtype=bool)
-    kept[order[_first_of(log.user_of_event()[order], basket[order])]] = True
+    kept[order[run_starts(log.user_of_event()[order], basket[order])]] = True
     return log.keep(kept)
 
 
@@ -186,15 +187,7 @@ def _type_sequences(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
     """
     user, item = log.user_of_event(), np.asarray(log.item)
     order = np.lexsort((np.arange(len(item)), item, user))
-    return order, _first_of(user[order], item[order])
-
-
-def _first_of(user: np.ndarray, group: np.ndarray) -> np.ndarray:
-    return (
-        np.concatenate(([True], (np.diff(user) != 0) | (np.diff(group) != 0)))
-        if len(user)
-        else np.zeros(0, dtype=bool)
-    )
+    return order, run_starts(user[order], item[order])
 
 
 def _basket_shares(
@@ -209,7 +202,7 @@ def _basket_shares(
     if not len(user):
         return
     order = np.lexsort((basket, user))
-    first = np.flatnonzero(_first_of(user[order], basket[order]))
+    first = np.flatnonzero(run_starts(user[order], basket[order]))
     size = np.diff(np.append(first, len(order)))
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, found.shape[1] - 1)
     owner = user[order[first]]
@@ -310,8 +303,8 @@ def _tensors(known: Known) -> dict[str, Tensor]:
         "baskets": Tensor("F64", (baskets,), "paid", habits, holds="shares"),
     }
     for name, column in schema.details.items():
-        shape = (many, cells(column))
-        tensors[f"details/{name}"] = Tensor("F64", shape, "paid", marks, holds="rows")
+        rows = (many, cells(column))
+        tensors[f"details/{name}"] = Tensor("F64", rows, "paid", marks, holds="rows")
     for name, column in schema.marks_of("user").items():
         shape = (cells(column),)
         tensors[f"people/{name}"] = Tensor("F64", shape, "paid", habits, holds="shares")

@@ -127,7 +127,7 @@ def shrunken_counts(noisy: np.ndarray, *, noise_std: float) -> np.ndarray:
         float64[V] -> float64[V].
     """
     if noise_std == 0:
-        return np.maximum(noisy, 1e-3)
+        return np.asarray(np.maximum(noisy, 1e-3))
     grid = np.geomspace(0.02 * noise_std, 1.05 * max(noisy.max(), 3 * noise_std), GRID)
 
     def likelihood(some: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ lean on released earlier ones only (adaptive composition).
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cached_property, partial
 
 import numpy as np
@@ -24,7 +24,6 @@ from synthrec.model.event_sampling import EventTypeTables
 from synthrec.model.event_types import HABITS, MARKS, first_interactions, moments
 from synthrec.model.item_counts import ITEMS
 from synthrec.model.item_features import catalogue_features
-from synthrec.model.population import Conditions, Shares, condition_vectors
 from synthrec.model.statistic import (
     Effort,
     Known,
@@ -46,6 +45,12 @@ MIN_USERS = 0.05  # of the declared population: a floor under the noisy number o
 class Estimates(Known):
     """What the generator is anchored to; all of it paid for. Shares sum to 1."""
 
+    @classmethod
+    def of(cls, known: Known, arrays: Mapping[str, np.ndarray]) -> Estimates:
+        """Of what is known, the arrays that a release holds."""
+        held = {name: arrays[name] for name in measured_tensors(known)}
+        return cls(known.schema, known.plan, known.items, known.feature_names, held)
+
     @property
     def rating_shares(self) -> np.ndarray:
         """float64[L]: of the levels."""
@@ -60,20 +65,6 @@ class Estimates(Known):
     def taste_variance(self) -> np.ndarray | None:
         """float64[3]: of bias, slopes and tilts."""
         return self.arrays.get("estimates.taste_variance")
-
-    @property
-    def shares(self) -> Shares:
-        """What users' conditions are drawn from."""
-        return Shares(edges=self.activity_edges, activity=self.activity, attributes=self.attributes)
-
-    def condition_vectors(self, conditions: Conditions) -> np.ndarray:
-        """Shapes: -> float64[B, conditions]; see `population.condition_vectors`."""
-        return condition_vectors(
-            conditions.events,
-            conditions.attributes,
-            sizes=self.sizes,
-            most_events=self.plan.events_per_user,
-        )
 
     @cached_property
     def frame(self) -> TasteFrame:
@@ -114,7 +105,7 @@ def measure(
             "baskets": moments(log, schema=schema),
         }
         features = catalogue_features(catalogue, schema)
-        known = Estimates(
+        known = Known(
             schema=schema,
             plan=session.plan,
             items=catalogue.size,
@@ -124,7 +115,7 @@ def measure(
         )
         for statistic in STATISTICS:
             known = statistic.ask(session, logs, known)
-        return replace(known, arrays={name: known[name] for name in measured_tensors(known)})
+        return Estimates.of(known, known.arrays)
 
 
 def measured_tensors(known: Known) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ user (adaptive composition).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 
@@ -29,6 +29,7 @@ TYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "I16": np.dtype("<i2"),
 }
+Value = TypeVar("Value")
 Origin = Literal["public", "paid", "post-processing"]
 
 
@@ -181,7 +182,7 @@ class Statistic:
 
     def measure(self, schema: Schema) -> Measure:
         """The sum to plan."""
-        words = {"purpose": self.purpose, "share": self.share}
+        words: dict[str, Any] = {"purpose": self.purpose, "share": self.share}
         words |= self.unrated if schema.rating is None else {}
         return Measure(
             name=self.name, unit=self.unit, sensitivity=self.sensitivity(schema), **words
@@ -213,7 +214,7 @@ def activity_edges(events_per_user: int) -> tuple[int, ...]:
     return tuple(edges)
 
 
-def part(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:
+def part(arrays: Mapping[str, Value], start: str) -> dict[str, Value]:
     """The arrays whose names begin so, by what comes after."""
     return {name[len(start) :]: each for name, each in arrays.items() if name.startswith(start)}
 
@@ -222,6 +223,34 @@ def split(values: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]
     """The parts of a sum, by name."""
     ends = np.cumsum(list(sizes.values()))
     return {name: values[end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
+
+
+def log_uniform(
+    bucket: np.ndarray, edges: Sequence[int], *, rng: np.random.Generator
+) -> np.ndarray:
+    """A whole number of each bucket, the logarithm being uniform: bucket j holds edges[j] to
+    edges[j + 1] - 1.
+
+    Shapes:
+        int64[N] -> int64[N].
+    """
+    low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
+    drawn = np.exp(rng.uniform(np.log(low), np.log(past))).astype(np.int64)
+    return np.asarray(drawn.clip(low, past - 1))
+
+
+def column_of_each(odds: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+    """A column of each row, by its odds. Shapes: float64[N, C] -> int64[N]."""
+    steps = np.cumsum(odds, axis=1)
+    drawn = rng.random((len(odds), 1)) * steps[:, -1:]
+    return np.minimum((steps < drawn).sum(axis=1), odds.shape[1] - 1)
+
+
+def run_starts(*keys: np.ndarray) -> np.ndarray:
+    """Which places differ from the one before in some key. Shapes: [N] each -> bool[N]."""
+    differ = np.ones(len(keys[0]), dtype=bool)
+    differ[1:] = np.any([np.diff(key) != 0 for key in keys], axis=0)
+    return differ
 
 
 def project_to_simplex(noisy: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class TasteFrame:
     @property
     def size(self) -> int:
         """Length of a stacked vector: bias, F slopes, F tilts."""
-        return 2 * self.features.shape[1] + 1
+        return 2 * len(self.features.T) + 1
 
     @property
     def measured(self) -> slice:
@@ -105,7 +105,9 @@ def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
     """
     features, count = frame.features, frame.features.shape[1]
     mean, covariance = frame.moments
-    picked, deviation, events = _matrices(users, frame=frame)
+    events, items = users.activity.astype(np.float64), len(features)
+    picked = by_user(users, np.ones(len(users.item)), items=items)
+    deviation = by_user(users, deviations(users, frame=frame), items=items)
     gram = _grams(frame.design[users.item], offsets=users.offsets)
     ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
     slopes = np.linalg.solve(gram + ridge, (deviation @ frame.design)[..., None])[
@@ -143,7 +145,8 @@ def half_vectors(tastes: np.ndarray) -> np.ndarray:
         float64[B, D] -> float64[B, D (D + 1) / 2].
     """
     rows, columns = np.triu_indices(tastes.shape[1])
-    return tastes[:, rows] * tastes[:, columns] * np.where(rows == columns, 1.0, np.sqrt(2.0))
+    weight = np.where(rows == columns, 1.0, np.sqrt(2.0))
+    return np.asarray(tastes[:, rows] * tastes[:, columns] * weight)
 
 
 def from_half_vector(half: np.ndarray, *, size: int) -> np.ndarray:
@@ -181,18 +184,6 @@ def deviations(log: EventLog, *, frame: TasteFrame) -> np.ndarray:
     )
 
 
-def _matrices(
-    block: EventLog, *, frame: TasteFrame
-) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
-    items = len(frame.item_mean)
-    deviation = deviations(block, frame=frame)
-    return (
-        by_user(block, np.ones(len(deviation)), items=items),
-        by_user(block, deviation, items=items),
-        block.activity.astype(np.float64),
-    )
-
-
 def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
     """Each user's sum of outer products of event rows; one small product a user, so that its cost
     does not grow with the catalogue.
@@ -207,9 +198,8 @@ def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
-    return rows * np.minimum(
-        1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    )
+    length = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows * np.minimum(1.0, norm / length))
 
 
 def project_to_moment(half: np.ndarray, *, size: int) -> np.ndarray:

@@ -288,6 +288,7 @@ def span_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
 
 def _question(known: Known) -> Question:
     column, most = known.schema.time, known.plan.events_per_user
+    assert column is not None
     return Question(partial(time_vectors, column=column, events_per_user=most), size=SIZE)
 
 
