@@ -243,7 +243,7 @@ def column_of_each(odds: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
     """A column of each row, by its odds. Shapes: float64[N, C] -> int64[N]."""
     steps = np.cumsum(odds, axis=1)
     drawn = rng.random((len(odds), 1)) * steps[:, -1:]
-    return np.minimum((steps < drawn).sum(axis=1), odds.shape[1] - 1)
+    return np.asarray(np.minimum((steps < drawn).sum(axis=1), odds.shape[1] - 1))
 
 
 def run_starts(*keys: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def _session_numbers(
         tables.sessions.sum(axis=0) + 1e-3
     )  # a band that noise emptied takes after everybody
     bucket = column_of_each(odds[activity_band(events)], rng=rng)
-    return np.minimum(log_uniform(bucket, SESSION_EDGES, rng=rng), events)
+    return np.asarray(np.minimum(log_uniform(bucket, SESSION_EDGES, rng=rng), events))
 
 
 def _sessions(
@@ -299,7 +299,7 @@ def _lacking(table: np.ndarray, *, due: float, had: np.ndarray) -> np.ndarray:
     cells that are not.
     """
     lacks = table * due - had
-    return np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (table + 1e-6))
+    return np.asarray(np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (table + 1e-6)))
 
 
 def _one_of(moments: np.ndarray, *, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
