@@ -33,11 +33,12 @@ from synthrec.audit.recommenders import FACTORS, Factorisation
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.artifact import Artifact
+from synthrec.model.item_counts import estimate_items, item_vectors
 from synthrec.model.item_features import catalogue_features
-from synthrec.model.measurements import item_vectors, rating_vectors
-from synthrec.model.postprocessing import estimate_items, project_to_simplex
+from synthrec.model.measurements import rating_vectors
 from synthrec.model.recipe import measures, plan_release
 from synthrec.model.sampling import generate
+from synthrec.model.statistic import project_to_simplex
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
 from synthrec.privacy.mechanisms import Measurement

@@ -41,7 +41,6 @@ from synthrec.audit.splits import AuditSplits
 from synthrec.audit.verdict import policy
 from synthrec.data.eventlog import EventLog
 from synthrec.model import train as training
-from synthrec.model.collapse import Watched
 from synthrec.model.recipe import game, measures
 from synthrec.model.sampling import generate
 from synthrec.privacy.ledger import Charge, Ledger
@@ -150,7 +149,9 @@ def over_trained(split: Split) -> Plan:
 def whatever_the_watch_says() -> Iterator[None]:
     """Inside, what the game made is kept."""
     with patch.object(
-        training, "watch", lambda played, **rest: Watched(generator=played, game="kept unwatched")
+        training,
+        "check_collapse",
+        lambda played, **rest: training.GanOutcome(generator=played, game="kept unwatched"),
     ):
         yield
 

@@ -30,11 +30,10 @@ from synthrec.data.columns import Datetime
 from synthrec.data.eventlog import EventLog
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
+from synthrec.model.generator import Shares, draw_conditions
 from synthrec.model.measurements import activity_vectors
-from synthrec.model.population import Shares, draw_conditions
-from synthrec.model.postprocessing import project_to_simplex
 from synthrec.model.recipe import plan_release
-from synthrec.model.statistic import activity_edges
+from synthrec.model.statistic import activity_edges, project_to_simplex
 from synthrec.model.time_sampling import draw_times
 from synthrec.model.time_stats import SIZE, time_tables, time_vectors
 from synthrec.privacy.ledger import Charge, Ledger

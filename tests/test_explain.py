@@ -123,11 +123,7 @@ def test_groups_and_embedding_axes_name_nothing_and_learned_columns_are_explaine
     )
     features = artifact.estimates.frame.features.copy()
     features[:, renamed.index("pairs 1")] = features[:, horror]
-    estimates = replace(
-        artifact.estimates,
-        feature_names=renamed,
-        frame=replace(artifact.estimates.frame, features=features),
-    )
+    estimates = artifact.estimates.adding({"frame.features": features}, feature_names=renamed)
     learned = axes_of(replace(artifact, estimates=estimates)).learned
     assert "pairs 1" in [axis.title for axis in learned]
     (axis,) = (axis for axis in learned if axis.title == "pairs 1")
@@ -167,8 +163,10 @@ def test_a_release_without_tastes_and_a_catalogue_without_titles_are_refused_in_
     release: Path, tmp_path: Path
 ) -> None:
     artifact = Artifact.load(release / "share")
+    arrays = {**artifact.estimates.arrays}
+    del arrays["estimates.moment"]
     with pytest.raises(ReleaseError, match="tastes"):
-        axes_of(replace(artifact, estimates=replace(artifact.estimates, moment=None)))
+        axes_of(replace(artifact, estimates=replace(artifact.estimates, arrays=arrays)))
     bare = tmp_path / "items.csv"
     bare.write_text(
         "item_id,price\n" + "".join(f"{key},1\n" for key in artifact.catalogue.keys.to_pylist()),

@@ -23,7 +23,7 @@ from synthrec.audit.cache import Kept
 from synthrec.cli.main import cli
 from synthrec.data.schema import Schema
 from synthrec.errors import Advice, BudgetError, DataError, ReleaseError
-from synthrec.model import measurements
+from synthrec.model import item_counts
 from synthrec.model.checkpoint import DRAWN, Checkpoint, undisturbed
 from synthrec.privacy.event import gaussian
 from synthrec.privacy.ledger import Charge, Ledger
@@ -77,7 +77,7 @@ def fitted(schema: Schema, out: Path) -> Path:
 
 def summing(end: Callable[[], None]) -> Any:
     """`item_vectors` in which `end` comes while users are summed, once the items are charged."""
-    honest = measurements.item_vectors
+    honest = item_counts.item_vectors
 
     def ended(block: Any, **options: Any) -> Any:
         end()
@@ -105,7 +105,7 @@ def test_a_training_that_ends_between_first_charge_and_game_goes_on_and_costs_wh
     end: str, schema: Schema, draws: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(measurements, "item_vectors", summing(ENDS[end]))
+        patch.setattr(item_counts, "item_vectors", summing(ENDS[end]))
         with pytest.raises((KeyboardInterrupt, MemoryError, DataError)) as told:
             fitted(schema, tmp_path / "out")
     (left,) = left_folders(tmp_path / "out")

@@ -21,8 +21,7 @@ from synthrec.conformance.answers import Replies, clipped_sums
 from synthrec.conformance.record import Check, judged
 from synthrec.conformance.subject import Subject, neighbours
 from synthrec.data.eventlog import BLOCK_USERS, EventLog
-from synthrec.model.critic import Critic, pool_log
-from synthrec.model.dp_sgd import PrivateCritic
+from synthrec.model.dp_sgd import Critic, PrivateCritic, pool_log
 from synthrec.model.tastes import TasteFrame
 from synthrec.privacy.mechanisms import LATTICE, SystemNoise, lattice_pairs, lattice_sum
 from synthrec.privacy.plan import Training

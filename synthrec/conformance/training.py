@@ -43,8 +43,7 @@ from synthrec.conformance.statistics import (
 )
 from synthrec.conformance.subject import Subject
 from synthrec.data.eventlog import EventLog
-from synthrec.model.critic import Critic
-from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
+from synthrec.model.dp_sgd import Critic, PrivateCritic, UserOptimizer
 from synthrec.model.train import Means, train
 from synthrec.privacy.accounting import Accountant
 from synthrec.privacy.event import Event

@@ -20,12 +20,18 @@ from synthrec.data.eventlog import EventLog
 from synthrec.errors import ReleaseError
 from synthrec.model.calibration import draw
 from synthrec.model.checkpoint import require_alike
-from synthrec.model.critic import Critic, pool_log, pool_picks, pooled_width
-from synthrec.model.dp_sgd import PrivateCritic, Release, optimizer_state, restore_optimizer
-from synthrec.model.generator import Generator
+from synthrec.model.dp_sgd import (
+    PrivateCritic,
+    Release,
+    optimizer_state,
+    pool_log,
+    pool_picks,
+    pooled_width,
+    restore_optimizer,
+)
+from synthrec.model.generator import Generator, seeded_init
 from synthrec.model.item_choice import Behaviour, ItemTables, pick
-from synthrec.model.population import condition_vectors
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 from synthrec.model.statistic import Effort
 from synthrec.privacy.plan import Training
 from synthrec.privacy.session import Session
@@ -76,13 +82,7 @@ class SyntheticBatches:
             dtype=torch.float32,
             device=device,
         )
-        sizes = {name: len(shares) - 1 for name, shares in self.estimates.attributes.items()}
-        vectors = condition_vectors(
-            conditions.events,
-            conditions.attributes,
-            sizes=sizes,
-            most_events=self.estimates.activity_edges[-1] - 1,
-        )
+        vectors = conditions.vectors(self.estimates)
         condition = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         stacked = self.generator.stacked(latent, condition)
         behaviour = self.generator.behaviour(stacked, condition)
@@ -94,7 +94,11 @@ class SyntheticBatches:
             tables=self.tables,
             rng=self.rng,
         )
-        items, used = _padded(item, conditions.events, device=device)
+        mask = np.arange(conditions.events.max()) < conditions.events[:, None]
+        padded = np.zeros(mask.shape, dtype=np.int64)
+        padded[mask] = item
+        items = torch.as_tensor(padded, device=device)
+        used = torch.as_tensor(mask, dtype=torch.float32, device=device)
         features = self.features[items]
         logs = (
             torch.einsum("bf,bnf->bn", tilt, features)
@@ -212,9 +216,11 @@ def train_gan(
     )
     if (kept := session.recall("game")) is not None:
         match.restore(kept)
-    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
     vectors = partial(
-        pool_log, frame=estimates.frame, sizes=sizes, most_events=session.plan.events_per_user
+        pool_log,
+        frame=estimates.frame,
+        sizes=estimates.sizes,
+        most_events=session.plan.events_per_user,
     )
     note = ""
     with progress.stage("game", total=training.steps) as advance:
@@ -252,13 +258,11 @@ def new_gan(
     """The game before its first step."""
     fakes = SyntheticBatches(generator, estimates, tables, rng)
     fakes.learn_standard(effort.standard_users)
-    width = (
-        pooled_width(fakes.features.shape[1])
-        + 1
-        + sum(len(shares) for shares in estimates.attributes.values())
-    )
+    width = pooled_width(fakes.features.shape[1]) + estimates.conditions
+    with seeded_init(rng):
+        network = critic.network(inputs=width, hidden=CRITIC_HIDDEN)
     private = critic(
-        new_critic(critic.network, inputs=width, rng=rng),
+        network,
         training=training,
         release=release,
         device=generator.scale.device,
@@ -267,13 +271,6 @@ def new_gan(
         generator.parameters(), lr=training.generator_rate, betas=(0.5, 0.9)
     )
     return GanState(fakes, private, optimizer, average=copy.deepcopy(generator))
-
-
-def new_critic(network: type[Critic], *, inputs: int, rng: np.random.Generator) -> Critic:
-    """A critic whose first weights follow from `rng`, not from torch's global state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
-        return network(inputs=inputs, hidden=CRITIC_HIDDEN)
 
 
 def _generator_step(
@@ -302,19 +299,3 @@ def _average(average: Generator, generator: Generator) -> None:
     with torch.no_grad():
         for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
             mean.lerp_(now, 1 - AVERAGE_DECAY)
-
-
-def _padded(
-    item: np.ndarray, events: np.ndarray, *, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat picks as a rectangle with a mask.
-
-    Shapes:
-        item int[N], events int[B] -> int64[B, most], float32[B, most].
-    """
-    used = np.arange(events.max()) < events[:, None]
-    padded = np.zeros(used.shape, dtype=np.int64)
-    padded[used] = item
-    return torch.as_tensor(padded, device=device), torch.as_tensor(
-        used, dtype=torch.float32, device=device
-    )

@@ -14,34 +14,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError, SchemaError
-from synthrec.model.attribute_effects import GroupDifferences, Groups
-from synthrec.model.event_types import EventTypeTables
-from synthrec.model.format import (
-    Words,
-    disagreement,
-    filterable_names,
-    layout,
-    rating_unit,
-    read_tensors,
-)
+from synthrec.model.attribute_effects import Groups
+from synthrec.model.format import Words, disagreement, filterable_names, layout, read_tensors
 from synthrec.model.generator import Generator
 from synthrec.model.item_choice import ItemTables
 from synthrec.model.item_features import MEASURED, catalogue_features
-from synthrec.model.postprocessing import Estimates
-from synthrec.model.statistic import activity_edges
-from synthrec.model.tastes import TasteFrame
-from synthrec.model.time_stats import TimeTables
+from synthrec.model.measurements import Estimates
+from synthrec.model.statistic import Known, part
 from synthrec.privacy.plan import Plan
 from synthrec.storage import parts, plain_json, read_bounded
 
 FORMAT_VERSION = 1  # no release of synthrec has written another layout: the first one fixes this
+TABLES = ("item_mean", "log_weight", "cuts")
 TENSORS, WORDS = "generator.safetensors", "generator.json"
 LARGEST_WORDS, MAX_OF_WORDS = 1 << 26, 1 << 19
 
@@ -60,50 +50,19 @@ class Artifact:
 
     def save(self, folder: Path) -> None:
         """Write the two files into an existing folder."""
-        estimates, tables, times = self.estimates, self.tables, self.estimates.times
+        estimates, tables = self.estimates, self.tables
         words = _written(
-            schema=self.schema,
-            plan=self.plan,
+            estimates,
             catalogue=self.catalogue,
-            features=estimates.feature_names,
+            schema=self.schema,
             rating_noise=tables.rating_noise,
             game=self.game,
         )
         arrays = {
-            f"generator.{name}": tensor.detach().cpu().numpy()
-            for name, tensor in self.generator.state_dict().items()
+            **estimates.arrays,
+            **{f"tables.{name}": getattr(tables, name) for name in TABLES},
+            **{f"generator.{name}": array for name, array in self.generator.arrays().items()},
         }
-        arrays |= {
-            f"frame.{name}": getattr(estimates.frame, name)
-            for name in ("features", "item_mean", "popularity")
-        }
-        arrays |= {
-            f"estimates.{name}": getattr(estimates, name)
-            for name in ("activity", "levels", "rating_shares")
-        }
-        arrays |= {
-            f"tables.{name}": getattr(tables, name) for name in ("item_mean", "log_weight", "cuts")
-        }
-        arrays |= {
-            f"attribute.{place}": shares
-            for place, shares in enumerate(estimates.attributes.values())
-        }
-        arrays |= {
-            f"estimates.{name}": array
-            for name in ("moment", "taste_variance")
-            if (array := getattr(estimates, name)) is not None
-        }
-        if (groups := estimates.groups) is not None:
-            arrays |= {
-                f"group.{place}": groups.values[name] for place, name in enumerate(groups.values)
-            }
-            arrays["group.columns"] = groups.columns
-        if estimates.habits is not None:
-            arrays |= {
-                f"habits.{name}": array for name, array in estimates.habits.to_arrays().items()
-            }
-        if times is not None:
-            arrays |= {f"times.{name}": getattr(times, name) for name in TimeTables.names()}
         try:
             save_file(
                 {name: np.ascontiguousarray(array) for name, array in arrays.items()},
@@ -130,30 +89,12 @@ class Artifact:
             arrays = read_tensors(folder / TENSORS, layout=layout(words, items=catalogue.size))
         except (OSError, ValueError, OverflowError):
             raise _damaged() from None
-        frame = TasteFrame(
-            rating_unit=words.rating_unit,
-            rated=len(arrays["estimates.levels"]) > 0,
-            **_part(arrays, "frame"),
-        )
-        estimates = Estimates(
-            frame=frame,
-            feature_names=words.features,
-            activity_edges=words.activity_edges,
-            attributes={
-                name: arrays[f"attribute.{place}"] for place, name in enumerate(words.attributes)
-            },
-            times=TimeTables(**_part(arrays, "times")) if "times.start" in arrays else None,
-            groups=_groups(words.groups, arrays),
-            habits=EventTypeTables.from_arrays(habits)
-            if (habits := _part(arrays, "habits"))
-            else None,
-            **({"moment": None, "taste_variance": None} | _part(arrays, "estimates")),
-        )
+        estimates = Estimates.of(words.known(items=catalogue.size), arrays)
         tables = ItemTables(
-            features=frame.features,
+            features=estimates.frame.features,
             levels=estimates.levels,
             rating_noise=words.rating_noise,
-            **_part(arrays, "tables"),
+            **{name: arrays[f"tables.{name}"] for name in TABLES},
         )
         return cls(
             schema=words.declared,
@@ -161,19 +102,13 @@ class Artifact:
             catalogue=catalogue,
             estimates=estimates,
             tables=tables,
-            generator=_generator(_part(arrays, "generator")),
+            generator=Generator.of(part(arrays, "generator.")),
             game=words.game,
         )
 
 
 def _written(
-    *,
-    schema: Schema,
-    plan: Plan,
-    catalogue: Catalogue,
-    features: tuple[str, ...],
-    rating_noise: float,
-    game: str | None,
+    known: Known, *, catalogue: Catalogue, schema: Schema, rating_noise: float, game: str | None
 ) -> bytes:
     """generator.json. What it says besides follows from schema and plan, and `layout.disagreement`
     holds it to that.
@@ -182,13 +117,13 @@ def _written(
         {
             "format_version": FORMAT_VERSION,
             "schema": json.loads(schema.model_dump_json()),
-            "plan": json.loads(plan.model_dump_json()),
+            "plan": json.loads(known.plan.model_dump_json()),
             "catalogue": catalogue.to_json(),
-            "features": list(features),
-            "activity_edges": list(activity_edges(plan.events_per_user)),
-            "attributes": list(schema.user_attributes),
-            "groups": list(Groups.of(schema).sizes) if plan.has("groups") else [],
-            "rating_unit": rating_unit(schema),
+            "features": list(known.feature_names),
+            "activity_edges": list(known.activity_edges),
+            "attributes": list(known.sizes),
+            "groups": list(Groups.of(schema).sizes) if known.plan.has("groups") else [],
+            "rating_unit": known.rating_unit,
             "rating_noise": rating_noise,
             "game": game,
         },
@@ -202,10 +137,9 @@ def require_readable(schema: Schema, *, plan: Plan, catalogue: Catalogue) -> Non
     """
     features = (*catalogue_features(catalogue, schema).names, *MEASURED)
     content = _written(
-        schema=schema.shared(),
-        plan=plan,
+        Known(schema, plan, catalogue.size, features),
         catalogue=filterable(catalogue, schema),
-        features=features,
+        schema=schema.shared(),
         rating_noise=0.0,
         game=None if plan.training is None else "kept",
     )
@@ -292,33 +226,3 @@ def described_by(schema: Schema, catalogue: Catalogue) -> Schema:
         if name in catalogue.attributes.column_names
     }
     return schema.model_copy(update={"items": schema.items.model_copy(update={"attributes": kept})})
-
-
-def _groups(names: tuple[str, ...], arrays: dict[str, np.ndarray]) -> GroupDifferences | None:
-    if not names:
-        return None
-    return GroupDifferences(
-        columns=arrays["group.columns"],
-        values={name: arrays[f"group.{place}"] for place, name in enumerate(names)},
-    )
-
-
-def _part(arrays: dict[str, np.ndarray], room: str) -> dict[str, np.ndarray]:
-    return {
-        name.removeprefix(room + "."): array
-        for name, array in arrays.items()
-        if name.startswith(room + ".")
-    }
-
-
-def _generator(state: dict[str, np.ndarray]) -> Generator:
-    first = state["residual.0.weight"]
-    size = len(state["scale"])
-    generator = Generator(
-        factor=torch.zeros(size, size),
-        scale=torch.zeros(size),
-        conditions=first.shape[1] - size,
-        hidden=first.shape[0],
-    )
-    generator.load_state_dict({name: torch.as_tensor(array) for name, array in state.items()})
-    return generator

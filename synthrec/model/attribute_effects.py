@@ -15,9 +15,9 @@ number of attributes. All the rest is post-processing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.linalg import null_space
@@ -25,8 +25,10 @@ from scipy.linalg import null_space
 from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model.statistic import Declared, Statistic, Tensor
+from synthrec.model.item_features import LEARNT
+from synthrec.model.statistic import Known, Question, Statistic, Tensor
 from synthrec.model.tastes import TasteFrame, taste_vectors
+from synthrec.privacy.mechanisms import Measurement
 
 BIAS_WEIGHT = 2.0  # of the bias beside a tilt, both in units of the stacked taste
 # short tastes are clipped to this, then scaled to 1: 9 in 10 users of the public logs lie below
@@ -46,7 +48,6 @@ USER_VARIANCES = (
     # the log
 )
 TINY = 1e-9  # keeps groups of nobody solvable where there is no noise
-LEARNT = re.compile(r"(group|pairs) \d+")  # features that the catalogue does not name
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,8 @@ class EffectFrame:
     @classmethod
     def of(cls, frame: TasteFrame, *, names: tuple[str, ...]) -> EffectFrame:
         """The features that the catalogue names, with popularity and quality."""
-        columns = np.array(
-            [place for place, name in enumerate(names) if not LEARNT.fullmatch(name)],
-            dtype=np.int64,
-        )
+        named = [index for index, name in enumerate(names) if not LEARNT.fullmatch(name)]
+        columns = np.array(named, dtype=np.int64)
         return cls(frame=replace(frame, features=frame.features[:, columns]), columns=columns)
 
     @property
@@ -162,6 +161,15 @@ class GroupDifferences:
 
     columns: np.ndarray
     values: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, known: Known) -> GroupDifferences | None:
+        """As measured; None where no attribute's values are told apart."""
+        if "group.columns" not in known.arrays:
+            return None
+        names = Groups.of(known.schema).sizes
+        values = {name: known[f"group.{index}"] for index, name in enumerate(names)}
+        return cls(columns=known["group.columns"], values=values)
 
     def effect(self, frame: TasteFrame, *, sizes: Mapping[str, int]) -> np.ndarray:
         """What each number of a condition vector adds to a stacked taste; 0 for activity, and for
@@ -276,18 +284,38 @@ def _james_stein(
     return np.tensordot(weight / weight.sum(), means, axes=1)
 
 
-def _tensors(declared: Declared) -> dict[str, Tensor]:
-    sizes = Groups.of(declared.schema).sizes if declared.plan.has("groups") else {}
-    columns = sum(LEARNT.fullmatch(name) is None for name in declared.features)
-    found = {
+def _question(known: Known) -> Question:
+    groups = Groups.of(known.schema)
+    short = EffectFrame.of(TasteFrame.of(known), names=known.feature_names)
+    vectors = partial(group_vectors, short=short, groups=groups)
+    return Question(vectors, size=groups.width * short.size)
+
+
+def _decoded(known: Known, noisy: Measurement) -> Known:
+    """How groups differ, told by the attribute shares that were paid for before."""
+    differences = estimate_groups(
+        noisy.values,
+        noise_std=noisy.noise_std,
+        short=EffectFrame.of(TasteFrame.of(known), names=known.feature_names),
+        groups=Groups.of(known.schema),
+        shares=known.attributes,
+        users=float(known["users"]),
+    )
+    values = {f"group.{index}": each for index, each in enumerate(differences.values.values())}
+    return known.adding({"group.columns": differences.columns, **values})
+
+
+def _tensors(known: Known) -> dict[str, Tensor]:
+    sizes = Groups.of(known.schema).sizes if known.plan.has("groups") else {}
+    if not sizes:
+        return {}
+    columns = sum(LEARNT.fullmatch(name) is None for name in known.feature_names)
+    below = len(known.feature_names)
+    codes = Tensor("I64", (columns,), "public", holds="codes", below=below)
+    return {"group.columns": codes} | {
         f"group.{index}": Tensor("F64", (size + 1, columns + 1), "paid", ("groups",))
         for index, size in enumerate(sizes.values())
     }
-    if sizes:
-        below = len(declared.features)
-        codes = Tensor("I64", (columns,), "public", holds="codes", below=below)
-        return {"group.columns": codes} | found
-    return found
 
 
 GROUPS = Statistic(
@@ -300,5 +328,7 @@ GROUPS = Statistic(
     "counts at most 1 an attribute",
     models=("gan", "moments"),
     needed=lambda schema: len(Groups.of(schema).sizes) > 0,
+    question=_question,
+    decode=_decoded,
     tensors=_tensors,
 )

@@ -13,10 +13,14 @@ import torch
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.attribute_effects import EffectFrame
-from synthrec.model.generator import Generator
+from synthrec.model.generator import (
+    Conditions,
+    Generator,
+    Shares,
+    draw_conditions,
+)
 from synthrec.model.item_choice import Behaviour, ItemTables, cut, pick, rate
-from synthrec.model.population import Conditions, condition_vectors, draw_conditions
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 from synthrec.model.statistic import Effort
 from synthrec.model.tastes import taste_vectors
 
@@ -76,7 +80,7 @@ def calibrate(
 def draw(estimates: Estimates, *, users: int, rng: np.random.Generator) -> Conditions:
     """Conditions from the measured shares."""
     return draw_conditions(
-        users, shares=estimates.shares, most=len(estimates.frame.item_mean), rng=rng
+        users, shares=Shares.of(estimates), most=len(estimates.frame.item_mean), rng=rng
     )
 
 
@@ -84,12 +88,7 @@ def behave(
     generator: Generator, latent: np.ndarray, *, conditions: Conditions, estimates: Estimates
 ) -> Behaviour:
     """The behaviour of users with these latents and conditions."""
-    vectors = condition_vectors(
-        conditions.events,
-        conditions.attributes,
-        sizes={name: len(shares) - 1 for name, shares in estimates.attributes.items()},
-        most_events=estimates.activity_edges[-1] - 1,
-    )
+    vectors = conditions.vectors(estimates)
     device = generator.scale.device
     with torch.no_grad():
         rows = generator(
@@ -105,8 +104,7 @@ def set_groups(generator: Generator, *, estimates: Estimates, pull: np.ndarray) 
     """
     if estimates.groups is None:
         return
-    sizes = {name: len(shares) - 1 for name, shares in estimates.attributes.items()}
-    effect = estimates.groups.effect(estimates.frame, sizes=sizes)
+    effect = estimates.groups.effect(estimates.frame, sizes=estimates.sizes)
     effect[:1] *= pull[0]
     effect[1:] *= pull[1]
     generator.effect.copy_(torch.as_tensor(effect, dtype=generator.effect.dtype))

@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.linalg import eigh
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Statistic
+from synthrec.model.item_features import ItemFeatures
+from synthrec.model.statistic import Known, Question, Statistic
 from synthrec.model.tastes import by_user
+from synthrec.privacy.mechanisms import Measurement, lattice_pairs
 
 FEWEST_ITEMS, MAX_ITEMS = 200, 1500
 USERS_PER_ITEM = 10  # declared users, over the noise multiplier, for each further item
@@ -127,7 +130,7 @@ def cooccurrence_factors(
 
     def residual(matrix: np.ndarray) -> np.ndarray:
         half = matrix - known @ (known.T @ matrix)
-        return half - (half @ known) @ known.T
+        return np.asarray(half - (half @ known) @ known.T)
 
     values, vectors = _widest(residual(products), count=AXES)
     count = int(
@@ -157,6 +160,34 @@ def _widest(matrix: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     return values[::-1], vectors[:, ::-1]
 
 
+def _frame(known: Known) -> PairFrame:
+    multiplier = known.plan.measurement("pairs").noise_multiplier
+    return pair_frame(
+        known["frame.popularity"],
+        activity_edges=known.activity_edges,
+        activity=known.activity,
+        most=items_in_pairs(known.plan.population, noise_multiplier=multiplier),
+    )
+
+
+def _question(known: Known) -> Question:
+    frame = _frame(known)
+    size = len(frame.items) * (len(frame.items) - 1) // 2
+    return Question(partial(pair_vectors, frame=frame), size=size, add_up=lattice_pairs)
+
+
+def _decoded(known: Known, noisy: Measurement) -> Known:
+    """The item features with the factors that users' picks reveal beside them."""
+    described = ItemFeatures(known.feature_names, known["frame.features"])
+    axes = cooccurrence_factors(
+        noisy.values, noise_std=noisy.noise_std, frame=_frame(known), features=described.values
+    )
+    described = described.with_columns(
+        {f"pairs {number}": axis for number, axis in enumerate(axes.T, start=1)}
+    ).standardised(known["frame.popularity"])
+    return known.adding({"frame.features": described.values}, feature_names=described.names)
+
+
 PAIRS = Statistic(
     name="pairs",
     purpose="which items the same users hold, beyond what popularity says",
@@ -165,4 +196,6 @@ PAIRS = Statistic(
     sensitivity=lambda schema: math.sqrt(0.5),
     noise_words="on each pair of items, where one user counts at most 0.71 over all of them",
     models=("gan",),
+    question=_question,
+    decode=_decoded,
 )

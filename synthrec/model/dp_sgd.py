@@ -1,6 +1,13 @@
-"""One critic step by DP-SGD: the only place where a network sees real users.
+"""The critic and its step by DP-SGD: the only place where a network sees real users.
 
-Formal guarantees: each user's gradient, over all their events at once, is made finite (else zero)
+Does a user look real? The critic sees a user, not a row: events pooled in feature space (means over
+the user's events of features, squared features, deviations and their products), and the user's
+conditions. No batch normalisation and nothing else that lets one user's score depend on another
+(rule: clip per user). The same numbers are made two ways: from a log with sparse products, and from
+a generator's picks with gradients.
+
+Formal guarantees: row b of the pooled users is a function of user b's own events and attributes,
+public features and released measurements only; each user's gradient, over all their events at once, is made finite (else zero)
 and clipped to `clip_norm`; the sum leaves as `Session.noisy_gradient` of it, with Gaussian noise of
 `noise_multiplier` clip norms; the noisy sum is divided by the public expected batch size. The
 fakes' gradient is added afterwards, computed without hooks and without any factor of the real batch
@@ -15,16 +22,20 @@ few enough to try them all.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
+from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from synthrec.model.critic import Critic
+from synthrec.data.eventlog import EventLog
+from synthrec.model.generator import condition_vectors
+from synthrec.model.statistic import part
+from synthrec.model.tastes import TasteFrame, by_user, deviations
 from synthrec.privacy.mechanisms import ROUNDING
 from synthrec.privacy.plan import Training
 
@@ -33,6 +44,90 @@ GRADIENT_PENALTY = (
 )
 WEIGHT_DECAY = 1e-4
 Release = Callable[[np.ndarray], np.ndarray]
+
+
+class Critic(nn.Module):
+    """Pooled user features to a score, higher for real.
+
+    Shapes:
+        [B, inputs] -> [B].
+    """
+
+    def __init__(self, *, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(inputs, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, hidden // 2),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden // 2, 1),
+        )
+
+    def forward(self, users: torch.Tensor) -> torch.Tensor:
+        """Scores (logits of "real")."""
+        scores: torch.Tensor = self.body(users).squeeze(1)
+        return scores
+
+
+def pooled_width(features: int) -> int:
+    """Length of a pooled vector, conditions not counted."""
+    return 3 * features + 2
+
+
+def pool_log(
+    log: EventLog, *, frame: TasteFrame, sizes: Mapping[str, int], most_events: int
+) -> np.ndarray:
+    """Pooled vectors and conditions of all users of a log.
+
+    Shapes:
+        -> float32[B, 3F + 2 + C].
+    """
+    rows = []
+    items = len(frame.item_mean)
+    ones, squares = np.ones(items), frame.features**2
+    for block in log.blocks():
+        events = block.activity
+        weight = np.repeat(1 / np.maximum(events, 1), events)
+        deviation = deviations(block, frame=frame)
+        picked, rated, squared = (
+            by_user(block, weight * value, items=items)
+            for value in (np.ones(len(weight)), deviation, deviation**2)
+        )
+        rows.append(
+            np.column_stack(
+                [
+                    picked @ frame.features,
+                    picked @ squares,
+                    rated @ frame.features,
+                    rated @ ones,
+                    squared @ ones,
+                    condition_vectors(
+                        events, block.attributes, sizes=sizes, most_events=most_events
+                    ),
+                ]
+            )
+        )
+    width = pooled_width(frame.features.shape[1]) + 1 + sum(size + 1 for size in sizes.values())
+    return np.concatenate([np.zeros((0, width)), *rows]).astype(np.float32)
+
+
+def pool_picks(
+    features: torch.Tensor, deviation: torch.Tensor, weight: torch.Tensor, condition: torch.Tensor
+) -> torch.Tensor:
+    """Pooled vectors of picked events; differentiable in `deviation` and `weight`.
+
+    Shapes:
+        features [B, N, F] of the picked items, deviation [B, N] in quarters of the scale, weight
+        [B, N] summing to 1 per user (0 where there is no event), condition [B, C] -> [B, 3F + 2 +
+        C].
+    """
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bn,bnf->bf", weight, values)
+
+    rated = mean(features * deviation[..., None])
+    own = torch.stack([(weight * deviation).sum(dim=1), (weight * deviation**2).sum(dim=1)], dim=1)
+    return torch.cat([mean(features), mean(features**2), rated, own, condition], dim=1)
 
 
 class UserOptimizer(DPOptimizer):  # type: ignore[misc]
@@ -66,13 +161,11 @@ class UserOptimizer(DPOptimizer):  # type: ignore[misc]
     def add_noise(self) -> None:
         """What is released of the clipped sum: one draw of noise for all weights together."""
         summed = torch.cat([parameter.summed_grad.reshape(-1) for parameter in self.params])
-        noisy = torch.as_tensor(self.release(summed.cpu().numpy()), dtype=torch.float64)
-        for parameter, part in zip(
-            self.params, noisy.split([parameter.numel() for parameter in self.params]), strict=True
-        ):
-            parameter.grad = (
-                part.reshape(parameter.shape).to(parameter.device).float().to(parameter.dtype)
-            )
+        ends = np.cumsum([parameter.numel() for parameter in self.params])
+        parts = np.split(self.release(summed.cpu().numpy()), ends[:-1])
+        for parameter, noisy in zip(self.params, parts, strict=True):
+            rounded = torch.as_tensor(noisy, dtype=torch.float64).float().to(parameter)
+            parameter.grad = rounded.reshape(parameter.shape)
 
 
 class PrivateCritic:
@@ -111,9 +204,9 @@ class PrivateCritic:
             real [any number, also 0, inputs]; fake [fakes_per_step, inputs].
         """
         self._optimizer.zero_grad()
-        softplus(
-            -self._hooked(real.detach().double().requires_grad_())
-        ).sum().backward()  # backward hooks want an input with a gradient
+        # backward hooks want an input with a gradient
+        scores = self._hooked(real.detach().double().requires_grad_())
+        torch.autograd.backward(softplus(-scores).sum())
         self._optimizer.pre_step()
         for parameter, gradient in zip(
             self._hooked.parameters(), self._fake_gradients(fake), strict=True
@@ -174,21 +267,16 @@ def restore_optimizer(
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith(f"{prefix}."):
-            place, moment = name.removeprefix(f"{prefix}.").split(".")
-            moments.setdefault(int(place), {})[moment] = value
-    for place, found in moments.items():
-        shape = parameters[place].shape
+    for name, value in part(state, f"{prefix}.").items():
+        number, moment = name.split(".")
+        moments.setdefault(int(number), {})[moment] = value
+    for index, values in moments.items():
+        shape = parameters[index].shape
         wanted = {"step": torch.Size([1]), "exp_avg": shape, "exp_avg_sq": shape}
-        finite = all(value.isfinite().all() for value in found.values())
-        if (
-            place < 0
-            or not finite
-            or {name: value.shape for name, value in found.items()} != wanted
-        ):
+        if index < 0 or {name: value.shape for name, value in values.items()} != wanted:
             raise ValueError
-        if (found["exp_avg_sq"] < 0).any() or found["step"] < 0:
+        positive = (values["exp_avg_sq"] >= 0).all() and values["step"] >= 0
+        if not positive or not all(value.isfinite().all() for value in values.values()):
             raise ValueError
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}

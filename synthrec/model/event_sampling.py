@@ -8,14 +8,29 @@ number is the item's, a user's the user's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from synthrec.data.columns import Coded
 from synthrec.data.schema import Schema
-from synthrec.model.event_types import FULL, RATIO_EDGES, EventTypeTables, Rules, band
-from synthrec.model.statistic import Effort
+from synthrec.model.statistic import Effort, Known, log_uniform, run_starts
 
+BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
+RATIO_EDGES = (
+    1.1,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    9.0,
+)  # events per visit, after the band of exactly one
+RATIOS = (
+    len(RATIO_EDGES) + 3
+)  # the last one: as many events as are kept of anybody, whatever the ratio
+FULL = RATIOS - 1
 LAST_RATIO = 13.0  # events per visit in the last, open band
 LARGEST_PACE = 1e4
 MIDDLES = np.array(
@@ -25,6 +40,80 @@ MIDDLES = np.array(
     ]
 )
 OVERFULL = 1.05  # events drawn over those kept, of users who have as many as are kept
+
+
+@dataclass(frozen=True)
+class EventTypeTables:
+    """Shares, as measured; T types of event (one where the log has none).
+
+    Shapes:
+        first float64[T] of the first event on an item; following float64[T, T + 1] of the next one,
+        the last column for none; pace float64[FULL]: odds of a further event, times this; ratio
+        float64[BANDS, RATIOS] of users by visits, rows sum to 1; details name -> float64[T, cells];
+        baskets float64[S] of baskets, by `activity_edges`; people name -> float64[cells]; items
+        name -> int16[V], one code an item.
+    """
+
+    first: np.ndarray
+    following: np.ndarray
+    pace: np.ndarray
+    ratio: np.ndarray
+    baskets: np.ndarray
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
+    people: Mapping[str, np.ndarray] = field(default_factory=dict)
+    items: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Known) -> EventTypeTables | None:
+        """As measured; None in a log whose events have no types, numbers, baskets or repeats."""
+        if "habits.first" not in known.arrays:
+            return None
+        plain = ("first", "following", "pace", "ratio", "baskets")
+        return cls(
+            **{name: known[f"habits.{name}"] for name in plain},
+            details=known.room("habits.details/"),
+            people=known.room("habits.people/"),
+            items=known.room("habits.items/"),
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the schema says about chains of types. Shapes: leader int64[T], the type that must come
+    before, or -1.
+    """
+
+    leader: np.ndarray
+    once: bool  # no type twice on an item
+
+    @classmethod
+    def of(cls, schema: Schema) -> Rules:
+        """From the declaration."""
+        leader = np.full(types(schema), -1)
+        if schema.kind is not None:
+            for later, earlier in schema.kind.follows.items():
+                leader[schema.kind.labels.index(later)] = schema.kind.labels.index(earlier)
+        return cls(leader=leader, once=not schema.repeats)
+
+    @property
+    def follower(self) -> np.ndarray:
+        """bool[T]: types that need another before them."""
+        return self.leader >= 0
+
+
+def cells(column: Coded) -> int:
+    """Codes that a column can have: one more than its domain where values outside become "other"."""
+    return column.size + (column.outside == "other")
+
+
+def types(schema: Schema) -> int:
+    """Types of event; one where the log has no such column."""
+    return 1 if schema.kind is None else cells(schema.kind)
+
+
+def band(visited: np.ndarray) -> np.ndarray:
+    """Which band of visits. Shapes: int64[B], at least 1 -> int64[B]."""
+    return np.searchsorted(BAND_BASE ** np.arange(1, BANDS), visited, side="right")
 
 
 @dataclass(frozen=True)
@@ -55,11 +144,6 @@ class Drawn:
     moments: np.ndarray
     moment: np.ndarray
 
-    @property
-    def activity(self) -> np.ndarray:
-        """Events of each user. Shapes: int64[B]."""
-        return np.diff(self.offsets)
-
 
 def draw_events(
     visited: np.ndarray,
@@ -77,34 +161,22 @@ def draw_events(
     rules = Rules.of(schema)
     user_of_visit = np.repeat(np.arange(len(visited)), visited)
     chains = _type_sequences(
-        visited,
-        user_of_visit,
-        tables=tables,
-        schema=schema,
-        rules=rules,
-        most=edges[-1] - 1,
-        rng=rng,
+        visited, user_of_visit, tables=tables, schema=schema, most=edges[-1] - 1, rng=rng
     )
     user = user_of_visit[chains.visit]
     base = np.flatnonzero(~rules.follower[chains.kind])
     turn = _shuffle_within_users(chains, base=base, user=user, users=len(visited), rng=rng)
     if schema.basket is not None:
         counts = np.bincount(user[base], minlength=len(visited))
-        turn[base] = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)[
-            _place(user[base], turn[base], counts)
-        ]
+        baskets = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)
+        turn[base] = baskets[(np.cumsum(counts) - counts)[user[base]] + turn[base]]
     key = 2 * turn
     _settle(key, chains, base=base, user=user, rng=rng)
     apart = np.zeros(len(key), dtype=np.int64)
     if schema.basket is None:
         apart = rng.permutation(len(key))
     order = np.lexsort((rng.random(len(key)), apart, key, user))
-    new = np.concatenate(
-        (
-            [True],
-            (np.diff(user[order]) != 0) | (np.diff(key[order]) != 0) | (np.diff(apart[order]) != 0),
-        )
-    )
+    new = run_starts(user[order], key[order], apart[order])
     offsets = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=len(visited)))))
     number = np.cumsum(new) - 1
     return Drawn(
@@ -155,25 +227,22 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
 
 def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort) -> EventTypeTables:
     """Tables whose pace gives each band of events per visit its middle."""
-    found = np.zeros(FULL)
-    for place, wanted in enumerate(MIDDLES[1:], start=1):
+    paces, rules = np.zeros(FULL), Rules.of(schema)
+    for band_of_ratios, wanted in enumerate(MIDDLES[1:], start=1):
         low, high = -8.0, float(np.log(LARGEST_PACE))
         for _ in range(effort.fitting_rounds):
-            pace = np.full(effort.fitting_users, np.exp((low + high) / 2))
+            middle = (low + high) / 2
             chains = _simulate(
-                pace,
+                np.full(effort.fitting_users, np.exp(middle)),
                 tables=tables,
-                rules=Rules.of(schema),
+                rules=rules,
                 most=60,
-                rng=np.random.default_rng(place),
+                rng=np.random.default_rng(band_of_ratios),
             )
-            low, high = (
-                ((low + high) / 2, high)
-                if len(chains.visit) < wanted * effort.fitting_users
-                else (low, (low + high) / 2)
-            )
-        found[place] = np.exp((low + high) / 2)
-    return replace(tables, pace=found)
+            few = len(chains.visit) < wanted * effort.fitting_users
+            low, high = (middle, high) if few else (low, middle)
+        paces[band_of_ratios] = np.exp((low + high) / 2)
+    return replace(tables, pace=paces)
 
 
 def packed(
@@ -193,22 +262,11 @@ def packed(
     """
     rng = np.random.default_rng(0)
     bucket = rng.choice(len(activity), effort.fitting_users, p=activity)
-    low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    visited = (
-        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
-        .astype(np.int64)
-        .clip(low, past - 1)
-    )
+    visited = log_uniform(bucket, edges, rng=rng)
     wanted, size = tables.baskets, np.sqrt(np.multiply(edges[:-1], np.asarray(edges[1:]) - 1))
     user = np.repeat(np.arange(len(visited)), visited)
     chains = _type_sequences(
-        visited,
-        user,
-        tables=tables,
-        schema=schema,
-        rules=Rules.of(schema),
-        most=edges[-1] - 1,
-        rng=rng,
+        visited, user, tables=tables, schema=schema, most=edges[-1] - 1, rng=rng
     )
     owner = user[chains.visit[~Rules.of(schema).follower[chains.kind]]]
     counts = np.bincount(owner, minlength=len(visited))
@@ -228,7 +286,6 @@ def _type_sequences(
     *,
     tables: EventTypeTables,
     schema: Schema,
-    rules: Rules,
     most: int,
     rng: np.random.Generator,
 ) -> TypeSequences:
@@ -238,9 +295,11 @@ def _type_sequences(
     ratio = _by_row(tables.ratio, band(visited), rng=rng)
     full = np.interp(np.log(OVERFULL * most / visited), np.log(MIDDLES), tables.pace)
     pace = np.where(ratio == FULL, full, np.append(tables.pace, 0.0)[ratio])
-    return _cut(
-        _simulate(pace[user], tables=tables, rules=rules, most=most, rng=rng), user=user, most=most
-    )
+    chains = _simulate(pace[user], tables=tables, rules=Rules.of(schema), most=most, rng=rng)
+    owner = user[chains.visit]
+    order = np.lexsort((chains.place, owner))
+    rows = order[_rank(owner[order]) < most]  # the ends of chains go first
+    return TypeSequences(visit=chains.visit[rows], place=chains.place[rows], kind=chains.kind[rows])
 
 
 def _simulate(
@@ -264,8 +323,7 @@ def _simulate(
         active, kind = active[going], following[going]
         if not len(active):
             break
-    visit, place, found = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return TypeSequences(visit=visit, place=place, kind=found)
+    return TypeSequences(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
@@ -274,14 +332,6 @@ def _allowed(had: np.ndarray, *, rules: Rules) -> np.ndarray:
     for later in np.flatnonzero(rules.follower):
         free[:, later] &= had[:, rules.leader[later]] > had[:, later]
     return free
-
-
-def _cut(chains: TypeSequences, *, user: np.ndarray, most: int) -> TypeSequences:
-    """At most so many events of each user: the ends of chains go first."""
-    owner = user[chains.visit]
-    order = np.lexsort((chains.place, owner))
-    kept = order[_rank(owner[order]) < most]
-    return TypeSequences(visit=chains.visit[kept], place=chains.place[kept], kind=chains.kind[kept])
 
 
 def _shuffle_within_users(
@@ -350,21 +400,14 @@ def _assign_baskets(
     """
     user = np.repeat(np.arange(len(counts)), counts)
     bucket = rng.choice(len(share), len(user), p=share)
-    low, past = np.asarray(edges)[bucket], np.asarray(edges)[bucket + 1]
-    size = (
-        np.floor(np.exp(rng.uniform(np.log(low), np.log(past))))
-        .astype(np.int64)
-        .clip(low, past - 1)
-    )
-    start = np.cumsum(size) - size
-    start -= np.repeat(
-        start[np.cumsum(counts)[counts > 0] - counts[counts > 0]], counts[counts > 0]
-    )
+    size = log_uniform(bucket, edges, rng=rng)
+    begin, start = (np.cumsum(counts) - counts)[user], np.cumsum(size) - size
+    start -= start[begin]
     used = start < counts[user]
     opens = np.zeros(len(user), dtype=np.int64)
-    opens[(np.cumsum(counts) - counts)[user[used]] + start[used]] = 1
-    number = np.cumsum(opens) - 1
-    return np.asarray(number - number[(np.cumsum(counts) - counts)[user]])
+    opens[begin[used] + start[used]] = 1
+    number = np.cumsum(opens)
+    return np.asarray(number - number[begin])
 
 
 def _shares_by_size(
@@ -373,24 +416,16 @@ def _shares_by_size(
     """Shares of events by the size of their basket, averaged over users with events. Shapes: user,
     basket int64[N], in order.
     """
-    first = np.flatnonzero(np.concatenate(([True], (np.diff(user) != 0) | (np.diff(basket) != 0))))
+    first = np.flatnonzero(run_starts(user, basket))
     size = np.diff(np.append(first, len(user)))
     bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, len(edges) - 2)
-    found = np.bincount(bucket, size / counts[user[first]], len(edges) - 1)
-    return np.asarray(found / found.sum())
-
-
-def _place(user: np.ndarray, turn: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return (np.cumsum(counts) - counts)[user] + turn
+    shares = np.bincount(bucket, size / counts[user[first]], len(edges) - 1)
+    return np.asarray(shares / shares.sum())
 
 
 def _rank(group: np.ndarray) -> np.ndarray:
     """0, 1, ... within runs of equal values. Shapes: int64[N] -> int64[N]."""
-    first = (
-        np.flatnonzero(np.concatenate(([True], np.diff(group) != 0)))
-        if len(group)
-        else np.zeros(0, dtype=np.int64)
-    )
+    first = np.flatnonzero(run_starts(group))
     return np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
 
 
@@ -398,8 +433,8 @@ def _by_row(table: np.ndarray, row: np.ndarray, *, rng: np.random.Generator) -> 
     """One column of each named row of shares. Shapes: float64[R, C], int64[N] -> int64[N]."""
     steps = np.cumsum(table, axis=1)
     drawn = rng.random(len(row)) * steps[row, -1]
-    found = np.empty(len(row), dtype=np.int64)
-    for each in range(len(table)):
-        there = row == each
-        found[there] = np.searchsorted(steps[each], drawn[there], side="right")
-    return np.minimum(found, table.shape[1] - 1)
+    columns = np.empty(len(row), dtype=np.int64)
+    for index, rising_steps in enumerate(steps):
+        mask = row == index
+        columns[mask] = np.searchsorted(rising_steps, drawn[mask], side="right")
+    return np.asarray(np.minimum(columns, table.shape[1] - 1))

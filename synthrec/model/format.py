@@ -24,11 +24,11 @@ from synthrec.data.filters import FILTERS
 from synthrec.data.open_domains import is_open
 from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError, printable
-from synthrec.model.attribute_effects import LEARNT, Groups
-from synthrec.model.item_features import MEASURED
-from synthrec.model.measurements import STATISTICS
+from synthrec.model.attribute_effects import Groups
+from synthrec.model.item_features import LEARNT, MEASURED
+from synthrec.model.measurements import measured_tensors
 from synthrec.model.recipe import same_looks
-from synthrec.model.statistic import TYPES, Declared, Tensor, activity_edges
+from synthrec.model.statistic import TYPES, Known, Tensor
 from synthrec.privacy.event import PublicRecord
 from synthrec.privacy.plan import Plan
 from synthrec.storage import plain_json, read_bounded
@@ -230,6 +230,10 @@ class Words(PublicRecord):
         str | None
     )  # "kept", or "set aside: " and why, by a rule on the generator alone; None without a game
 
+    def known(self, *, items: int) -> Known:
+        """What they declare of a catalogue of so many items."""
+        return Known(self.declared, self.plan, items, self.features)
+
 
 def disagreement(words: Words) -> str | None:
     """What the words say that neither schema nor plan does; None if they agree."""
@@ -263,22 +267,16 @@ def disagreement(words: Words) -> str | None:
             "plan",
         ),  # a baseline of an audit has asked for none
         (is_open(schema), "schema"),
-        (words.activity_edges != activity_edges(plan.events_per_user), "activity_edges"),
+        (words.activity_edges != words.known(items=0).activity_edges, "activity_edges"),
         (words.attributes != tuple(schema.user_attributes), "attributes"),
         (words.groups != (tuple(Groups.of(schema).sizes) if plan.has("groups") else ()), "groups"),
         (not _feature_names(words), "features"),
-        (words.rating_unit != rating_unit(schema), "rating_unit"),
+        (words.rating_unit != words.known(items=0).rating_unit, "rating_unit"),
         ((words.game is None) != (plan.training is None), "game"),
     ):
         if wrong:
             return where
     return None
-
-
-def rating_unit(schema: Schema) -> float:
-    """A quarter of the scale of ratings; 1 where nobody rates."""
-    levels = np.zeros(0) if schema.rating is None else schema.rating.levels
-    return float(levels[-1] - levels[0]) / 4 if len(levels) else 1.0
 
 
 def filterable_names(schema: Schema) -> tuple[str, ...]:
@@ -294,18 +292,15 @@ def layout(words: Words, *, items: int) -> dict[str, Tensor]:
     """Name to what it must be: what each measurement says of its tensors, what post-processing
     makes of all, and the network.
     """
-    schema = words.declared
-    declared = Declared(schema=schema, plan=words.plan, items=items, features=words.features)
-    levels, known = 0 if schema.rating is None else schema.rating.size, declared.planned(*BEHAVIOUR)
-    cuts = (max(levels - 1, 0),)
-    found = {
-        "tables.item_mean": Tensor("F64", (items,), "post-processing", known),
-        "tables.log_weight": Tensor("F64", (items,), "post-processing", known),
-        "tables.cuts": Tensor("F64", cuts, "post-processing", known, holds="rising"),
+    known = words.known(items=items)
+    paid_by, cuts = known.planned(*BEHAVIOUR), (max(len(known.levels) - 1, 0),)
+    tables = {
+        "tables.item_mean": Tensor("F64", (items,), "post-processing", paid_by),
+        "tables.log_weight": Tensor("F64", (items,), "post-processing", paid_by),
+        "tables.cuts": Tensor("F64", cuts, "post-processing", paid_by, holds="rising"),
     }
-    for statistic in STATISTICS:
-        found |= statistic.tensors(declared)
-    return dict(sorted((found | _network_layout(declared)).items(), key=_position))
+    tensors = tables | measured_tensors(known) | _network_layout(known)
+    return dict(sorted(tensors.items(), key=_position))
 
 
 def _position(tensor: tuple[str, Tensor]) -> int:
@@ -327,14 +322,11 @@ def _feature_names(words: Words) -> bool:
     return all(known) and len(set(words.features)) == len(known)
 
 
-def _network_layout(declared: Declared) -> dict[str, Tensor]:
+def _network_layout(known: Known) -> dict[str, Tensor]:
     """The network; without a game its weights are as they were drawn."""
-    plan, size = declared.plan, 2 * len(declared.features) + 1
-    conditions = 1 + sum(
-        attribute.size + 1 for attribute in declared.schema.user_attributes.values()
-    )
-    known = declared.planned(*BEHAVIOUR)
-    tastes, groups = declared.planned("tastes"), declared.planned("groups")
+    size, conditions = 2 * len(known.feature_names) + 1, known.conditions
+    tastes, groups = known.planned("tastes"), known.planned("groups")
+    game = ("game",) if known.plan.training else ()
     shapes = {
         "residual.0.weight": (HIDDEN, size + conditions),
         "residual.0.bias": (HIDDEN,),
@@ -346,15 +338,10 @@ def _network_layout(declared: Declared) -> dict[str, Tensor]:
     found = {
         "factor": Tensor("F32", (size, size), "paid" if tastes else "public", tastes),
         "scale": Tensor("F32", (size,), "public"),
-        "gain": Tensor("F32", (size,), "post-processing", known),
+        "gain": Tensor("F32", (size,), "post-processing", known.planned(*BEHAVIOUR)),
         "effect": Tensor("F32", (size, conditions), "paid" if groups else "public", groups),
         **{
-            name: Tensor(
-                "F32",
-                shape,
-                "paid" if plan.training else "public",
-                ("game",) if plan.training else (),
-            )
+            name: Tensor("F32", shape, "paid" if game else "public", game)
             for name, shape in shapes.items()
         },
     }

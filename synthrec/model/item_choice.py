@@ -472,12 +472,8 @@ def rate(
         user, item int[N] -> float64[N].
     """
     taste = np.einsum("nf,nf->n", behaviour.slope[user], tables.features[item])
-    return (
-        tables.item_mean[item]
-        + behaviour.bias[user]
-        + taste
-        + rng.normal(0, tables.rating_noise, len(item))
-    )
+    noise = rng.normal(0, tables.rating_noise, len(item))
+    return np.asarray(tables.item_mean[item] + behaviour.bias[user] + taste + noise)
 
 
 def cut(raw: np.ndarray, *, tables: ItemTables) -> np.ndarray:

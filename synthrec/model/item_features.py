@@ -32,7 +32,6 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfTransformer
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.columns import Embedding, ItemCategory, ItemNumber, ItemSet, Text
 from synthrec.data.schema import Schema
-from synthrec.model.attribute_effects import LEARNT
 
 MAX_SHARED = 20  # words that become columns of their own
 MIN_SHARE = 0.02  # of the items, that a shared word is in
@@ -102,6 +101,7 @@ MIN_ITEMS = 3  # that a word must describe
 EMBEDDING_AXES = 8
 GROUPS = 16
 MEASURED = ("popularity", "quality")  # the features that no catalogue knows
+LEARNT = re.compile(r"(group|pairs) \d+")  # features that the catalogue does not name
 FARTHEST = 4.0  # standard deviations
 YEAR_IN_BRACKETS = re.compile(r"\((1[89]\d\d|20\d\d)\)")
 

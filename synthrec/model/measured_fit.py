@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 
 
 class MeasurementFit:

@@ -85,7 +85,7 @@ def measures(schema: Schema, *, model: Model) -> tuple[Measure, ...]:
     return tuple(
         statistic.measure(schema)
         for statistic in STATISTICS
-        if statistic.asked(schema, model=model)
+        if model in statistic.models and statistic.needed(schema)
     )
 
 

@@ -14,10 +14,9 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.filters import EVERYTHING, Scope
 from synthrec.model.artifact import Artifact
 from synthrec.model.calibration import behave
-from synthrec.model.event_sampling import Drawn, draw_codes, draw_events, rising
-from synthrec.model.event_types import Rules
+from synthrec.model.event_sampling import Drawn, Rules, draw_codes, draw_events, rising
+from synthrec.model.generator import Conditions, Shares, draw_conditions
 from synthrec.model.item_choice import Behaviour, ItemTables, cut, pick, rate
-from synthrec.model.population import Conditions, Shares, draw_conditions
 from synthrec.model.time_sampling import draw_times
 
 CHUNK_USERS = 1000
@@ -38,7 +37,7 @@ def generate(
     Shapes:
         each log of at most CHUNK_USERS users.
     """
-    shares = artifact.estimates.shares.within(scope, plan=artifact.plan)
+    shares = Shares.of(artifact.estimates).within(scope, plan=artifact.plan)
     tables = artifact.tables if scope.items is None else artifact.tables.only(scope.items)
     starts = range(0, users, CHUNK_USERS)
     waiting: deque[Future[EventLog]] = deque()

@@ -13,14 +13,15 @@ measurements only, of norm at most 1 (adaptive composition applies to the releas
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Declared, Statistic, Tensor
+from synthrec.model.statistic import Known, Question, Statistic, Tensor, project_to_simplex
+from synthrec.privacy.mechanisms import Measurement
 
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
 BIAS_WEIGHT = 0.5  # of the intercept, which varies more than the slopes
@@ -28,6 +29,7 @@ RATING_NORM = 0.7  # slopes and weighted intercept are clipped to this
 CHOICE_NORM = 1.0  # the tilt is clipped to this
 HALF = 0.7  # norm of either half in the stack, so that a stack of two full halves has norm below 1
 WHOLE = 0.99  # norm of the tilt where it is alone
+MIN_TRACE = 1e-4  # of a second moment, in squared taste norms
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,15 @@ class TasteFrame:
     # does the log have ratings? If not, bias and slopes are zero and the tilt has the whole norm
     rated: bool = True
 
+    @classmethod
+    def of(cls, known: Known) -> TasteFrame:
+        """Once the items are known."""
+        return cls(**known.room("frame."), rating_unit=known.rating_unit, rated=known.rated)
+
     @property
     def size(self) -> int:
         """Length of a stacked vector: bias, F slopes, F tilts."""
-        return 2 * self.features.shape[1] + 1
+        return 2 * len(self.features.T) + 1
 
     @property
     def measured(self) -> slice:
@@ -98,7 +105,9 @@ def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
     """
     features, count = frame.features, frame.features.shape[1]
     mean, covariance = frame.moments
-    picked, deviation, events = _matrices(users, frame=frame)
+    events, items = users.activity.astype(np.float64), len(features)
+    picked = by_user(users, np.ones(len(users.item)), items=items)
+    deviation = by_user(users, deviations(users, frame=frame), items=items)
     gram = _grams(frame.design[users.item], offsets=users.offsets)
     ridge = np.diag(np.concatenate(([BIAS_RIDGE], np.full(count, RATING_RIDGE))))
     slopes = np.linalg.solve(gram + ridge, (deviation @ frame.design)[..., None])[
@@ -136,7 +145,8 @@ def half_vectors(tastes: np.ndarray) -> np.ndarray:
         float64[B, D] -> float64[B, D (D + 1) / 2].
     """
     rows, columns = np.triu_indices(tastes.shape[1])
-    return tastes[:, rows] * tastes[:, columns] * np.where(rows == columns, 1.0, np.sqrt(2.0))
+    weight = np.where(rows == columns, 1.0, np.sqrt(2.0))
+    return np.asarray(tastes[:, rows] * tastes[:, columns] * weight)
 
 
 def from_half_vector(half: np.ndarray, *, size: int) -> np.ndarray:
@@ -174,18 +184,6 @@ def deviations(log: EventLog, *, frame: TasteFrame) -> np.ndarray:
     )
 
 
-def _matrices(
-    block: EventLog, *, frame: TasteFrame
-) -> tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray]:
-    items = len(frame.item_mean)
-    deviation = deviations(block, frame=frame)
-    return (
-        by_user(block, np.ones(len(deviation)), items=items),
-        by_user(block, deviation, items=items),
-        block.activity.astype(np.float64),
-    )
-
-
 def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
     """Each user's sum of outer products of event rows; one small product a user, so that its cost
     does not grow with the catalogue.
@@ -200,15 +198,61 @@ def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
-    return rows * np.minimum(
-        1.0, norm / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    )
+    length = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows * np.minimum(1.0, norm / length))
 
 
-def _tensors(declared: Declared) -> dict[str, Tensor]:
-    if not declared.plan.has("tastes"):
+def project_to_moment(half: np.ndarray, *, size: int) -> np.ndarray:
+    """The nearest positive semi-definite matrix to a noisy second moment that has the same trace.
+
+    Without the trace, cutting off negative eigenvalues would add the positive half of the noise to
+    every variance.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[D, D].
+    """
+    values, vectors = np.linalg.eigh(from_half_vector(half, size=size))
+    trace = float(values.sum())
+    total = max(trace, MIN_TRACE)
+    spectrum = total * project_to_simplex(values * (total / trace) if trace > 0 else values)
+    return np.asarray((vectors * spectrum) @ vectors.T)
+
+
+def taste_variances(half: np.ndarray, *, size: int, rated: bool = True) -> np.ndarray:
+    """Variance of bias, of all slopes and of all tilts, before any projection: unbiased but for a
+    floor. Unrated: tilts alone.
+
+    Shapes:
+        float64[D (D + 1) / 2] -> float64[3].
+    """
+    diagonal = np.diag(from_half_vector(half, size=size))
+    cuts = (1, (size - 1) // 2 + 1) if rated else (0, 0)
+    return np.maximum([part.sum() for part in np.split(diagonal, cuts)], MIN_TRACE)
+
+
+def _question(known: Known) -> Question:
+    frame = TasteFrame.of(known)
+    size = frame.measured.stop - frame.measured.start
+    return Question(partial(second_moments, frame=frame), size=size * (size + 1) // 2)
+
+
+def _decoded(known: Known, noisy: Measurement) -> Known:
+    """The second moment of stacked tastes, over the noisy number of active users that the activity
+    histogram paid for.
+    """
+    frame, half = TasteFrame.of(known), noisy.values / known["users"]
+    part = frame.measured
+    size = part.stop - part.start
+    moment = np.zeros((frame.size, frame.size))
+    moment[part, part] = project_to_moment(half, size=size)
+    variances = taste_variances(half, size=size, rated=frame.rated)
+    return known.adding({"estimates.moment": moment, "estimates.taste_variance": variances})
+
+
+def _tensors(known: Known) -> dict[str, Tensor]:
+    if not known.plan.has("tastes"):
         return {}
-    size = 2 * len(declared.features) + 1
+    size = 2 * len(known.feature_names) + 1
     return {
         "estimates.moment": Tensor("F64", (size, size), "paid", ("tastes",)),
         "estimates.taste_variance": Tensor("F64", (3,), "paid", ("tastes",)),
@@ -223,5 +267,7 @@ TASTES = Statistic(
     sensitivity=lambda schema: 1.0,
     noise_words="on each second moment of tastes, where one user counts at most 1",
     models=("gan", "moments"),
+    question=_question,
+    decode=_decoded,
     tensors=_tensors,
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthrec.data.columns import Datetime, hour_of_week
+from synthrec.model.statistic import column_of_each, log_uniform
 from synthrec.model.time_stats import (
     GAP_EDGES,
     MANY_SESSIONS,
@@ -80,8 +81,9 @@ def draw_times(
         rng=rng,
     )
     starts = _balanced(moments, sessions=sessions, tables=tables, column=column, rng=rng)
-    chosen = np.repeat(starts, np.diff(sessions.of_session)) + sessions.offset
-    return chosen[np.lexsort((chosen, np.repeat(np.arange(len(events)), events)))]
+    seconds = np.repeat(starts, np.diff(sessions.of_session)) + sessions.offset
+    order = np.lexsort((seconds, np.repeat(np.arange(len(events)), events)))
+    return np.asarray(seconds[order])
 
 
 def _session_numbers(
@@ -93,12 +95,8 @@ def _session_numbers(
     odds = tables.sessions + 1e-9 * (
         tables.sessions.sum(axis=0) + 1e-3
     )  # a band that noise emptied takes after everybody
-    rows = np.cumsum(odds, axis=1)[activity_band(events)]
-    bucket = (rows < rng.random((len(events), 1)) * rows[:, -1:]).sum(axis=1)
-    low, past = np.asarray(SESSION_EDGES)[bucket], np.asarray(SESSION_EDGES)[bucket + 1]
-    return np.minimum(
-        np.exp(rng.uniform(np.log(low), np.log(past))).astype(np.int64).clip(low, past - 1), events
-    )
+    bucket = column_of_each(odds[activity_band(events)], rng=rng)
+    return np.asarray(np.minimum(log_uniform(bucket, SESSION_EDGES, rng=rng), events))
 
 
 def _sessions(
@@ -301,7 +299,7 @@ def _lacking(table: np.ndarray, *, due: float, had: np.ndarray) -> np.ndarray:
     cells that are not.
     """
     lacks = table * due - had
-    return np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (table + 1e-6))
+    return np.asarray(np.maximum(lacks / max(lacks.max(), 1e-9), 1e-4 * (table + 1e-6)))
 
 
 def _one_of(moments: np.ndarray, *, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -310,6 +308,4 @@ def _one_of(moments: np.ndarray, *, odds: np.ndarray, rng: np.random.Generator) 
     Shapes:
         [S, CANDIDATES], float64[S, CANDIDATES] -> [S].
     """
-    steps = np.cumsum(odds, axis=1)
-    pick = (steps < rng.random((len(odds), 1)) * steps[:, -1:]).sum(axis=1)
-    return np.asarray(moments[np.arange(len(odds)), np.minimum(pick, CANDIDATES - 1)])
+    return np.asarray(moments[np.arange(len(odds)), column_of_each(odds, rng=rng)])

@@ -13,14 +13,16 @@ its norm is at most TIME_NORM whatever the number of events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize
 
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Declared, Statistic, Tensor
+from synthrec.model.statistic import Known, Question, Statistic, Tensor, split
+from synthrec.privacy.mechanisms import Measurement
 
 DAILY_LENGTH = 0.7  # of the daily profile, in radians of the day's circle
 LOCAL_LENGTH = 2.0  # of what one evening differs from another, in hours, and of neighbouring cells
@@ -192,9 +194,10 @@ class TimeTables:
     hour: np.ndarray
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Of the tables."""
-        return tuple(field.name for field in fields(cls))
+    def of(cls, known: Known) -> TimeTables | None:
+        """As measured; None in a log without time."""
+        tables = known.room("times.")
+        return cls(**tables) if tables else None
 
 
 def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np.ndarray:
@@ -243,7 +246,7 @@ def time_tables(sums: np.ndarray, *, noise_std: float) -> TimeTables:
     Shapes:
         float64[SIZE].
     """
-    parts = dict(zip(SIZES, np.split(sums, np.cumsum(list(SIZES.values()))[:-1]), strict=True))
+    parts = split(sums, SIZES)
     found = {
         name: smooth(parts[name], kernels=grid_kernels(SHAPES[name]), noise_std=noise_std).reshape(
             SHAPES[name]
@@ -283,8 +286,19 @@ def span_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
     return np.clip(np.searchsorted(span_edges(column), seconds, side="right") - 1, 0, SPAN_BINS - 1)
 
 
-def _tensors(declared: Declared) -> dict[str, Tensor]:
-    shapes = {} if declared.schema.time is None else SHAPES
+def _question(known: Known) -> Question:
+    column, most = known.schema.time, known.plan.events_per_user
+    assert column is not None
+    return Question(partial(time_vectors, column=column, events_per_user=most), size=SIZE)
+
+
+def _decoded(known: Known, noisy: Measurement) -> Known:
+    tables = time_tables(noisy.values, noise_std=noisy.noise_std)
+    return known.adding({f"times.{name}": getattr(tables, name) for name in SHAPES})
+
+
+def _tensors(known: Known) -> dict[str, Tensor]:
+    shapes = {} if known.schema.time is None else SHAPES
     return {
         f"times.{name}": Tensor("F64", shape, "paid", ("times",), holds="shares")
         for name, shape in shapes.items()
@@ -299,6 +313,9 @@ TIMES = Statistic(
     sensitivity=lambda schema: TIME_NORM,
     noise_words="on each hour of the week, where a user counts at most 1; 2 to 4 times that on "
     "starts, sessions, spans, gaps and calendar",
+    of="baskets",
     needed=lambda schema: schema.time is not None,
+    question=_question,
+    decode=_decoded,
     tensors=_tensors,
 )

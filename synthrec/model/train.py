@@ -1,7 +1,19 @@
-"""One training: measure, anchor, play, watch, calibrate.
+"""One training: measure, anchor, train the GAN, check it for collapse, calibrate.
+
+The generator that comes out of the game is compared with the anchor that went in, on the same
+latents and conditions. It is set aside, and the anchor used instead, if
+
+- a weight or a user's behaviour is not finite;
+- the mean taste has drifted: the square of the way is more than MAX_DRIFT of the anchor's whole
+  variance;
+- the whole variance of tastes is below MIN_SPREAD or above MAX_SPREAD of the anchor's;
+- tastes vary in fewer than MIN_DIRECTIONS of the anchor's directions in effect (exp of the entropy
+  of the covariance's spectrum).
 
 Guarantees: the bounded log is seen by `measure` and `train_gan` only, which ask it through the
-session; all else is post-processing.
+session; all else is post-processing. The rule is fixed beforehand and sees weights, measured shares
+and synthetic users only, so the choice costs nothing and may be told (the rule "fixed steps"
+forbids choices on real data, of which there are none here).
 """
 
 from __future__ import annotations
@@ -20,21 +32,22 @@ from synthrec.data.schema import Schema
 from synthrec.errors import ReleaseError
 from synthrec.model.adversarial import train_gan
 from synthrec.model.artifact import Artifact, filterable
-from synthrec.model.calibration import calibrate, starting_tables
+from synthrec.model.calibration import calibrate, draw, starting_tables
 from synthrec.model.checkpoint import require_alike
-from synthrec.model.collapse import watch
 from synthrec.model.dp_sgd import PrivateCritic
 from synthrec.model.event_types import first_interactions
 from synthrec.model.format import HIDDEN
-from synthrec.model.generator import Generator
+from synthrec.model.generator import Generator, seeded_init
 from synthrec.model.item_choice import ItemTables
-from synthrec.model.measurements import measure
-from synthrec.model.postprocessing import Estimates
-from synthrec.model.statistic import Effort
+from synthrec.model.measurements import Estimates, measure
+from synthrec.model.statistic import Effort, part
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
 TABLES = ("features", "item_mean", "log_weight", "levels", "cuts")
+
+
+MAX_DRIFT, MIN_SPREAD, MAX_SPREAD, MIN_DIRECTIONS = 0.25, 0.5, 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ def train(
                 effort=effort,
                 critic=means.critic,
             )
-        watched = watch(
+        watched = check_collapse(
             generator,
             anchor=anchor,
             estimates=estimates,
@@ -126,34 +139,20 @@ def same_start(generator: Generator, tables: ItemTables, *, session: Session) ->
     """The start that was kept, put into the generator; a new training's is kept. Raises
     ReleaseError for another's.
     """
+    now = {
+        **{f"generator.{name}": array for name, array in generator.arrays().items()},
+        **{f"tables.{name}": getattr(tables, name) for name in TABLES},
+        "tables.rating_noise": np.array([tables.rating_noise]),
+    }
     kept = session.recall("start")
     if kept is None:
-        now = {
-            f"generator.{name}": tensor.detach().cpu().numpy()
-            for name, tensor in generator.state_dict().items()
-        }
-        session.keep(
-            "start",
-            now
-            | {f"tables.{name}": getattr(tables, name) for name in TABLES}
-            | {"tables.rating_noise": np.array([tables.rating_noise])},
-        )
+        session.keep("start", now)
         return tables
     try:
-        require_alike(
-            kept,
-            {f"tables.{name}": getattr(tables, name) for name in TABLES}
-            | {"tables.rating_noise": np.zeros(1)}
-            | {
-                f"generator.{name}": tensor.detach().cpu().numpy()
-                for name, tensor in generator.state_dict().items()
-            },
-        )
+        require_alike(kept, now)
         if not np.allclose(kept["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
             raise ValueError
-        generator.load_state_dict(
-            {name: torch.as_tensor(kept[f"generator.{name}"]) for name in generator.state_dict()}
-        )
+        generator.restore(part(kept, "generator."))
         return replace(
             tables,
             rating_noise=float(kept["tables.rating_noise"][0]),
@@ -189,12 +188,83 @@ def anchored(estimates: Estimates, *, rng: np.random.Generator) -> Generator:
     if estimates.moment is not None:
         values, vectors = np.linalg.eigh(estimates.moment)
         factor = vectors * np.sqrt(np.maximum(values, 0))
-    conditions = 1 + sum(len(shares) for shares in estimates.attributes.values())
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(int(rng.integers(2**62)))
+    with seeded_init(rng):
         return Generator(
             factor=torch.as_tensor(factor, dtype=torch.float32),
             scale=torch.as_tensor(frame.scale, dtype=torch.float32),
-            conditions=conditions,
+            conditions=estimates.conditions,
             hidden=HIDDEN,
         )
+
+
+@dataclass(frozen=True)
+class GanOutcome:
+    """The generator to go on with, and what became of the game."""
+
+    generator: Generator
+    game: str  # "kept", or "set aside: " and why
+
+
+def check_collapse(
+    played: Generator,
+    *,
+    anchor: Generator,
+    estimates: Estimates,
+    rng: np.random.Generator,
+    progress: Progress,
+    users: int = Effort.watch_users,
+) -> GanOutcome:
+    """The generator that the game made, or the anchor if the rule says so."""
+    reason = failure_reason(played, anchor=anchor, estimates=estimates, rng=rng, users=users)
+    if reason is None:
+        return GanOutcome(generator=played, game="kept")
+    progress.say(
+        f"The game is set aside: {reason}. The generator made from the measurements alone goes on."
+    )
+    return GanOutcome(generator=anchor, game=f"set aside: {reason}")
+
+
+def failure_reason(
+    played: Generator,
+    *,
+    anchor: Generator,
+    estimates: Estimates,
+    rng: np.random.Generator,
+    users: int = Effort.watch_users,
+) -> str | None:
+    """What is wrong with a generator beside its anchor, in words; None when nothing is."""
+    if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
+        return "its weights are not finite"
+    conditions = draw(estimates, users=users, rng=rng)
+    vectors = conditions.vectors(estimates)
+    latent = rng.standard_normal((users, len(anchor.scale)))
+    found, expected = (_tastes(each, latent, vectors) for each in (played, anchor))
+    if not np.isfinite(found).all():
+        return "tastes are not finite"
+    whole = max(float(expected.var(axis=0).sum()), 1e-12)
+    drift = float(((found - expected).mean(axis=0) ** 2).sum()) / whole
+    if drift > MAX_DRIFT:
+        return f"tastes drifted: {drift:.2g} of their variance, more than {MAX_DRIFT:g}"
+    spread = float(found.var(axis=0).sum()) / whole
+    if not MIN_SPREAD <= spread <= MAX_SPREAD:
+        return f"tastes vary {spread:.2g} times as much as measured, outside {MIN_SPREAD:g} to {MAX_SPREAD:g}"
+    directions = _directions(found) / _directions(expected)
+    if directions < MIN_DIRECTIONS:
+        return f"tastes vary in {directions:.0%} of the directions measured, less than {MIN_DIRECTIONS:.0%}"
+    return None
+
+
+def _tastes(generator: Generator, latent: np.ndarray, conditions: np.ndarray) -> np.ndarray:
+    device = generator.scale.device
+    with torch.no_grad():
+        rows = generator.stacked(
+            torch.as_tensor(latent, dtype=torch.float32, device=device),
+            torch.as_tensor(conditions, dtype=torch.float32, device=device),
+        )
+    return np.asarray(rows.double().cpu().numpy())
+
+
+def _directions(tastes: np.ndarray) -> float:
+    values = np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(tastes.T))), 1e-15)
+    shares = values / values.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -284,11 +284,13 @@ def test_vocabulary_activity_or_condition_frequencies_from_data_are_caught(
 def conditions_from_data(log: Any, **options: Any) -> Any:
     """The shares of attributes, unnoised."""
     found = test_unpaid.HONEST_MEASURE(log, **options)
-    for name, shares in found.attributes.items():
-        found.attributes[name] = np.bincount(log.attributes[name], minlength=len(shares)) / len(
-            log.attributes[name]
-        )
-    return found
+    return found.adding(
+        {
+            f"attribute.{index}": np.bincount(codes, minlength=size + 1) / len(codes)
+            for index, (name, size) in enumerate(found.sizes.items())
+            for codes in (log.attributes[name],)
+        }
+    )
 
 
 def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatch: Patch) -> None:

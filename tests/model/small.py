@@ -20,8 +20,7 @@ from synthrec.data.schema import Schema
 from synthrec.model import recipe
 from synthrec.model import train as one_training
 from synthrec.model.artifact import Artifact
-from synthrec.model.measurements import measure
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates, measure
 from synthrec.model.recipe import plan_release
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger

@@ -18,7 +18,7 @@ from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from synthrec.errors import ConditionError
 from synthrec.model.artifact import Artifact, filterable
-from synthrec.model.population import Shares
+from synthrec.model.generator import Shares
 from synthrec.model.recipe import plan_release
 from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train

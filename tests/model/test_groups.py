@@ -4,7 +4,6 @@ the noise and into synthetic users.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,12 @@ from synthrec.model import calibration
 from synthrec.model.attribute_effects import (
     MAX_VALUES,
     EffectFrame,
-    GroupDifferences,
     Groups,
     estimate_groups,
     group_vectors,
 )
 from synthrec.model.calibration import calibrate, starting_tables
-from synthrec.model.postprocessing import Estimates
+from synthrec.model.measurements import Estimates
 from synthrec.model.recipe import plan_release
 from synthrec.model.sampling import generate
 from synthrec.model.train import anchored
@@ -201,8 +199,9 @@ def test_synthetic_groups_differ_as_measured_in_what_they_rate_and_pick(
     }
     values["gender"][0, [0, 1 + war]] = 0.3, 0.4
     values["gender"] -= estimates.attributes["gender"] @ values["gender"]
-    told = dataclasses.replace(
-        estimates, groups=GroupDifferences(columns=short.columns, values=values)
+    told = estimates.adding(
+        {f"group.{index}": each for index, each in enumerate(values.values())}
+        | {"group.columns": short.columns}
     )
     generator = anchored(told, rng=np.random.default_rng(0))
     tables = calibrate(

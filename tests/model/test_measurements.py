@@ -17,10 +17,10 @@ from synthrec.conformance.answers import QUICK
 from synthrec.conformance.noise import noise_of_sums
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.schema import Schema
+from synthrec.model.item_counts import shrunken_counts
 from synthrec.model.measurements import measure
-from synthrec.model.postprocessing import project_to_moment, project_to_simplex, shrunken_counts
-from synthrec.model.statistic import activity_edges
-from synthrec.model.tastes import from_half_vector, half_vectors
+from synthrec.model.statistic import activity_edges, project_to_simplex
+from synthrec.model.tastes import from_half_vector, half_vectors, project_to_moment
 from synthrec.privacy.ledger import Ledger, events_of
 from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.session import Session

@@ -25,8 +25,7 @@ from synthrec.conformance.sensitivity import (
     odd_batch,
     some_users,
 )
-from synthrec.model.critic import Critic, pool_log
-from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
+from synthrec.model.dp_sgd import Critic, PrivateCritic, UserOptimizer, pool_log
 from synthrec.model.tastes import TasteFrame
 from synthrec.privacy import mechanisms
 from synthrec.privacy.plan import Training

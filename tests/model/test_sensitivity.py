@@ -11,9 +11,10 @@ from synthrec.conformance.sensitivity import longest_moves
 from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
-from synthrec.model import measurements
+from synthrec.model import attribute_effects, cooccurrence, measurements, time_stats
+from synthrec.model import tastes as taste_stats
 from synthrec.model.cooccurrence import PairFrame, pair_vectors
-from synthrec.model.postprocessing import COUNT_WEIGHT
+from synthrec.model.item_counts import COUNT_WEIGHT
 from synthrec.model.tastes import from_half_vector, half_vectors, second_moments, taste_vectors
 from synthrec.model.time_stats import time_vectors
 from synthrec.privacy.mechanisms import LATTICE
@@ -53,7 +54,7 @@ def shares(log: EventLog, *, edges: tuple[int, ...]) -> np.ndarray:
 
 measurements_activity, measurements_groups = (
     measurements.activity_vectors,
-    measurements.group_vectors,
+    attribute_effects.group_vectors,
 )
 
 
@@ -71,18 +72,18 @@ def beyond_average(log: EventLog, *, frame: PairFrame) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "saboteur"),
+    ("name", "module", "saboteur"),
     [
-        ("times", "time_vectors", centred),
-        ("activity", "activity_vectors", shares),
-        ("groups", "group_vectors", apart),
-        ("pairs", "pair_vectors", beyond_average),
+        ("times", time_stats, centred),
+        ("activity", measurements, shares),
+        ("groups", attribute_effects, apart),
+        ("pairs", cooccurrence, beyond_average),
     ],
 )
 def test_a_vector_that_depends_on_other_users_is_caught(
-    name: str, place: str, saboteur: object, source: Source, monkeypatch: pytest.MonkeyPatch
+    name: str, module: object, saboteur: object, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurements, place, saboteur)
+    monkeypatch.setattr(module, f"{name.removesuffix('s')}_vectors", saboteur)
     assert most_moved(source)[name] == np.inf
 
 
@@ -138,7 +139,7 @@ def test_stacked_tastes_have_norm_below_one_and_half_vectors_keep_distances(sour
         return second_moments(users, frame=frame)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurements, "second_moments", look)
+        patch.setattr(taste_stats, "second_moments", look)
         clipped_sums(
             make_log(users=60),
             schema=schema,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synthrec.audit.realism import total_variation
 from synthrec.data.columns import HOURS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
-from synthrec.model.postprocessing import project_to_simplex
+from synthrec.model.statistic import project_to_simplex
 from synthrec.model.time_sampling import draw_times
 from synthrec.model.time_stats import (
     SESSION_EDGES,

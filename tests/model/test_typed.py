@@ -4,7 +4,6 @@ paid, and what is drawn keeps the schema's word.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from synthrec.data.eventlog import EventLog
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.writer import event_table
-from synthrec.model import event_sampling, event_types, measurements
+from synthrec.model import event_sampling, event_types
 from synthrec.model.artifact import Artifact
 from synthrec.model.event_sampling import rising
 from synthrec.model.event_types import Rules, first_interactions, mark_vectors
 from synthrec.model.recipe import Effort, plan_release
 from synthrec.model.sampling import generate
+from synthrec.model.statistic import Known, Statistic
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
 from synthrec.privacy.mechanisms import LATTICE, Noise
@@ -166,7 +166,7 @@ def popular(log: EventLog, **options: Any) -> Any:
 def test_a_vector_that_depends_on_other_users_is_caught(
     name: str, place: str, saboteur: Any, real: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurements, place, saboteur)
+    monkeypatch.setattr(event_types, place, saboteur)
     assert most_moved(real)[name] == np.inf
 
 
@@ -232,26 +232,26 @@ def test_with_all_answers_frozen_a_release_is_the_same_with_and_without_a_user(
     assert differs(real, tmp_path) == set()
 
 
-HONEST_TABLES = event_types.habit_tables
-
-
 @pytest.mark.parametrize("part", ["items", "people"])
 def test_an_unpaid_path_is_caught(
     part: str, real: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Saboteurs: the price of an item, or the countries, as the log itself has them."""
-    honest = measurements._habits
+    honest = Statistic.ask
 
-    def peeking(events: EventLog, **options: Any) -> Any:
-        found = honest(events, **options)
-        stolen = (
-            {"price": np.bincount(events.item, events.marks["price"], ITEMS).astype(np.int16)}
+    def peeking(self: Statistic, session: Session, logs: Any, known: Known) -> Known:
+        known, events = honest(self, session, logs, known), logs["events"]
+        if self.name != "habits":
+            return known
+        prices = np.bincount(events.item, events.marks["price"], ITEMS).astype(np.int16)
+        countries = np.bincount(events.marks["country"], minlength=3) / len(events.item)
+        return known.adding(
+            {"habits.items/price": prices}
             if part == "items"
-            else {"country": np.bincount(events.marks["country"], minlength=3) / len(events.item)}
+            else {"habits.people/country": countries}
         )
-        return dataclasses.replace(found, **{part: stolen})
 
-    monkeypatch.setattr(measurements, "_habits", peeking)
+    monkeypatch.setattr(Statistic, "ask", peeking)
     assert differs(real, tmp_path)
 
 

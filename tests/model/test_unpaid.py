@@ -8,7 +8,6 @@ bit. Teeth: unpaid paths are opened on purpose.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -106,16 +105,14 @@ def vocabulary_from_data(log: EventLog, **options: Any) -> Any:
     found = HONEST_MEASURE(log, **options)
     seen = np.isin(np.arange(len(found.frame.popularity)), log.item)
     popularity = np.where(seen, found.frame.popularity, 1e-9)
-    return dataclasses.replace(
-        found, frame=dataclasses.replace(found.frame, popularity=popularity / popularity.sum())
-    )
+    return found.adding({"frame.popularity": popularity / popularity.sum()})
 
 
 def activity_from_data(log: EventLog, **options: Any) -> Any:
     """A saboteur: the true histogram of events per user."""
     found = HONEST_MEASURE(log, **options)
     counts = np.histogram(log.activity, bins=found.activity_edges)[0]
-    return dataclasses.replace(found, activity=counts / counts.sum())
+    return found.adding({"estimates.activity": counts / counts.sum()})
 
 
 def groups_from_data(log: EventLog, **options: Any) -> Any:
@@ -124,8 +121,8 @@ def groups_from_data(log: EventLog, **options: Any) -> Any:
     share = np.bincount(np.asarray(log.attributes["gender"]), minlength=3)[:, None] / len(
         log.offsets
     )
-    values = {**found.groups.values, "gender": found.groups.values["gender"] * share}
-    return dataclasses.replace(found, groups=dataclasses.replace(found.groups, values=values))
+    index = list(found.groups.values).index("gender")
+    return found.adding({f"group.{index}": found.groups.values["gender"] * share})
 
 
 def started_from_data(generator: Any, log: EventLog, **options: Any) -> Any:

@@ -16,9 +16,8 @@ from synthrec import pipeline
 from synthrec.data.schema import Schema
 from synthrec.errors import DataError
 from synthrec.model.artifact import Artifact
-from synthrec.model.collapse import trouble, watch
 from synthrec.model.generator import Generator
-from synthrec.model.train import anchored
+from synthrec.model.train import anchored, check_collapse, failure_reason
 from synthrec.progress import Progress
 from tests.data import small as tables
 from tests.model.small import make_log, make_plan, prepared, quick, trained
@@ -97,7 +96,7 @@ def test_a_generator_made_to_diverge_or_collapse_is_set_aside(
     anchor.factor.copy_(
         torch.eye(len(anchor.factor)) / 4
     )  # noise on so small a log may leave it one direction
-    found = watch(
+    found = check_collapse(
         changed(anchor, change),
         anchor=anchor,
         estimates=artifact.estimates,
@@ -114,7 +113,7 @@ def test_a_generator_made_to_diverge_or_collapse_is_set_aside(
 
 def test_a_healthy_game_is_kept_and_nothing_is_said(artifact: Artifact) -> None:
     anchor, heard = anchor_of(artifact), RecordingProgress()
-    found = watch(
+    found = check_collapse(
         artifact.generator,
         anchor=anchor,
         estimates=artifact.estimates,
@@ -123,7 +122,9 @@ def test_a_healthy_game_is_kept_and_nothing_is_said(artifact: Artifact) -> None:
     )
     assert found.generator is artifact.generator and found.game == "kept" and heard.lines == []
     assert (
-        trouble(anchor, anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1))
+        failure_reason(
+            anchor, anchor=anchor, estimates=artifact.estimates, rng=np.random.default_rng(1)
+        )
         is None
     )
 
