@@ -21,7 +21,9 @@ from synthrec.audit.cache import Kept
 from synthrec.audit.record import AuditRecord
 from synthrec.audit.utility import ArmInput
 from synthrec.auditing import (
+    NO_CHOICES,
     AuditInputs,
+    Choices,
     Effort,
     Tables,
     baseline_logs,
@@ -354,6 +356,7 @@ def audit(
     log: Any,
     effort: Effort = "quick",
     sacrifice: bool = False,
+    choices: Choices = NO_CHOICES,
     progress: Progress = SILENT,
 ) -> AuditRecord:
     """Attack a release and score its use on the real log; baselines of equal epsilon are trained
@@ -365,6 +368,7 @@ def audit(
     folder = open_folder(release).verified()
     folder.own_private()
     evidence = (sacrificed if sacrifice else collect)(folder, log=log, progress=progress)
+    evidence = evidence.chosen(choices)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
     return _weighed(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
 
@@ -377,6 +381,7 @@ def audit_tables(
     epsilon: float | None = None,
     delta: float | None = None,
     effort: Effort = "quick",
+    choices: Choices = NO_CHOICES,
     progress: Progress = SILENT,
 ) -> AuditRecord:
     """Attack any tool's synthetic log and score its use; writes OUT/private/audit.json, and trains
@@ -385,7 +390,7 @@ def audit_tables(
     private = _place_of_audit(out)
     evidence = collect_tables(
         tables, schema=schema, private=private, epsilon=epsilon, delta=delta, progress=progress
-    )
+    ).chosen(choices)
     return _weighed(evidence, arms={}, effort=effort, private=private, progress=progress)
 
 

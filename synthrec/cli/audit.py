@@ -71,9 +71,34 @@ def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     default=True,
     help="A few minutes, or everything with more draws.  [default: quick]",
 )
+@click.option(
+    "--known",
+    metavar="COLUMN",
+    multiple=True,
+    help="Columns that an intruder knows of a person.  [default: all]",
+)
+@click.option(
+    "--secret",
+    metavar="COLUMN",
+    multiple=True,
+    help="Columns that an intruder would infer.  [default: all]",
+)
+@click.option(
+    "--within-claim-is-fine",
+    is_flag=True,
+    help="Exit code 0 for a leak that contradicts no claim of epsilon. The record says so.",
+)
 @quiet_option
 def audit(
-    release: Path | None, log: str | None, sacrifice: bool, quick: bool, quiet: bool, **tables: Any
+    release: Path | None,
+    log: str | None,
+    sacrifice: bool,
+    quick: bool,
+    known: tuple[str, ...],
+    secret: tuple[str, ...],
+    within_claim_is_fine: bool,
+    quiet: bool,
+    **tables: Any,
 ) -> None:
     """Attack a synthetic log with real people at hand, and measure how useful it is. Ends with exit
     code 1 if a leak is detected.
@@ -85,11 +110,12 @@ def audit(
     An audit that was interrupted goes on where it was when the same command is given again.
     """
     from synthrec import pipeline
-    from synthrec.auditing import Tables
+    from synthrec.auditing import Choices, Tables
     from synthrec.cli.outcome import echo_audit
     from synthrec.cli.progress import progress_for
     from synthrec.data.schema import Schema
 
+    choices = Choices(known, secret, within_claim_is_fine)
     given = [name for name, value in tables.items() if value]
     effort: Literal["quick", "full"] = "quick" if quick else "full"
     progress = progress_for(quiet=quiet)
@@ -99,7 +125,12 @@ def audit(
                 "a release is audited with its log: synthrec audit RELEASE --log LOG"
             )
         record = pipeline.audit(
-            release, log=log, effort=effort, sacrifice=sacrifice, progress=progress
+            release,
+            log=log,
+            effort=effort,
+            sacrifice=sacrifice,
+            choices=choices,
+            progress=progress,
         )
     else:
         if log is not None or sacrifice:
@@ -113,7 +144,8 @@ def audit(
             schema=Schema.load(tables.pop("config")),
             **tables,  # out, epsilon, delta
             effort=effort,
+            choices=choices,
             progress=progress,
         )
     echo_audit(record)
-    click.get_current_context().exit(record.verdict.exit_code)
+    click.get_current_context().exit(record.exit_code)

@@ -183,6 +183,16 @@ def planted(membership: Membership) -> str:
     )
 
 
+def columns(membership: Membership) -> str:
+    """Which columns were looked at value by value, and which not."""
+    looked = [column.name for column in membership.columns if column.attacks]
+    unseen = [column.name for column in membership.columns if not column.attacks]
+    rest = f" No attack looks at {', '.join(unseen)}." if unseen else ""
+    return (
+        f"Compared with people's own values as they are: {', '.join(looked) or 'no column'}.{rest}"
+    )
+
+
 def utility_in_short(utility: Utility) -> str:
     """How useful, between knowing nothing and having the real log; empty if the ladder has no row
     for the release.
@@ -230,6 +240,23 @@ def what_would_change(audit: AuditRecord) -> tuple[str, ...]:
             "leak_replay_items",
             short,
             "Runs of items repeated from members longer than from people outside by more than {}: a leak.",
+        ),
+        (
+            "tail_level",
+            percent,
+            "People with the highest scores who are members more often than chance makes them once in {} of audits, or a history copied "
+            "whole, or in a part longer than anybody outside shares by chance: a leak.",
+        ),
+        (
+            "planted_share",
+            percent,
+            "Training users planted in place of {} of the synthetic ones not found often enough: inconclusive.",
+        ),
+        (
+            "copied_share",
+            percent,
+            "Whole copies in place of {} of the synthetic users not found often enough, or a column that no attack looks at: "
+            "inconclusive.",
         ),
         (
             None,
