@@ -54,7 +54,7 @@ from synthrec.audit.record import (
 from synthrec.audit.record import (
     Effort as Effort,
 )
-from synthrec.audit.splits import MAX_GIVEN, MAX_LEARNED, AuditSplits
+from synthrec.audit.splits import MAX_GIVEN, MAX_LEARNED, AuditSplits, Knowledge
 from synthrec.audit.utility import ArmInput, measure_utility
 from synthrec.audit.verdict import conclude, groups_differ, policy, policy_sha256
 from synthrec.claim import PROFILE_DELTAS, with_internal_runs
@@ -118,6 +118,20 @@ class Tables:
     fair_coins: bool = False  # members and holdout users were told apart by a fair coin each
 
 
+@dataclass(frozen=True)
+class Choices:
+    """The owner's: columns that the intruder knows and that are inferred (none: all), and whether a
+    leak within the claim is fine.
+    """
+
+    known: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    within_claim_is_fine: bool = False
+
+
+NO_CHOICES = Choices()
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class AuditInputs:
     """Everybody, what the log declares, and the claim; `release_id` of a release of ours. Private."""
@@ -130,6 +144,30 @@ class AuditInputs:
     sacrificial: bool = (
         False  # a second run of the release's plan, which kept users back, in place of the release
     )
+    choices: Choices = NO_CHOICES
+
+    def chosen(self, choices: Choices) -> AuditInputs:
+        """With what the owner chose. Raises SchemaError for a column that nothing is declared of."""
+        schema = self.schema
+        names = [("item", schema.item)] + [
+            (name, column.name)
+            for name, column in (("rating", schema.rating), ("time", schema.time))
+            if column is not None
+        ]
+        internal = {declared: name for name, declared in names}
+        declared = {*internal, *schema.marks, *schema.user_attributes}
+        if unknown := {*choices.known, *choices.secret} - declared:
+            raise SchemaError(
+                "--known and --secret name declared columns of events or users",
+                found=", ".join(sorted(unknown)),
+                remedy=f"Choose among {', '.join(sorted(declared))}.",
+            )
+        known, secret = (
+            frozenset(internal.get(name, name) for name in chosen) if chosen else None
+            for chosen in (choices.known, choices.secret)
+        )
+        people = replace(self.people, knowledge=Knowledge(known, secret, tuple(names)))
+        return replace(self, people=people, choices=choices)
 
     @property
     def scale(self) -> tuple[float, float] | None:
@@ -639,6 +677,7 @@ def key_of(evidence: AuditInputs, *, effort: Effort) -> tuple[str, ...]:
         evidence.release_id or "",
         evidence.fingerprint(),
         str(evidence.claim),
+        str(evidence.choices),
         policy_sha256(),
         effort,
         __version__,
@@ -664,7 +703,7 @@ def run_audit(
         kept,
         "disclosure",
         Disclosure | None,
-        lambda: measure_disclosure(evidence.people, effort=effort, rng=rng),
+        lambda: measure_disclosure(evidence.people, effort=effort, policy=policy(), rng=rng),
         progress=progress,
     )
     utility = _utility(evidence, arms=arms, effort=effort, kept=kept, rng=rng, progress=progress)
@@ -719,6 +758,9 @@ def recorded(
         verdict=verdict,
         reason=reason,
         seconds=seconds,
+        known=evidence.choices.known,
+        secret=evidence.choices.secret,
+        within_claim_is_fine=evidence.choices.within_claim_is_fine,
     )
 
 

@@ -25,7 +25,9 @@ from synthrec.audit.cache import Kept
 from synthrec.audit.record import AuditRecord, Comparison
 from synthrec.audit.utility import ArmInput
 from synthrec.auditing import (
+    NO_CHOICES,
     AuditInputs,
+    Choices,
     Effort,
     Tables,
     baseline_logs,
@@ -264,6 +266,7 @@ def audit(
     log: Any,
     effort: Effort = "quick",
     sacrifice: bool = False,
+    choices: Choices = NO_CHOICES,
     progress: Progress = SILENT,
 ) -> AuditRecord:
     """Attack a release and score its use on the real log; baselines of equal epsilon are trained
@@ -275,6 +278,7 @@ def audit(
     folder = open_folder(release).verified()
     folder.own_private()
     evidence = (sacrificed if sacrifice else collect)(folder, log=log, progress=progress)
+    evidence = evidence.chosen(choices)
     arms = baseline_logs(folder, evidence=evidence, progress=progress)
     return _audited(evidence, arms=arms, effort=effort, private=folder.private, progress=progress)
 
@@ -287,6 +291,7 @@ def audit_tables(
     epsilon: float | None = None,
     delta: float | None = None,
     effort: Effort = "quick",
+    choices: Choices = NO_CHOICES,
     progress: Progress = SILENT,
 ) -> AuditRecord:
     """Attack any tool's synthetic log and score its use; writes OUT/private/audit.json and its
@@ -295,7 +300,7 @@ def audit_tables(
     private = _place_of_audit(out)
     evidence = collect_tables(
         tables, schema=schema, private=private, epsilon=epsilon, delta=delta, progress=progress
-    )
+    ).chosen(choices)
     record = _audited(evidence, arms={}, effort=effort, private=private, progress=progress)
     write_page(private / AUDIT_PAGE, render_audits(("synthetic log",), (record,)))
     return record
@@ -308,6 +313,7 @@ def compare(
     log: Any = None,
     schema: Schema | None = None,
     effort: Effort = "quick",
+    choices: Choices = NO_CHOICES,
     progress: Progress = SILENT,
     **tables: Any,
 ) -> Comparison:
@@ -325,6 +331,7 @@ def compare(
     candidates = collect_all(
         subjects, log=log, tables=tables, schema=schema, private=private, progress=progress
     )
+    candidates = {name: inputs.chosen(choices) for name, inputs in candidates.items()}
     record = compared(candidates, effort=effort, progress=progress)
     write_record(record, path=private / "comparison.json")
     page = render_audits(record.names, record.audits, record.differences)

@@ -8,11 +8,11 @@ What is compared, and how far apart it may be:
   mean ratings: relative, at most 15 %;
 - popularity: total variation of the items' shares of all events, against the unbounded real log, at
   most 0.15;
-- activity: total variation of events per user, the real cut at K, over buckets that grow by the
+- activity: total variation of events per user, both cut at K, over buckets that grow by the
   square root of two
   (1, 2, 3, 4-5, 6-7, 8-11, 12-15, 16-22, ...), at most 0.10;
-- similarity: mean cosine between the item sets of all pairs of different users, the real cut at K
-  random events; relative, at most 25 %.
+- similarity: mean cosine between the item sets of all pairs of different users, both cut at K random
+  events; relative, at most 25 %.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def measure_realism(
     rng: np.random.Generator,
 ) -> tuple[RealismLimit, ...]:
     """Every limit for one synthetic log against the unbounded real train log."""
-    bounded = profiles.cut(real, events_per_user=events_per_user, rng=rng)
+    bounded, bounded_synthetic = (
+        profiles.cut(log, events_per_user=events_per_user, rng=rng) for log in (real, synthetic)
+    )
     limits = [
         _apart(
             "popularity (total variation)",
@@ -50,13 +52,13 @@ def measure_realism(
         ),
         _apart(
             "activity (total variation)",
-            activity_distance(synthetic, other=bounded),
+            activity_distance(bounded_synthetic, other=bounded),
             limit=ACTIVITY_LIMIT,
         ),
         _relative(
             "similarity of users (mean cosine)",
             real=mean_cosine(bounded, items=items),
-            synthetic=mean_cosine(synthetic, items=items),
+            synthetic=mean_cosine(bounded_synthetic, items=items),
             limit=SIMILARITY_LIMIT,
         ),
     ]

@@ -368,6 +368,9 @@ class Disclosure(Record):
     replay: Replay
 
 
+WITHIN_CLAIM = "WITHIN CLAIM"  # stands in the reason of a leak that contradicts no claim
+
+
 class Verdict(StrEnum):
     """Worst first."""
 
@@ -404,6 +407,12 @@ class Policy(Record):
     tail_level: float = 0.0
     extrapolated_level: float = 0.0
     planted_share: float = 1.0  # a pass needs power at this share of synthetic users, or a smaller
+    # what an intruder knows of a person, exactly: so many times, numbers, attributes, events with all
+    # that they say but for their times
+    known_times: int = 0
+    known_numbers: int = 0
+    known_attributes: int = 0
+    known_events: int = 0
     copied_share: float = 1.0  # a pass needs that as many whole copies would have been found
 
     def numbers(self) -> dict[str, float]:
@@ -444,6 +453,16 @@ class AuditRecord(Record):
     verdict: Verdict
     reason: str
     seconds: float
+    # chosen by the owner: columns that the intruder knows, columns that are inferred; none: all
+    known: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    within_claim_is_fine: bool = False  # the owner accepts a leak that contradicts no claim
+
+    @property
+    def exit_code(self) -> int:
+        """Of the verdict, unless the owner accepts what was found."""
+        fine = self.within_claim_is_fine and WITHIN_CLAIM in self.reason
+        return 0 if fine and self.verdict is Verdict.LEAK_DETECTED else self.verdict.exit_code
 
 
 class Difference(Record):
@@ -474,4 +493,4 @@ class Comparison(Record):
     @property
     def exit_code(self) -> int:
         """Of the worst verdict."""
-        return min((audit.verdict for audit in self.audits), key=list(Verdict).index).exit_code
+        return min(self.audits, key=lambda audit: list(Verdict).index(audit.verdict)).exit_code

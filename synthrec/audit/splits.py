@@ -5,6 +5,7 @@ the attacks and the figures of use.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,32 @@ from synthrec.data.eventlog import EventLog
 MAX_ASKED = 5_000  # members, and so holdout, reference and test users
 MAX_GIVEN = 100_000  # synthetic users among whom attacks look
 MAX_LEARNED = 20_000  # users of a log from which figures of use and likeness are made
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Columns that the intruder knows, and those that are to be inferred; None: all."""
+
+    known: frozenset[str] | None = None
+    secret: frozenset[str] | None = None
+    names: tuple[tuple[str, str], ...] = ()  # of item, rating and time, as declared
+
+    def knows(self, column: str) -> bool:
+        """Does the intruder know values of a column?"""
+        return self.known is None or column in self.known
+
+    def asks(self, column: str) -> bool:
+        """Is a column to be inferred?"""
+        return self.secret is None or column in self.secret
+
+    def of(self, log: EventLog) -> EventLog:
+        """What the intruder may know of it."""
+        unknown = [name for name in ("rating", "time") if not self.knows(name)]
+        missing: dict[str, Any] = dict.fromkeys(unknown)
+        return replace(log, **missing)
+
+
+EVERYTHING = Knowledge()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,6 +65,7 @@ class AuditSplits:
     synthetic: EventLog
     items: int  # rows of the catalogue
     events_per_user: int  # K
+    knowledge: Knowledge = EVERYTHING  # of whoever attacks
     asked_share: float = 1.0  # of the members, whom attacks ask about
 
     def sampled(self, *, synthetic: int, rng: np.random.Generator) -> AuditSplits:

@@ -24,6 +24,7 @@ from synthrec.audit.attacks.exact import WHOLE_HISTORIES
 from synthrec.audit.attacks.metrics import strongest, told_apart
 from synthrec.audit.disclosure.common import excess
 from synthrec.audit.record import (
+    WITHIN_CLAIM,
     Attack,
     AttackBound,
     CopyProbe,
@@ -96,9 +97,6 @@ def conclude(
         for text in _leaks(membership, disclosure=disclosure, policy=policy)
     ]
     return next(iter([*refuted, *leaks]), None) or _nothing_found(membership, policy=policy)
-
-
-WITHIN_CLAIM = "WITHIN CLAIM"
 
 
 def _within(bound: AttackBound) -> str:

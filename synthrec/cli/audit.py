@@ -76,6 +76,23 @@ def table_option(name: str, help_text: str) -> Callable[[Command], Command]:
     default=True,
     help="A few minutes, or everything with more draws.  [default: quick]",
 )
+@click.option(
+    "--known",
+    metavar="COLUMN",
+    multiple=True,
+    help="Columns that an intruder knows of a person.  [default: all]",
+)
+@click.option(
+    "--secret",
+    metavar="COLUMN",
+    multiple=True,
+    help="Columns that an intruder would infer.  [default: all]",
+)
+@click.option(
+    "--within-claim-is-fine",
+    is_flag=True,
+    help="Exit code 0 for a leak that contradicts no claim of epsilon. The record says so.",
+)
 @click.option("--verbose", is_flag=True, help="Every figure, not a summary of twenty lines.")
 @quiet_option
 def audit(
@@ -84,6 +101,9 @@ def audit(
     log: str | None,
     sacrifice: bool,
     quick: bool,
+    known: tuple[str, ...],
+    secret: tuple[str, ...],
+    within_claim_is_fine: bool,
     verbose: bool,
     quiet: bool,
     **tables: Any,
@@ -100,12 +120,13 @@ def audit(
     An audit that was interrupted goes on where it was when the same command is given again.
     """
     from synthrec import pipeline
-    from synthrec.auditing import Tables
+    from synthrec.auditing import Choices, Tables
     from synthrec.cli.outcome import echo_audit, echo_comparison
     from synthrec.cli.progress import progress_for
     from synthrec.cli.terminal import show
     from synthrec.data.schema import Schema
 
+    choices = Choices(known, secret, within_claim_is_fine)
     given = [name for name, value in tables.items() if value]
     effort: Literal["quick", "full"] = "quick" if quick else "full"
     progress = progress_for(quiet=quiet)
@@ -122,6 +143,7 @@ def audit(
             schema=None if log is not None else Schema.load(tables["config"]),
             **{name: tables[name] for name in ("out", "members", "holdout", "reference")},
             effort=effort,
+            choices=choices,
             progress=progress,
         )
         echo_comparison(compared, folder=tables["out"])
@@ -134,7 +156,12 @@ def audit(
                 "a release is audited with its log: synthrec audit RELEASE --log LOG"
             )
         record = pipeline.audit(
-            subjects[0], log=log, effort=effort, sacrifice=sacrifice, progress=progress
+            subjects[0],
+            log=log,
+            effort=effort,
+            sacrifice=sacrifice,
+            choices=choices,
+            progress=progress,
         )
     else:
         if log is not None or sacrifice:
@@ -145,12 +172,13 @@ def audit(
             schema=Schema.load(tables.pop("config")),
             **tables,  # out, epsilon, delta
             effort=effort,
+            choices=choices,
             progress=progress,
         )
     echo_audit(record, verbose=verbose)
     if not subjects:
         show(f"{'page':<30}{tables['out'] / 'private' / pipeline.AUDIT_PAGE}")
-    click.get_current_context().exit(record.verdict.exit_code)
+    click.get_current_context().exit(record.exit_code)
 
 
 def _require_words(given: list[str], *, needed: tuple[str, ...], allowed: tuple[str, ...]) -> None:

@@ -39,7 +39,7 @@ def echo_outcome(folder: Path, audit: AuditRecord) -> int:
         )
     show_wrapped(claim)
     show_wrapped(f"{private}{use}")
-    return audit.verdict.exit_code if mechanism is None or mechanism.passed else 1
+    return audit.exit_code if mechanism is None or mechanism.passed else 1
 
 
 def echo_audit(audit: AuditRecord, *, verbose: bool) -> None:

@@ -191,6 +191,16 @@ def planted(membership: Membership) -> str:
     )
 
 
+def columns(membership: Membership) -> str:
+    """Which columns were looked at value by value, and which not."""
+    looked = [column.name for column in membership.columns if column.attacks]
+    unseen = [column.name for column in membership.columns if not column.attacks]
+    rest = f" No attack looks at {', '.join(unseen)}." if unseen else ""
+    return (
+        f"Compared with people's own values as they are: {', '.join(looked) or 'no column'}.{rest}"
+    )
+
+
 def utility_in_short(utility: Utility) -> str:
     """How useful, between knowing nothing and having the real log; empty if the ladder has no row
     for the release.

@@ -27,6 +27,13 @@ def test_other_real_users_pass_every_limit(everybody: EventLog, rng: np.random.G
     assert all(limits(strangers, real=everybody.select(np.arange(600, 1_200))).values())
 
 
+def test_a_verbatim_copy_passes_every_limit_however_many_events_people_have(
+    everybody: EventLog,
+) -> None:
+    assert (everybody.activity > K).any(), "otherwise this shows nothing"
+    assert all(limits(everybody, real=everybody).values())
+
+
 def without_rating_noise(log: EventLog, rng: np.random.Generator) -> EventLog:
     item_mean = np.bincount(log.item, log.rating, 300) / np.maximum(
         1, np.bincount(log.item, minlength=300)

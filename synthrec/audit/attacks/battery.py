@@ -27,7 +27,7 @@ from synthrec.audit.attacks.metrics import (
 )
 from synthrec.audit.attacks.nearest_user import Nearest, Space, nearest
 from synthrec.audit.record import Attack, Policy
-from synthrec.audit.splits import AuditSplits
+from synthrec.audit.splits import EVERYTHING, AuditSplits, Knowledge
 from synthrec.data.eventlog import EventLog
 
 KNOWS = {
@@ -50,6 +50,7 @@ class AttackerView:
     synthetic: EventLog
     reference: EventLog
     items: int
+    knowledge: Knowledge = EVERYTHING
 
     def alike(self) -> AttackerView:
         """The same with only those columns that all three logs have."""
@@ -58,8 +59,8 @@ class AttackerView:
             name for name in ("rating", "time") if any(getattr(x, name) is None for x in logs)
         ]
         missing: dict[str, Any] = dict.fromkeys(absent)
-        targets, synthetic, reference = (replace(log, **missing) for log in logs)
-        return AttackerView(targets, synthetic, reference, self.items)
+        targets, synthetic, reference = (self.knowledge.of(replace(log, **missing)) for log in logs)
+        return replace(self, targets=targets, synthetic=synthetic, reference=reference)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -124,7 +125,9 @@ def score_targets(sight: AttackerView, *, rng: np.random.Generator) -> Scored:
 def with_replays(found: Scored, sight: AttackerView) -> Scored:
     """And what of people's histories, exactly, stands in single synthetic users."""
     logs = (sight.targets, sight.synthetic, sight.reference)
-    replays = tuple(map(Replay.of, views(logs)))
+    replays = tuple(
+        Replay.of(view) for view in views(logs) if all(map(sight.knowledge.knows, view.columns))
+    )
     scores = {**found.scores, **{replay.name: replay.score for replay in replays}}
     return replace(found, scores=scores, replays=replays)
 
@@ -163,6 +166,7 @@ class AttackSuite:
     items: int
     fpr: float
     resamples: int
+    knowledge: Knowledge = EVERYTHING
 
     @classmethod
     def of(cls, people: AuditSplits, *, fpr: float, resamples: int) -> AttackSuite:
@@ -181,6 +185,7 @@ class AttackSuite:
             items=people.items,
             fpr=fpr,
             resamples=resamples,
+            knowledge=people.knowledge,
         )
 
     def attack(
@@ -192,7 +197,7 @@ class AttackSuite:
         replays: bool = True,
     ) -> Result:
         """All attacks, the blend among them where both classes are large enough to be halved."""
-        sight = AttackerView(self.targets, synthetic, reference, self.items)
+        sight = AttackerView(self.targets, synthetic, reference, self.items, self.knowledge)
         found = score_targets(sight, rng=rng)
         found = with_replays(found, sight) if replays else found
         known = reference.users

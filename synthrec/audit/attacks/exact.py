@@ -35,6 +35,7 @@ from scipy import sparse
 
 from synthrec.audit import profiles
 from synthrec.audit.record import AttackedColumn, Policy
+from synthrec.audit.splits import EVERYTHING, Knowledge
 from synthrec.data.eventlog import EventLog, exact, is_exact
 
 REPLAY, REPLAY_KNOWS = "replay of ", "exact values of the person's events"
@@ -50,11 +51,14 @@ _AT_ONCE = 5_000_000  # likelihood ratios held at once
 
 @dataclass(frozen=True, repr=False, eq=False)
 class View:
-    """Tokens of the users of several logs, numbered alike. Shapes: each float32[B, T] of ones."""
+    """Tokens of the users of several logs, numbered alike; `knowledge`: as what the policy's table
+    lists them. Shapes: each float32[B, T] of ones.
+    """
 
     name: str
     columns: tuple[str, ...]
     tokens: tuple[sparse.csr_array, ...]
+    knowledge: str = ""
 
 
 def views(logs: Sequence[EventLog]) -> Iterator[View]:
@@ -63,10 +67,13 @@ def views(logs: Sequence[EventLog]) -> Iterator[View]:
     user = np.repeat(np.arange(sum(users)), np.concatenate([log.activity for log in logs]))
     place = np.arange(len(user)) - np.searchsorted(user, user)
 
-    def view(name: str, columns: Sequence[str], code: np.ndarray, *, first: int = 0) -> View:
+    def view(
+        name: str, columns: Sequence[str], code: np.ndarray, *, first: int = 0, knowledge: str = ""
+    ) -> View:
         """Without the `first` events of each user."""
         kept = place >= first
-        return View(name, tuple(columns), _by_user(user[kept], code[kept], users=users))
+        tokens = _by_user(user[kept], code[kept], users=users)
+        return View(name, tuple(columns), tokens, knowledge)
 
     columns = columns_of(logs)
     for name in [name for name in columns if columns[name].dtype == np.int32 and name != "item"]:
@@ -76,17 +83,18 @@ def views(logs: Sequence[EventLog]) -> Iterator[View]:
     yield view("items", ["item"], items)
     if columns:
         told = _joint([items, *columns.values()])
-        yield view("items with all but times", ["item", *columns], told)
+        yield view("items with all but times", ["item", *columns], told, knowledge="events")
     if time is not None:
         told = _joint([items, time, *columns.values()])
         yield view("whole events", ["item", "time", *columns], told)
-        yield view("exact times", ["time"], time)
+        yield view("exact times", ["time"], time, knowledge="times")
         yield view("gaps between times", ["time"], np.diff(time, prepend=0), first=1)
     for name, values in columns.items():
         code = _joint([values])
         distinct = int(code.max(initial=0)) + 1
         if distinct > MANY_VALUES:
-            yield view(name, [name], _with_counts(_joint([user, code]), code))
+            counted = _with_counts(_joint([user, code]), code)
+            yield view(name, [name], counted, knowledge="numbers")
         if 1 < distinct < np.sqrt(MANY_RUNS):
             run = int(np.ceil(np.log(MANY_RUNS) / np.log(distinct)))
             told = _joint([np.roll(code, back) for back in range(run)])
@@ -98,11 +106,8 @@ def views(logs: Sequence[EventLog]) -> Iterator[View]:
                 np.concatenate([*map(_numbered, rows.values())]),
             ]
         )
-        yield View(
-            "attributes",
-            tuple(rows),
-            _by_user(np.tile(np.arange(sum(users)), len(rows)), token, users=users),
-        )
+        who = np.tile(np.arange(sum(users)), len(rows))
+        yield View("attributes", tuple(rows), _by_user(who, token, users=users), "attributes")
 
 
 def columns_of(logs: Sequence[EventLog]) -> dict[str, np.ndarray]:
@@ -178,10 +183,9 @@ class Match:
         """The better of two."""
         better = other.score > self.score
         return Match(
-            *(
-                np.where(better, two, one)
-                for one, two in zip(vars(self).values(), vars(other).values(), strict=True)
-            )
+            score=np.where(better, other.score, self.score),
+            shared=np.where(better, other.shared, self.shared),
+            whole=np.where(better, other.whole, self.whole),
         )
 
 
@@ -266,10 +270,16 @@ class Replay:
         return float(np.log1p(PARTS[0] / (1 - PARTS[0]) * self.having.sum() / 2 / length))
 
 
-def attacked_columns(synthetic: EventLog, replays: Sequence[Replay]) -> tuple[AttackedColumn, ...]:
+def attacked_columns(
+    synthetic: EventLog, replays: Sequence[Replay], *, knowledge: Knowledge = EVERYTHING
+) -> tuple[AttackedColumn, ...]:
     """Every column of the synthetic log, and the replays that look at it."""
+    names = dict(knowledge.names)
     return tuple(
-        AttackedColumn(name=name, attacks=tuple(x.name for x in replays if name in x.view.columns))
+        AttackedColumn(
+            name=names.get(name, name),
+            attacks=tuple(replay.name for replay in replays if name in replay.view.columns),
+        )
         for name in (*columns_of([synthetic]), *attributes_of([synthetic]))
     )
 

@@ -90,7 +90,7 @@ def run_attacks(
         bound=bound,
         controls=controls.together(planted, innocent, policy=policy, copies=copies),
         copied=int(copied.sum()),
-        columns=attacked_columns(people.synthetic, result.replays),
+        columns=attacked_columns(people.synthetic, result.replays, knowledge=people.knowledge),
     )
     member = battery.member
     return ScoredMembership(

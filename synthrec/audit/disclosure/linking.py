@@ -6,11 +6,12 @@ one for the item itself and up to one more each for a rating and a date that agr
 and Shmatikov 2008); of an item had several times the best counts. Linkability, of 2, 4 or 8 known
 events: the named user must have the person's rarest other item (fewest times in the synthetic log,
 ties by chance); for people outside training that succeeds as often as tastes alone make it, which
-is the control, and the random attacker names any synthetic user. Attribute inference, of 8: every
-attribute that real and synthetic users both have (the commonest among the five nearest), the rating
-of a hidden event (that of the nearest user who has the item), and which of two items the person
+is the control, and the random attacker names any synthetic user; so it is of a few exact times,
+numbers or attributes. Attribute inference, of 8: every attribute that real and synthetic users both
+have (the commonest among the five nearest), what a hidden event says besides its item and time
+(that of the nearest user who has the item), and which of two items the person
 has, one of theirs and one about as common in the synthetic log (the one that a nearer user has);
-the random attacker draws from the synthetic log's attributes and ratings, or throws a coin.
+the random attacker draws from the synthetic log's values, or throws a coin.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
+from synthrec.audit import profiles
+from synthrec.audit.attacks.exact import View, columns_of
 from synthrec.audit.disclosure.common import (
     DATE_ERROR_SECONDS,
     RATING_ERROR,
@@ -29,7 +33,8 @@ from synthrec.audit.disclosure.common import (
     risk_of,
 )
 from synthrec.audit.record import Risk
-from synthrec.data.eventlog import EventLog
+from synthrec.audit.splits import Knowledge
+from synthrec.data.eventlog import EventLog, exact, is_exact
 
 
 class SyntheticIndex:
@@ -42,6 +47,11 @@ class SyntheticIndex:
         self._by_item = np.argsort(synthetic.item, kind="stable")
         self.having = np.bincount(synthetic.item, minlength=items)  # events of each item
         self._ends = np.cumsum(self.having)
+        self.columns = {
+            name: np.asarray(values, dtype=np.float64)
+            for name, values in columns_of([synthetic]).items()
+            if name not in ("item", "time") and values.dtype != np.int32
+        }  # that can be inferred of an event
         self._weight = 1.0 / np.log(2.0 + self.having)
 
     def column(self, item: int) -> np.ndarray:
@@ -109,17 +119,34 @@ class Guess(NamedTuple):
 
 
 def attribute_inference(
-    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
+    trained: EventLog,
+    *,
+    holdout: EventLog,
+    index: SyntheticIndex,
+    knowledge: Knowledge,
+    rng: np.random.Generator,
 ) -> Iterable[Risk]:
     """One risk for each secret; users with fewer than nine events are not attacked."""
     inside, outside = equally_many(
-        *(people_known(log, events=EVENTS_KNOWN, rng=rng) for log in (trained, holdout))
+        *(
+            people_known(knowledge.of(log), events=EVENTS_KNOWN, rng=rng)
+            for log in (trained, holdout)
+        )
     )
     if not inside:
         return
     order = np.argsort(index.having, kind="stable")
     found = [
-        [dict(_guesses(person, log=log, index=index, order=order, rng=rng)) for person in people]
+        [
+            {
+                setting: guess
+                for column, setting, guess in _guesses(
+                    person, log=log, index=index, order=order, rng=rng
+                )
+                if knowledge.asks(column)
+            }
+            for person in people
+        ]
         for people, log in ((inside, trained), (outside, holdout))
     ]
     for setting in dict.fromkeys(name for guesses in found for guess in guesses for name in guess):
@@ -146,47 +173,33 @@ def _guesses(
     index: SyntheticIndex,
     order: np.ndarray,
     rng: np.random.Generator,
-) -> Iterator[tuple[str, Guess]]:
+) -> Iterator[tuple[str, str, Guess]]:
+    """Column, setting and guess."""
     score, near = _most_alike(person, index=index, count=NEIGHBOURS, rng=rng)
-    for name in log.attributes:
-        if name in index.log.attributes:
-            yield (
-                name,
-                _attribute(
-                    int(log.attributes[name][person.row]),
-                    codes=index.log.attributes[name],
-                    near=near,
-                    rng=rng,
-                ),
-            )
+    for name, codes in log.attributes.items():
+        if name in index.log.attributes and not is_exact(name):
+            truth, others = int(codes[person.row]), index.log.attributes[name]
+            yield name, name, _attribute(truth, codes=others, near=near, rng=rng)
     event = int(rng.choice(person.hidden))
-    if log.rating is not None and index.log.rating is not None:
-        yield (
-            "rating of a hidden event",
-            _rating(
-                float(log.rating[event]),
-                item=int(log.item[event]),
-                score=score,
-                index=index,
-                rng=rng,
-            ),
-        )
+    item = int(log.item[event])
+    for name, values in index.columns.items():
+        own = log.rating if name == "rating" else log.marks.get(exact(name), log.marks.get(name))
+        if own is not None:
+            guess = _value(
+                float(own[event]), item=item, values=values, score=score, index=index, rng=rng
+            )
+            yield name, f"{name} of a hidden event", guess
     decoy = _decoy(
-        int(log.item[event]),
+        item,
         own=log.item[log.offsets[person.row] : log.offsets[person.row + 1]],
         order=order,
         rng=rng,
     )
     if decoy is not None:
-        closest = [
-            score[index.user[index.column(item)]].max(initial=0.0)
-            for item in (int(log.item[event]), decoy)
-        ]
+        closest = [score[index.user[index.column(each)]].max(initial=0.0) for each in (item, decoy)]
         coin = bool(rng.random() < 0.5)
-        yield (
-            "a hidden item against a decoy",
-            Guess(closest[0] > closest[1] or (closest[0] == closest[1] and coin), coin),
-        )
+        right = closest[0] > closest[1] or (closest[0] == closest[1] and coin)
+        yield "item", "a hidden item against a decoy", Guess(right, coin)
 
 
 def _attribute(
@@ -199,15 +212,20 @@ def _attribute(
     return Guess(int(guess) == truth, anybody == truth)
 
 
-def _rating(
-    truth: float, *, item: int, score: np.ndarray, index: SyntheticIndex, rng: np.random.Generator
+def _value(
+    truth: float,
+    *,
+    item: int,
+    values: np.ndarray,
+    score: np.ndarray,
+    index: SyntheticIndex,
+    rng: np.random.Generator,
 ) -> Guess:
-    assert index.log.rating is not None
     column = index.column(item)
-    anybody = guess = float(index.log.rating[rng.integers(len(index.log.rating))])
+    anybody = guess = float(values[rng.integers(len(values))])
     if len(column):
         best = column[np.lexsort((rng.random(len(column)), -score[index.user[column]]))[0]]
-        guess = float(index.log.rating[best])
+        guess = float(values[best])
     return Guess(guess == truth, anybody == truth)
 
 
@@ -227,14 +245,19 @@ EVENTS_KNOWN_OF_HALVES = (2, 4, 8)
 
 
 def linkability(
-    trained: EventLog, *, holdout: EventLog, index: SyntheticIndex, rng: np.random.Generator
+    trained: EventLog,
+    *,
+    holdout: EventLog,
+    index: SyntheticIndex,
+    knowledge: Knowledge,
+    rng: np.random.Generator,
 ) -> Iterable[Risk]:
     """One risk for each number of known events that anybody can have; users are attacked who have
     more than that.
     """
     for events in EVENTS_KNOWN_OF_HALVES:
         inside, outside = equally_many(
-            *(people_known(log, events=events, rng=rng) for log in (trained, holdout))
+            *(people_known(knowledge.of(log), events=events, rng=rng) for log in (trained, holdout))
         )
         if not inside:
             return
@@ -267,3 +290,50 @@ def _rarest(
 ) -> int:
     items = log.item[person.hidden]
     return int(items[np.lexsort((rng.random(len(items)), index.having[items]))[0]])
+
+
+def linked_by_values(view: View, *, known: int, rng: np.random.Generator) -> Risk | None:
+    """Of so many exact values that the intruder knows: the synthetic user with the rarest of them
+    must have the person's rarest other value. None without people who have more than those.
+    """
+    *people, synthetic = view.tokens
+    having = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
+    linked, secrets = [], []
+    for tokens in people:
+        tokens = tokens[np.flatnonzero(np.diff(tokens.indptr) > known)]
+        user = np.repeat(np.arange(tokens.shape[0]), np.diff(tokens.indptr))
+        told = profiles.rank_within(user, rng=rng) < known
+        hidden = np.where(told, np.inf, having[tokens.indices])
+        secret = tokens.indices[profiles.rank_within(user, by=hidden, rng=rng) == 0]
+        tokens.data = np.where(told, 1 / np.log(2.0 + having[tokens.indices]), 0)
+        tokens.eliminate_zeros()
+        linked.append(_has(_named(tokens @ synthetic.T.tocsr(), rng=rng), secret, synthetic))
+        secrets.append(secret)
+    users = min(map(len, linked))
+    if users == 0:
+        return None
+    anybody = rng.integers(0, synthetic.shape[0], users)
+    return risk_of(
+        "linkability",
+        setting=f"{known} known of {view.name}",
+        attack=linked[0][:users],
+        control=linked[1][:users],
+        random=_has(anybody, secrets[0][:users], synthetic),
+    )
+
+
+def _named(scores: sparse.csr_array, *, rng: np.random.Generator) -> np.ndarray:
+    """The column of each row's largest entry, ties by chance; -1 for a row of none. Shapes: int64[B]."""
+    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    order = np.lexsort((rng.random(len(row)), scores.data, row))
+    last = np.flatnonzero(np.diff(row, append=scores.shape[0]))
+    named = np.full(scores.shape[0], -1)
+    named[row[last]] = scores.indices[order[last]]
+    return named
+
+
+def _has(user: np.ndarray, token: np.ndarray, synthetic: sparse.csr_array) -> np.ndarray:
+    found = np.zeros(len(user), dtype=bool)
+    asked = np.flatnonzero(user >= 0)
+    found[asked] = np.asarray(synthetic[user[asked], token[asked]]).ravel() > 0
+    return found

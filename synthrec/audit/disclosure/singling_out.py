@@ -12,7 +12,7 @@ joins the same facts across synthetic users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -68,7 +68,20 @@ def _risk(
     setting: str,
     rng: np.random.Generator,
 ) -> Risk:
-    trained, holdout, synthetic = _fact_sets(logs, detailed=detailed)
+    sets = _fact_sets(logs, detailed=detailed)
+    return singled_out_by(sets, facts=facts, copies=copies, setting=setting, rng=rng)
+
+
+def singled_out_by(
+    sets: Sequence[sparse.csr_array],
+    *,
+    facts: int,
+    copies: int,
+    setting: str,
+    rng: np.random.Generator,
+) -> Risk:
+    """By any facts of trained, holdout and synthetic users. Shapes: [B, facts] each."""
+    trained, holdout, synthetic = sets
     predicates = _predicates(synthetic, facts=facts, rng=rng)
     predicates = predicates[[len(who) <= copies for who in _described(predicates, by=synthetic)]]
     shuffled = rng.permuted(predicates, axis=0)

@@ -23,7 +23,9 @@ from synthrec.data.eventlog import EventLog, exact
 def concluded(people: AuditSplits, limits: Policy) -> tuple[Membership, Conclusion]:
     """What replays alone say."""
     suite, rng = AttackSuite.of(people, fpr=0.1, resamples=20), np.random.default_rng(0)
-    sight = AttackerView(suite.targets, people.synthetic, people.reference, people.items)
+    sight = AttackerView(
+        suite.targets, people.synthetic, people.reference, people.items, people.knowledge
+    )
     found = with_replays(Scored(scores={}, searches={}), sight)
     attacks = [
         suite.measured(name, scores, reference=people.reference.users, rng=rng)
