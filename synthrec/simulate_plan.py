@@ -1,5 +1,5 @@
-"""What epsilon is worth having, before anything is spent: the whole pipeline on simulated people of
-the declared shape, at several epsilons and without noise.
+"""What epsilon is worth having, before anything is spent: the pipeline on simulated people of the
+declared shape, at several epsilons and without noise.
 
 Guarantees: reads the configuration and the public catalogue; neither log nor ledger is opened, and
 nothing is charged: the simulated trainings have a ledger of their own, which is thrown away. The
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from synthrec.data.catalogue import Catalogue
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.errors import PlanError
-from synthrec.forecast import TYPICAL_EVENTS, require_feasible
+from synthrec.forecast import TYPICAL_EVENTS, cost, require_feasible
 from synthrec.model.item_features import catalogue_features
-from synthrec.model.recipe import game, plan_release
+from synthrec.model.recipe import plan_release
 from synthrec.model.sampling import generate
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger
@@ -204,11 +203,10 @@ class _Ready:
             require_feasible(plan)
         except PlanError:
             return SimulatedLevel(epsilon=plan.epsilon, reach=reach)
-        begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="synthrec-") as scratch:
             charge = Charge(source="simulated people", release_id="simulated", kind="internal")
             with Ledger.open(Path(scratch) / "simulated.ledger.jsonl") as ledger:
-                session = Session(for_fewer(plan, self.schema), ledger=ledger, charge=charge)
+                session = Session(for_fewer(plan, self.bounded.users), ledger=ledger, charge=charge)
                 made = train(
                     self.bounded,
                     catalogue=self.catalogue,
@@ -217,7 +215,6 @@ class _Ready:
                     progress=progress,
                     means=Means(seed=SEED),
                 )
-        seconds = time.monotonic() - begun
         rng = np.random.default_rng(SEED)
         log = EventLog.concat(list(generate(made, users=2 * self.bounded.users, rng=rng)))
         rating = self.schema.rating
@@ -237,30 +234,18 @@ class _Ready:
             reach=reach,
             ratings=None if ratings is None else ratings.value,
             ranking=None if ranking is None else ranking.value,
-            seconds=seconds,
+            seconds=cost(plan, items=self.catalogue.size)[0],
         )
 
 
-def for_fewer(plan: Plan, schema: Schema) -> Plan:
-    """The plan for the population of `schema`, its noise as large beside the sums as before."""
-    fewer = schema.source.population
-    if fewer == plan.population:
-        return plan
-    part, training = fewer / plan.population, plan.training
-    if training is not None:
-        played = game(schema, model=plan.model)
-        assert played is not None, "a plan with a game is of a model with one"
-        size, rate = played.expected_batch_size, played.sampling_rate
-        noise = training.noise_multiplier * size / training.expected_batch_size
-        training = training.model_copy(
-            update={
-                "sampling_rate": rate,
-                "expected_batch_size": size,
-                "noise_multiplier": noise,
-            }
-        )
+def for_fewer(plan: Plan, users: int) -> Plan:
+    """The plan for fewer people, its noise as large beside the sums as before. The critic's training
+    is left out: its budget is spent, and it has won nothing that the sums have not
+    (`benchmarks/ablation.md`).
+    """
+    part = users / plan.population
     sums = tuple(
         each.model_copy(update={"noise_multiplier": each.noise_multiplier * part})
         for each in plan.measurements
     )
-    return plan.model_copy(update={"population": fewer, "measurements": sums, "training": training})
+    return plan.model_copy(update={"population": users, "measurements": sums, "training": None})

@@ -16,7 +16,7 @@ WORTH = 0.5  # of what would be reached without noise: below, an epsilon is not 
 
 class SimulatedLevel(Record):
     """One epsilon: parts of the gap closed, the most that any attacker recognises at 10 false
-    alarms in 100, and the time of one training. None: not feasible, or not to be scored.
+    alarms in 100, and the expected time of a training on the log. None: not feasible, or not to be scored.
     """
 
     epsilon: float
@@ -72,7 +72,7 @@ class SimulatedPlan(Record):
         """What was done, and what it cannot say."""
         said = (
             f"This is a simulation: {self.simulated_users:,} people who never lived, with about {self.typical_events} events each on "
-            f"{self.items:,} items, went through the whole pipeline. Your log was not opened and nothing was spent. Real people "
+            f"{self.items:,} items, went through the pipeline (all but the critic of the GAN). Your log was not opened and nothing was spent. Real people "
             "differ: take figures to be 10 points off either way."
         )
         if self.simulated_users < self.population:
