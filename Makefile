@@ -42,8 +42,8 @@ test-slow: $(STAMP)
 	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist load -m slow
 
 check: $(STAMP)
-	$(BIN)/ruff check synthrec tests benchmarks privacy_reports examples
-	$(BIN)/ruff format --check synthrec tests benchmarks privacy_reports examples
+	$(BIN)/ruff check synthrec tests benchmarks privacy_reports examples docs
+	$(BIN)/ruff format --check synthrec tests benchmarks privacy_reports examples docs
 	$(BIN)/mypy
 
 bench: $(STAMP)

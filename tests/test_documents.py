@@ -13,6 +13,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from click.testing import CliRunner
 
 from synthrec import __version__
 from synthrec.cli.main import cli
+from synthrec.data.schema import Schema
 from synthrec.data.simulator import simulate
 from tests.conftest import REPOSITORY
 
@@ -170,6 +172,17 @@ def test_the_readme_can_be_read_in_five_minutes() -> None:
 def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
         assert "://" in link or (document.parent / link).exists(), link
+
+
+def test_the_configurations_of_the_guide_are_served() -> None:
+    text = (REPOSITORY / "docs" / "guide.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    for words in map(tomllib.loads, blocks):
+        words["columns"] = {"user_id": {"role": "user"}, **words["columns"]}
+        source = {"name": "a", "population": 100, "ledger": "a", "epsilon_cap": 1.0}
+        privacy = {"events_per_user": 5, "unit": "user_id"}
+        Schema.parse({"source": source, "privacy": privacy, **words}).require_served()
+    assert len(blocks) == 2
 
 
 def test_the_pages_build_as_a_site(tmp_path: Path) -> None:

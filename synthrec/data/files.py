@@ -246,23 +246,19 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
         line = stream.readline(MAX_LINE).rstrip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
     names = next(csv.reader([line], delimiter=delimiter), [])
-    found, remedy = "", "Add a header line."
-    if "\0" in line or NOT_TEXT.search(line):
-        found, remedy = (
-            "bytes that are not UTF-8",
-            "Save it as UTF-8 (from a spreadsheet: CSV UTF-8).",
-        )
-    elif not names or not all(name.isprintable() for name in names):
-        found = "something else (binary data)"
-    elif any(_is_number(name) for name in names):
-        found = "numbers"
-    elif not all(name.strip() for name in names):
-        found = "a column without name"
-        remedy = "Name it, or export without the table's index (pandas: index=False)."
-    if found:
-        raise DataError(
-            f"the first line of {path.name} must hold column names", found=found, remedy=remedy
-        )
+    header, utf8 = "Add a header line.", "Save it as UTF-8 (from a spreadsheet: CSV UTF-8)."
+    indexed = "Name it, or export without the table's index (pandas: index=False)."
+    printable = bool(names) and all(name.isprintable() for name in names)
+    for wrong, found, remedy in (
+        ("\0" in line or NOT_TEXT.search(line), "bytes that are not UTF-8", utf8),
+        (not printable, "something else (binary data)", header),
+        (any(_is_number(name) for name in names), "numbers", header),
+        (not all(name.strip() for name in names), "a column without name", indexed),
+    ):
+        if wrong:
+            raise DataError(
+                f"the first line of {path.name} must hold column names", found=found, remedy=remedy
+            )
     return _distinct(names, path), delimiter
 
 
