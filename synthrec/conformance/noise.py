@@ -50,16 +50,21 @@ from synthrec.privacy.plan import BLOCK, Plan, Training
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
 
-REPEATS = 12  # of each sum
+REPEATS = 12  # of each sum, fewer of large ones
 COARSELY = (0.7, 1.3)
 STEPS = 900  # on nobody: enough to see that of one number
 ELSEWHERE = """
-import json, numpy
+import json, os, numpy
 from synthrec.privacy.mechanisms import SystemNoise
-noise = SystemNoise()
-print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), scale=1.0)),
-                  "coins": [len(batch) - 250.0 for batch in noise.batches(500, sampling_rate=0.5, steps=500)],
-                  "noise of sums": list(noise.lattice("any", numpy.zeros(500, dtype=numpy.int64), scale=1e6))}))
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        noise = SystemNoise()
+        print(json.dumps({"noise of training": list(noise.gradient(numpy.zeros(500), scale=1.0)),
+                          "coins": [len(batch) - 250.0 for batch in noise.batches(500, sampling_rate=0.5, steps=500)],
+                          "noise of sums": list(noise.lattice("any", numpy.zeros(500, dtype=numpy.int64), scale=1e6))}), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
@@ -82,11 +87,12 @@ class _Repeated(Session):
     ) -> Measurement:
         """An answer as asked. Small sums are drawn side by side, on columns that are repeated."""
         plan, kept = self.plan.measurement(name), [vectors(block) for block in users.blocks()]
-        rows = [_tiles(-(-draws_for_scale() // ((REPEATS - 1) * size)))(block) for block in kept]
+        repeats = min(REPEATS, 2 + draws_for_scale() // size)
+        rows = [_tiles(-(-draws_for_scale() // ((repeats - 1) * size)))(block) for block in kept]
         exact = np.sum(
             [(add_up or lattice_sum)(block, norm=plan.sensitivity) for block in rows], axis=0
         )
-        draws = np.zeros((REPEATS, len(exact)))
+        draws = np.zeros((repeats, len(exact)))
         for row in draws:
             again = Session(self.plan, ledger=NullLedger(), charge=CHARGE).noisy_sum(
                 name, _at_hand(rows), _tiles(1), size=len(row), add_up=add_up
@@ -161,10 +167,16 @@ def noise_of_tensors(training: Training) -> list[Check]:
 
 
 def noise_of_processes(*, prelude: str = "") -> list[Check]:
-    """Two processes that start alike draw other noise and other coins: no seed is built in.
-    `prelude` runs first in each.
+    """Two processes that start alike, since one program became both, draw other noise and other
+    coins: no seed is built in. `prelude` runs first.
     """
-    one, two = (_drawn_elsewhere(prelude) for _ in range(2))
+    said = subprocess.run(
+        [sys.executable, "-c", f"{prelude}\n{ELSEWHERE}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    one, two = (json.loads(line) for line in said.splitlines())
     return [
         judged(
             "noise",
@@ -175,16 +187,6 @@ def noise_of_processes(*, prelude: str = "") -> list[Check]:
         )
         for name in one
     ]
-
-
-def _drawn_elsewhere(prelude: str) -> dict[str, np.ndarray]:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{prelude}\n{ELSEWHERE}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {name: np.asarray(values) for name, values in json.loads(done.stdout).items()}
 
 
 def sum_checks(draws: np.ndarray, *, name: str, std: float) -> list[Check]:

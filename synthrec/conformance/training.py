@@ -110,7 +110,9 @@ class SpareCritic(Critic):
 
     def forward(self, users: torch.Tensor) -> torch.Tensor:
         """Scores, to which the spare weights add exactly 0."""
-        nothing: torch.Tensor = self.spare(torch.zeros_like(users[:, :1])).sum(dim=1)
+        nothing: torch.Tensor = self.spare(torch.zeros_like(users[:, :1], requires_grad=True)).sum(
+            dim=1
+        )
         return super().forward(users) + nothing
 
 

@@ -57,7 +57,8 @@ class Accountant:
     def __init__(self, events: Iterable[Event], *, extra_delta: float = 0.0) -> None:
         self._extra_delta = extra_delta
         grouped = _grouped(events)
-        self._loss = None if grouped is None else _composed(tuple(sorted(grouped.items())))
+        self._runs = None if grouped is None else tuple(sorted(grouped.items()))
+        self._loss = None if self._runs is None else _composed(self._runs)
 
     def epsilon(self, delta: float) -> float:
         """Smallest epsilon at `delta`; infinite if an event is not private or the extra deltas
@@ -69,10 +70,9 @@ class Accountant:
 
     def delta(self, epsilons: Sequence[float] | np.ndarray) -> np.ndarray:
         """delta at each epsilon, extra deltas included, at most 1."""
-        if self._loss is None:
+        if self._runs is None:
             return np.ones(len(epsilons))
-        deltas = np.asarray(self._loss.get_delta_for_epsilon(list(epsilons)), dtype=float)
-        return np.minimum(1.0, deltas + self._extra_delta)
+        return np.minimum(1.0, _deltas(self._runs, tuple(epsilons)) + self._extra_delta)
 
     def profile(self, deltas: Sequence[float]) -> tuple[tuple[float, float], ...]:
         """(delta, epsilon) pairs."""
@@ -251,6 +251,12 @@ def _composed(runs: Runs) -> Any:
     for (noise, rate), count in runs:
         total = total.compose(_single(noise, rate, interval).self_compose(count))
     return total
+
+
+@lru_cache(maxsize=32)
+def _deltas(runs: Runs, epsilons: tuple[float, ...]) -> np.ndarray:
+    """Of one composition at a grid; every release of an equal plan is asked for it."""
+    return np.asarray(_composed(runs).get_delta_for_epsilon(list(epsilons)), dtype=float)
 
 
 @lru_cache(maxsize=32)

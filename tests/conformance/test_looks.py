@@ -4,6 +4,7 @@ the check that is named for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 
 from synthrec import domain_discovery
 from synthrec.conformance.accounting import unpaid
-from synthrec.conformance.open_domains import look, look_checks, supposed
+from synthrec.conformance.open_domains import (
+    _moved,
+    _noised,
+    _replayed,
+    look,
+    look_checks,
+    supposed,
+)
 from synthrec.conformance.record import Check
 from synthrec.conformance.subject import Subject, fitted
 from synthrec.data.catalogue import Catalogue
@@ -45,6 +53,10 @@ def failed(checks: list[Check]) -> set[str]:
     return {f"{check.topic}: {check.name}" for check in checks if not check.passed}
 
 
+def noised(subject: Subject) -> list[Check]:
+    return _noised(subject.plan.openings[0], subject=subject)
+
+
 def test_a_supposed_domain_closes_every_open_column_and_opens_again() -> None:
     schema = Schema.parse(CONFIG)
     assert is_open(schema) and not is_open(supposed(schema))
@@ -60,18 +72,20 @@ def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> N
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "saboteur", "named"),
+    ("owner", "name", "saboteur", "asked", "named"),
     [
         (
             partition_selection,
             "union_threshold",
             lambda **_: 0.0,
+            noised,
             f"noise: {ITEMS}, one user's own",
         ),
         (
             session,
             "unit_weights",
             lambda block, *, most_keys: HONEST_UNIT(block, most_keys=most_keys) * 2.0,
+            _moved,
             None,
         ),
         (
@@ -80,18 +94,21 @@ def test_honest_looks_pass_and_every_one_of_them_is_asked(subject: Subject) -> N
             lambda block, *, norm: (
                 np.asarray((block > 0).sum(axis=0)).ravel().astype(np.int64) * LATTICE
             ),
+            _moved,
             f"sensitivity: {ITEMS}",
         ),
         (
             SystemNoise,
             "lattice",
             lambda self, name, total, *, scale: HONEST_NOISE(self, name, total, scale=scale / 2),
+            noised,
             f"noise: {ITEMS}",
         ),
         (
             domain_discovery,
             "vocabulary",
             lambda column, keys, **_: {"values": tuple(sorted(SEEN))},
+            _replayed,
             "replay: looks, without a user: unique item",
         ),
     ],
@@ -100,6 +117,7 @@ def test_a_look_that_breaks_a_rule_is_caught(
     owner: Any,
     name: str,
     saboteur: Any,
+    asked: Callable[[Subject], list[Check]],
     named: str | None,
     subject: Subject,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,7 +125,7 @@ def test_a_look_that_breaks_a_rule_is_caught(
     monkeypatch.setattr(owner, name, saboteur)
     if name == "vocabulary":
         remember_keys(monkeypatch)
-    found = failed(look_checks(subject))
+    found = failed(asked(subject))
     assert named in found if named else found == set(), (
         found
     )  # weights that are too large are clipped by the sum itself

@@ -5,6 +5,7 @@ not by a crash.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import pytest
 import torch
 
 from synthrec import pipeline, training
+from synthrec.conformance import replay as replaying
+from synthrec.conformance import suite
 from synthrec.conformance.noise import drawn_once, noise_of_processes, noise_of_sums
 from synthrec.conformance.record import Check
-from synthrec.conformance.replay import replay
-from synthrec.conformance.sensitivity import ROUNDING, critic_checks, heavy_move, sensitivity
+from synthrec.conformance.sensitivity import ROUNDING, critic_checks, heavy_move
+from synthrec.conformance.sensitivity import sensitivity as all_sensitivity
 from synthrec.conformance.statistics import correlation
 from synthrec.conformance.subject import Subject, simulated
-from synthrec.conformance.suite import game_checks
+from synthrec.conformance.training import sampling, watch
 from synthrec.model import measurements
 from synthrec.model import train as one_training
 from synthrec.model.dp_sgd import PrivateCritic, UserOptimizer
@@ -42,6 +45,28 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 def failed(checks: Sequence[Check]) -> set[str]:
     return {f"{check.topic}: {check.name}" for check in checks if not check.passed}
+
+
+def with_steps(subject: Subject, steps: int) -> Subject:
+    """The same plan with a shorter game, or with none: what a seeded bug does, it does at once."""
+    assert subject.plan.training is not None
+    training = subject.plan.training.model_copy(update={"steps": steps}) if steps else None
+    return replace(subject, plan=subject.plan.model_copy(update={"training": training}))
+
+
+def game_checks(subject: Subject) -> list[Check]:
+    """With as many steps as it takes to tell a scale from 0.95 of it."""
+    return suite.game_checks(with_steps(subject, 64))
+
+
+def replay(subject: Subject, **options: Any) -> list[Check]:
+    """With one block of steps and the first one of another."""
+    return replaying.replay(with_steps(subject, 26), **options)
+
+
+def sensitivity(subject: Subject) -> list[Check]:
+    """Of sums alone."""
+    return all_sensitivity(with_steps(subject, 0))
 
 
 # noise of training
@@ -161,9 +186,12 @@ HONEST_FAKES = PrivateCritic._fake_gradients
 def test_a_critic_step_that_breaks_a_rule_is_caught(
     owner: Any, name: str, saboteur: Any, named: str, subject: Subject, monkeypatch: Patch
 ) -> None:
-    assert failed(critic_checks(subject)) == set()
     monkeypatch.setattr(owner, name, saboteur)
     assert named in failed(critic_checks(subject))
+
+
+def test_an_honest_critic_step_passes(subject: Subject) -> None:
+    assert failed(critic_checks(subject)) == set()
 
 
 def test_clipping_per_event_is_caught(subject: Subject, monkeypatch: Patch) -> None:
@@ -238,7 +266,10 @@ def test_another_sampler_is_caught(
     saboteur: Any, named: set[str], subject: Subject, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(mechanisms, "poisson_batches", saboteur)
-    assert named <= failed(game_checks(subject))
+    brief = with_steps(subject, 64)
+    crowd, few = watch(brief), watch(brief, users=suite.FEW, canaries=False)
+    assert brief.plan.training is not None
+    assert named <= failed(sampling(brief.plan.training, crowd=crowd, few=few))
 
 
 # accounting
@@ -251,7 +282,7 @@ def test_a_ledger_that_misses_a_block_or_is_charged_afterwards_is_caught(
 
     def forgetful(self: Ledger, entry: Entry) -> Entry:
         blocks = sum(each.mechanism == "game" for each in self.entries)
-        return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
+        return entry if entry.mechanism == "game" and blocks == 2 else honest(self, entry)
 
     monkeypatch.setattr(Ledger, "charge", forgetful)
     assert {
@@ -297,13 +328,6 @@ def test_condition_frequencies_from_data_are_caught(subject: Subject, monkeypatc
     monkeypatch.setattr(one_training, "measure", conditions_from_data)
     assert f"replay: without {KINDS[0]}" in failed(
         replay(subject, release=simulated_release, kinds=KINDS[:1])
-    )
-
-
-def test_a_vocabulary_that_one_user_widens_is_caught(subject: Subject, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(one_training, "measure", test_unpaid.vocabulary_from_data)
-    assert f"replay: without {KINDS[1]}" in failed(
-        replay(subject, release=simulated_release, kinds=KINDS[1:])
     )
 
 
@@ -449,7 +473,7 @@ def test_steps_that_run_without_their_charge_are_caught(
 
     def forgetful(self: Ledger, entry: Entry) -> Entry:
         blocks = sum(each.mechanism == "game" for each in self.entries)
-        return entry if entry.mechanism == "game" and blocks == 3 else honest(self, entry)
+        return entry if entry.mechanism == "game" and blocks == 1 else honest(self, entry)
 
     monkeypatch.setattr(Ledger, "charge", forgetful)
     assert "accounting: one draw for each charge" in failed(

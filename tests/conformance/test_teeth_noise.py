@@ -21,7 +21,7 @@ from synthrec.conformance.noise import noise_of_sources, noise_of_sums, noise_of
 from synthrec.conformance.record import Check
 from synthrec.conformance.sensitivity import raw_move, sum_of_parts, uncounted
 from synthrec.conformance.subject import Subject
-from synthrec.conformance.suite import charged, game_checks
+from synthrec.conformance.suite import charged
 from synthrec.data.eventlog import EventLog
 from synthrec.inspection.mechanism import _blanked, known_questions
 from synthrec.model.adversarial import SyntheticBatches
@@ -32,7 +32,7 @@ from synthrec.privacy.ledger import Entry
 from synthrec.privacy.mechanisms import SystemNoise
 from synthrec.privacy.plan import Training
 from synthrec.privacy.session import Session
-from tests.conformance.test_teeth import failed
+from tests.conformance.test_teeth import failed, game_checks
 from tests.conformance.test_teeth import subject as subject  # noqa: PLC0414  (a fixture)
 
 Patch = pytest.MonkeyPatch
