@@ -32,6 +32,19 @@ WHOLE = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", 
 }
 FLOATING = {"FLOAT", "DOUBLE"}
 TIMES = ("TIMESTAMP", "DATE")
+# a cell as a finite number; a number within a range, to be asked before rounding, which fails on
+# what no integer can hold; the level of a scale that a number stands for. Else null, each of them
+MACROS = f"""
+    CREATE TEMP MACRO finite(cell) AS
+        CASE WHEN isfinite(TRY_CAST(cell AS DOUBLE)) THEN TRY_CAST(cell AS DOUBLE) END;
+    CREATE TEMP MACRO within(number, low, high) AS
+        CASE WHEN number BETWEEN low AND high THEN number END;
+    CREATE TEMP MACRO nearest(steps, low, step) AS
+        CASE WHEN abs(steps - CAST(round(steps) AS BIGINT)) <= {LEVEL_TOLERANCE!r}
+        THEN CAST(CAST(round(steps) AS BIGINT) * step + low AS DOUBLE) END;
+    CREATE TEMP MACRO level(number, low, step, size) AS
+        nearest(within((number - low) / step, -0.5, size - 0.5), low, step);
+"""
 
 
 def quoted(name: str) -> str:
@@ -61,10 +74,9 @@ def event(types: Types, schema: Schema) -> Select:
     """
     rating: Select = {"rating": "CAST(NULL AS FLOAT)", "rating_read": "false"}
     if schema.rating is not None:
-        cell = number(types, schema.rating.name)
         rating = {
-            "rating": f"CAST({_level(cell, schema.rating)} AS FLOAT)",
-            "rating_read": f"{cell} IS NOT NULL",
+            "rating": f"CAST({_level(schema.rating)} AS FLOAT)",
+            "rating_read": f"finite({quoted(schema.rating.name)}) IS NOT NULL",
         }
     return {
         **people(types, schema),
@@ -78,7 +90,9 @@ def event(types: Types, schema: Schema) -> Select:
 def attribute(types: Types, schema: Schema) -> Select:
     """A row of the user table: an account, and each declared attribute as text or number."""
     columns = {
-        f"a{place}": (identifier if isinstance(column, Categorical) else number)(types, name)
+        f"a{place}": identifier(types, name)
+        if isinstance(column, Categorical)
+        else f"finite({quoted(name)})"
         for place, (name, column) in enumerate(schema.user_attributes.items())
     }
     return {"account": identifier(types, schema.user), **columns}
@@ -94,32 +108,6 @@ def identifier(types: Types, name: str) -> str:
     if kind in FLOATING:
         cell = f"CASE WHEN isfinite({cell}) THEN {cell} END"
     return f"canonical(CAST({cell} AS VARCHAR))"
-
-
-def number(types: Types, name: str) -> str:
-    """A cell as a finite number, or null."""
-    return finite(quoted(name))
-
-
-def finite(cell: str) -> str:
-    """What can be cast to a finite number, or null."""
-    cell = f"TRY_CAST({cell} AS DOUBLE)"
-    return f"CASE WHEN isfinite({cell}) THEN {cell} END"
-
-
-def _level(cell: str, scale: Ordinal) -> str:
-    """The level that a number stands for; null off the scale."""
-    steps = _within(f"({cell} - {scale.min!r}) / {scale.step!r}", -0.5, scale.size - 0.5)
-    level = f"CAST(round({steps}) AS BIGINT)"
-    return (
-        f"CASE WHEN abs({steps} - {level}) <= {LEVEL_TOLERANCE!r}"
-        f" THEN CAST({level} * {scale.step!r} + {scale.min!r} AS DOUBLE) END"
-    )
-
-
-def _within(cell: str, low: float, high: float) -> str:
-    """Null outside: to be asked before rounding, which fails on what no integer can hold."""
-    return f"CASE WHEN {cell} BETWEEN {low!r} AND {high!r} THEN {cell} END"
 
 
 def _moment(types: Types, schema: Schema) -> Select:
@@ -144,10 +132,14 @@ def _moment(types: Types, schema: Schema) -> Select:
             remedy='Say unit = "iso".',
         )
     else:
-        moment = number(types, time.name)
+        moment = f"finite({quoted(time.name)})"
         second = f"{moment} / {UNITS_PER_SECOND[time.unit]}"
-    inside = _within(second, time.min_seconds, time.max_seconds + 1 - 1e-6)
-    return {"moment": moment, "second": f"CAST(floor({inside}) AS BIGINT)"}
+    window = f"{time.min_seconds!r}, {time.max_seconds + 1 - 1e-6!r}"
+    return {"moment": moment, "second": f"CAST(floor(within({second}, {window})) AS BIGINT)"}
+
+
+def _level(scale: Ordinal) -> str:
+    return f"level(finite({quoted(scale.name)}), {scale.min!r}, {scale.step!r}, {scale.size})"
 
 
 def _mark(types: Types, name: str, schema: Schema) -> str:
@@ -156,17 +148,17 @@ def _mark(types: Types, name: str, schema: Schema) -> str:
     """
     mark = schema.marks[name]
     if isinstance(mark, Ordinal):
-        return _level(number(types, name), mark)
+        return _level(mark)
     if isinstance(mark, (Identifier, EventCategory)):
         text = identifier(types, name)
         if isinstance(mark, Identifier) or mark.is_open:
             return text
         return f"CASE WHEN {text} IN ({listed(mark.labels)}) THEN {text} END"
-    cell = number(types, name)
+    cell = f"finite({quoted(name)})"
     if mark.negative and schema.kind is not None:
         kind = identifier(types, schema.kind.name)
         cell = f"CASE WHEN {kind} IN ({listed(mark.negative)}) THEN -({cell}) ELSE {cell} END"
-    return _within(cell, float(mark.edges[0]), float(mark.edges[-1]))
+    return f"within({cell}, {float(mark.edges[0])!r}, {float(mark.edges[-1])!r})"
 
 
 # within a user by time, then by marks; nothing of the file's order is kept

@@ -46,10 +46,12 @@ def cleaned(file: TableFile, wanted: list[str], folder: Path) -> TableFile:
     with file_errors(file.path):
         if file.format == "parquet":
             with pq.ParquetFile(file.path) as source:
-                batches = source.iter_batches(columns=wanted)
-                _write_parquet(
-                    copy, (valid_text(pa.Table.from_batches([batch])) for batch in batches)
-                )
+                kinds = valid_text(source.schema_arrow.empty_table().select(wanted)).schema
+                with pq.ParquetWriter(copy, kinds) as target:
+                    for batch in source.iter_batches(columns=wanted):
+                        target.write_table(
+                            valid_text(pa.Table.from_batches([batch]).select(wanted))
+                        )
         else:
             packed, csv = file.path.suffix.lower() == ".gz", file.format == "csv"
             stream = gzip.open(file.path) if packed else file.path.open("rb")
@@ -76,15 +78,6 @@ def valid_text(table: pa.Table) -> pa.Table:
                 column = pa.array([None if cell is None else cell.decode() for cell in cells], kind)
             table = table.set_column(place, field.name, column)
     return table
-
-
-def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> None:
-    writer = None
-    for table in tables:
-        writer = pq.ParquetWriter(path, table.schema) if writer is None else writer
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
 
 
 def _csv(source: TextIO, delimiter: str) -> Iterator[str]:

@@ -89,6 +89,7 @@ def embedded(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         with suppress(duckdb.InvalidInputException):  # a notebook that cannot draw one has none
             con.execute("SET enable_progress_bar = false")  # ours says more, and --quiet means it
         con.execute("SET timezone = 'UTC'")
+        con.execute(bounding.MACROS)
         for (name,) in con.execute(CASTS_THAT_FAIL).fetchall():
             con.execute(f"SET disabled_optimizers = '{name}'")
         for name, kind in SPELLINGS.items():
@@ -363,9 +364,8 @@ def public_column(log: Log, name: str, *, limit: int) -> PublicColumn:
     """Values of one column. Call it only for a column whose values the owner has declared public."""
 
     def read(types: Types) -> Select:
-        text = bounding.identifier(types, name)
-        cell = f"CAST({bounding.quoted(name)} AS VARCHAR)"
-        return {"text": text, "number": bounding.finite(cell)}
+        number = f"finite(CAST({bounding.quoted(name)} AS VARCHAR))"
+        return {"text": bounding.identifier(types, name), "number": number}
 
     with tempfile.TemporaryDirectory(prefix="synthrec-") as folder, _database(Path(folder)) as con:
         _store(con, "known", log, [name], read, where="the table")

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
 CONTEXTS = ("weekday day", "weekday evening", "weekend")
 RATING_NOISE_STD = 0.8
@@ -77,26 +77,6 @@ class Truth:
         return np.asarray(
             3.2 + self.quality[item] + self.bias[user] + self.spread[user] * taste + mood
         )
-
-    def expected_rating(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
-        """The ideal prediction for an event of the log: mean of the written rating over noise and
-        the contexts in which it may happen.
-        """
-        scene = self.scene[item]
-        total, weight = (
-            np.zeros(np.broadcast(user, item).shape),
-            np.zeros(np.broadcast(user, item).shape),
-        )
-        for context in range(len(CONTEXTS)):
-            latent = self.latent_rating(user, item, context=context)
-            rating = 1.0 + sum(
-                ndtr((latent - step) / RATING_NOISE_STD) for step in (1.5, 2.5, 3.5, 4.5)
-            )
-            chance = self.share[user, context] * np.exp(
-                self.mood[context, self.circle[user], scene]
-            )
-            total, weight = total + chance * rating, weight + chance
-        return np.asarray(total / weight)
 
     def choice_weights(self, users: np.ndarray) -> np.ndarray:
         """Relative weight with which each of `users` picks each item in each context. Shapes:

@@ -90,7 +90,9 @@ def load_or_create_key(path: Path) -> bytes:
         kind=DataError,
     ):
         if not path.exists():
-            _create(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # of two processes one wins, and both read its key
+                write_new(path, os.urandom(KEY_BYTES), opener=owner_only)
         key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise DataError(
@@ -99,13 +101,6 @@ def load_or_create_key(path: Path) -> bytes:
             remedy="Restore it from a backup: with another key, users would change their roles.",
         )
     return key
-
-
-def _create(path: Path) -> None:
-    """Of two processes that start together one wins, and both read its key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        write_new(path, os.urandom(KEY_BYTES), opener=owner_only)
 
 
 def _draw(unit_id: str, key: bytes) -> float:
