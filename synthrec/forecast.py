@@ -124,15 +124,15 @@ def feasibility(plan: Plan, *, items: int) -> str:
     """One sentence."""
     require_feasible(plan)
     distance = popularity_error(plan, items=items)
-    kept = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
+    condition = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
     if distance > HOPELESS:
         factor = distance / FAIR
         return (
-            f"Only in part: noise drowns single items ({kept}). Ratings, activity and attributes will do, popularity and tastes will "
+            f"Only in part: noise drowns single items ({condition}). Ratings, activity and attributes will do, popularity and tastes will "
             f"not; about {math.ceil(plan.population * factor):,} users would do, or an epsilon of {plan.epsilon * factor:.2g}."
         )
     words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
-    return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {kept})."
+    return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {condition})."
 
 
 def popularity_error(plan: Plan, *, items: int) -> float:
@@ -167,13 +167,13 @@ def _noise_lines(plan: Plan) -> list[str]:
 def _open_lines(plan: Plan) -> list[str]:
     lines = []
     for look in plan.openings:
-        said = f"{look.name}: noise ±{look.noise_std:.3g} {UNIT_WORDS[look.name.split(' of ')[0]]}"
+        line = f"{look.name}: noise ±{look.noise_std:.3g} {UNIT_WORDS[look.name.split(' of ')[0]]}"
         if look.most_keys is not None:
-            said += (
+            line += (
                 f"; named from a noisy weight of {look.threshold:.3g} on, a user's being spread over up to {look.most_keys} "
                 f"value{'' if look.most_keys == 1 else 's'}; the threshold costs {look.extra_delta:.2g} of delta"
             )
-        lines.append(said)
+        lines.append(line)
     if any(look.name == COVERAGE for look in plan.openings):
         named, covered = expected_items(plan)
         lines.append(

@@ -154,15 +154,15 @@ class GanState:
     def state(self) -> dict[str, np.ndarray]:
         """Weights, moments and the critic's standardisation."""
         assert self.fakes.mean is not None and self.fakes.deviation is not None
-        found = {
+        tensors = {
             "mean": self.fakes.mean,
             "deviation": self.fakes.deviation,
             **self.critic.state(),
             **optimizer_state(self.optimizer, prefix="moments"),
         }
         for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
-            found |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
-        return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
+            tensors |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
+        return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Be as `arrays` say. Raises ReleaseError for another game's."""
@@ -214,8 +214,8 @@ def train_gan(
         effort=effort,
         critic=critic,
     )
-    if (kept := session.recall("game")) is not None:
-        match.restore(kept)
+    if (before := session.recall("game")) is not None:
+        match.restore(before)
     vectors = partial(
         pool_log,
         frame=estimates.frame,

@@ -39,6 +39,7 @@ from synthrec.model.statistic import (
     Question,
     Statistic,
     Tensor,
+    bucket_of,
     project_to_simplex,
     run_starts,
     split,
@@ -51,21 +52,19 @@ STANDS_OUT = 2.0  # standard deviations of noise
 
 def first_interactions(log: EventLog) -> EventLog:
     """The first event of each user on each item."""
-    order, first = _type_sequences(log)
-    kept = np.zeros(len(log.item), dtype=bool)
-    kept[order[first]] = True
-    return log.keep(kept)
+    return _firsts(log, np.asarray(log.item))
 
 
 def moments(log: EventLog, *, schema: Schema) -> EventLog:
     """The first event of each basket; the whole log where it has none."""
     if schema.basket is None:
         return log
-    basket = np.asarray(log.marks[schema.basket.name])
-    order = np.lexsort((np.arange(len(basket)), basket, log.user_of_event()))
-    kept = np.zeros(len(basket), dtype=bool)
-    kept[order[run_starts(log.user_of_event()[order], basket[order])]] = True
-    return log.keep(kept)
+    return _firsts(log, np.asarray(log.marks[schema.basket.name]))
+
+
+def _firsts(log: EventLog, group: np.ndarray) -> EventLog:
+    order, first = _ordered(log, group)
+    return log.keep(np.isin(np.arange(len(order)), order[first]))
 
 
 def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix:
@@ -79,7 +78,7 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
     sizes = _mark_sizes(schema)
     rows, columns = [], []
     if schema.several:
-        order, first = _type_sequences(log)
+        order, first = _ordered(log, np.asarray(log.item))
         last, after = np.append(first[1:], True), np.append(kind[order][1:], many)
         following = kind[order] * (many + 1) + np.where(
             last[: len(order)], many, after[: len(order)]
@@ -90,10 +89,12 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
         rows.append(user)
         columns.append(kind * (name in schema.details) * cells(column) + _codes(log, column))
     starts = np.cumsum([0, *sizes.values()])
-    place = np.concatenate([codes + start for codes, start in zip(columns, starts, strict=False)])
+    column_of_event = np.concatenate(
+        [codes + start for codes, start in zip(columns, starts, strict=False)]
+    )
     weight = np.minimum(1.0, most / np.maximum(log.activity, 1))
     row = np.concatenate(rows)
-    return sp.csr_matrix((weight[row], (row, place)), shape=(log.users, starts[-1]))
+    return sp.csr_matrix((weight[row], (row, column_of_event)), shape=(log.users, starts[-1]))
 
 
 def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> np.ndarray:
@@ -108,7 +109,7 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     parts = {name: np.zeros((log.users, size)) for name, size in sizes.items()}
     if schema.several:
         active = np.flatnonzero(events > 0)
-        order, first = _type_sequences(log)
+        order, first = _ordered(log, np.asarray(log.item))
         visited = np.bincount(user[order[first]], minlength=log.users)[active]
         ratio = events[active] / visited
         bucket = np.where(ratio <= 1, 0, 1 + np.searchsorted(RATIO_EDGES, ratio, side="right"))
@@ -140,7 +141,7 @@ def _james_stein(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     own, pooled = table / total, pooled / max(pooled.sum(), 1e-9)
     apart = ((own - pooled) ** 2).sum(axis=1, keepdims=True)
     noise = table.shape[1] * (noise_std / total) ** 2
-    kept = (
+    trust = (
         np.clip(1 - noise / np.maximum(apart, 1e-12), 0, 1)
         if noise_std > 0
         else np.ones_like(total)
@@ -148,7 +149,7 @@ def _james_stein(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     heard = np.stack([_above_noise(row, noise_std=noise_std) for row in table])
     alone = heard.sum(axis=1, keepdims=True)
     return np.asarray(
-        np.where(alone > 0, kept * heard / np.maximum(alone, 1e-9) + (1 - kept) * pooled, pooled)
+        np.where(alone > 0, trust * heard / np.maximum(alone, 1e-9) + (1 - trust) * pooled, pooled)
     )
 
 
@@ -178,35 +179,31 @@ def _habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
     return sizes | {f"people/{name}": cells(each) for name, each in schema.marks_of("user").items()}
 
 
-def _type_sequences(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
-    """Events ordered by user and item, in the log's order within; which of them are the first of a
-    visit.
+def _ordered(log: EventLog, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Events ordered by user and group, in the log's order within; which of them are the first of
+    their group.
 
     Shapes:
-        -> int64[N], bool[N].
+        int[N] -> int64[N], bool[N].
     """
-    user, item = log.user_of_event(), np.asarray(log.item)
-    order = np.lexsort((np.arange(len(item)), item, user))
-    return order, run_starts(user[order], item[order])
+    user = log.user_of_event()
+    order = np.lexsort((np.arange(len(group)), group, user))
+    return order, run_starts(user[order], group[order])
 
 
 def _basket_shares(
-    found: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]
+    shares: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]
 ) -> None:
     """Add to each user's row the shares of their events by the size of the basket; events that
     follow others have baskets of their own.
     """
     assert schema.basket is not None
-    kept = log.keep(~Rules.of(schema).follower[kinds(log, schema=schema)])
-    user, basket = kept.user_of_event(), np.asarray(kept.marks[schema.basket.name])
-    if not len(user):
-        return
-    order = np.lexsort((basket, user))
-    first = np.flatnonzero(run_starts(user[order], basket[order]))
+    base = log.keep(~Rules.of(schema).follower[kinds(log, schema=schema)])
+    order, opens = _ordered(base, np.asarray(base.marks[schema.basket.name]))
+    first = np.flatnonzero(opens)
     size = np.diff(np.append(first, len(order)))
-    bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, found.shape[1] - 1)
-    owner = user[order[first]]
-    np.add.at(found, (owner, bucket), size / kept.activity[owner])
+    owner = base.user_of_event()[order[first]]
+    np.add.at(shares, (owner, bucket_of(size, edges)), size / base.activity[owner])
 
 
 def whole_events(events_per_user: int) -> float:

@@ -50,10 +50,10 @@ def read_tensors(path: Path, *, layout: Mapping[str, Tensor]) -> dict[str, np.nd
     cannot be read.
     """
     content = _content(path, layout=layout)
-    for found in _differences(content, layout=layout):
+    for difference in _differences(content, layout=layout):
         raise ReleaseError(
             f"{path.name} must hold the tensors that its schema and plan ask for, and nothing else",
-            found=f"{found.name}: {found.found}",
+            found=f"{difference.name}: {difference.found}",
             remedy="Copy the release again from where it was made.",
         )
     return _arrays(content, layout=layout)
@@ -72,14 +72,14 @@ class _Content:
 
 
 def _content(path: Path, *, layout: Mapping[str, Tensor]) -> _Content:
-    asked = sum(tensor.size_bytes for tensor in layout.values())
-    if asked > LARGEST_FILE:
+    size_bytes = sum(tensor.size_bytes for tensor in layout.values())
+    if size_bytes > LARGEST_FILE:
         raise ReleaseError(
             f"{path.name} may hold at most {LARGEST_FILE:,} bytes",
-            found=f"{asked:,} asked for by generator.json",
+            found=f"{size_bytes:,} asked for by generator.json",
             remedy="Use a smaller catalogue, or get the release again from its owner.",
         )
-    content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + asked))
+    content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + size_bytes))
     length = int.from_bytes(content[:8], "little")
     try:
         if len(content) < 8 or length > min(LARGEST_HEADER, len(content) - 8):
@@ -122,27 +122,27 @@ def _differences(content: _Content, *, layout: Mapping[str, Tensor]) -> Iterator
                 yield Difference(name, f"values that are not {_RULES[layout[name].holds]}")
 
 
-def _as_declared(said: Any, tensor: Tensor) -> bool:
-    if not isinstance(said, dict) or said.keys() != {"dtype", "shape", "data_offsets"}:
+def _as_declared(entry: Any, tensor: Tensor) -> bool:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return False
     start = (
-        said["data_offsets"][0]
-        if isinstance(said["data_offsets"], list) and said["data_offsets"]
+        entry["data_offsets"][0]
+        if isinstance(entry["data_offsets"], list) and entry["data_offsets"]
         else None
     )
     return (
-        said["dtype"] == tensor.kind
-        and said["shape"] == list(tensor.shape)
+        entry["dtype"] == tensor.kind
+        and entry["shape"] == list(tensor.shape)
         and type(start) is int
         and start >= 0
-        and said["data_offsets"] == [start, start + tensor.size_bytes]
+        and entry["data_offsets"] == [start, start + tensor.size_bytes]
     )
 
 
 def _covered(content: _Content) -> bool:
     """Do the arrays lie one after the other and fill the file?"""
     end = 0
-    for start, past in sorted(said["data_offsets"] for said in content.header.values()):
+    for start, past in sorted(entry["data_offsets"] for entry in content.header.values()):
         if start != end:
             return False
         end = past
@@ -335,7 +335,7 @@ def _network_layout(known: Known) -> dict[str, Tensor]:
         "residual.4.weight": (size, HIDDEN),
         "residual.4.bias": (size,),
     }
-    found = {
+    tensors = {
         "factor": Tensor("F32", (size, size), "paid" if tastes else "public", tastes),
         "scale": Tensor("F32", (size,), "public"),
         "gain": Tensor("F32", (size,), "post-processing", known.planned(*BEHAVIOUR)),
@@ -345,4 +345,4 @@ def _network_layout(known: Known) -> dict[str, Tensor]:
             for name, shape in shapes.items()
         },
     }
-    return {f"generator.{name}": tensor for name, tensor in found.items()}
+    return {f"generator.{name}": tensor for name, tensor in tensors.items()}

@@ -65,7 +65,7 @@ def partition(features: np.ndarray, log_weight: np.ndarray) -> ItemClusters:
     weight = _shares(log_weight) + 1 / len(log_weight)
     cells = [_Cell.of(np.arange(len(weight), dtype=np.int32), features, weight)]
     while len(cells) < CELLS:
-        widest = max(range(len(cells)), key=lambda place: cells[place].squares)
+        widest = max(range(len(cells)), key=lambda index: cells[index].squares)
         if cells[widest].squares <= 0:
             break
         cell = cells.pop(widest)
@@ -149,9 +149,9 @@ def thinned_race(
     tilt = tilt.astype(np.float32)
     cell_ends, cap = urn.cell_ends(tilt), urn.cap(tilt)
     user, item = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-    lacking, kept = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
+    lacking, accepted = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
     for _ in range(ROUNDS):
-        draws = np.ceil(SPARE * lacking / kept + 4 * (lacking > 0)).astype(np.int64)
+        draws = np.ceil(SPARE * lacking / accepted + 4 * (lacking > 0)).astype(np.int64)
         who, what = urn.draw(
             np.repeat(np.arange(len(events)), draws),
             tilt=tilt,
@@ -168,7 +168,7 @@ def thinned_race(
         lacking = events - np.bincount(user, minlength=len(events))
         if not lacking.any():
             return item
-        kept = np.maximum(kept / 2, 0.5 * (events - lacking) / np.maximum(draws, 1))
+        accepted = np.maximum(accepted / 2, 0.5 * (events - lacking) / np.maximum(draws, 1))
     return _completed(
         user, item, lacking, tilt=tilt, features=features, log_weight=log_weight, rng=rng
     )
@@ -217,8 +217,8 @@ class ThinningSampler:
         """Items that stand for all under these weights: a systematic sample along the cells.
         Shapes: -> int32[count].
         """
-        place = np.searchsorted(self.ends, (np.arange(count) + 0.5) / count, side="right") - 1
-        return self.cells.order[np.minimum(place, len(self.cells.order) - 1)]
+        index = np.searchsorted(self.ends, (np.arange(count) + 0.5) / count, side="right") - 1
+        return self.cells.order[np.minimum(index, len(self.cells.order) - 1)]
 
     def cell_ends(self, tilt: np.ndarray) -> np.ndarray:
         """Cumulative shares of each user's cells, the users' ones laid end to end: user b's end
@@ -262,16 +262,16 @@ class ThinningSampler:
             cells - 1,
         )
         low, high = self.ends[self.cells.start[cell]], self.ends[self.cells.start[cell + 1]]
-        place = (
+        index = (
             np.searchsorted(self.ends, low + rng.random(len(user)) * (high - low), side="right") - 1
         )
-        place = np.clip(place, self.cells.start[cell], self.cells.start[cell + 1] - 1)
+        index = np.clip(index, self.cells.start[cell], self.cells.start[cell + 1] - 1)
         excess = np.empty(len(user), dtype=np.float32)
         for first in range(0, len(user), ROWS):
             part = slice(first, first + ROWS)
-            excess[part] = np.einsum("nf,nf->n", tilt[user[part]], self.offset[place[part]])
-        kept = rng.standard_exponential(len(user), dtype=np.float32) > cap[user] - excess
-        return user[kept], self.cells.order[place[kept]]
+            excess[part] = np.einsum("nf,nf->n", tilt[user[part]], self.offset[index[part]])
+        accepted = rng.standard_exponential(len(user), dtype=np.float32) > cap[user] - excess
+        return user[accepted], self.cells.order[index[accepted]]
 
 
 def _shares(log_weight: np.ndarray) -> np.ndarray:

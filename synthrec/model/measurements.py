@@ -30,6 +30,7 @@ from synthrec.model.statistic import (
     Question,
     Statistic,
     Tensor,
+    bucket_of,
     project_to_simplex,
     split,
 )
@@ -131,10 +132,8 @@ def activity_vectors(users: EventLog, *, edges: tuple[int, ...]) -> sp.csr_matri
     """A one-hot of each user's bucket; a user without events has none."""
     events = users.activity
     active = np.flatnonzero(events > 0)
-    bucket = np.minimum(np.searchsorted(edges, events[active], side="right") - 1, len(edges) - 2)
-    return sp.csr_matrix(
-        (np.ones(len(active)), (active, bucket)), shape=(len(events), len(edges) - 1)
-    )
+    cells = active, bucket_of(events[active], edges)
+    return sp.csr_matrix((np.ones(len(active)), cells), shape=(len(events), len(edges) - 1))
 
 
 def _activity(known: Known, noisy: Measurement) -> Known:

@@ -225,6 +225,13 @@ def split(values: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]
     return {name: values[end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
 
 
+def bucket_of(values: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Which bucket: j holds edges[j] up to below edges[j + 1]; the ends are open. Shapes: [N] ->
+    int64[N].
+    """
+    return (np.searchsorted(edges, values, side="right") - 1).clip(0, len(edges) - 2)
+
+
 def log_uniform(
     bucket: np.ndarray, edges: Sequence[int], *, rng: np.random.Generator
 ) -> np.ndarray:

@@ -191,10 +191,10 @@ def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
     Shapes:
         float64[N, D], offsets int64[B + 1] -> float64[B, D, D].
     """
-    found = np.empty((len(offsets) - 1, rows.shape[1], rows.shape[1]))
+    grams = np.empty((len(offsets) - 1, rows.shape[1], rows.shape[1]))
     for user, (start, end) in enumerate(pairwise(offsets)):
-        np.matmul(rows[start:end].T, rows[start:end], out=found[user])
-    return found
+        np.matmul(rows[start:end].T, rows[start:end], out=grams[user])
+    return grams
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
