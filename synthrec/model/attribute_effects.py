@@ -26,7 +26,7 @@ from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.item_features import LEARNT
-from synthrec.model.statistic import Known, Question, Statistic, Tensor
+from synthrec.model.statistic import Known, Statistic, Tensor
 from synthrec.model.tastes import TasteFrame, taste_vectors
 from synthrec.privacy.mechanisms import Measurement
 
@@ -284,11 +284,8 @@ def _james_stein(
     return np.tensordot(weight / weight.sum(), means, axes=1)
 
 
-def _question(known: Known) -> Question:
-    groups = Groups.of(known.schema)
-    short = EffectFrame.of(TasteFrame.of(known), names=known.feature_names)
-    vectors = partial(group_vectors, short=short, groups=groups)
-    return Question(vectors, size=groups.width * short.size)
+def _short(known: Known) -> EffectFrame:
+    return EffectFrame.of(TasteFrame.of(known), names=known.feature_names)
 
 
 def _decoded(known: Known, noisy: Measurement) -> Known:
@@ -296,7 +293,7 @@ def _decoded(known: Known, noisy: Measurement) -> Known:
     differences = estimate_groups(
         noisy.values,
         noise_std=noisy.noise_std,
-        short=EffectFrame.of(TasteFrame.of(known), names=known.feature_names),
+        short=_short(known),
         groups=Groups.of(known.schema),
         shares=known.attributes,
         users=float(known["users"]),
@@ -328,7 +325,10 @@ GROUPS = Statistic(
     "counts at most 1 an attribute",
     models=("gan", "moments"),
     needed=lambda schema: len(Groups.of(schema).sizes) > 0,
-    question=_question,
+    vectors=lambda known: partial(
+        group_vectors, short=_short(known), groups=Groups.of(known.schema)
+    ),
+    size=lambda known: Groups.of(known.schema).width * _short(known).size,
     decode=_decoded,
     tensors=_tensors,
 )

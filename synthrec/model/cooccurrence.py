@@ -22,7 +22,7 @@ from scipy.linalg import eigh
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.item_features import ItemFeatures
-from synthrec.model.statistic import Known, Question, Statistic
+from synthrec.model.statistic import Known, Statistic
 from synthrec.model.tastes import by_user
 from synthrec.privacy.mechanisms import Measurement, lattice_pairs
 
@@ -170,12 +170,6 @@ def _frame(known: Known) -> PairFrame:
     )
 
 
-def _question(known: Known) -> Question:
-    frame = _frame(known)
-    size = len(frame.items) * (len(frame.items) - 1) // 2
-    return Question(partial(pair_vectors, frame=frame), size=size, add_up=lattice_pairs)
-
-
 def _decoded(known: Known, noisy: Measurement) -> Known:
     """The item features with the factors that users' picks reveal beside them."""
     described = ItemFeatures(known.feature_names, known["frame.features"])
@@ -196,6 +190,8 @@ PAIRS = Statistic(
     sensitivity=lambda schema: math.sqrt(0.5),
     noise_words="on each pair of items, where one user counts at most 0.71 over all of them",
     models=("gan",),
-    question=_question,
+    vectors=lambda known: partial(pair_vectors, frame=_frame(known)),
+    size=lambda known: math.comb(len(_frame(known).items), 2),
+    add_up=lattice_pairs,
     decode=_decoded,
 )

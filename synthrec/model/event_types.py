@@ -36,7 +36,6 @@ from synthrec.model.event_sampling import (
 )
 from synthrec.model.statistic import (
     Known,
-    Question,
     Statistic,
     Tensor,
     bucket_of,
@@ -72,10 +71,10 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
     `most` events each counts less.
 
     Shapes:
-        -> csr float64[B, sum of _mark_sizes].
+        -> csr float64[B, sum of mark_sizes].
     """
     many, user, kind = types(schema), log.user_of_event(), kinds(log, schema=schema)
-    sizes = _mark_sizes(schema)
+    sizes = mark_sizes(schema)
     rows, columns = [], []
     if schema.several:
         order, first = _ordered(log, np.asarray(log.item))
@@ -102,10 +101,10 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     shares of each column of the user's.
 
     Shapes:
-        -> float64[B, sum of _habit_sizes].
+        -> float64[B, sum of habit_sizes].
     """
     user, events = log.user_of_event(), log.activity
-    sizes = _habit_sizes(schema, edges=edges)
+    sizes = habit_sizes(schema, edges=edges)
     parts = {name: np.zeros((log.users, size)) for name, size in sizes.items()}
     if schema.several:
         active = np.flatnonzero(events > 0)
@@ -160,7 +159,7 @@ def _above_noise(counts: np.ndarray, *, noise_std: float) -> np.ndarray:
     return np.where(counts >= STANDS_OUT * noise_std, counts, 0.0) if noise_std > 0 else counts
 
 
-def _mark_sizes(schema: Schema) -> dict[str, int]:
+def mark_sizes(schema: Schema) -> dict[str, int]:
     """Lengths of the parts of a mark vector, by the name of the array that each becomes: first and
     next types, then the numbers by type, then the numbers of items.
     """
@@ -170,7 +169,7 @@ def _mark_sizes(schema: Schema) -> dict[str, int]:
     return sizes | {f"marks.{name}": cells(each) for name, each in schema.marks_of("item").items()}
 
 
-def _habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
+def habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
     """Lengths of the parts of a habit vector: repeats, baskets, and each column that belongs to
     users.
     """
@@ -211,12 +210,6 @@ def whole_events(events_per_user: int) -> float:
     return max(1.0, events_per_user / WHOLE_PART)
 
 
-def _mark_question(known: Known) -> Question:
-    most = whole_events(known.plan.events_per_user)
-    vectors = partial(mark_vectors, schema=known.schema, most=most)
-    return Question(vectors, size=sum(_mark_sizes(known.schema).values()))
-
-
 def _mark_shares(known: Known, noisy: Measurement) -> Known:
     """Shares of first and next types and of numbers.
 
@@ -226,7 +219,7 @@ def _mark_shares(known: Known, noisy: Measurement) -> Known:
     as much as noise may have moved them (James and Stein 1961).
     """
     schema, noise_std, rules = known.schema, noisy.noise_std, Rules.of(known.schema)
-    counts = split(noisy.values.copy(), _mark_sizes(schema))
+    counts = split(noisy.values.copy(), mark_sizes(schema))
     for name, each in counts.items():
         if name.startswith("habits.details/"):
             counts[name] = _james_stein(each.reshape(types(schema), -1), noise_std=noise_std)
@@ -247,12 +240,6 @@ def _mark_shares(known: Known, noisy: Measurement) -> Known:
     )
 
 
-def _habit_question(known: Known) -> Question:
-    sizes = _habit_sizes(known.schema, edges=known.activity_edges)
-    vectors = partial(habit_vectors, schema=known.schema, edges=known.activity_edges)
-    return Question(vectors, size=sum(sizes.values()))
-
-
 def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
     """Tables from which visits become events, of the shares of marks and a noisy sum of habits."""
     schema, effort, many = known.schema, known.effort, types(known.schema)
@@ -266,7 +253,7 @@ def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
         "baskets": np.ones(1),
     } | known.room("habits.")
     if noisy is not None:
-        sizes = _habit_sizes(schema, edges=known.activity_edges)
+        sizes = habit_sizes(schema, edges=known.activity_edges)
         arrays |= {
             name: project_to_simplex(each) for name, each in split(noisy.values, sizes).items()
         }
@@ -318,12 +305,15 @@ MARKS = Statistic(
     unit="events",
     share=0.04,
     sensitivity=lambda schema: (
-        whole_events(schema.privacy.events_per_user) * math.sqrt(len(_mark_sizes(schema)))
+        whole_events(schema.privacy.events_per_user) * math.sqrt(len(mark_sizes(schema)))
     ),
     noise_words="events of each type after another, and in each bin of numbers",
     of="events",
-    needed=lambda schema: len(_mark_sizes(schema)) > 0,
-    question=_mark_question,
+    needed=lambda schema: len(mark_sizes(schema)) > 0,
+    vectors=lambda known: partial(
+        mark_vectors, schema=known.schema, most=whole_events(known.plan.events_per_user)
+    ),
+    size=lambda known: sum(mark_sizes(known.schema).values()),
     decode=_mark_shares,
 )
 HABITS = Statistic(
@@ -331,11 +321,12 @@ HABITS = Statistic(
     purpose="how often users repeat, in which baskets, and what belongs to them",
     unit="users",
     share=0.04,
-    sensitivity=lambda schema: math.sqrt(len(_habit_sizes(schema, edges=()))),
+    sensitivity=lambda schema: math.sqrt(len(habit_sizes(schema, edges=()))),
     noise_words="users in each band of repeats, size of basket and value of their own columns",
     of="events",
-    needed=lambda schema: len(_habit_sizes(schema, edges=())) > 0,
-    question=_habit_question,
+    needed=lambda schema: len(habit_sizes(schema, edges=())) > 0,
+    vectors=lambda known: partial(habit_vectors, schema=known.schema, edges=known.activity_edges),
+    size=lambda known: sum(habit_sizes(known.schema, edges=known.activity_edges).values()),
     decode=_event_type_tables,
     otherwise=_event_type_tables,
     tensors=_tensors,

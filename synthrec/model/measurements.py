@@ -27,7 +27,6 @@ from synthrec.model.item_features import catalogue_features
 from synthrec.model.statistic import (
     Effort,
     Known,
-    Question,
     Statistic,
     Tensor,
     bucket_of,
@@ -149,9 +148,8 @@ ACTIVITY = Statistic(
     share=0.03,
     sensitivity=lambda schema: 1.0,
     noise_words="users in each bucket of activity",
-    question=lambda known: Question(
-        partial(activity_vectors, edges=known.activity_edges), size=len(known.activity_edges) - 1
-    ),
+    vectors=lambda known: partial(activity_vectors, edges=known.activity_edges),
+    size=lambda known: len(known.activity_edges) - 1,
     decode=_activity,
     tensors=lambda known: {
         "estimates.activity": Tensor(
@@ -192,9 +190,8 @@ RATINGS = Statistic(
     sensitivity=lambda schema: float(schema.privacy.events_per_user),
     noise_words="events at each rating",
     needed=lambda schema: schema.rating is not None,
-    question=lambda known: Question(
-        partial(rating_vectors, levels=known.levels), size=len(known.levels)
-    ),
+    vectors=lambda known: partial(rating_vectors, levels=known.levels),
+    size=lambda known: len(known.levels),
     decode=_ratings,
     otherwise=_ratings,
     tensors=_rating_tensors,
@@ -230,10 +227,8 @@ ATTRIBUTES = Statistic(
     sensitivity=lambda schema: math.sqrt(len(schema.user_attributes)),
     noise_words="users with each attribute value",
     needed=lambda schema: len(schema.user_attributes) > 0,
-    question=lambda known: Question(
-        partial(attribute_vectors, sizes=known.sizes),
-        size=sum(size + 1 for size in known.sizes.values()),
-    ),
+    vectors=lambda known: partial(attribute_vectors, sizes=known.sizes),
+    size=lambda known: sum(size + 1 for size in known.sizes.values()),
     decode=_attributes,
     tensors=lambda known: {
         f"attribute.{index}": Tensor("F64", (size + 1,), "paid", ("attributes",), holds="shares")

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 from scipy.optimize import minimize
 
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Known, Question, Statistic, Tensor, bucket_of, split
+from synthrec.model.statistic import Known, Statistic, Tensor, bucket_of, split
 from synthrec.privacy.mechanisms import Measurement
 
 DAILY_LENGTH = 0.7  # of the daily profile, in radians of the day's circle
@@ -266,12 +267,6 @@ def span_edges(column: Datetime) -> np.ndarray:
     return np.geomspace(SESSION_GAP_SECONDS, window, SPAN_BINS + 1)
 
 
-def _question(known: Known) -> Question:
-    column, most = known.schema.time, known.plan.events_per_user
-    assert column is not None
-    return Question(partial(time_vectors, column=column, events_per_user=most), size=SIZE)
-
-
 def _decoded(known: Known, noisy: Measurement) -> Known:
     tables = time_tables(noisy.values, noise_std=noisy.noise_std)
     return known.adding({f"times.{name}": getattr(tables, name) for name in SHAPES})
@@ -295,7 +290,12 @@ TIMES = Statistic(
     "starts, sessions, spans, gaps and calendar",
     of="baskets",
     needed=lambda schema: schema.time is not None,
-    question=_question,
+    vectors=lambda known: partial(
+        time_vectors,
+        column=cast(Datetime, known.schema.time),
+        events_per_user=known.plan.events_per_user,
+    ),
+    size=lambda known: SIZE,
     decode=_decoded,
     tensors=_tensors,
 )
