@@ -120,8 +120,8 @@ def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, An
         "neighbouring_relation": NEIGHBOURS,
         "events_per_user": plan.events_per_user,
         "public_declarations": public_declarations(schema),
-        "chosen_with_sight": chosen_with_sight(schema),
-        "raw_data_seen_by": raw_data_seen_by(schema),
+        "chosen_with_sight": (SIGHT[0], *(schema.source.chosen_with_sight or SIGHT[1:])),
+        "raw_data_seen_by": (SEEN_BY[0], *(schema.source.raw_data_seen_by or SEEN_BY[1:])),
         "columns": described_columns(schema),
         "sampler": sampler(plan),
         "model": plan.model,
@@ -188,16 +188,6 @@ def public_declarations(schema: Schema) -> tuple[str, ...]:
         for name in schema.source.values_are_public
     ]
     return tuple(sentences)
-
-
-def chosen_with_sight(schema: Schema) -> tuple[str, ...]:
-    """What was chosen by people who had seen the log; nothing of it is paid for."""
-    return (SIGHT[0], *(schema.source.chosen_with_sight or SIGHT[1:]))
-
-
-def raw_data_seen_by(schema: Schema) -> tuple[str, ...]:
-    """Who saw the log itself."""
-    return (SEEN_BY[0], *(schema.source.raw_data_seen_by or SEEN_BY[1:]))
 
 
 def sampler(plan: Plan) -> str:

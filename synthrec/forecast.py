@@ -56,6 +56,7 @@ def forecast(plan: Plan, *, catalogue: Catalogue | None) -> list[Section]:
         f"Guessing recognises 10. Largest advantage {bound.advantage:.2f}, largest AUC {bound.auc:.3f}.",
     ]
     seconds, gib = cost(plan, items=items)
+    minutes = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
     return [
         (
             f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, declared population {plan.population:,}",
@@ -69,7 +70,7 @@ def forecast(plan: Plan, *, catalogue: Catalogue | None) -> list[Section]:
         ),
         ("Budget split (of 1 / noise squared)", split),
         ("What any attacker can reach at most, from this release alone", reach),
-        ("Expected cost on 2 cores", [f"about {_minutes(seconds)} and {gib:.1f} GiB for fit"]),
+        ("Expected cost on 2 cores", [f"about {minutes} and {gib:.1f} GiB for fit"]),
         ("Feasible?", [feasibility(plan, items=items)]),
     ]
 
@@ -105,10 +106,11 @@ def expected_items(plan: Plan) -> tuple[int, float]:
 
 
 def require_feasible(plan: Plan) -> None:
-    """Raise PlanError if the noise drowns even the coarsest measurement for the declared
-    population.
+    """Raise PlanError if the noise drowns even the coarsest measurement, the whole activity
+    histogram, for the declared population.
     """
-    noise = _activity_noise(plan)
+    buckets = len(activity_edges(plan.events_per_user)) - 1
+    noise = plan.measurement("activity").noise_std * math.sqrt(buckets) / plan.population
     if noise <= MAX_ACTIVITY_NOISE:
         return
     factor = noise / MAX_ACTIVITY_NOISE
@@ -181,13 +183,3 @@ def _open_lines(plan: Plan) -> list[str]:
             f"items as users, and a quarter of them hold the first). The release says, by a paid figure, what they do cover."
         )
     return lines
-
-
-def _activity_noise(plan: Plan) -> float:
-    """Noise of the whole activity histogram, as a share of the population."""
-    buckets = len(activity_edges(plan.events_per_user)) - 1
-    return plan.measurement("activity").noise_std * math.sqrt(buckets) / plan.population
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"

@@ -208,9 +208,10 @@ class Checkpoint:
 
     def state(self, name: str) -> Arrays | None:
         """Where the game started from ("start"), or the game after its last kept block ("game")."""
-        if not self._state(name).exists():
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
             return None
-        state = _read(self._state(name))[0]
+        state, _ = _read(path)
         done = state.get("done", np.zeros(0))
         if name == "game" and (done.shape != (1,) or done.dtype != np.int64 or done[0] < 0):
             raise _damaged(GAME)
@@ -218,15 +219,12 @@ class Checkpoint:
 
     def keep_state(self, name: str, arrays: Arrays) -> None:
         """Keep either; once the start is kept, the game can be continued."""
-        _save(self._state(name), arrays)
+        _save(self.folder / f"{name}.safetensors", arrays)
 
     def done(self) -> int:
         """How many steps the kept state of the game has seen."""
         state = self.state("game")
         return 0 if state is None else int(state["done"][0])
-
-    def _state(self, name: str) -> Path:
-        return self.folder / {"start": START, "game": GAME}[name]
 
     def _measured(self, name: str) -> Path:
         return (

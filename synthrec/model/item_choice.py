@@ -379,9 +379,6 @@ class Behaviour:
         count = (rows.shape[1] - 1) // 2
         return cls(bias=rows[:, 0], slope=rows[:, 1 : count + 1], tilt=rows[:, count + 1 :])
 
-    def __getitem__(self, part: slice) -> Behaviour:
-        return Behaviour(bias=self.bias[part], slope=self.slope[part], tilt=self.tilt[part])
-
 
 @dataclass(frozen=True)
 class ItemTables:

@@ -210,10 +210,7 @@ def _texts(cells: pa.Array) -> list[str | None]:
 
 
 def _words(name: str, rows: list[list[str]]) -> dict[str, np.ndarray]:
-    count: dict[str, int] = {}
-    for row in rows:
-        for word in set(row) - {""}:
-            count[word] = count.get(word, 0) + 1
+    count = Counter(word for row in rows for word in set(row) - {""})
     common = sorted(
         (word for word in count if MIN_ITEMS <= count[word] < len(rows)),
         key=lambda word: (-count[word], word),
