@@ -131,18 +131,18 @@ class TypeSequences:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Events of B users in the order of time, and the moments that they share.
+    """Events of B users in the order of time, and the slots of time that they share.
 
     Shapes:
-        offsets int64[B + 1]; visit int64[N]; kind int64[N]; moments int64[B], how many each user
-        has; moment int64[N], number within the user.
+        offsets int64[B + 1]; visit int64[N]; kind int64[N]; slots int64[B], how many each user has;
+        slot int64[N], number within the user.
     """
 
     offsets: np.ndarray
     visit: np.ndarray
     kind: np.ndarray
-    moments: np.ndarray
-    moment: np.ndarray
+    slots: np.ndarray
+    slot: np.ndarray
 
 
 def draw_events(
@@ -171,7 +171,7 @@ def draw_events(
         baskets = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)
         turn[base] = baskets[(np.cumsum(counts) - counts)[user[base]] + turn[base]]
     key = 2 * turn
-    _settle(key, chains, base=base, user=user, rng=rng)
+    _place_followers(key, chains, base=base, user=user, rng=rng)
     apart = np.zeros(len(key), dtype=np.int64)
     if schema.basket is None:
         apart = rng.permutation(len(key))
@@ -183,8 +183,8 @@ def draw_events(
         offsets=offsets,
         visit=chains.visit[order],
         kind=chains.kind[order],
-        moments=np.bincount(user[order][new], minlength=len(visited)),
-        moment=number - number[offsets[:-1]][user[order]],
+        slots=np.bincount(user[order][new], minlength=len(visited)),
+        slot=number - number[offsets[:-1]][user[order]],
     )
 
 
@@ -245,7 +245,7 @@ def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort)
     return replace(tables, pace=paces)
 
 
-def packed(
+def fit_basket_sizes(
     tables: EventTypeTables,
     *,
     activity: np.ndarray,
@@ -358,7 +358,7 @@ def _shuffle_within_users(
     return turn
 
 
-def _settle(
+def _place_followers(
     key: np.ndarray,
     chains: TypeSequences,
     *,

@@ -30,8 +30,8 @@ from synthrec.model.event_sampling import (
     Rules,
     band,
     cells,
+    fit_basket_sizes,
     fit_continuation,
-    packed,
     types,
 )
 from synthrec.model.statistic import (
@@ -54,7 +54,7 @@ def first_interactions(log: EventLog) -> EventLog:
     return _firsts(log, np.asarray(log.item))
 
 
-def moments(log: EventLog, *, schema: Schema) -> EventLog:
+def basket_starts(log: EventLog, *, schema: Schema) -> EventLog:
     """The first event of each basket; the whole log where it has none."""
     if schema.basket is None:
         return log
@@ -268,7 +268,9 @@ def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
         tables = fit_continuation(tables, schema=schema, effort=effort)
     if schema.basket is not None:
         edges = known.activity_edges
-        tables = packed(tables, activity=known.activity, schema=schema, edges=edges, effort=effort)
+        tables = fit_basket_sizes(
+            tables, activity=known.activity, schema=schema, edges=edges, effort=effort
+        )
     return known.adding({"habits.pace": tables.pace, "habits.baskets": tables.baskets})
 
 

@@ -9,9 +9,9 @@ exp(log_weight + tilt . features).
 The first n arrivals are the user's picks (Gumbel top-n: Kool, van Hoof and Welling 2019). Two ways
 to run it:
 
-- `full_race` draws every item's arrival: exact, work B V. The rule of `choice.pick`: up to
+- `gumbel_top_k` draws every item's arrival: exact, work B V. The rule of `pick`: up to
   DENSE_ITEMS items.
-- `thinned_race` looks only at items that are likely to arrive, by thinning a Poisson process (Lewis
+- `thinned_top_k` looks only at items that are likely to arrive, by thinning a Poisson process (Lewis
   and Shedler 1979): a cell of items
   with like features arrives at a rate slightly above its own, an item is drawn within it by
   popularity, and is kept with odds that restore its rate. A draw costs O(log V), a user about n
@@ -101,7 +101,7 @@ class _Cell:
         )
 
 
-def full_race(
+def gumbel_top_k(
     tilt: np.ndarray,
     events: np.ndarray,
     *,
@@ -131,28 +131,28 @@ def full_race(
     return np.concatenate(picked)
 
 
-def thinned_race(
+def thinned_top_k(
     tilt: np.ndarray,
     events: np.ndarray,
     *,
     features: np.ndarray,
     log_weight: np.ndarray,
-    urn: ThinningSampler,
+    sampler: ThinningSampler,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The same picks, but for the error said above, without looking at every item; `urn` is of the
+    """The same picks, but for the error said above, without looking at every item; `sampler` is of the
     same features and weights.
 
     Shapes:
-        as `full_race`.
+        as `gumbel_top_k`.
     """
     tilt = tilt.astype(np.float32)
-    cell_ends, cap = urn.cell_ends(tilt), urn.cap(tilt)
+    cell_ends, cap = sampler.cell_ends(tilt), sampler.cap(tilt)
     user, item = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
     lacking, accepted = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
     for _ in range(ROUNDS):
         draws = np.ceil(SPARE * lacking / accepted + 4 * (lacking > 0)).astype(np.int64)
-        who, what = urn.draw(
+        who, what = sampler.draw(
             np.repeat(np.arange(len(events)), draws),
             tilt=tilt,
             cell_ends=cell_ends,
@@ -422,7 +422,7 @@ class ItemTables:
         return partition(self.features, self.log_weight)
 
     @cached_property
-    def urn(self) -> ThinningSampler:
+    def sampler(self) -> ThinningSampler:
         """The partition under these weights."""
         return ThinningSampler.of(
             self.partition, features=self.features, log_weight=self.log_weight
@@ -437,13 +437,15 @@ class ItemTables:
         """
         if len(self.log_weight) <= DENSE_ITEMS:
             return self.features, self.log_weight
-        return self.features[self.urn.typical(STAND_INS)], np.full(STAND_INS, -np.log(STAND_INS))
+        return self.features[self.sampler.typical(STAND_INS)], np.full(
+            STAND_INS, -np.log(STAND_INS)
+        )
 
 
 def pick(
     behaviour: Behaviour, events: np.ndarray, *, tables: ItemTables, rng: np.random.Generator
 ) -> np.ndarray:
-    """Items of each user, all different, first come first; see `race` for how close to the weights
+    """Items of each user, all different, first come first; see the file for how close to the weights
     exp(log_weight + tilt . features).
 
     Shapes:
@@ -451,8 +453,8 @@ def pick(
     """
     weights = {"features": tables.features, "log_weight": tables.log_weight}
     if len(tables.log_weight) <= DENSE_ITEMS:
-        return full_race(behaviour.tilt, events, rng=rng, **weights)
-    return thinned_race(behaviour.tilt, events, urn=tables.urn, rng=rng, **weights)
+        return gumbel_top_k(behaviour.tilt, events, rng=rng, **weights)
+    return thinned_top_k(behaviour.tilt, events, sampler=tables.sampler, rng=rng, **weights)
 
 
 def rate(

@@ -21,7 +21,7 @@ from synthrec.data.schema import Schema
 from synthrec.model.attribute_effects import GROUPS, GroupDifferences
 from synthrec.model.cooccurrence import PAIRS
 from synthrec.model.event_sampling import EventTypeTables
-from synthrec.model.event_types import HABITS, MARKS, first_interactions, moments
+from synthrec.model.event_types import HABITS, MARKS, basket_starts, first_interactions
 from synthrec.model.item_counts import ITEMS
 from synthrec.model.item_features import catalogue_features
 from synthrec.model.statistic import (
@@ -102,7 +102,7 @@ def measure(
         logs = {
             "events": log,
             "visits": first_interactions(log) if schema.several else log,
-            "baskets": moments(log, schema=schema),
+            "baskets": basket_starts(log, schema=schema),
         }
         features = catalogue_features(catalogue, schema)
         known = Known(

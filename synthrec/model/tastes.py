@@ -75,7 +75,7 @@ class TasteFrame:
         return np.column_stack([np.ones(len(self.features)), self.features])
 
     @cached_property
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+    def feature_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """float64[F], float64[F, F]: mean and covariance of the features under `popularity`."""
         mean = self.popularity @ self.features
         return mean, (self.features * self.popularity[:, None]).T @ self.features - np.outer(
@@ -110,7 +110,7 @@ def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
         -> float64[B, 2F + 1].
     """
     features, count = frame.features, frame.features.shape[1]
-    mean, covariance = frame.moments
+    mean, covariance = frame.feature_moments
     events, items = users.activity.astype(np.float64), len(features)
     picked = by_user(users, np.ones(len(users.item)), items=items)
     deviation = by_user(users, deviations(users, frame=frame), items=items)

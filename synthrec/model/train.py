@@ -106,7 +106,7 @@ def train(
                 effort=effort,
                 critic=means.critic,
             )
-        watched = check_collapse(
+        outcome = check_collapse(
             generator,
             anchor=anchor,
             estimates=estimates,
@@ -114,7 +114,7 @@ def train(
             progress=progress,
             users=effort.watch_users,
         )
-        generator, game = watched.generator, watched.game
+        generator, game = outcome.generator, outcome.game
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(
                 generator,
@@ -206,7 +206,7 @@ class GanOutcome:
 
 
 def check_collapse(
-    played: Generator,
+    trained: Generator,
     *,
     anchor: Generator,
     estimates: Estimates,
@@ -215,9 +215,9 @@ def check_collapse(
     users: int = Effort.watch_users,
 ) -> GanOutcome:
     """The generator that the game made, or the anchor if the rule says so."""
-    reason = failure_reason(played, anchor=anchor, estimates=estimates, rng=rng, users=users)
+    reason = failure_reason(trained, anchor=anchor, estimates=estimates, rng=rng, users=users)
     if reason is None:
-        return GanOutcome(generator=played, game="kept")
+        return GanOutcome(generator=trained, game="kept")
     progress.say(
         f"The game is set aside: {reason}. The generator made from the measurements alone goes on."
     )
@@ -225,7 +225,7 @@ def check_collapse(
 
 
 def failure_reason(
-    played: Generator,
+    trained: Generator,
     *,
     anchor: Generator,
     estimates: Estimates,
@@ -233,12 +233,12 @@ def failure_reason(
     users: int = Effort.watch_users,
 ) -> str | None:
     """What is wrong with a generator beside its anchor, in words; None when nothing is."""
-    if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
+    if not all(bool(torch.isfinite(weight).all()) for weight in trained.parameters()):
         return "its weights are not finite"
     conditions = draw(estimates, users=users, rng=rng)
     vectors = conditions.vectors(estimates)
     latent = rng.standard_normal((users, len(anchor.scale)))
-    tastes, expected = (_tastes(each, latent, vectors) for each in (played, anchor))
+    tastes, expected = (_tastes(each, latent, vectors) for each in (trained, anchor))
     if not np.isfinite(tastes).all():
         return "tastes are not finite"
     whole = max(float(expected.var(axis=0).sum()), 1e-12)
