@@ -32,6 +32,7 @@ from functools import cached_property
 
 import numpy as np
 
+NOBODY, NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
 BLOCK = 4_000_000  # users times items whose arrivals are held at once
 CELLS = 1024  # of items with like features
 HEADROOM = 4.0  # standard deviations
@@ -108,27 +109,31 @@ def gumbel_top_k(
     features: np.ndarray,
     log_weight: np.ndarray,
     rng: np.random.Generator,
+    user: np.ndarray = NOBODY,
+    item: np.ndarray = NOTHING,
 ) -> np.ndarray:
-    """The first arrivals of each user, in order of arrival.
+    """The first arrivals of each user, in order of arrival; after `item`, what they have picked
+    already, among their other items.
 
     Shapes:
-        tilt [B, F], events int64[B] at most V, features [V, F], log_weight [V] -> int32[sum of
-        events], user after user.
+        tilt [B, F], events int64[B] at most V, features [V, F], log_weight [V]; user int64[N]
+        rising, item int32[N] -> int32[N + sum of events], user after user.
     """
     features, log_weight, tilt = (
         np.asarray(each, dtype=np.float32) for each in (features, log_weight, tilt)
     )
-    step = max(1, BLOCK // len(log_weight))
-    picked = [np.zeros(0, dtype=np.int32)]
-    for first in range(0, len(events), step):
-        part = slice(first, first + step)
-        picked.append(
-            _earliest(
-                _arrivals(tilt[part], features=features, log_weight=log_weight, rng=rng),
-                events[part],
-            )
-        )
-    return np.concatenate(picked)
+    active, step = np.flatnonzero(events), max(1, BLOCK // len(log_weight))
+    for first in range(0, len(active), step):
+        block = active[first : first + step]
+        arrival = _arrivals(tilt[block], features=features, log_weight=log_weight, rng=rng)
+        begin, end = np.searchsorted(user, (block[0], block[-1] + 1))
+        known = np.isin(user[begin:end], block)
+        arrival[np.searchsorted(block, user[begin:end][known]), item[begin:end][known]] = np.inf
+        user = np.concatenate((user, np.repeat(block, events[block])))
+        item = np.concatenate((item, _earliest(arrival, events[block])))
+        ordered = np.argsort(user, kind="stable")
+        user, item = user[ordered], item[ordered]
+    return item
 
 
 def thinned_top_k(
@@ -148,7 +153,7 @@ def thinned_top_k(
     """
     tilt = tilt.astype(np.float32)
     cell_ends, cap = sampler.cell_ends(tilt), sampler.cap(tilt)
-    user, item = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    user, item = NOBODY, NOTHING
     lacking, accepted = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
     for _ in range(ROUNDS):
         draws = np.ceil(SPARE * lacking / accepted + 4 * (lacking > 0)).astype(np.int64)
@@ -169,8 +174,8 @@ def thinned_top_k(
         if not lacking.any():
             return item
         accepted = np.maximum(accepted / 2, 0.5 * (events - lacking) / np.maximum(draws, 1))
-    return _completed(
-        user, item, lacking, tilt=tilt, features=features, log_weight=log_weight, rng=rng
+    return gumbel_top_k(
+        tilt, lacking, features=features, log_weight=log_weight, rng=rng, user=user, item=item
     )
 
 
@@ -319,40 +324,6 @@ def _first_arrivals(
     rank = np.arange(len(user)) - np.searchsorted(user, np.arange(len(events)))[user]
     within = rank < events[user]
     return user[within], item[within]
-
-
-def _completed(
-    user: np.ndarray,
-    item: np.ndarray,
-    lacking: np.ndarray,
-    *,
-    tilt: np.ndarray,
-    features: np.ndarray,
-    log_weight: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Picks so far and, for users who lack some, the first arrivals among their other items."""
-    late = np.flatnonzero(lacking)
-    step = max(1, BLOCK // len(log_weight))
-    for first in range(0, len(late), step):
-        block = late[first : first + step]
-        arrival = _arrivals(
-            tilt[block],
-            features=features.astype(np.float32),
-            log_weight=log_weight.astype(np.float32),
-            rng=rng,
-        )
-        begin, end = np.searchsorted(user, (block[0], block[-1] + 1))
-        known = np.isin(user[begin:end], block)
-        arrival[np.searchsorted(block, user[begin:end][known]), item[begin:end][known]] = np.inf
-        more = _earliest(arrival, lacking[block])
-        user, item = (
-            np.concatenate((user, np.repeat(block, lacking[block]))),
-            np.concatenate((item, more)),
-        )
-        ordered = np.argsort(user, kind="stable")
-        user, item = user[ordered], item[ordered]
-    return item
 
 
 STAND_INS = 4096  # for the items of a larger catalogue, where a mean over all of them is asked for

@@ -97,26 +97,17 @@ def looks(schema: Schema, *, budget: float) -> tuple[DomainQuery, ...]:
     """
     queries = []
     for column in paid_columns(schema):
-        if column.bounded:
-            queries.append(
-                DomainQuery(
-                    name=column.label,
-                    purpose="which range the values lie in",
-                    unit="users",
-                    sensitivity=1.0,
-                    share=BOUNDS_PART,
-                )
-            )
-            continue
         items = isinstance(column.column, Item)
+        share = ITEMS_PART if items else CATEGORY_PART
+        purpose = "which values enough users hold to be named"
         queries.append(
             DomainQuery(
                 name=column.label,
-                purpose="which values enough users hold to be named",
+                purpose="which range the values lie in" if column.bounded else purpose,
                 unit="users",
                 sensitivity=1.0,
-                share=ITEMS_PART if items else CATEGORY_PART,
-                most_keys=most_keys(schema, column),
+                share=BOUNDS_PART if column.bounded else share,
+                most_keys=None if column.bounded else most_keys(schema, column),
             )
         )
         if items:
