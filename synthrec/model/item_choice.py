@@ -125,7 +125,11 @@ def gumbel_top_k(
     active, step = np.flatnonzero(events), max(1, BLOCK // len(log_weight))
     for first in range(0, len(active), step):
         block = active[first : first + step]
-        arrival = _arrivals(tilt[block], features=features, log_weight=log_weight, rng=rng)
+        # logarithms of times, float32[users, V]
+        arrival = rng.standard_exponential((len(block), len(log_weight)), dtype=np.float32)
+        np.log(np.maximum(arrival, np.float32(1e-30), out=arrival), out=arrival)
+        arrival -= tilt[block] @ features.T
+        arrival -= log_weight
         begin, end = np.searchsorted(user, (block[0], block[-1] + 1))
         known = np.isin(user[begin:end], block)
         arrival[np.searchsorted(block, user[begin:end][known]), item[begin:end][known]] = np.inf
@@ -282,17 +286,6 @@ class ThinningSampler:
 def _shares(log_weight: np.ndarray) -> np.ndarray:
     weight = np.exp(np.asarray(log_weight, dtype=np.float64) - log_weight.max())
     return np.asarray(weight / weight.sum())
-
-
-def _arrivals(
-    tilt: np.ndarray, *, features: np.ndarray, log_weight: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Logarithm of each item's time of arrival. Shapes: float32[B, V]."""
-    arrival = rng.standard_exponential((len(tilt), len(log_weight)), dtype=np.float32)
-    np.log(np.maximum(arrival, np.float32(1e-30), out=arrival), out=arrival)
-    arrival -= tilt @ features.T
-    arrival -= log_weight
-    return arrival
 
 
 def _earliest(arrival: np.ndarray, events: np.ndarray) -> np.ndarray:
