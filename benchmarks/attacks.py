@@ -126,8 +126,8 @@ def fitted(log: EventLog, *, split: Split, plan: Plan, seed: int) -> EventLog:
 
 def over_trained(split: Split) -> Plan:
     """Without noise, and a game that nothing holds back."""
-    played = game(split.schema, model="gan")
-    assert played is not None
+    trained = game(split.schema, model="gan")
+    assert trained is not None
     return solve_plan(
         model="gan",
         epsilon=float("inf"),
@@ -135,10 +135,10 @@ def over_trained(split: Split) -> Plan:
         population=split.schema.source.population,
         events_per_user=split.events_per_user,
         measures=measures(split.schema, model="gan"),
-        game=played.model_copy(
+        game=trained.model_copy(
             update={
-                "steps": 20 * played.steps,
-                "generator_rate": 10 * played.generator_rate,
+                "steps": 20 * trained.steps,
+                "generator_rate": 10 * trained.generator_rate,
                 "anchor_weight": 0.0,
             }
         ),
@@ -151,7 +151,7 @@ def whatever_the_watch_says() -> Iterator[None]:
     with patch.object(
         training,
         "check_collapse",
-        lambda played, **rest: training.GanOutcome(generator=played, game="kept unwatched"),
+        lambda trained, **rest: training.GanOutcome(generator=trained, game="kept unwatched"),
     ):
         yield
 

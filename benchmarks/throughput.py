@@ -114,13 +114,13 @@ def _cut(folder: Path, draw: int) -> dict[str, float]:
     tilt = calibration.behave(
         artifact.generator, latent, conditions=conditions, estimates=artifact.estimates
     ).tilt.astype(np.float32)
-    found, urn = {}, artifact.tables.urn
+    found, sampler = {}, artifact.tables.sampler
     for strength in (1, 2):
-        centre = np.repeat(strength * tilt @ urn.centre.T, np.diff(urn.cells.start), axis=1)
-        excess = strength * tilt @ urn.offset.T
+        centre = np.repeat(strength * tilt @ sampler.centre.T, np.diff(sampler.cells.start), axis=1)
+        excess = strength * tilt @ sampler.offset.T
         moved = []
-        for rate in (excess, np.minimum(excess, urn.cap(strength * tilt)[:, None])):
-            share = np.diff(urn.ends) * np.exp(centre + rate)
+        for rate in (excess, np.minimum(excess, sampler.cap(strength * tilt)[:, None])):
+            share = np.diff(sampler.ends) * np.exp(centre + rate)
             moved.append(share / share.sum(axis=1, keepdims=True))
         distance = np.abs(moved[0] - moved[1]).sum(axis=1) / 2
         found |= {

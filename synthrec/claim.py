@@ -116,8 +116,8 @@ def public_part(*, schema: Schema, plan: Plan, game: str | None) -> dict[str, An
         "neighbouring_relation": NEIGHBOURS,
         "events_per_user": plan.events_per_user,
         "public_declarations": public_declarations(schema),
-        "chosen_with_sight": chosen_with_sight(schema),
-        "raw_data_seen_by": raw_data_seen_by(schema),
+        "chosen_with_sight": (SIGHT[0], *(schema.source.chosen_with_sight or SIGHT[1:])),
+        "raw_data_seen_by": (SEEN_BY[0], *(schema.source.raw_data_seen_by or SEEN_BY[1:])),
         "columns": described_columns(schema),
         "sampler": sampler(plan),
         "model": plan.model,
@@ -154,46 +154,36 @@ def with_internal_runs(record: ReleaseRecord, ledger: Ledger) -> ReleaseRecord:
 
 def public_declarations(schema: Schema) -> tuple[str, ...]:
     """What the owner vouches for, a sentence each."""
-    said = [
+    sentences = [
         f"The population is about {schema.source.population:,} users; at most {schema.privacy.events_per_user} events of each count.",
         "The source itself is published."
         if schema.source.public
         else "The source is not published.",
     ]
     if schema.item_column.catalogue is not None:
-        said.append(
+        sentences.append(
             f"The catalogue {schema.item_column.catalogue}: its item ids and attributes owe nothing to this log."
         )
     elif not schema.item_column.paid:
-        said.append("The list of item ids.")
+        sentences.append("The list of item ids.")
     if schema.rating is not None:
-        said.append(
+        sentences.append(
             f"{schema.rating.name}: from {schema.rating.min:g} to {schema.rating.max:g} by {schema.rating.step:g}."
         )
     if schema.time is not None and not schema.time.paid:
-        said.append(
+        sentences.append(
             f"{schema.time.name}: from {schema.time.min} to {schema.time.max}, {schema.time.zone}."
         )
-    said += [
+    sentences += [
         f"{name}: {attribute.size} declared values or bins."
         for name, attribute in schema.user_attributes.items()
         if not getattr(attribute, "paid", False)
     ]
-    said += [
+    sentences += [
         f"The values of {name}, filled in by `init` from the log on the owner's word."
         for name in schema.source.values_are_public
     ]
-    return tuple(said)
-
-
-def chosen_with_sight(schema: Schema) -> tuple[str, ...]:
-    """What was chosen by people who had seen the log; nothing of it is paid for."""
-    return (SIGHT[0], *(schema.source.chosen_with_sight or SIGHT[1:]))
-
-
-def raw_data_seen_by(schema: Schema) -> tuple[str, ...]:
-    """Who saw the log itself."""
-    return (SEEN_BY[0], *(schema.source.raw_data_seen_by or SEEN_BY[1:]))
+    return tuple(sentences)
 
 
 def sampler(plan: Plan) -> str:
@@ -266,11 +256,11 @@ def paid_declaration(column: PaidColumn, *, plan: Plan, covered: str) -> str:
             else "numbers whose distance grows with their size"
         )
         return f"{name}: from {held.min} to {held.max}, found by a noisy histogram over {grid}."
-    said = (
+    sentence = (
         f"{name}: {len(held.values or ()):,} values, named because enough users hold them (each user's weight is spread over theirs; "
         f"a noisy weight of {plan.opening(column.label).threshold:.1f} users or more)"
     )
-    return f"{said}; {covered}." if isinstance(held, Item) else f"{said}."
+    return f"{sentence}; {covered}." if isinstance(held, Item) else f"{sentence}."
 
 
 def paid_patterns(*, schema: Schema, plan: Plan) -> tuple[str, ...]:
@@ -281,11 +271,11 @@ def paid_patterns(*, schema: Schema, plan: Plan) -> tuple[str, ...]:
     covered = {
         column.label: "\0" for column in paid_columns(schema) if isinstance(column.column, Item)
     }
-    said = (
+    sentences = (
         paid_declaration(column, plan=plan, covered=covered.get(column.label, ""))
         for column in paid_columns(schema)
     )
-    return tuple(re.escape(line).replace("\0", figure) for line in said)
+    return tuple(re.escape(line).replace("\0", figure) for line in sentences)
 
 
 def profile_deltas(delta: float, *, extra_delta: float) -> tuple[float, ...]:
@@ -294,7 +284,7 @@ def profile_deltas(delta: float, *, extra_delta: float) -> tuple[float, ...]:
 
 
 def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
-    found = [
+    mechanisms = [
         Mechanism(
             name=each.name,
             purpose=each.purpose,
@@ -311,7 +301,7 @@ def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
         for each in (*plan.openings, *plan.measurements)
     ]
     if (game := plan.training) is not None:
-        found.append(
+        mechanisms.append(
             Mechanism(
                 name="game",
                 purpose="the critic's training by DP-SGD",
@@ -324,7 +314,7 @@ def _mechanisms(plan: Plan) -> tuple[Mechanism, ...]:
                 count=game.steps,
             )
         )
-    return tuple(found)
+    return tuple(mechanisms)
 
 
 def _internal(entries: tuple[Entry, ...], *, delta: float) -> InternalRuns:

@@ -56,6 +56,7 @@ def forecast(plan: Plan, *, catalogue: Catalogue | None) -> list[Section]:
         f"Guessing recognises 10. Largest advantage {bound.advantage:.2f}, largest AUC {bound.auc:.3f}.",
     ]
     seconds, gib = cost(plan, items=items)
+    minutes = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
     return [
         (
             f"Plan: epsilon {plan.epsilon:g} at delta {plan.delta:g}, model {plan.model}, declared population {plan.population:,}",
@@ -69,7 +70,7 @@ def forecast(plan: Plan, *, catalogue: Catalogue | None) -> list[Section]:
         ),
         ("Budget split (of 1 / noise squared)", split),
         ("What any attacker can reach at most, from this release alone", reach),
-        ("Expected cost on 2 cores", [f"about {_minutes(seconds)} and {gib:.1f} GiB for fit"]),
+        ("Expected cost on 2 cores", [f"about {minutes} and {gib:.1f} GiB for fit"]),
         ("Feasible?", [feasibility(plan, items=items)]),
     ]
 
@@ -105,10 +106,11 @@ def expected_items(plan: Plan) -> tuple[int, float]:
 
 
 def require_feasible(plan: Plan) -> None:
-    """Raise PlanError if the noise drowns even the coarsest measurement for the declared
-    population.
+    """Raise PlanError if the noise drowns even the coarsest measurement, the whole activity
+    histogram, for the declared population.
     """
-    noise = _activity_noise(plan)
+    buckets = len(activity_edges(plan.events_per_user)) - 1
+    noise = plan.measurement("activity").noise_std * math.sqrt(buckets) / plan.population
     if noise <= MAX_ACTIVITY_NOISE:
         return
     factor = noise / MAX_ACTIVITY_NOISE
@@ -124,15 +126,15 @@ def feasibility(plan: Plan, *, items: int) -> str:
     """One sentence."""
     require_feasible(plan)
     distance = popularity_error(plan, items=items)
-    kept = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
+    condition = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
     if distance > HOPELESS:
         factor = distance / FAIR
         return (
-            f"Only in part: noise drowns single items ({kept}). Ratings, activity and attributes will do, popularity and tastes will "
+            f"Only in part: noise drowns single items ({condition}). Ratings, activity and attributes will do, popularity and tastes will "
             f"not; about {math.ceil(plan.population * factor):,} users would do, or an epsilon of {plan.epsilon * factor:.2g}."
         )
     words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
-    return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {kept})."
+    return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {condition})."
 
 
 def popularity_error(plan: Plan, *, items: int) -> float:
@@ -167,13 +169,13 @@ def _noise_lines(plan: Plan) -> list[str]:
 def _open_lines(plan: Plan) -> list[str]:
     lines = []
     for look in plan.openings:
-        said = f"{look.name}: noise ±{look.noise_std:.3g} {UNIT_WORDS[look.name.split(' of ')[0]]}"
+        line = f"{look.name}: noise ±{look.noise_std:.3g} {UNIT_WORDS[look.name.split(' of ')[0]]}"
         if look.most_keys is not None:
-            said += (
+            line += (
                 f"; named from a noisy weight of {look.threshold:.3g} on, a user's being spread over up to {look.most_keys} "
                 f"value{'' if look.most_keys == 1 else 's'}; the threshold costs {look.extra_delta:.2g} of delta"
             )
-        lines.append(said)
+        lines.append(line)
     if any(look.name == COVERAGE for look in plan.openings):
         named, covered = expected_items(plan)
         lines.append(
@@ -181,13 +183,3 @@ def _open_lines(plan: Plan) -> list[str]:
             f"items as users, and a quarter of them hold the first). The release says, by a paid figure, what they do cover."
         )
     return lines
-
-
-def _activity_noise(plan: Plan) -> float:
-    """Noise of the whole activity histogram, as a share of the population."""
-    buckets = len(activity_edges(plan.events_per_user)) - 1
-    return plan.measurement("activity").noise_std * math.sqrt(buckets) / plan.population
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"

@@ -154,15 +154,15 @@ class GanState:
     def state(self) -> dict[str, np.ndarray]:
         """Weights, moments and the critic's standardisation."""
         assert self.fakes.mean is not None and self.fakes.deviation is not None
-        found = {
+        tensors = {
             "mean": self.fakes.mean,
             "deviation": self.fakes.deviation,
             **self.critic.state(),
             **optimizer_state(self.optimizer, prefix="moments"),
         }
         for room, generator in (("generator", self.fakes.generator), ("average", self.average)):
-            found |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
-        return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
+            tensors |= {f"{room}.{name}": tensor for name, tensor in generator.state_dict().items()}
+        return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Be as `arrays` say. Raises ReleaseError for another game's."""
@@ -204,7 +204,7 @@ def train_gan(
     """
     training = session.plan.training
     assert training is not None
-    match = new_gan(
+    gan = new_gan(
         generator,
         estimates=estimates,
         tables=tables,
@@ -214,8 +214,8 @@ def train_gan(
         effort=effort,
         critic=critic,
     )
-    if (kept := session.recall("game")) is not None:
-        match.restore(kept)
+    if (before := session.recall("game")) is not None:
+        gan.restore(before)
     vectors = partial(
         pool_log,
         frame=estimates.frame,
@@ -227,21 +227,17 @@ def train_gan(
         advance(session.drawn_steps)
         for rows in session.critic_batches(log, vectors):
             done = session.drawn_steps
-            real = match.fakes.standardise(
-                torch.as_tensor(rows, device=match.fakes.features.device)
-            )
-            match.critic.step(real, match.fakes.batch(training.fakes_per_step)[0])
+            real = gan.fakes.standardise(torch.as_tensor(rows, device=gan.fakes.features.device))
+            gan.critic.step(real, gan.fakes.batch(training.fakes_per_step)[0])
             if done % training.critic_steps_per_generator_step == 0:
-                _generator_step(
-                    generator, match.critic, match.fakes, match.optimizer, training=training
-                )
-                _average(match.average, generator)
+                _generator_step(generator, gan.critic, gan.fakes, gan.optimizer, training=training)
+                _average(gan.average, generator)
             if done == session.charged_steps:  # the end of what was charged ahead
-                session.keep("game", match.state() | {"done": np.array([done])})
+                session.keep("game", gan.state() | {"done": np.array([done])})
             if done % EPSILON_EVERY == 0 or done == training.steps:
                 note = f"epsilon charged {session.epsilon():.2f}"
             advance(1, note=note)
-    return match.average
+    return gan.average
 
 
 def new_gan(

@@ -166,22 +166,22 @@ def parse_words(content: bytes) -> tuple[dict[str, Any], Words, Catalogue]:
     a declaration that is not served.
     """
     try:
-        said = plain_json(content)
+        fields = plain_json(content)
         if (
-            not isinstance(said, dict)
-            or not isinstance(said.get("schema"), dict)
-            or "folder" in said["schema"]
+            not isinstance(fields, dict)
+            or not isinstance(fields.get("schema"), dict)
+            or "folder" in fields["schema"]
         ):
             raise ValueError  # a folder would be a place on the reader's disk
-        if parts(json.dumps(said | {"catalogue": ""}).encode()) > MAX_OF_WORDS:
+        if parts(json.dumps(fields | {"catalogue": ""}).encode()) > MAX_OF_WORDS:
             raise ValueError  # pydantic takes a kilobyte to say of each what is wrong
-        if said.get("format_version") != FORMAT_VERSION:
+        if fields.get("format_version") != FORMAT_VERSION:
             raise ReleaseError(
                 "generator.json must be of a format that this version reads",
                 found="another format_version, or none",
                 remedy="Use the version of synthrec that made it.",
             )
-        words = Words.model_validate(said)
+        words = Words.model_validate(fields)
         words.declared.require_served()
         where = disagreement(words)
     except (ValueError, OverflowError):
@@ -199,7 +199,7 @@ def parse_words(content: bytes) -> tuple[dict[str, Any], Words, Catalogue]:
             found="other attributes of items",
             remedy="Copy the release again from where it was made.",
         )
-    return said, words, catalogue
+    return fields, words, catalogue
 
 
 def _damaged() -> ReleaseError:
@@ -220,9 +220,11 @@ def filterable(catalogue: Catalogue, schema: Schema) -> Catalogue:
 
 def described_by(schema: Schema, catalogue: Catalogue) -> Schema:
     """The schema without the item attributes that a filtered catalogue no longer has."""
-    kept = {
+    attributes = {
         name: declared
         for name, declared in schema.item_attributes.items()
         if name in catalogue.attributes.column_names
     }
-    return schema.model_copy(update={"items": schema.items.model_copy(update={"attributes": kept})})
+    return schema.model_copy(
+        update={"items": schema.items.model_copy(update={"attributes": attributes})}
+    )

@@ -26,7 +26,7 @@ from synthrec.data.domain import Attribute, Categorical, Numeric
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.item_features import LEARNT
-from synthrec.model.statistic import Known, Question, Statistic, Tensor
+from synthrec.model.statistic import Known, Statistic, Tensor
 from synthrec.model.tastes import TasteFrame, taste_vectors
 from synthrec.privacy.mechanisms import Measurement
 
@@ -178,18 +178,18 @@ class GroupDifferences:
         Shapes:
             sizes: of all attributes -> float64[frame.size, 1 + sum(size + 1)].
         """
-        count, found, start = (
+        count, effect, start = (
             frame.features.shape[1],
             np.zeros((frame.size, 1 + sum(size + 1 for size in sizes.values()))),
             1,
         )
         for name, size in sizes.items():
             if name in self.values:
-                place = slice(start, start + size + 1)
-                found[0, place] = self.values[name][:, 0] * (SHORT_NORM / BIAS_WEIGHT)
-                found[count + 1 + self.columns, place] = self.values[name][:, 1:].T * SHORT_NORM
+                columns = slice(start, start + size + 1)
+                effect[0, columns] = self.values[name][:, 0] * (SHORT_NORM / BIAS_WEIGHT)
+                effect[count + 1 + self.columns, columns] = self.values[name][:, 1:].T * SHORT_NORM
             start += size + 1
-        return found
+        return effect
 
     def of_users(self, attributes: Mapping[str, np.ndarray]) -> np.ndarray:
         """The difference that each user's groups make together.
@@ -225,7 +225,7 @@ def estimate_groups(
     for name, size in groups.sizes.items():
         part, count = rows[start : start + size + 1], users * shares[name]
         likeness = _likeness(size, ordered=groups.ordered[name])
-        found = np.concatenate(
+        means = np.concatenate(
             [
                 _james_stein(
                     part[:, columns],
@@ -238,7 +238,7 @@ def estimate_groups(
             ],
             axis=1,
         )
-        values[name] = found - shares[name] @ found
+        values[name] = means - shares[name] @ means
         start += size + 1
     return GroupDifferences(columns=short.columns, values=values)
 
@@ -251,8 +251,8 @@ def _likeness(size: int, *, ordered: bool) -> np.ndarray:
     """
     likeness = np.eye(size + 1)
     if ordered:
-        place = np.arange(size) / max(REACH * size, 1.0)
-        likeness[:size, :size] = np.exp(-0.5 * (place[:, None] - place) ** 2)
+        position = np.arange(size) / max(REACH * size, 1.0)
+        likeness[:size, :size] = np.exp(-0.5 * (position[:, None] - position) ** 2)
     return likeness
 
 
@@ -271,24 +271,21 @@ def _james_stein(
     seen = contrasts.T @ sums
     noise = np.diag(noise_std**2 + variance * count + TINY)
     evidence, means = np.empty(len(SCALES)), np.empty((len(SCALES), *sums.shape))
-    for place, scale in enumerate(SCALES):
+    for index, scale in enumerate(SCALES):
         covariance = (
             contrasts.T @ (scale**2 * count[:, None] * likeness * count + noise) @ contrasts
         )
         solved = np.linalg.solve(covariance, seen)
-        means[place] = scale**2 * (likeness * count) @ contrasts @ solved
-        evidence[place] = -0.5 * (
+        means[index] = scale**2 * (likeness * count) @ contrasts @ solved
+        evidence[index] = -0.5 * (
             (seen * solved).sum() + sums.shape[1] * np.linalg.slogdet(covariance)[1]
         )
     weight = np.exp(evidence - evidence.max())
     return np.tensordot(weight / weight.sum(), means, axes=1)
 
 
-def _question(known: Known) -> Question:
-    groups = Groups.of(known.schema)
-    short = EffectFrame.of(TasteFrame.of(known), names=known.feature_names)
-    vectors = partial(group_vectors, short=short, groups=groups)
-    return Question(vectors, size=groups.width * short.size)
+def _short(known: Known) -> EffectFrame:
+    return EffectFrame.of(TasteFrame.of(known), names=known.feature_names)
 
 
 def _decoded(known: Known, noisy: Measurement) -> Known:
@@ -296,7 +293,7 @@ def _decoded(known: Known, noisy: Measurement) -> Known:
     differences = estimate_groups(
         noisy.values,
         noise_std=noisy.noise_std,
-        short=EffectFrame.of(TasteFrame.of(known), names=known.feature_names),
+        short=_short(known),
         groups=Groups.of(known.schema),
         shares=known.attributes,
         users=float(known["users"]),
@@ -328,7 +325,10 @@ GROUPS = Statistic(
     "counts at most 1 an attribute",
     models=("gan", "moments"),
     needed=lambda schema: len(Groups.of(schema).sizes) > 0,
-    question=_question,
+    vectors=lambda known: partial(
+        group_vectors, short=_short(known), groups=Groups.of(known.schema)
+    ),
+    size=lambda known: Groups.of(known.schema).width * _short(known).size,
     decode=_decoded,
     tensors=_tensors,
 )

@@ -63,15 +63,15 @@ def calibrate(
         )
         log, tables = _rated(behaviour, conditions, tables=tables, estimates=estimates, rng=rng)
         if estimates.taste_variance is not None:
-            found = _spread_of_means(log)
+            spread = _spread_of_means(log)
             _match_tastes(
                 generator,
                 log,
                 estimates=estimates,
                 emphasis=1.0 if done < PLAIN_ROUNDS else EMPHASIS,
-                bias=1.0 if done <= PLAIN_ROUNDS else MEANS * apart / max(found, 1e-12),
+                bias=1.0 if done <= PLAIN_ROUNDS else MEANS * apart / max(spread, 1e-12),
             )
-            apart = found if done == PLAIN_ROUNDS else apart
+            apart = spread if done == PLAIN_ROUNDS else apart
         if estimates.groups is not None:
             pull = np.clip(pull * _short_of_groups(log, conditions, estimates=estimates), *PULLS)
     return tables
@@ -139,7 +139,7 @@ def _popular(
         tables.features.T.astype(np.float32),
         tables.log_weight.astype(np.float32),
     )
-    found = np.zeros(items)
+    picked = np.zeros(items)
     for first in range(0, users, step):
         part = slice(first, min(first + step, users))
         events = conditions.events[part, None].astype(np.float32)
@@ -150,9 +150,9 @@ def _popular(
         for _ in range(4):
             chance = -np.expm1(-pace * share)
             pace *= np.clip(events / chance.sum(axis=1, keepdims=True), 0.5, 3.0)
-        found += chance.sum(axis=0)
-    found /= found.sum()
-    weight = tables.log_weight + np.log(estimates.frame.popularity + 1e-12) - np.log(found + 1e-12)
+        picked += chance.sum(axis=0)
+    picked /= picked.sum()
+    weight = tables.log_weight + np.log(estimates.frame.popularity + 1e-12) - np.log(picked + 1e-12)
     return np.asarray(weight - weight.max())
 
 
@@ -194,14 +194,14 @@ def _match_tastes(
     """
     assert estimates.taste_variance is not None
     frame = estimates.frame
-    found = (
+    variances = (
         np.concatenate([taste_vectors(block, frame=frame) for block in log.blocks()]) ** 2
     ).mean(axis=0)
     count = frame.features.shape[1]
     gain = generator.gain.double().cpu().numpy()
     parts = (slice(0, 1), slice(1, count + 1), slice(count + 1, None))
     short = [
-        wanted / max(found[part].sum(), 1e-12)
+        wanted / max(variances[part].sum(), 1e-12)
         for part, wanted in zip(parts, estimates.taste_variance, strict=True)
     ]
     for part, factor in zip(
@@ -227,15 +227,15 @@ def _short_of_groups(log: EventLog, conditions: Conditions, *, estimates: Estima
     """
     assert estimates.groups is not None
     short = EffectFrame.of(estimates.frame, names=estimates.feature_names)
-    found = np.concatenate([short.vectors(block) for block in log.blocks()])
+    tastes = np.concatenate([short.vectors(block) for block in log.blocks()])
     wanted = estimates.groups.of_users(conditions.attributes)
     parts = (slice(0, 1), slice(1, None))
     wide, seen = (
         np.array([(wanted[:, part] * rows[:, part]).sum() for part in parts])
-        for rows in (wanted, found)
+        for rows in (wanted, tastes)
     )
     return np.where(
-        wide > MIN_DIFFERENCE * len(found),
+        wide > MIN_DIFFERENCE * len(tastes),
         np.clip(wide / np.maximum(seen, 0.5 * wide + 1e-12), 0.5, 2.0) ** GAIN_POWER,
         1.0,
     )

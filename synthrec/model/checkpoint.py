@@ -114,12 +114,12 @@ class Checkpoint:
         """
         games = [entry for entry in entries if entry.mechanism == "game"]
         sums = {entry.hash: entry for entry in entries if entry.mechanism != "game"}
-        kept = {
-            found.entry.hash
+        paid = {
+            measured.entry.hash
             for planned in plan.measurements
-            if (found := self.measured(planned.name)) is not None
-            and sums.get(found.entry.hash) == found.entry
-            and found.entry.event == planned.event
+            if (measured := self.measured(planned.name)) is not None
+            and sums.get(measured.entry.hash) == measured.entry
+            and measured.entry.event == planned.event
         }
         files = len(list(self.folder.glob("measured-*.safetensors")))
         done, charged = self.done(), sum(entry.event.count for entry in games)
@@ -128,7 +128,7 @@ class Checkpoint:
             for entry in games
         )
         if (
-            len(kept) != files
+            len(paid) != files
             or not set(self.begun.settled) <= set(sums)
             or done > charged
             or not of_plan
@@ -139,7 +139,7 @@ class Checkpoint:
                 remedy="Bring back the ledger as it was last written, and look at it with `synthrec ledger verify`.",
             )
         undrawn = {entry.hash for entry in entries[-1:] if self.undrawn(entry.mechanism, entries)}
-        if lost := sums.keys() - kept - undrawn - set(self.begun.settled):
+        if lost := sums.keys() - paid - undrawn - set(self.begun.settled):
             names = ", ".join(sorted(sums[each].mechanism for each in lost))
             raise BudgetError(
                 "a measurement is never drawn twice for one charge",
@@ -208,9 +208,10 @@ class Checkpoint:
 
     def state(self, name: str) -> Arrays | None:
         """Where the game started from ("start"), or the game after its last kept block ("game")."""
-        if not self._state(name).exists():
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
             return None
-        state = _read(self._state(name))[0]
+        state, _ = _read(path)
         done = state.get("done", np.zeros(0))
         if name == "game" and (done.shape != (1,) or done.dtype != np.int64 or done[0] < 0):
             raise _damaged(GAME)
@@ -218,15 +219,12 @@ class Checkpoint:
 
     def keep_state(self, name: str, arrays: Arrays) -> None:
         """Keep either; once the start is kept, the game can be continued."""
-        _save(self._state(name), arrays)
+        _save(self.folder / f"{name}.safetensors", arrays)
 
     def done(self) -> int:
         """How many steps the kept state of the game has seen."""
         state = self.state("game")
         return 0 if state is None else int(state["done"][0])
-
-    def _state(self, name: str) -> Path:
-        return self.folder / {"start": START, "game": GAME}[name]
 
     def _measured(self, name: str) -> Path:
         return (
@@ -259,17 +257,17 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def require_alike(kept: Arrays, like: Arrays) -> None:
+def require_alike(arrays: Arrays, like: Arrays) -> None:
     """Raise ValueError unless each array of `like` is kept, of its type and shape, and finite; a
     file has a number as an array of one.
     """
     for name, array in like.items():
-        found = kept.get(name)
+        other = arrays.get(name)
         if (
-            found is None
-            or found.shape != np.atleast_1d(array).shape
-            or found.dtype != array.dtype
-            or not np.isfinite(found).all()
+            other is None
+            or other.shape != np.atleast_1d(array).shape
+            or other.dtype != array.dtype
+            or not np.isfinite(other).all()
         ):
             raise ValueError
 

@@ -22,7 +22,7 @@ from scipy.linalg import eigh
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.item_features import ItemFeatures
-from synthrec.model.statistic import Known, Question, Statistic
+from synthrec.model.statistic import Known, Statistic
 from synthrec.model.tastes import by_user
 from synthrec.privacy.mechanisms import Measurement, lattice_pairs
 
@@ -83,8 +83,8 @@ def chances(events: np.ndarray, *, popularity: np.ndarray) -> np.ndarray:
     """
     pace = np.asarray(events, dtype=np.float64)[:, None]
     for _ in range(PACE_ROUNDS):
-        found = -np.expm1(-pace * popularity).sum(axis=1, keepdims=True)
-        pace = pace * np.clip(np.asarray(events)[:, None] / np.maximum(found, 1e-12), 0.5, 3.0)
+        total = -np.expm1(-pace * popularity).sum(axis=1, keepdims=True)
+        pace = pace * np.clip(np.asarray(events)[:, None] / np.maximum(total, 1e-12), 0.5, 3.0)
     return np.asarray(-np.expm1(-pace * popularity))
 
 
@@ -100,11 +100,11 @@ def pair_vectors(users: EventLog, *, frame: PairFrame) -> np.ndarray:
         .tocsc()[:, frame.items]
         .toarray()
     )
-    distinct, place = np.unique(
+    distinct, which = np.unique(
         events, return_inverse=True
     )  # few, however large block and catalogue are
     rows = (
-        np.minimum(held, 1) - chances(distinct, popularity=frame.popularity)[:, frame.items][place]
+        np.minimum(held, 1) - chances(distinct, popularity=frame.popularity)[:, frame.items][which]
     ) * frame.weight
     rows[events == 0] = 0
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
@@ -144,13 +144,13 @@ def cooccurrence_factors(
             count=count,
         )
     columns = np.zeros((len(frame.popularity), count))
-    for place, value in enumerate(values[:count]):
+    for axis, value in enumerate(values[:count]):
         error = (noise_std / value) ** 2  # of an entry of the eigenvector
-        signal = max(float((vectors[:, place] ** 2).mean() - error), 1e-9) / float(
+        signal = max(float((vectors[:, axis] ** 2).mean() - error), 1e-9) / float(
             (frame.reach**2).mean()
         )
         shrink = signal * frame.reach**2 / (signal * frame.reach**2 + error)
-        columns[frame.items, place] = vectors[:, place] / frame.reach * shrink
+        columns[frame.items, axis] = vectors[:, axis] / frame.reach * shrink
     return columns
 
 
@@ -168,12 +168,6 @@ def _frame(known: Known) -> PairFrame:
         activity=known.activity,
         most=items_in_pairs(known.plan.population, noise_multiplier=multiplier),
     )
-
-
-def _question(known: Known) -> Question:
-    frame = _frame(known)
-    size = len(frame.items) * (len(frame.items) - 1) // 2
-    return Question(partial(pair_vectors, frame=frame), size=size, add_up=lattice_pairs)
 
 
 def _decoded(known: Known, noisy: Measurement) -> Known:
@@ -196,6 +190,8 @@ PAIRS = Statistic(
     sensitivity=lambda schema: math.sqrt(0.5),
     noise_words="on each pair of items, where one user counts at most 0.71 over all of them",
     models=("gan",),
-    question=_question,
+    vectors=lambda known: partial(pair_vectors, frame=_frame(known)),
+    size=lambda known: math.comb(len(_frame(known).items), 2),
+    add_up=lattice_pairs,
     decode=_decoded,
 )

@@ -253,8 +253,8 @@ class PrivateCritic:
 def optimizer_state(optimizer: torch.optim.Optimizer, *, prefix: str) -> dict[str, torch.Tensor]:
     """An Adam's moments and step counts, each by a name."""
     return {
-        f"{prefix}.{place}.{name}": torch.as_tensor(value)
-        for place, moments in optimizer.state_dict()["state"].items()
+        f"{prefix}.{index}.{name}": torch.as_tensor(value)
+        for index, moments in optimizer.state_dict()["state"].items()
         for name, value in moments.items()
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from synthrec.data.columns import Coded
 from synthrec.data.schema import Schema
-from synthrec.model.statistic import Effort, Known, log_uniform, run_starts
+from synthrec.model.statistic import Effort, Known, bucket_of, log_uniform, run_starts
 
 BANDS, BAND_BASE = 5, 4  # bands of visits per user: 1 to 3, 4 to 15, 16 to 63, 64 to 255, more
 RATIO_EDGES = (
@@ -131,18 +131,18 @@ class TypeSequences:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Events of B users in the order of time, and the moments that they share.
+    """Events of B users in the order of time, and the slots of time that they share.
 
     Shapes:
-        offsets int64[B + 1]; visit int64[N]; kind int64[N]; moments int64[B], how many each user
-        has; moment int64[N], number within the user.
+        offsets int64[B + 1]; visit int64[N]; kind int64[N]; slots int64[B], how many each user has;
+        slot int64[N], number within the user.
     """
 
     offsets: np.ndarray
     visit: np.ndarray
     kind: np.ndarray
-    moments: np.ndarray
-    moment: np.ndarray
+    slots: np.ndarray
+    slot: np.ndarray
 
 
 def draw_events(
@@ -171,7 +171,7 @@ def draw_events(
         baskets = _assign_baskets(counts, share=tables.baskets, edges=edges, rng=rng)
         turn[base] = baskets[(np.cumsum(counts) - counts)[user[base]] + turn[base]]
     key = 2 * turn
-    _settle(key, chains, base=base, user=user, rng=rng)
+    _place_followers(key, chains, base=base, user=user, rng=rng)
     apart = np.zeros(len(key), dtype=np.int64)
     if schema.basket is None:
         apart = rng.permutation(len(key))
@@ -183,8 +183,8 @@ def draw_events(
         offsets=offsets,
         visit=chains.visit[order],
         kind=chains.kind[order],
-        moments=np.bincount(user[order][new], minlength=len(visited)),
-        moment=number - number[offsets[:-1]][user[order]],
+        slots=np.bincount(user[order][new], minlength=len(visited)),
+        slot=number - number[offsets[:-1]][user[order]],
     )
 
 
@@ -202,13 +202,13 @@ def draw_codes(
     Shapes:
         kind, item, user int64[N] -> name -> int16[N].
     """
-    found = {name: _by_row(table, kind, rng=rng) for name, table in tables.details.items()}
-    found |= {name: codes[item] for name, codes in tables.items.items()}
-    found |= {
+    columns = {name: _by_row(table, kind, rng=rng) for name, table in tables.details.items()}
+    columns |= {name: codes[item] for name, codes in tables.items.items()}
+    columns |= {
         name: rng.choice(len(shares), users, p=shares)[user]
         for name, shares in tables.people.items()
     }
-    return {name: codes.astype(np.int16) for name, codes in found.items()}
+    return {name: codes.astype(np.int16) for name, codes in columns.items()}
 
 
 def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
@@ -218,11 +218,11 @@ def rising(seconds: np.ndarray, *, user: np.ndarray, last: int) -> np.ndarray:
     Shapes:
         seconds int64[M], not decreasing within a user; user int64[M], rising -> int64[M].
     """
-    place = np.arange(len(seconds))
+    index = np.arange(len(seconds))
     lift = (seconds.max(initial=0) - seconds.min(initial=0) + len(seconds) + 1) * user
-    found = np.maximum.accumulate(seconds - place + lift) + place - lift
-    left = np.searchsorted(user, user, side="right") - 1 - place
-    return np.asarray(np.minimum(found, last - left))
+    lifted = np.maximum.accumulate(seconds - index + lift) + index - lift
+    left = np.searchsorted(user, user, side="right") - 1 - index
+    return np.asarray(np.minimum(lifted, last - left))
 
 
 def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort) -> EventTypeTables:
@@ -245,7 +245,7 @@ def fit_continuation(tables: EventTypeTables, *, schema: Schema, effort: Effort)
     return replace(tables, pace=paces)
 
 
-def packed(
+def fit_basket_sizes(
     tables: EventTypeTables,
     *,
     activity: np.ndarray,
@@ -273,10 +273,10 @@ def packed(
     share = (wanted + 1e-6) / size
     for _ in range(effort.fitting_rounds):
         basket = _assign_baskets(counts, share=share / share.sum(), edges=edges, rng=rng)
-        found = _shares_by_size(
+        given = _shares_by_size(
             np.repeat(np.arange(len(counts)), counts), basket, counts, edges=edges
         )
-        share *= np.clip((wanted + 1e-4) / (found + 1e-4), 0.5, 2.0)
+        share *= np.clip((wanted + 1e-4) / (given + 1e-4), 0.5, 2.0)
     return replace(tables, baskets=share / share.sum())
 
 
@@ -312,8 +312,8 @@ def _simulate(
     active, kind = np.arange(len(pace)), rng.choice(many, len(pace), p=tables.first)
     had = np.zeros((len(pace), many), dtype=np.int64)
     parts = []
-    for place in range(most):
-        parts.append((active, np.full(len(active), place), kind))
+    for step in range(most):
+        parts.append((active, np.full(len(active), step), kind))
         had[active, kind] += 1
         odds = tables.following[kind]
         odds[:, :-1] *= pace[active, None] * _allowed(had[active], rules=rules)
@@ -346,8 +346,8 @@ def _shuffle_within_users(
     `base`. Shapes: -> int64[N].
     """
     drawn = rng.random(len(base))
-    visit, place = chains.visit[base], chains.place[base]
-    by_place, by_draw = np.lexsort((place, visit)), np.lexsort((drawn, visit))
+    visit, step = chains.visit[base], chains.place[base]
+    by_place, by_draw = np.lexsort((step, visit)), np.lexsort((drawn, visit))
     ordered = np.empty(len(base))
     ordered[by_place] = drawn[
         by_draw
@@ -358,7 +358,7 @@ def _shuffle_within_users(
     return turn
 
 
-def _settle(
+def _place_followers(
     key: np.ndarray,
     chains: TypeSequences,
     *,
@@ -377,8 +377,8 @@ def _settle(
     before[order] = np.concatenate(([-1], order[:-1]))
     last = np.zeros(user.max() + 1, dtype=np.int64)
     np.maximum.at(last, user[base], key[base] // 2)
-    for place in range(1, int(chains.place[rest].max()) + 1):
-        now = rest[chains.place[rest] == place]
+    for step in range(1, int(chains.place[rest].max()) + 1):
+        now = rest[chains.place[rest] == step]
         earliest = key[before[now]] // 2
         key[now] = (
             2
@@ -418,8 +418,7 @@ def _shares_by_size(
     """
     first = np.flatnonzero(run_starts(user, basket))
     size = np.diff(np.append(first, len(user)))
-    bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, len(edges) - 2)
-    shares = np.bincount(bucket, size / counts[user[first]], len(edges) - 1)
+    shares = np.bincount(bucket_of(size, edges), size / counts[user[first]], len(edges) - 1)
     return np.asarray(shares / shares.sum())
 
 

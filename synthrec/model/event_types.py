@@ -30,15 +30,15 @@ from synthrec.model.event_sampling import (
     Rules,
     band,
     cells,
+    fit_basket_sizes,
     fit_continuation,
-    packed,
     types,
 )
 from synthrec.model.statistic import (
     Known,
-    Question,
     Statistic,
     Tensor,
+    bucket_of,
     project_to_simplex,
     run_starts,
     split,
@@ -51,21 +51,19 @@ STANDS_OUT = 2.0  # standard deviations of noise
 
 def first_interactions(log: EventLog) -> EventLog:
     """The first event of each user on each item."""
-    order, first = _type_sequences(log)
-    kept = np.zeros(len(log.item), dtype=bool)
-    kept[order[first]] = True
-    return log.keep(kept)
+    return _firsts(log, np.asarray(log.item))
 
 
-def moments(log: EventLog, *, schema: Schema) -> EventLog:
+def basket_starts(log: EventLog, *, schema: Schema) -> EventLog:
     """The first event of each basket; the whole log where it has none."""
     if schema.basket is None:
         return log
-    basket = np.asarray(log.marks[schema.basket.name])
-    order = np.lexsort((np.arange(len(basket)), basket, log.user_of_event()))
-    kept = np.zeros(len(basket), dtype=bool)
-    kept[order[run_starts(log.user_of_event()[order], basket[order])]] = True
-    return log.keep(kept)
+    return _firsts(log, np.asarray(log.marks[schema.basket.name]))
+
+
+def _firsts(log: EventLog, group: np.ndarray) -> EventLog:
+    order, first = _ordered(log, group)
+    return log.keep(np.isin(np.arange(len(order)), order[first]))
 
 
 def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix:
@@ -73,13 +71,13 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
     `most` events each counts less.
 
     Shapes:
-        -> csr float64[B, sum of _mark_sizes].
+        -> csr float64[B, sum of mark_sizes].
     """
     many, user, kind = types(schema), log.user_of_event(), kinds(log, schema=schema)
-    sizes = _mark_sizes(schema)
+    sizes = mark_sizes(schema)
     rows, columns = [], []
     if schema.several:
-        order, first = _type_sequences(log)
+        order, first = _ordered(log, np.asarray(log.item))
         last, after = np.append(first[1:], True), np.append(kind[order][1:], many)
         following = kind[order] * (many + 1) + np.where(
             last[: len(order)], many, after[: len(order)]
@@ -90,10 +88,12 @@ def mark_vectors(log: EventLog, *, schema: Schema, most: float) -> sp.csr_matrix
         rows.append(user)
         columns.append(kind * (name in schema.details) * cells(column) + _codes(log, column))
     starts = np.cumsum([0, *sizes.values()])
-    place = np.concatenate([codes + start for codes, start in zip(columns, starts, strict=False)])
+    column_of_event = np.concatenate(
+        [codes + start for codes, start in zip(columns, starts, strict=False)]
+    )
     weight = np.minimum(1.0, most / np.maximum(log.activity, 1))
     row = np.concatenate(rows)
-    return sp.csr_matrix((weight[row], (row, place)), shape=(log.users, starts[-1]))
+    return sp.csr_matrix((weight[row], (row, column_of_event)), shape=(log.users, starts[-1]))
 
 
 def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> np.ndarray:
@@ -101,14 +101,14 @@ def habit_vectors(log: EventLog, *, schema: Schema, edges: tuple[int, ...]) -> n
     shares of each column of the user's.
 
     Shapes:
-        -> float64[B, sum of _habit_sizes].
+        -> float64[B, sum of habit_sizes].
     """
     user, events = log.user_of_event(), log.activity
-    sizes = _habit_sizes(schema, edges=edges)
+    sizes = habit_sizes(schema, edges=edges)
     parts = {name: np.zeros((log.users, size)) for name, size in sizes.items()}
     if schema.several:
         active = np.flatnonzero(events > 0)
-        order, first = _type_sequences(log)
+        order, first = _ordered(log, np.asarray(log.item))
         visited = np.bincount(user[order[first]], minlength=log.users)[active]
         ratio = events[active] / visited
         bucket = np.where(ratio <= 1, 0, 1 + np.searchsorted(RATIO_EDGES, ratio, side="right"))
@@ -140,7 +140,7 @@ def _james_stein(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     own, pooled = table / total, pooled / max(pooled.sum(), 1e-9)
     apart = ((own - pooled) ** 2).sum(axis=1, keepdims=True)
     noise = table.shape[1] * (noise_std / total) ** 2
-    kept = (
+    trust = (
         np.clip(1 - noise / np.maximum(apart, 1e-12), 0, 1)
         if noise_std > 0
         else np.ones_like(total)
@@ -148,7 +148,7 @@ def _james_stein(table: np.ndarray, *, noise_std: float) -> np.ndarray:
     heard = np.stack([_above_noise(row, noise_std=noise_std) for row in table])
     alone = heard.sum(axis=1, keepdims=True)
     return np.asarray(
-        np.where(alone > 0, kept * heard / np.maximum(alone, 1e-9) + (1 - kept) * pooled, pooled)
+        np.where(alone > 0, trust * heard / np.maximum(alone, 1e-9) + (1 - trust) * pooled, pooled)
     )
 
 
@@ -159,7 +159,7 @@ def _above_noise(counts: np.ndarray, *, noise_std: float) -> np.ndarray:
     return np.where(counts >= STANDS_OUT * noise_std, counts, 0.0) if noise_std > 0 else counts
 
 
-def _mark_sizes(schema: Schema) -> dict[str, int]:
+def mark_sizes(schema: Schema) -> dict[str, int]:
     """Lengths of the parts of a mark vector, by the name of the array that each becomes: first and
     next types, then the numbers by type, then the numbers of items.
     """
@@ -169,7 +169,7 @@ def _mark_sizes(schema: Schema) -> dict[str, int]:
     return sizes | {f"marks.{name}": cells(each) for name, each in schema.marks_of("item").items()}
 
 
-def _habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
+def habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
     """Lengths of the parts of a habit vector: repeats, baskets, and each column that belongs to
     users.
     """
@@ -178,46 +178,36 @@ def _habit_sizes(schema: Schema, *, edges: tuple[int, ...]) -> dict[str, int]:
     return sizes | {f"people/{name}": cells(each) for name, each in schema.marks_of("user").items()}
 
 
-def _type_sequences(log: EventLog) -> tuple[np.ndarray, np.ndarray]:
-    """Events ordered by user and item, in the log's order within; which of them are the first of a
-    visit.
+def _ordered(log: EventLog, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Events ordered by user and group, in the log's order within; which of them are the first of
+    their group.
 
     Shapes:
-        -> int64[N], bool[N].
+        int[N] -> int64[N], bool[N].
     """
-    user, item = log.user_of_event(), np.asarray(log.item)
-    order = np.lexsort((np.arange(len(item)), item, user))
-    return order, run_starts(user[order], item[order])
+    user = log.user_of_event()
+    order = np.lexsort((np.arange(len(group)), group, user))
+    return order, run_starts(user[order], group[order])
 
 
 def _basket_shares(
-    found: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]
+    shares: np.ndarray, log: EventLog, *, schema: Schema, edges: tuple[int, ...]
 ) -> None:
     """Add to each user's row the shares of their events by the size of the basket; events that
     follow others have baskets of their own.
     """
     assert schema.basket is not None
-    kept = log.keep(~Rules.of(schema).follower[kinds(log, schema=schema)])
-    user, basket = kept.user_of_event(), np.asarray(kept.marks[schema.basket.name])
-    if not len(user):
-        return
-    order = np.lexsort((basket, user))
-    first = np.flatnonzero(run_starts(user[order], basket[order]))
+    base = log.keep(~Rules.of(schema).follower[kinds(log, schema=schema)])
+    order, opens = _ordered(base, np.asarray(base.marks[schema.basket.name]))
+    first = np.flatnonzero(opens)
     size = np.diff(np.append(first, len(order)))
-    bucket = np.minimum(np.searchsorted(edges, size, side="right") - 1, found.shape[1] - 1)
-    owner = user[order[first]]
-    np.add.at(found, (owner, bucket), size / kept.activity[owner])
+    owner = base.user_of_event()[order[first]]
+    np.add.at(shares, (owner, bucket_of(size, edges)), size / base.activity[owner])
 
 
 def whole_events(events_per_user: int) -> float:
     """Up to how many events of a user count whole where types and numbers are counted."""
     return max(1.0, events_per_user / WHOLE_PART)
-
-
-def _mark_question(known: Known) -> Question:
-    most = whole_events(known.plan.events_per_user)
-    vectors = partial(mark_vectors, schema=known.schema, most=most)
-    return Question(vectors, size=sum(_mark_sizes(known.schema).values()))
 
 
 def _mark_shares(known: Known, noisy: Measurement) -> Known:
@@ -229,7 +219,7 @@ def _mark_shares(known: Known, noisy: Measurement) -> Known:
     as much as noise may have moved them (James and Stein 1961).
     """
     schema, noise_std, rules = known.schema, noisy.noise_std, Rules.of(known.schema)
-    counts = split(noisy.values.copy(), _mark_sizes(schema))
+    counts = split(noisy.values.copy(), mark_sizes(schema))
     for name, each in counts.items():
         if name.startswith("habits.details/"):
             counts[name] = _james_stein(each.reshape(types(schema), -1), noise_std=noise_std)
@@ -250,12 +240,6 @@ def _mark_shares(known: Known, noisy: Measurement) -> Known:
     )
 
 
-def _habit_question(known: Known) -> Question:
-    sizes = _habit_sizes(known.schema, edges=known.activity_edges)
-    vectors = partial(habit_vectors, schema=known.schema, edges=known.activity_edges)
-    return Question(vectors, size=sum(sizes.values()))
-
-
 def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
     """Tables from which visits become events, of the shares of marks and a noisy sum of habits."""
     schema, effort, many = known.schema, known.effort, types(known.schema)
@@ -269,7 +253,7 @@ def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
         "baskets": np.ones(1),
     } | known.room("habits.")
     if noisy is not None:
-        sizes = _habit_sizes(schema, edges=known.activity_edges)
+        sizes = habit_sizes(schema, edges=known.activity_edges)
         arrays |= {
             name: project_to_simplex(each) for name, each in split(noisy.values, sizes).items()
         }
@@ -284,7 +268,9 @@ def _event_type_tables(known: Known, noisy: Measurement | None = None) -> Known:
         tables = fit_continuation(tables, schema=schema, effort=effort)
     if schema.basket is not None:
         edges = known.activity_edges
-        tables = packed(tables, activity=known.activity, schema=schema, edges=edges, effort=effort)
+        tables = fit_basket_sizes(
+            tables, activity=known.activity, schema=schema, edges=edges, effort=effort
+        )
     return known.adding({"habits.pace": tables.pace, "habits.baskets": tables.baskets})
 
 
@@ -321,12 +307,15 @@ MARKS = Statistic(
     unit="events",
     share=0.04,
     sensitivity=lambda schema: (
-        whole_events(schema.privacy.events_per_user) * math.sqrt(len(_mark_sizes(schema)))
+        whole_events(schema.privacy.events_per_user) * math.sqrt(len(mark_sizes(schema)))
     ),
     noise_words="events of each type after another, and in each bin of numbers",
     of="events",
-    needed=lambda schema: len(_mark_sizes(schema)) > 0,
-    question=_mark_question,
+    needed=lambda schema: len(mark_sizes(schema)) > 0,
+    vectors=lambda known: partial(
+        mark_vectors, schema=known.schema, most=whole_events(known.plan.events_per_user)
+    ),
+    size=lambda known: sum(mark_sizes(known.schema).values()),
     decode=_mark_shares,
 )
 HABITS = Statistic(
@@ -334,11 +323,12 @@ HABITS = Statistic(
     purpose="how often users repeat, in which baskets, and what belongs to them",
     unit="users",
     share=0.04,
-    sensitivity=lambda schema: math.sqrt(len(_habit_sizes(schema, edges=()))),
+    sensitivity=lambda schema: math.sqrt(len(habit_sizes(schema, edges=()))),
     noise_words="users in each band of repeats, size of basket and value of their own columns",
     of="events",
-    needed=lambda schema: len(_habit_sizes(schema, edges=())) > 0,
-    question=_habit_question,
+    needed=lambda schema: len(habit_sizes(schema, edges=())) > 0,
+    vectors=lambda known: partial(habit_vectors, schema=known.schema, edges=known.activity_edges),
+    size=lambda known: sum(habit_sizes(known.schema, edges=known.activity_edges).values()),
     decode=_event_type_tables,
     otherwise=_event_type_tables,
     tensors=_tensors,

@@ -12,7 +12,7 @@ rule of its tensor. Reading runs no code.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,13 +50,13 @@ def read_tensors(path: Path, *, layout: Mapping[str, Tensor]) -> dict[str, np.nd
     cannot be read.
     """
     content = _content(path, layout=layout)
-    for found in _differences(content, layout=layout):
+    for difference in _differences(content, layout=layout):
         raise ReleaseError(
             f"{path.name} must hold the tensors that its schema and plan ask for, and nothing else",
-            found=f"{found.name}: {found.found}",
+            found=f"{difference.name}: {difference.found}",
             remedy="Copy the release again from where it was made.",
         )
-    return _arrays(content, layout=layout)
+    return {name: _array(content, name, tensor).copy() for name, tensor in layout.items()}
 
 
 def differences(path: Path, *, layout: Mapping[str, Tensor]) -> tuple[Difference, ...]:
@@ -72,14 +72,14 @@ class _Content:
 
 
 def _content(path: Path, *, layout: Mapping[str, Tensor]) -> _Content:
-    asked = sum(tensor.size_bytes for tensor in layout.values())
-    if asked > LARGEST_FILE:
+    size_bytes = sum(tensor.size_bytes for tensor in layout.values())
+    if size_bytes > LARGEST_FILE:
         raise ReleaseError(
             f"{path.name} may hold at most {LARGEST_FILE:,} bytes",
-            found=f"{asked:,} asked for by generator.json",
+            found=f"{size_bytes:,} asked for by generator.json",
             remedy="Use a smaller catalogue, or get the release again from its owner.",
         )
-    content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + asked))
+    content = memoryview(read_bounded(path, most=8 + 2 * LARGEST_HEADER + size_bytes))
     length = int.from_bytes(content[:8], "little")
     try:
         if len(content) < 8 or length > min(LARGEST_HEADER, len(content) - 8):
@@ -118,31 +118,32 @@ def _differences(content: _Content, *, layout: Mapping[str, Tensor]) -> Iterator
         yield Difference("the file", "bytes that belong to no tensor")
     elif not wrong and len(known) == len(header):
         for name in known:
-            if not _within(_array(content, name, layout[name]), layout[name]):
-                yield Difference(name, f"values that are not {_RULES[layout[name].holds]}")
+            values, (words, holds) = _array(content, name, layout[name]), _RULES[layout[name].holds]
+            if not (np.isfinite(values).all() and holds(values, layout[name].below)):
+                yield Difference(name, f"values that are not {words}")
 
 
-def _as_declared(said: Any, tensor: Tensor) -> bool:
-    if not isinstance(said, dict) or said.keys() != {"dtype", "shape", "data_offsets"}:
+def _as_declared(entry: Any, tensor: Tensor) -> bool:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return False
     start = (
-        said["data_offsets"][0]
-        if isinstance(said["data_offsets"], list) and said["data_offsets"]
+        entry["data_offsets"][0]
+        if isinstance(entry["data_offsets"], list) and entry["data_offsets"]
         else None
     )
     return (
-        said["dtype"] == tensor.kind
-        and said["shape"] == list(tensor.shape)
+        entry["dtype"] == tensor.kind
+        and entry["shape"] == list(tensor.shape)
         and type(start) is int
         and start >= 0
-        and said["data_offsets"] == [start, start + tensor.size_bytes]
+        and entry["data_offsets"] == [start, start + tensor.size_bytes]
     )
 
 
 def _covered(content: _Content) -> bool:
     """Do the arrays lie one after the other and fill the file?"""
     end = 0
-    for start, past in sorted(said["data_offsets"] for said in content.header.values()):
+    for start, past in sorted(entry["data_offsets"] for entry in content.header.values()):
         if start != end:
             return False
         end = past
@@ -156,33 +157,25 @@ def _array(content: _Content, name: str, tensor: Tensor) -> np.ndarray:
     return np.frombuffer(content.buffer[start:past], dtype=TYPES[tensor.kind]).reshape(tensor.shape)
 
 
-def _arrays(content: _Content, *, layout: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: _array(content, name, tensor).copy() for name, tensor in layout.items()}
+def _are_shares(values: np.ndarray, *, axis: int | None) -> bool:
+    sums = values.sum(axis=axis)
+    return not values.size or bool(
+        (values >= 0).all() and (np.abs(sums - 1) <= SUM_TOLERANCE).all()
+    )
 
 
-_RULES = {
-    "finite": "finite",
-    "shares": "shares that sum to 1",
-    "rows": "rows of shares that sum to 1",
-    "positive": "finite and at least 0",
-    "rising": "finite and rising",
-    "codes": "codes of its domain",
+# words, and whether finite values keep the rule; `below` is the tensor's
+_RULES: dict[str, tuple[str, Callable[[np.ndarray, int], Any]]] = {
+    "finite": ("finite", lambda values, below: True),
+    "shares": ("shares that sum to 1", lambda values, below: _are_shares(values, axis=None)),
+    "rows": ("rows of shares that sum to 1", lambda values, below: _are_shares(values, axis=-1)),
+    "positive": ("finite and at least 0", lambda values, below: (values >= 0).all()),
+    "rising": ("finite and rising", lambda values, below: (np.diff(values) >= 0).all()),
+    "codes": (
+        "codes of its domain",
+        lambda values, below: ((values >= 0) & (values < below)).all(),
+    ),
 }
-
-
-def _within(values: np.ndarray, tensor: Tensor) -> bool:
-    if not np.isfinite(values).all():
-        return False
-    if tensor.holds == "codes":
-        return bool(((values >= 0) & (values < tensor.below)).all())
-    if tensor.holds == "rising":
-        return bool((np.diff(values) >= 0).all())
-    if tensor.holds == "positive":
-        return bool((values >= 0).all())
-    if tensor.holds in ("shares", "rows") and values.size:
-        sums = values.sum(axis=-1) if tensor.holds == "rows" else values.sum()
-        return bool((values >= 0).all() and (np.abs(sums - 1) <= SUM_TOLERANCE).all())
-    return True
 
 
 HIDDEN = 64  # of the generator's network
@@ -300,13 +293,12 @@ def layout(words: Words, *, items: int) -> dict[str, Tensor]:
         "tables.cuts": Tensor("F64", cuts, "post-processing", paid_by, holds="rising"),
     }
     tensors = tables | measured_tensors(known) | _network_layout(known)
-    return dict(sorted(tensors.items(), key=_position))
 
+    def rank(name: str) -> int:
+        """Where `inspect` shows it; what ORDER does not name comes last."""
+        return next((i for i, start in enumerate(ORDER) if name.startswith(start)), len(ORDER))
 
-def _position(tensor: tuple[str, Tensor]) -> int:
-    """Where `inspect` shows it; what ORDER does not name comes last."""
-    ranks = (rank for rank, start in enumerate(ORDER) if tensor[0].startswith(start))
-    return next(ranks, len(ORDER))
+    return {name: tensors[name] for name in sorted(tensors, key=rank)}
 
 
 def _feature_names(words: Words) -> bool:
@@ -335,7 +327,7 @@ def _network_layout(known: Known) -> dict[str, Tensor]:
         "residual.4.weight": (size, HIDDEN),
         "residual.4.bias": (size,),
     }
-    found = {
+    tensors = {
         "factor": Tensor("F32", (size, size), "paid" if tastes else "public", tastes),
         "scale": Tensor("F32", (size,), "public"),
         "gain": Tensor("F32", (size,), "post-processing", known.planned(*BEHAVIOUR)),
@@ -345,4 +337,4 @@ def _network_layout(known: Known) -> dict[str, Tensor]:
             for name, shape in shapes.items()
         },
     }
-    return {f"generator.{name}": tensor for name, tensor in found.items()}
+    return {f"generator.{name}": tensor for name, tensor in tensors.items()}

@@ -82,14 +82,14 @@ class Shares:
 
 
 def _within(shares: np.ndarray, parts: np.ndarray, *, name: str, rarest: float) -> np.ndarray:
-    found = shares * parts
-    if found.sum() <= rarest:
+    within = shares * parts
+    if within.sum() <= rarest:
         raise ConditionError(
             "--where must ask for a group that is larger than the noise of its measurement",
-            found=f"a measured share of {found.sum():.1%} for {name}, where noise alone makes {rarest:.1%}",
+            found=f"a measured share of {within.sum():.1%} for {name}, where noise alone makes {rarest:.1%}",
             remedy=f"Ask for more of {name}.",
         )
-    return np.asarray(found / found.sum())
+    return np.asarray(within / within.sum())
 
 
 def draw_conditions(

@@ -9,9 +9,9 @@ exp(log_weight + tilt . features).
 The first n arrivals are the user's picks (Gumbel top-n: Kool, van Hoof and Welling 2019). Two ways
 to run it:
 
-- `full_race` draws every item's arrival: exact, work B V. The rule of `choice.pick`: up to
+- `gumbel_top_k` draws every item's arrival: exact, work B V. The rule of `pick`: up to
   DENSE_ITEMS items.
-- `thinned_race` looks only at items that are likely to arrive, by thinning a Poisson process (Lewis
+- `thinned_top_k` looks only at items that are likely to arrive, by thinning a Poisson process (Lewis
   and Shedler 1979): a cell of items
   with like features arrives at a rate slightly above its own, an item is drawn within it by
   popularity, and is kept with odds that restore its rate. A draw costs O(log V), a user about n
@@ -32,6 +32,7 @@ from functools import cached_property
 
 import numpy as np
 
+NOBODY, NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
 BLOCK = 4_000_000  # users times items whose arrivals are held at once
 CELLS = 1024  # of items with like features
 HEADROOM = 4.0  # standard deviations
@@ -65,7 +66,7 @@ def partition(features: np.ndarray, log_weight: np.ndarray) -> ItemClusters:
     weight = _shares(log_weight) + 1 / len(log_weight)
     cells = [_Cell.of(np.arange(len(weight), dtype=np.int32), features, weight)]
     while len(cells) < CELLS:
-        widest = max(range(len(cells)), key=lambda place: cells[place].squares)
+        widest = max(range(len(cells)), key=lambda index: cells[index].squares)
         if cells[widest].squares <= 0:
             break
         cell = cells.pop(widest)
@@ -101,58 +102,66 @@ class _Cell:
         )
 
 
-def full_race(
+def gumbel_top_k(
     tilt: np.ndarray,
     events: np.ndarray,
     *,
     features: np.ndarray,
     log_weight: np.ndarray,
     rng: np.random.Generator,
+    user: np.ndarray = NOBODY,
+    item: np.ndarray = NOTHING,
 ) -> np.ndarray:
-    """The first arrivals of each user, in order of arrival.
+    """The first arrivals of each user, in order of arrival; after `item`, what they have picked
+    already, among their other items.
 
     Shapes:
-        tilt [B, F], events int64[B] at most V, features [V, F], log_weight [V] -> int32[sum of
-        events], user after user.
+        tilt [B, F], events int64[B] at most V, features [V, F], log_weight [V]; user int64[N]
+        rising, item int32[N] -> int32[N + sum of events], user after user.
     """
     features, log_weight, tilt = (
         np.asarray(each, dtype=np.float32) for each in (features, log_weight, tilt)
     )
-    step = max(1, BLOCK // len(log_weight))
-    picked = [np.zeros(0, dtype=np.int32)]
-    for first in range(0, len(events), step):
-        part = slice(first, first + step)
-        picked.append(
-            _earliest(
-                _arrivals(tilt[part], features=features, log_weight=log_weight, rng=rng),
-                events[part],
-            )
-        )
-    return np.concatenate(picked)
+    active, step = np.flatnonzero(events), max(1, BLOCK // len(log_weight))
+    for first in range(0, len(active), step):
+        block = active[first : first + step]
+        # logarithms of times, float32[users, V]
+        arrival = rng.standard_exponential((len(block), len(log_weight)), dtype=np.float32)
+        np.log(np.maximum(arrival, np.float32(1e-30), out=arrival), out=arrival)
+        arrival -= tilt[block] @ features.T
+        arrival -= log_weight
+        begin, end = np.searchsorted(user, (block[0], block[-1] + 1))
+        known = np.isin(user[begin:end], block)
+        arrival[np.searchsorted(block, user[begin:end][known]), item[begin:end][known]] = np.inf
+        user = np.concatenate((user, np.repeat(block, events[block])))
+        item = np.concatenate((item, _earliest(arrival, events[block])))
+        ordered = np.argsort(user, kind="stable")
+        user, item = user[ordered], item[ordered]
+    return item
 
 
-def thinned_race(
+def thinned_top_k(
     tilt: np.ndarray,
     events: np.ndarray,
     *,
     features: np.ndarray,
     log_weight: np.ndarray,
-    urn: ThinningSampler,
+    sampler: ThinningSampler,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The same picks, but for the error said above, without looking at every item; `urn` is of the
+    """The same picks, but for the error said above, without looking at every item; `sampler` is of the
     same features and weights.
 
     Shapes:
-        as `full_race`.
+        as `gumbel_top_k`.
     """
     tilt = tilt.astype(np.float32)
-    cell_ends, cap = urn.cell_ends(tilt), urn.cap(tilt)
-    user, item = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-    lacking, kept = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
+    cell_ends, cap = sampler.cell_ends(tilt), sampler.cap(tilt)
+    user, item = NOBODY, NOTHING
+    lacking, accepted = events.copy(), np.exp(cap**2 / (2 * HEADROOM**2) - cap)
     for _ in range(ROUNDS):
-        draws = np.ceil(SPARE * lacking / kept + 4 * (lacking > 0)).astype(np.int64)
-        who, what = urn.draw(
+        draws = np.ceil(SPARE * lacking / accepted + 4 * (lacking > 0)).astype(np.int64)
+        who, what = sampler.draw(
             np.repeat(np.arange(len(events)), draws),
             tilt=tilt,
             cell_ends=cell_ends,
@@ -168,9 +177,9 @@ def thinned_race(
         lacking = events - np.bincount(user, minlength=len(events))
         if not lacking.any():
             return item
-        kept = np.maximum(kept / 2, 0.5 * (events - lacking) / np.maximum(draws, 1))
-    return _completed(
-        user, item, lacking, tilt=tilt, features=features, log_weight=log_weight, rng=rng
+        accepted = np.maximum(accepted / 2, 0.5 * (events - lacking) / np.maximum(draws, 1))
+    return gumbel_top_k(
+        tilt, lacking, features=features, log_weight=log_weight, rng=rng, user=user, item=item
     )
 
 
@@ -217,8 +226,8 @@ class ThinningSampler:
         """Items that stand for all under these weights: a systematic sample along the cells.
         Shapes: -> int32[count].
         """
-        place = np.searchsorted(self.ends, (np.arange(count) + 0.5) / count, side="right") - 1
-        return self.cells.order[np.minimum(place, len(self.cells.order) - 1)]
+        index = np.searchsorted(self.ends, (np.arange(count) + 0.5) / count, side="right") - 1
+        return self.cells.order[np.minimum(index, len(self.cells.order) - 1)]
 
     def cell_ends(self, tilt: np.ndarray) -> np.ndarray:
         """Cumulative shares of each user's cells, the users' ones laid end to end: user b's end
@@ -262,32 +271,21 @@ class ThinningSampler:
             cells - 1,
         )
         low, high = self.ends[self.cells.start[cell]], self.ends[self.cells.start[cell + 1]]
-        place = (
+        index = (
             np.searchsorted(self.ends, low + rng.random(len(user)) * (high - low), side="right") - 1
         )
-        place = np.clip(place, self.cells.start[cell], self.cells.start[cell + 1] - 1)
+        index = np.clip(index, self.cells.start[cell], self.cells.start[cell + 1] - 1)
         excess = np.empty(len(user), dtype=np.float32)
         for first in range(0, len(user), ROWS):
             part = slice(first, first + ROWS)
-            excess[part] = np.einsum("nf,nf->n", tilt[user[part]], self.offset[place[part]])
-        kept = rng.standard_exponential(len(user), dtype=np.float32) > cap[user] - excess
-        return user[kept], self.cells.order[place[kept]]
+            excess[part] = np.einsum("nf,nf->n", tilt[user[part]], self.offset[index[part]])
+        accepted = rng.standard_exponential(len(user), dtype=np.float32) > cap[user] - excess
+        return user[accepted], self.cells.order[index[accepted]]
 
 
 def _shares(log_weight: np.ndarray) -> np.ndarray:
     weight = np.exp(np.asarray(log_weight, dtype=np.float64) - log_weight.max())
     return np.asarray(weight / weight.sum())
-
-
-def _arrivals(
-    tilt: np.ndarray, *, features: np.ndarray, log_weight: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Logarithm of each item's time of arrival. Shapes: float32[B, V]."""
-    arrival = rng.standard_exponential((len(tilt), len(log_weight)), dtype=np.float32)
-    np.log(np.maximum(arrival, np.float32(1e-30), out=arrival), out=arrival)
-    arrival -= tilt @ features.T
-    arrival -= log_weight
-    return arrival
 
 
 def _earliest(arrival: np.ndarray, events: np.ndarray) -> np.ndarray:
@@ -321,40 +319,6 @@ def _first_arrivals(
     return user[within], item[within]
 
 
-def _completed(
-    user: np.ndarray,
-    item: np.ndarray,
-    lacking: np.ndarray,
-    *,
-    tilt: np.ndarray,
-    features: np.ndarray,
-    log_weight: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Picks so far and, for users who lack some, the first arrivals among their other items."""
-    late = np.flatnonzero(lacking)
-    step = max(1, BLOCK // len(log_weight))
-    for first in range(0, len(late), step):
-        block = late[first : first + step]
-        arrival = _arrivals(
-            tilt[block],
-            features=features.astype(np.float32),
-            log_weight=log_weight.astype(np.float32),
-            rng=rng,
-        )
-        begin, end = np.searchsorted(user, (block[0], block[-1] + 1))
-        known = np.isin(user[begin:end], block)
-        arrival[np.searchsorted(block, user[begin:end][known]), item[begin:end][known]] = np.inf
-        more = _earliest(arrival, lacking[block])
-        user, item = (
-            np.concatenate((user, np.repeat(block, lacking[block]))),
-            np.concatenate((item, more)),
-        )
-        ordered = np.argsort(user, kind="stable")
-        user, item = user[ordered], item[ordered]
-    return item
-
-
 STAND_INS = 4096  # for the items of a larger catalogue, where a mean over all of them is asked for
 # up to so many, a key for every item is as fast as looking for the likely ones, and exact
 DENSE_ITEMS = 10_000
@@ -378,9 +342,6 @@ class Behaviour:
         """From the generator's output [B, 2F + 1]."""
         count = (rows.shape[1] - 1) // 2
         return cls(bias=rows[:, 0], slope=rows[:, 1 : count + 1], tilt=rows[:, count + 1 :])
-
-    def __getitem__(self, part: slice) -> Behaviour:
-        return Behaviour(bias=self.bias[part], slope=self.slope[part], tilt=self.tilt[part])
 
 
 @dataclass(frozen=True)
@@ -425,7 +386,7 @@ class ItemTables:
         return partition(self.features, self.log_weight)
 
     @cached_property
-    def urn(self) -> ThinningSampler:
+    def sampler(self) -> ThinningSampler:
         """The partition under these weights."""
         return ThinningSampler.of(
             self.partition, features=self.features, log_weight=self.log_weight
@@ -440,13 +401,15 @@ class ItemTables:
         """
         if len(self.log_weight) <= DENSE_ITEMS:
             return self.features, self.log_weight
-        return self.features[self.urn.typical(STAND_INS)], np.full(STAND_INS, -np.log(STAND_INS))
+        return self.features[self.sampler.typical(STAND_INS)], np.full(
+            STAND_INS, -np.log(STAND_INS)
+        )
 
 
 def pick(
     behaviour: Behaviour, events: np.ndarray, *, tables: ItemTables, rng: np.random.Generator
 ) -> np.ndarray:
-    """Items of each user, all different, first come first; see `race` for how close to the weights
+    """Items of each user, all different, first come first; see the file for how close to the weights
     exp(log_weight + tilt . features).
 
     Shapes:
@@ -454,8 +417,8 @@ def pick(
     """
     weights = {"features": tables.features, "log_weight": tables.log_weight}
     if len(tables.log_weight) <= DENSE_ITEMS:
-        return full_race(behaviour.tilt, events, rng=rng, **weights)
-    return thinned_race(behaviour.tilt, events, urn=tables.urn, rng=rng, **weights)
+        return gumbel_top_k(behaviour.tilt, events, rng=rng, **weights)
+    return thinned_top_k(behaviour.tilt, events, sampler=tables.sampler, rng=rng, **weights)
 
 
 def rate(

@@ -22,9 +22,10 @@ from synthrec.data.columns import Coded
 from synthrec.data.eventlog import EventLog
 from synthrec.data.schema import Schema
 from synthrec.model.item_features import MEASURED, ItemFeatures
-from synthrec.model.statistic import Known, Question, Statistic, Tensor
+from synthrec.model.statistic import Known, Statistic, Tensor
 from synthrec.model.tastes import by_user
 from synthrec.privacy.mechanisms import Measurement
+from synthrec.privacy.session import Vectors
 
 # of the norm of a user with K events: heavier users count for less, all counts are less noisy
 ITEM_NORM = 0.7
@@ -187,16 +188,15 @@ def _centre(known: Known) -> float:
     return float(known["estimates.rating_shares"] @ known.levels)
 
 
-def _question(known: Known) -> Question:
+def _vectors(known: Known) -> Vectors:
     numbers = known.schema.marks_of("item")
-    vectors = partial(
+    return partial(
         item_vectors,
         items=known.items,
         centre=_centre(known),
         unit=known.rating_unit,
         numbers=[(column, known[f"marks.{name}"]) for name, column in numbers.items()],
     )
-    return Question(vectors, size=(1 + known.rated + len(numbers)) * known.items)
 
 
 def _decoded(known: Known, noisy: Measurement) -> Known:
@@ -245,7 +245,8 @@ ITEMS = Statistic(
     unrated={"purpose": "how often each item is picked", "share": 0.60},
     sensitivity=_norm,
     noise_words="events of each item",
-    question=_question,
+    vectors=_vectors,
+    size=lambda known: (1 + known.rated + len(known.schema.marks_of("item"))) * known.items,
     decode=_decoded,
     tensors=_tensors,
 )

@@ -75,24 +75,26 @@ def _title_axes(name: str, rows: list[set[str]], known: list[str]) -> dict[str, 
     axes = min(AXES, len(known) - 1)
     if axes < 1:
         return {}
-    place = {word: column for column, word in enumerate(known)}
+    column_of = {word: column for column, word in enumerate(known)}
     cells = [
-        (row, place[word])
+        (row, column_of[word])
         for row, words in enumerate(rows)
         for word in sorted(words)
-        if word in place
+        if word in column_of
     ]
-    found = sp.csr_matrix((np.ones(len(cells)), np.transpose(cells)), shape=(len(rows), len(known)))
-    scaled = TfidfTransformer().fit_transform(found)
+    counts = sp.csr_matrix(
+        (np.ones(len(cells)), np.transpose(cells)), shape=(len(rows), len(known))
+    )
+    scaled = TfidfTransformer().fit_transform(counts)
     svd = TruncatedSVD(axes, random_state=0)
     values = svd.fit_transform(scaled)
-    said = [
+    titles = [
         " & ".join(known[column] for column in np.argsort(-np.abs(weights), kind="stable")[:2])
         for weights in svd.components_
     ]
     return {
         f"{name} axis {number + 1} ({words})": values[:, number]
-        for number, words in enumerate(said)
+        for number, words in enumerate(titles)
     }
 
 
@@ -133,10 +135,12 @@ class ItemFeatures:
         share = weights / weights.sum()
         mean = share @ self.values
         deviation = np.sqrt(share @ (self.values - mean) ** 2)
-        kept = deviation > 1e-6
-        values = np.clip((self.values[:, kept] - mean[kept]) / deviation[kept], -FARTHEST, FARTHEST)
+        varies = deviation > 1e-6
+        values = np.clip(
+            (self.values[:, varies] - mean[varies]) / deviation[varies], -FARTHEST, FARTHEST
+        )
         return ItemFeatures(
-            names=tuple(name for name, keep in zip(self.names, kept, strict=True) if keep),
+            names=tuple(name for name, keep in zip(self.names, varies, strict=True) if keep),
             values=values,
         )
 
@@ -145,23 +149,23 @@ def catalogue_features(catalogue: Catalogue, schema: Schema) -> ItemFeatures:
     """Features of each declared item attribute: words as 0 or 1, numbers as they are, of titles the
     year in brackets; then groups.
     """
-    found = ItemFeatures(names=(), values=np.zeros((catalogue.size, 0)))
+    described = ItemFeatures(names=(), values=np.zeros((catalogue.size, 0)))
     for name, declared in schema.item_attributes.items():
         columns = _columns(name, declared, catalogue.attributes.column(name).combine_chunks())
-        found = found.with_columns(_apart(columns, taken=found.names))
-    return found.with_columns(_groups(found))
+        described = described.with_columns(_apart(columns, taken=described.names))
+    return described.with_columns(_groups(described))
 
 
 def _apart(columns: dict[str, np.ndarray], *, taken: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The columns by names of their own: a catalogue may call an attribute "quality", or one "a"
     with a word "b c" and one "a b".
     """
-    found: dict[str, np.ndarray] = {}
+    renamed: dict[str, np.ndarray] = {}
     for name, column in columns.items():
-        while name in MEASURED or LEARNT.fullmatch(name) or name in taken or name in found:
+        while name in MEASURED or LEARNT.fullmatch(name) or name in taken or name in renamed:
             name += " (2)"
-        found[name] = column
-    return found
+        renamed[name] = column
+    return renamed
 
 
 def _columns(name: str, declared: object, cells: pa.Array) -> dict[str, np.ndarray]:
@@ -198,7 +202,7 @@ def _groups(described: ItemFeatures) -> dict[str, np.ndarray]:
     if items < 10 * GROUPS or len(np.unique(rows, axis=0)) < 2 * GROUPS:
         return {}
     group = KMeans(GROUPS, n_init=4, random_state=0).fit_predict(rows)
-    return {f"group {place + 1}": (group == place).astype(np.float64) for place in range(GROUPS)}
+    return {f"group {index + 1}": (group == index).astype(np.float64) for index in range(GROUPS)}
 
 
 def _texts(cells: pa.Array) -> list[str | None]:
@@ -206,15 +210,12 @@ def _texts(cells: pa.Array) -> list[str | None]:
 
 
 def _words(name: str, rows: list[list[str]]) -> dict[str, np.ndarray]:
-    count: dict[str, int] = {}
-    for row in rows:
-        for word in set(row) - {""}:
-            count[word] = count.get(word, 0) + 1
-    kept = sorted(
+    count = Counter(word for row in rows for word in set(row) - {""})
+    common = sorted(
         (word for word in count if MIN_ITEMS <= count[word] < len(rows)),
         key=lambda word: (-count[word], word),
     )[:MAX_WORDS]
-    return {f"{name} {word}": np.array([float(word in row) for row in rows]) for word in kept}
+    return {f"{name} {word}": np.array([float(word in row) for row in rows]) for word in common}
 
 
 def _number(cells: list[str | None]) -> np.ndarray:
@@ -244,4 +245,4 @@ def _axes(name: str, cells: pa.Array) -> dict[str, np.ndarray]:
     matrix = np.nan_to_num(matrix - matrix.mean(axis=0, keepdims=True))
     left, size, _ = np.linalg.svd(matrix, full_matrices=False)
     axes = (left * size)[:, :EMBEDDING_AXES]
-    return {f"{name} axis {place + 1}": axes[:, place] for place in range(axes.shape[1])}
+    return {f"{name} axis {index + 1}": axes[:, index] for index in range(axes.shape[1])}

@@ -24,22 +24,22 @@ class MeasurementFit:
 
     def add(self, log: EventLog) -> None:
         """Count a chunk. What a user does on one item counts once, as it did when it was measured."""
-        found, users = self._estimates, log.users
+        estimates, users = self._estimates, log.users
         user, item = np.divmod(
             np.unique(log.user_of_event().astype(np.int64) * self._items + np.asarray(log.item)),
             self._items,
         )
         first_interactions = np.bincount(user, minlength=users)
         bucket = np.clip(
-            np.searchsorted(found.activity_edges, first_interactions, side="right") - 1,
+            np.searchsorted(estimates.activity_edges, first_interactions, side="right") - 1,
             0,
-            len(found.activity) - 1,
+            len(estimates.activity) - 1,
         )
         self._count("items", item)
         self._count("activity", bucket)
         if "ratings" in self._counts and log.rating is not None:
             self._count(
-                "ratings", np.abs(np.asarray(log.rating)[:, None] - found.levels).argmin(axis=1)
+                "ratings", np.abs(np.asarray(log.rating)[:, None] - estimates.levels).argmin(axis=1)
             )
         for name, codes in log.attributes.items():
             self._count(f"attribute {name}", np.asarray(codes))
@@ -66,7 +66,7 @@ class MeasurementFit:
 
 def _measured(estimates: Estimates) -> dict[str, np.ndarray]:
     """Shares that sum to 1, by name."""
-    found = {"items": estimates.frame.popularity, "activity": estimates.activity}
+    measured = {"items": estimates.frame.popularity, "activity": estimates.activity}
     if len(estimates.levels):
-        found["ratings"] = estimates.rating_shares
-    return found | {f"attribute {name}": shares for name, shares in estimates.attributes.items()}
+        measured["ratings"] = estimates.rating_shares
+    return measured | {f"attribute {name}": shares for name, shares in estimates.attributes.items()}

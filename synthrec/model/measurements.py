@@ -21,15 +21,15 @@ from synthrec.data.schema import Schema
 from synthrec.model.attribute_effects import GROUPS, GroupDifferences
 from synthrec.model.cooccurrence import PAIRS
 from synthrec.model.event_sampling import EventTypeTables
-from synthrec.model.event_types import HABITS, MARKS, first_interactions, moments
+from synthrec.model.event_types import HABITS, MARKS, basket_starts, first_interactions
 from synthrec.model.item_counts import ITEMS
 from synthrec.model.item_features import catalogue_features
 from synthrec.model.statistic import (
     Effort,
     Known,
-    Question,
     Statistic,
     Tensor,
+    bucket_of,
     project_to_simplex,
     split,
 )
@@ -102,7 +102,7 @@ def measure(
         logs = {
             "events": log,
             "visits": first_interactions(log) if schema.several else log,
-            "baskets": moments(log, schema=schema),
+            "baskets": basket_starts(log, schema=schema),
         }
         features = catalogue_features(catalogue, schema)
         known = Known(
@@ -131,10 +131,8 @@ def activity_vectors(users: EventLog, *, edges: tuple[int, ...]) -> sp.csr_matri
     """A one-hot of each user's bucket; a user without events has none."""
     events = users.activity
     active = np.flatnonzero(events > 0)
-    bucket = np.minimum(np.searchsorted(edges, events[active], side="right") - 1, len(edges) - 2)
-    return sp.csr_matrix(
-        (np.ones(len(active)), (active, bucket)), shape=(len(events), len(edges) - 1)
-    )
+    cells = active, bucket_of(events[active], edges)
+    return sp.csr_matrix((np.ones(len(active)), cells), shape=(len(events), len(edges) - 1))
 
 
 def _activity(known: Known, noisy: Measurement) -> Known:
@@ -150,9 +148,8 @@ ACTIVITY = Statistic(
     share=0.03,
     sensitivity=lambda schema: 1.0,
     noise_words="users in each bucket of activity",
-    question=lambda known: Question(
-        partial(activity_vectors, edges=known.activity_edges), size=len(known.activity_edges) - 1
-    ),
+    vectors=lambda known: partial(activity_vectors, edges=known.activity_edges),
+    size=lambda known: len(known.activity_edges) - 1,
     decode=_activity,
     tensors=lambda known: {
         "estimates.activity": Tensor(
@@ -193,9 +190,8 @@ RATINGS = Statistic(
     sensitivity=lambda schema: float(schema.privacy.events_per_user),
     noise_words="events at each rating",
     needed=lambda schema: schema.rating is not None,
-    question=lambda known: Question(
-        partial(rating_vectors, levels=known.levels), size=len(known.levels)
-    ),
+    vectors=lambda known: partial(rating_vectors, levels=known.levels),
+    size=lambda known: len(known.levels),
     decode=_ratings,
     otherwise=_ratings,
     tensors=_rating_tensors,
@@ -231,10 +227,8 @@ ATTRIBUTES = Statistic(
     sensitivity=lambda schema: math.sqrt(len(schema.user_attributes)),
     noise_words="users with each attribute value",
     needed=lambda schema: len(schema.user_attributes) > 0,
-    question=lambda known: Question(
-        partial(attribute_vectors, sizes=known.sizes),
-        size=sum(size + 1 for size in known.sizes.values()),
-    ),
+    vectors=lambda known: partial(attribute_vectors, sizes=known.sizes),
+    size=lambda known: sum(size + 1 for size in known.sizes.values()),
     decode=_attributes,
     tensors=lambda known: {
         f"attribute.{index}": Tensor("F64", (size + 1,), "paid", ("attributes",), holds="shares")

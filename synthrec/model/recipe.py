@@ -53,7 +53,7 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
     schema.require_served()
     schema.require_declared()
 
-    def solve(asked: tuple[Measure, ...]) -> Plan:
+    def solve(sums: tuple[Measure, ...]) -> Plan:
         played = game(schema, model=model)
         return solve_plan(
             model=model,
@@ -61,11 +61,11 @@ def plan_release(schema: Schema, *, epsilon: float, delta: float, model: Model =
             delta=delta,
             population=schema.source.population,
             events_per_user=schema.privacy.events_per_user,
-            measures=asked,
+            measures=sums,
             game=played,
             looks=looks(
                 schema,
-                budget=sum(measure.share for measure in asked) + (played.share if played else 0.0),
+                budget=sum(measure.share for measure in sums) + (played.share if played else 0.0),
             ),
         )
 
@@ -95,32 +95,23 @@ def looks(schema: Schema, *, budget: float) -> tuple[DomainQuery, ...]:
 
     `budget`: the sum of all other shares.
     """
-    asked = []
+    queries = []
     for column in paid_columns(schema):
-        if column.bounded:
-            asked.append(
-                DomainQuery(
-                    name=column.label,
-                    purpose="which range the values lie in",
-                    unit="users",
-                    sensitivity=1.0,
-                    share=BOUNDS_PART,
-                )
-            )
-            continue
         items = isinstance(column.column, Item)
-        asked.append(
+        share = ITEMS_PART if items else CATEGORY_PART
+        purpose = "which values enough users hold to be named"
+        queries.append(
             DomainQuery(
                 name=column.label,
-                purpose="which values enough users hold to be named",
+                purpose="which range the values lie in" if column.bounded else purpose,
                 unit="users",
                 sensitivity=1.0,
-                share=ITEMS_PART if items else CATEGORY_PART,
-                most_keys=most_keys(schema, column),
+                share=BOUNDS_PART if column.bounded else share,
+                most_keys=None if column.bounded else most_keys(schema, column),
             )
         )
         if items:
-            asked.append(
+            queries.append(
                 DomainQuery(
                     name=COVERAGE,
                     purpose="which part of the events the named items cover",
@@ -129,24 +120,24 @@ def looks(schema: Schema, *, budget: float) -> tuple[DomainQuery, ...]:
                     share=COVERAGE_PART,
                 )
             )
-    if len({look.name for look in asked}) < len(asked):
+    if len({look.name for look in queries}) < len(queries):
         raise SchemaError(
             "the measurements of open columns must have names of their own",
             found='one "x (users)" in [columns] beside "x" in [users]',
             remedy="Rename one of them.",
         )
-    part = sum(look.share for look in asked)
+    part = sum(look.share for look in queries)
     scale = min(1.0, MAX_OPENING_PART / part) if part else 0.0
     return tuple(
         look.model_copy(update={"share": budget * scale * look.share / (1 - scale * part)})
-        for look in asked
+        for look in queries
     )
 
 
 def same_looks(schema: Schema, openings: Sequence[PartitionSelection]) -> bool:
     """Are these the looks that the schema asks for, in order?"""
-    asked = [(look.name, look.sensitivity, look.most_keys) for look in looks(schema, budget=1.0)]
-    return [(each.name, each.sensitivity, each.most_keys) for each in openings] == asked
+    queries = [(look.name, look.sensitivity, look.most_keys) for look in looks(schema, budget=1.0)]
+    return [(each.name, each.sensitivity, each.most_keys) for each in openings] == queries
 
 
 def most_keys(schema: Schema, column: PaidColumn) -> int:

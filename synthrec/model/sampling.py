@@ -121,8 +121,8 @@ def _typed(
     if schema.kind is not None:
         codes[schema.kind.name] = drawn.kind.astype(np.int16)
     if schema.basket is not None:
-        codes[schema.basket.name] = drawn.moment.astype(np.int32)
-    times = _moments(artifact, scope, drawn.moments, rng=rng)
+        codes[schema.basket.name] = drawn.slot.astype(np.int32)
+    times = _moments(artifact, scope, drawn.slots, rng=rng)
     if times is not None:
         times = _spread(times, drawn, artifact=artifact, scope=scope)
     rating = (
@@ -157,12 +157,12 @@ def _spread(times: np.ndarray, drawn: Drawn, *, artifact: Artifact, scope: Scope
     by a second at least.
     """
     assert artifact.schema.time is not None
-    users = np.arange(len(drawn.moments))
+    users = np.arange(len(drawn.slots))
     if Rules.of(artifact.schema).follower.any():
         last = artifact.schema.time.max_seconds if scope.window is None else scope.window[1]
-        times = rising(times, user=np.repeat(users, drawn.moments), last=last)
-    before = np.cumsum(drawn.moments) - drawn.moments
-    return np.asarray(times[np.repeat(before, np.diff(drawn.offsets)) + drawn.moment])
+        times = rising(times, user=np.repeat(users, drawn.slots), last=last)
+    before = np.cumsum(drawn.slots) - drawn.slots
+    return np.asarray(times[np.repeat(before, np.diff(drawn.offsets)) + drawn.slot])
 
 
 def _of_catalogue(item: np.ndarray, scope: Scope) -> np.ndarray:

@@ -143,21 +143,12 @@ class Known:
         return {name: self[f"attribute.{index}"] for index, name in enumerate(self.sizes)}
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked of each user: a pure function from a block to a row a user, and how many numbers
-    its sum has; `add_up` as in `Session.noisy_sum`.
-    """
-
-    vectors: Vectors
-    size: int
-    add_up: Callable[..., np.ndarray] | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Statistic:
     """A noisy sum over users.
 
+    `vectors`: what is asked of each user, a pure function from a block of users to a row a user;
+    `size`: how many numbers its sum has; `add_up`: as in `Session.noisy_sum`.
     `share`: part of the budget, in units of 1 / noise multiplier squared. `unrated`: what is
     otherwise in a log without ratings. `noise_words`: what the noise is on, for `synthrec plan`.
     `of`: the events that it is of, all, the first of each user on each item, or the first of each
@@ -171,10 +162,12 @@ class Statistic:
     share: float
     sensitivity: Callable[[Schema], float]
     noise_words: str
-    question: Callable[[Known], Question]
+    vectors: Callable[[Known], Vectors]
+    size: Callable[[Known], int]
     decode: Callable[[Known, Measurement], Known]
     otherwise: Callable[[Known], Known] = lambda known: known
     of: Literal["events", "visits", "baskets"] = "visits"
+    add_up: Callable[..., np.ndarray] | None = None
     unrated: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[Model, ...] = get_args(Model)
     needed: Callable[[Schema], bool] = lambda schema: True
@@ -192,13 +185,12 @@ class Statistic:
         """What is known afterwards."""
         if not known.plan.has(self.name):
             return self.otherwise(known)
-        question = self.question(known)
         noisy = session.noisy_sum(
             self.name,
             logs[self.of],
-            question.vectors,
-            size=question.size,
-            add_up=question.add_up,
+            self.vectors(known),
+            size=self.size(known),
+            add_up=self.add_up,
         )
         return self.decode(known, noisy)
 
@@ -223,6 +215,13 @@ def split(values: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]
     """The parts of a sum, by name."""
     ends = np.cumsum(list(sizes.values()))
     return {name: values[end - sizes[name] : end] for name, end in zip(sizes, ends, strict=True)}
+
+
+def bucket_of(values: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Which bucket: j holds edges[j] up to below edges[j + 1]; the ends are open. Shapes: [N] ->
+    int64[N].
+    """
+    return (np.searchsorted(edges, values, side="right") - 1).clip(0, len(edges) - 2)
 
 
 def log_uniform(

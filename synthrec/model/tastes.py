@@ -12,6 +12,7 @@ measurements only, of norm at most 1 (adaptive composition applies to the releas
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -20,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Known, Question, Statistic, Tensor, project_to_simplex
+from synthrec.model.statistic import Known, Statistic, Tensor, project_to_simplex
 from synthrec.privacy.mechanisms import Measurement
 
 BIAS_RIDGE, RATING_RIDGE, CHOICE_RIDGE = 5.0, 30.0, 40.0
@@ -63,13 +64,18 @@ class TasteFrame:
         """The coordinates of a stacked vector that can be other than zero."""
         return slice(0 if self.rated else self.features.shape[1] + 1, self.size)
 
+    @property
+    def dimensions(self) -> int:
+        """How many coordinates those are."""
+        return len(range(self.size)[self.measured])
+
     @cached_property
     def design(self) -> np.ndarray:
         """float64[V, 1 + F]: the features with an intercept."""
         return np.column_stack([np.ones(len(self.features)), self.features])
 
     @cached_property
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+    def feature_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """float64[F], float64[F, F]: mean and covariance of the features under `popularity`."""
         mean = self.popularity @ self.features
         return mean, (self.features * self.popularity[:, None]).T @ self.features - np.outer(
@@ -104,7 +110,7 @@ def taste_vectors(users: EventLog, *, frame: TasteFrame) -> np.ndarray:
         -> float64[B, 2F + 1].
     """
     features, count = frame.features, frame.features.shape[1]
-    mean, covariance = frame.moments
+    mean, covariance = frame.feature_moments
     events, items = users.activity.astype(np.float64), len(features)
     picked = by_user(users, np.ones(len(users.item)), items=items)
     deviation = by_user(users, deviations(users, frame=frame), items=items)
@@ -191,10 +197,10 @@ def _grams(rows: np.ndarray, *, offsets: np.ndarray) -> np.ndarray:
     Shapes:
         float64[N, D], offsets int64[B + 1] -> float64[B, D, D].
     """
-    found = np.empty((len(offsets) - 1, rows.shape[1], rows.shape[1]))
+    grams = np.empty((len(offsets) - 1, rows.shape[1], rows.shape[1]))
     for user, (start, end) in enumerate(pairwise(offsets)):
-        np.matmul(rows[start:end].T, rows[start:end], out=found[user])
-    return found
+        np.matmul(rows[start:end].T, rows[start:end], out=grams[user])
+    return grams
 
 
 def _clipped(rows: np.ndarray, norm: float) -> np.ndarray:
@@ -230,22 +236,14 @@ def taste_variances(half: np.ndarray, *, size: int, rated: bool = True) -> np.nd
     return np.maximum([part.sum() for part in np.split(diagonal, cuts)], MIN_TRACE)
 
 
-def _question(known: Known) -> Question:
-    frame = TasteFrame.of(known)
-    size = frame.measured.stop - frame.measured.start
-    return Question(partial(second_moments, frame=frame), size=size * (size + 1) // 2)
-
-
 def _decoded(known: Known, noisy: Measurement) -> Known:
     """The second moment of stacked tastes, over the noisy number of active users that the activity
     histogram paid for.
     """
     frame, half = TasteFrame.of(known), noisy.values / known["users"]
-    part = frame.measured
-    size = part.stop - part.start
-    moment = np.zeros((frame.size, frame.size))
-    moment[part, part] = project_to_moment(half, size=size)
-    variances = taste_variances(half, size=size, rated=frame.rated)
+    moment, part = np.zeros((frame.size, frame.size)), frame.measured
+    moment[part, part] = project_to_moment(half, size=frame.dimensions)
+    variances = taste_variances(half, size=frame.dimensions, rated=frame.rated)
     return known.adding({"estimates.moment": moment, "estimates.taste_variance": variances})
 
 
@@ -267,7 +265,8 @@ TASTES = Statistic(
     sensitivity=lambda schema: 1.0,
     noise_words="on each second moment of tastes, where one user counts at most 1",
     models=("gan", "moments"),
-    question=_question,
+    vectors=lambda known: partial(second_moments, frame=TasteFrame.of(known)),
+    size=lambda known: math.comb(TasteFrame.of(known).dimensions + 1, 2),
     decode=_decoded,
     tensors=_tensors,
 )

@@ -187,9 +187,11 @@ def _lives(
     ):
         part = joint[:, columns] + 1e-300 * (inside[:, None] > 0)
         cell = rng.choice(part.size, int(kind.sum()), p=(part / part.sum()).ravel())
-        row, place = np.divmod(cell, part.shape[1])
+        row, column_of_cell = np.divmod(cell, part.shape[1])
         begin[kind] = np.stack([low[row], past[row]], axis=1)
-        end[kind] = np.stack([spans[columns][place], longest[columns][place]], axis=1)
+        end[kind] = np.stack(
+            [spans[columns][column_of_cell], longest[columns][column_of_cell]], axis=1
+        )
     return begin, end
 
 
@@ -290,8 +292,8 @@ def _balanced(
 
 def _reached(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Shares of the cells that some candidate lies in, of which a window may leave few."""
-    found = (table + 1e-9) * (np.bincount(codes.ravel(), minlength=len(table)) > 0)
-    return np.asarray(found / found.sum())
+    shares = (table + 1e-9) * (np.bincount(codes.ravel(), minlength=len(table)) > 0)
+    return np.asarray(shares / shares.sum())
 
 
 def _lacking(table: np.ndarray, *, due: float, had: np.ndarray) -> np.ndarray:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 from scipy.optimize import minimize
 
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
 from synthrec.data.eventlog import EventLog
-from synthrec.model.statistic import Known, Question, Statistic, Tensor, split
+from synthrec.model.statistic import Known, Statistic, Tensor, bucket_of, split
 from synthrec.privacy.mechanisms import Measurement
 
 DAILY_LENGTH = 0.7  # of the daily profile, in radians of the day's circle
@@ -126,11 +127,11 @@ def grid_kernels(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 
 def _raised(histogram: np.ndarray, *, least: float) -> np.ndarray:
     """As shares, none below `least` before they are made to sum to 1; flat if nothing is above 0."""
-    found = np.maximum(histogram, 0)
-    if found.sum() <= 0:
-        return np.full(len(found), 1 / len(found))
-    found = np.maximum(found / found.sum(), least)
-    return np.asarray(found / found.sum())
+    shares = np.maximum(histogram, 0)
+    if shares.sum() <= 0:
+        return np.full(len(shares), 1 / len(shares))
+    shares = np.maximum(shares / shares.sum(), least)
+    return np.asarray(shares / shares.sum())
 
 
 START_BINS = 32  # equal parts of the window, for a user's first event and for all of them
@@ -216,22 +217,14 @@ def time_vectors(log: EventLog, *, column: Datetime, events_per_user: int) -> np
     sessions = np.bincount(user[opens], minlength=len(events))
     parts = {name: np.zeros((len(events), size)) for name, size in SIZES.items()}
     parts["start"][active, start_bin(first, column=column)] = 1
-    parts["sessions"][
-        active,
-        activity_band(events[active]) * SHAPES["sessions"][1] + session_bucket(sessions[active]),
-    ] = 1
+    bucket = bucket_of(sessions[active], SESSION_EDGES)
+    parts["sessions"][active, activity_band(events[active]) * SHAPES["sessions"][1] + bucket] = 1
     several = sessions[active] > 1
-    parts["span"][
-        active[several],
-        (sessions[active] >= MANY_SESSIONS)[several] * SPAN_BINS
-        + span_bin((last - first)[several], column=column),
-    ] = 1
-    within = np.flatnonzero(~opens)
-    np.add.at(
-        parts["gap"],
-        (user[within], np.clip(np.searchsorted(GAP_EDGES, gap[within], side="right") - 1, 0, None)),
-        1,
-    )
+    many = (sessions[active] >= MANY_SESSIONS)[several]
+    span = bucket_of((last - first)[several], span_edges(column))
+    parts["span"][active[several], many * SPAN_BINS + span] = 1
+    within = ~opens
+    np.add.at(parts["gap"], (user[within], bucket_of(gap[within], GAP_EDGES)), 1)
     np.add.at(parts["hour"], (user, hour_of_week(log.time, column=column)), 1)
     np.add.at(parts["calendar"], (user, start_bin(log.time, column=column)), 1)
     for name in ("gap", "calendar", "hour"):
@@ -247,14 +240,14 @@ def time_tables(sums: np.ndarray, *, noise_std: float) -> TimeTables:
         float64[SIZE].
     """
     parts = split(sums, SIZES)
-    found = {
+    tables = {
         name: smooth(parts[name], kernels=grid_kernels(SHAPES[name]), noise_std=noise_std).reshape(
             SHAPES[name]
         )
         for name in parts
         if name != "hour"
     }
-    return TimeTables(**found, hour=smooth_week(parts["hour"], noise_std=noise_std))
+    return TimeTables(**tables, hour=smooth_week(parts["hour"], noise_std=noise_std))
 
 
 def start_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
@@ -268,28 +261,10 @@ def activity_band(events: np.ndarray) -> np.ndarray:
     return np.searchsorted(ACTIVITY_EDGES, events, side="right")
 
 
-def session_bucket(sessions: np.ndarray) -> np.ndarray:
-    """Which bucket of sessions per user."""
-    return np.clip(
-        np.searchsorted(SESSION_EDGES, sessions, side="right") - 1, 0, len(SESSION_EDGES) - 2
-    )
-
-
 def span_edges(column: Datetime) -> np.ndarray:
     """Seconds from first to last event."""
     window = max(column.max_seconds - column.min_seconds, 2 * SESSION_GAP_SECONDS)
     return np.geomspace(SESSION_GAP_SECONDS, window, SPAN_BINS + 1)
-
-
-def span_bin(seconds: np.ndarray, *, column: Datetime) -> np.ndarray:
-    """Which bucket of spans."""
-    return np.clip(np.searchsorted(span_edges(column), seconds, side="right") - 1, 0, SPAN_BINS - 1)
-
-
-def _question(known: Known) -> Question:
-    column, most = known.schema.time, known.plan.events_per_user
-    assert column is not None
-    return Question(partial(time_vectors, column=column, events_per_user=most), size=SIZE)
 
 
 def _decoded(known: Known, noisy: Measurement) -> Known:
@@ -315,7 +290,12 @@ TIMES = Statistic(
     "starts, sessions, spans, gaps and calendar",
     of="baskets",
     needed=lambda schema: schema.time is not None,
-    question=_question,
+    vectors=lambda known: partial(
+        time_vectors,
+        column=cast(Datetime, known.schema.time),
+        events_per_user=known.plan.events_per_user,
+    ),
+    size=lambda known: SIZE,
     decode=_decoded,
     tensors=_tensors,
 )

@@ -106,7 +106,7 @@ def train(
                 effort=effort,
                 critic=means.critic,
             )
-        watched = check_collapse(
+        outcome = check_collapse(
             generator,
             anchor=anchor,
             estimates=estimates,
@@ -114,7 +114,7 @@ def train(
             progress=progress,
             users=effort.watch_users,
         )
-        generator, game = watched.generator, watched.game
+        generator, game = outcome.generator, outcome.game
         with progress.stage("calibrate again", total=1) as advance:
             tables = calibrate(
                 generator,
@@ -144,19 +144,19 @@ def same_start(generator: Generator, tables: ItemTables, *, session: Session) ->
         **{f"tables.{name}": getattr(tables, name) for name in TABLES},
         "tables.rating_noise": np.array([tables.rating_noise]),
     }
-    kept = session.recall("start")
-    if kept is None:
+    before = session.recall("start")
+    if before is None:
         session.keep("start", now)
         return tables
     try:
-        require_alike(kept, now)
-        if not np.allclose(kept["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
+        require_alike(before, now)
+        if not np.allclose(before["tables.features"], tables.features, rtol=1e-4, atol=1e-6):
             raise ValueError
-        generator.restore(part(kept, "generator."))
+        generator.restore(part(before, "generator."))
         return replace(
             tables,
-            rating_noise=float(kept["tables.rating_noise"][0]),
-            **{name: kept[f"tables.{name}"] for name in TABLES},
+            rating_noise=float(before["tables.rating_noise"][0]),
+            **{name: before[f"tables.{name}"] for name in TABLES},
         )
     except (LookupError, ValueError, RuntimeError, TypeError):
         raise ReleaseError(
@@ -206,7 +206,7 @@ class GanOutcome:
 
 
 def check_collapse(
-    played: Generator,
+    trained: Generator,
     *,
     anchor: Generator,
     estimates: Estimates,
@@ -215,9 +215,9 @@ def check_collapse(
     users: int = Effort.watch_users,
 ) -> GanOutcome:
     """The generator that the game made, or the anchor if the rule says so."""
-    reason = failure_reason(played, anchor=anchor, estimates=estimates, rng=rng, users=users)
+    reason = failure_reason(trained, anchor=anchor, estimates=estimates, rng=rng, users=users)
     if reason is None:
-        return GanOutcome(generator=played, game="kept")
+        return GanOutcome(generator=trained, game="kept")
     progress.say(
         f"The game is set aside: {reason}. The generator made from the measurements alone goes on."
     )
@@ -225,7 +225,7 @@ def check_collapse(
 
 
 def failure_reason(
-    played: Generator,
+    trained: Generator,
     *,
     anchor: Generator,
     estimates: Estimates,
@@ -233,22 +233,22 @@ def failure_reason(
     users: int = Effort.watch_users,
 ) -> str | None:
     """What is wrong with a generator beside its anchor, in words; None when nothing is."""
-    if not all(bool(torch.isfinite(weight).all()) for weight in played.parameters()):
+    if not all(bool(torch.isfinite(weight).all()) for weight in trained.parameters()):
         return "its weights are not finite"
     conditions = draw(estimates, users=users, rng=rng)
     vectors = conditions.vectors(estimates)
     latent = rng.standard_normal((users, len(anchor.scale)))
-    found, expected = (_tastes(each, latent, vectors) for each in (played, anchor))
-    if not np.isfinite(found).all():
+    tastes, expected = (_tastes(each, latent, vectors) for each in (trained, anchor))
+    if not np.isfinite(tastes).all():
         return "tastes are not finite"
     whole = max(float(expected.var(axis=0).sum()), 1e-12)
-    drift = float(((found - expected).mean(axis=0) ** 2).sum()) / whole
+    drift = float(((tastes - expected).mean(axis=0) ** 2).sum()) / whole
     if drift > MAX_DRIFT:
         return f"tastes drifted: {drift:.2g} of their variance, more than {MAX_DRIFT:g}"
-    spread = float(found.var(axis=0).sum()) / whole
+    spread = float(tastes.var(axis=0).sum()) / whole
     if not MIN_SPREAD <= spread <= MAX_SPREAD:
         return f"tastes vary {spread:.2g} times as much as measured, outside {MIN_SPREAD:g} to {MAX_SPREAD:g}"
-    directions = _directions(found) / _directions(expected)
+    directions = _directions(tastes) / _directions(expected)
     if directions < MIN_DIRECTIONS:
         return f"tastes vary in {directions:.0%} of the directions measured, less than {MIN_DIRECTIONS:.0%}"
     return None

@@ -16,7 +16,7 @@ from synthrec.model import measurements, recipe
 from synthrec.model.artifact import TENSORS, WORDS, Artifact, read_words
 from synthrec.model.format import differences, layout
 from synthrec.model.recipe import plan_release
-from synthrec.model.statistic import Known, Question, Statistic, Tensor, project_to_simplex
+from synthrec.model.statistic import Known, Statistic, Tensor, project_to_simplex
 from synthrec.privacy.mechanisms import Measurement
 from tests.model.small import make_log, trained
 
@@ -38,7 +38,8 @@ PARITY = Statistic(
     share=0.01,
     sensitivity=lambda schema: 1.0,
     noise_words="users with an even and with an odd number of events",
-    question=lambda known: Question(parity_vectors, size=2),
+    vectors=lambda known: parity_vectors,
+    size=lambda known: 2,
     decode=decode,
     tensors=lambda known: {
         "parity.shares": Tensor("F64", (2,), "paid", known.planned("parity"), holds="shares")

@@ -15,10 +15,10 @@ from synthrec.model.item_choice import (
     Behaviour,
     ItemTables,
     ThinningSampler,
-    full_race,
+    gumbel_top_k,
     partition,
     pick,
-    thinned_race,
+    thinned_top_k,
 )
 from tests.statistics_ import FALSE_ALARM
 
@@ -50,15 +50,15 @@ def races(world: tuple[np.ndarray, np.ndarray, np.ndarray], *, seed: int) -> tup
     """Both ways to run a race in this world."""
     features, log_weight, _ = world
     rng = np.random.default_rng(seed)
-    urn = ThinningSampler.of(
+    sampler = ThinningSampler.of(
         partition(features, log_weight), features=features, log_weight=log_weight
     )
     return (
-        lambda tilt, events: full_race(
+        lambda tilt, events: gumbel_top_k(
             tilt, events, features=features, log_weight=log_weight, rng=rng
         ),
-        lambda tilt, events: thinned_race(
-            tilt, events, features=features, log_weight=log_weight, urn=urn, rng=rng
+        lambda tilt, events: thinned_top_k(
+            tilt, events, features=features, log_weight=log_weight, sampler=sampler, rng=rng
         ),
     )
 
@@ -124,14 +124,16 @@ def test_both_races_hold_the_same_items_and_a_wrong_one_is_seen(
     assert alike(exact, thinned(tilts, events))
     assert not alike(exact, thinned(0.8 * tilts, events))
     features, log_weight, _ = world
-    urn = ThinningSampler.of(
+    sampler = ThinningSampler.of(
         partition(features, log_weight), features=features, log_weight=log_weight
     )
-    urn.offset[:] = 0  # the saboteur: every item of a cell is taken at its cell's rate
+    sampler.offset[:] = 0  # the saboteur: every item of a cell is taken at its cell's rate
     rng = np.random.default_rng(3)
     assert not alike(
         exact,
-        thinned_race(tilts, events, features=features, log_weight=log_weight, urn=urn, rng=rng),
+        thinned_top_k(
+            tilts, events, features=features, log_weight=log_weight, sampler=sampler, rng=rng
+        ),
     )
     monkeypatch.setattr(item_choice, "HEADROOM", 0.5)  # another: factors are cut where many are
     assert not alike(exact, races(world, seed=4)[1](tilts, events))
@@ -180,9 +182,9 @@ def test_equal_seeds_pick_equally_and_the_size_of_the_catalogue_chooses_the_way(
             for _ in range(2)
         )
         assert (one == other).all()
-        assert ("urn" in tables.__dict__) is (most < ITEMS)
+        assert ("sampler" in tables.__dict__) is (most < ITEMS)
     heavier = tables.with_(log_weight=log_weight * 2)
-    assert heavier.partition is tables.partition and heavier.urn is not tables.urn
+    assert heavier.partition is tables.partition and heavier.sampler is not tables.sampler
     assert "partition" not in tables.with_(features=features * 2).__dict__
 
 

@@ -137,7 +137,7 @@ def test_synthetic_times_give_back_hours_sessions_gaps_and_starts_of_a_simulated
     assert total_variation(tables.hour, other=WEEK) < 0.12
     distances = {
         name: total_variation(getattr(found, name).ravel(), other=getattr(tables, name).ravel())
-        for name in TimeTables.names()
+        for name in SHAPES
     }
     assert max(distances.values()) < 0.1, distances
 
@@ -195,7 +195,7 @@ def test_any_noisy_sum_makes_tables_that_can_be_drawn_from(extreme: float) -> No
     tables = time_tables(np.full(SIZE, extreme), noise_std=3.0)
     assert all(
         part.min() >= 0 and part.sum() == pytest.approx(1)
-        for part in (getattr(tables, name) for name in TimeTables.names())
+        for part in (getattr(tables, name) for name in SHAPES)
     )
     assert (
         len(
