@@ -457,7 +457,7 @@ def test_a_pass_says_how_few_copies_would_have_been_found_and_needs_a_twentieth(
     few = concluded(*sure[:2], probe("whole histories", 1, 0.1), probe("time", 30, 0.3))
     assert few.verdict is Verdict.NO_LEAK_FOUND
     assert "from 6 people would have been found; a single one could not" in few.reason
-    assert "time of no few people" in few.reason
+    assert "not those of 5 %: time" in few.reason
     none = concluded(probe("whole histories", 30, 0.5), probe("whole histories", 1, 1.0))
     assert none.verdict is Verdict.INCONCLUSIVE
     assert concluded(*sure, power=1.0).verdict is Verdict.INCONCLUSIVE
