@@ -172,11 +172,13 @@ def _findable(membership: Membership, *, policy: Policy) -> str:
         if whole
         else "Whole histories copied from a few people could not have been found"
     )
-    others = ", ".join(
-        f"{what} {'of no few people' if probe is None else f'of {probe.users}'}"
-        for what, probe in found.items()
+    told = [f"{what} of {probe.users}" for what, probe in found.items() if probe]
+    alone = (
+        f"; of one column alone, the values of so many people: {', '.join(told)}" if told else ""
     )
-    return f" {fewest}{f'; copied alone, {others}' if others else ''}."
+    lost = [what for what, probe in found.items() if probe is None]
+    unseen = f"; not those of 5 %: {', '.join(lost)}" if lost else ""
+    return f" {fewest}{alone}{unseen}."
 
 
 def _refutations(

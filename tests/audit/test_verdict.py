@@ -13,9 +13,12 @@ from synthrec.audit.attacks.metrics import attack_from_scores, holm
 from synthrec.audit.disclosure.common import risk_of
 from synthrec.audit.epsilon_bounds import bound_of_claim
 from synthrec.audit.record import (
+    WITHIN_CLAIM,
     Attack,
     AttackBound,
+    AttackedColumn,
     Controls,
+    CopyProbe,
     Disclosure,
     Figure,
     LeakProbe,
@@ -26,6 +29,7 @@ from synthrec.audit.record import (
     Verdict,
 )
 from synthrec.audit.verdict import Conclusion, conclude, policy, policy_sha256
+from tests.report.records import audit
 
 
 def gaussian_attack(
@@ -372,3 +376,97 @@ def test_a_figure_that_is_no_number_clears_nobody(rng: np.random.Generator) -> N
         update={"replay": disclosure().replay.model_copy(update={"members": share(float("nan"))})}
     )
     assert verdict(found, disclosure=lost).verdict is Verdict.INCONCLUSIVE
+
+
+def copied(found: Membership, people: int) -> Membership:
+    told = found.attacks[0].model_copy(
+        update={"copied": people, "shared_by_copied": 119, "shared_outside": 4}
+    )
+    return found.model_copy(update={"attacks": (told,), "copied": people})
+
+
+def test_copied_histories_are_counted_and_nobody_is_named(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0, rng=rng))
+    one, many = verdict(copied(found, 1)), verdict(copied(found, 1_234))
+    assert one.verdict is many.verdict is Verdict.LEAK_DETECTED
+    assert "One person's history appears" in one.reason and "119" in one.reason
+    assert "1,234 people's histories appear" in many.reason
+
+
+def test_high_scores_of_members_are_a_leak_where_the_average_says_nothing(
+    rng: np.random.Generator,
+) -> None:
+    scores = np.concatenate((rng.normal(9, 1, 30), rng.normal(0, 1, 870)))
+    attack = attack_from_scores(
+        "any",
+        knows="all",
+        scores=scores,
+        member=np.arange(900) < 600,
+        exposed=np.zeros(900, dtype=bool),
+        reference=100,
+        fpr=0.1,
+        rng=rng,
+        resamples=50,
+    )
+    assert attack.auc.low < policy().leak_auc and attack.tpr_at_0 is not None
+    conclusion = verdict(membership(attack))
+    assert conclusion.verdict is Verdict.LEAK_DETECTED
+    assert "Of the 30 people with the highest scores" in conclusion.reason
+    blind = verdict(membership(gaussian_attack(0, rng=rng), blind=(attack,)))
+    assert blind.verdict is Verdict.INCONCLUSIVE and "groups differ" in blind.reason
+
+
+def test_holdout_users_taken_for_members_mean_that_tables_were_swapped(
+    rng: np.random.Generator,
+) -> None:
+    conclusion = verdict(membership(gaussian_attack(-1.5, rng=rng)))
+    assert conclusion.verdict is Verdict.LEAK_DETECTED and "look swapped" in conclusion.reason
+
+
+def test_a_leak_that_contradicts_no_claim_says_so_and_is_fine_only_where_the_owner_says_it(
+    rng: np.random.Generator,
+) -> None:
+    found = membership(gaussian_attack(0.6, rng=rng), bound=gaussian_bound(2))
+    conclusion = verdict(found)
+    assert conclusion.verdict is Verdict.LEAK_DETECTED and WITHIN_CLAIM in conclusion.reason
+    told = audit(verdict=conclusion.verdict, reason=conclusion.reason)
+    fine = told.model_copy(update={"within_claim_is_fine": True})
+    assert (told.exit_code, fine.exit_code) == (1, 0)
+    bare = verdict(membership(gaussian_attack(0.6, rng=rng)))
+    assert WITHIN_CLAIM not in bare.reason
+    refuted = verdict(membership(gaussian_attack(2, rng=rng), bound=gaussian_bound(0.5)))
+    for other in (bare, refuted):
+        record = fine.model_copy(update={"verdict": other.verdict, "reason": other.reason})
+        assert record.exit_code == 1
+
+
+def probe(what: str, users: int, found: float) -> CopyProbe:
+    return CopyProbe(what=what, users=users, share=users / 600, draws=10, found=share(found))
+
+
+def test_a_pass_says_how_few_copies_would_have_been_found_and_needs_a_twentieth(
+    rng: np.random.Generator,
+) -> None:
+    def concluded(*copies: CopyProbe, power: float = 0.05) -> Conclusion:
+        found = membership(gaussian_attack(0, rng=rng), power=power)
+        controls = found.controls.model_copy(update={"copies": copies})
+        return verdict(found.model_copy(update={"controls": controls}))
+
+    sure = [probe("whole histories", users, 1.0) for users in (30, 6, 1)]
+    assert "A single person's history copied whole would have been found" in concluded(*sure).reason
+    few = concluded(*sure[:2], probe("whole histories", 1, 0.1), probe("time", 30, 0.3))
+    assert few.verdict is Verdict.NO_LEAK_FOUND
+    assert "from 6 people would have been found; a single one could not" in few.reason
+    assert "not those of 5 %: time" in few.reason
+    none = concluded(probe("whole histories", 30, 0.5), probe("whole histories", 1, 1.0))
+    assert none.verdict is Verdict.INCONCLUSIVE
+    assert concluded(*sure, power=1.0).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_column_that_no_attack_looks_at_stands_behind_no_pass(rng: np.random.Generator) -> None:
+    found = membership(gaussian_attack(0, rng=rng))
+    seen = AttackedColumn(name="item_id", attacks=("replay of items",))
+    passed = found.model_copy(update={"columns": (seen,)})
+    assert verdict(passed).verdict is Verdict.NO_LEAK_FOUND
+    blind = passed.model_copy(update={"columns": (seen, AttackedColumn(name="price", attacks=()))})
+    assert verdict(blind).verdict is Verdict.INCONCLUSIVE and "price" in verdict(blind).reason

@@ -20,7 +20,7 @@ import numpy as np
 from synthrec.audit import intervals, profiles
 from synthrec.audit.attacks import learned, marginals, nearest_user, scoreboard
 from synthrec.audit.attacks.battery import AttackSuite, Result
-from synthrec.audit.attacks.exact import WHOLE_HISTORIES
+from synthrec.audit.attacks.exact import WHOLE_HISTORIES, Replay
 from synthrec.audit.attacks.metrics import flagged, holm, strongest
 from synthrec.audit.attacks.nearest_user import nearest, replaced
 from synthrec.audit.record import Attack, Controls, CopyProbe, Effort, Figure, LeakProbe, Policy
@@ -190,9 +190,11 @@ def planted_copies(
     events; only replays look for them, by the rule of the verdict.
     """
     synthetic = result.replays[0].view.tokens[1].shape[0]
-    kinds = {WHOLE_HISTORIES: result.replays}
+    kinds: dict[str, tuple[Replay, ...]] = {WHOLE_HISTORIES: result.replays}
+    names = dict(battery.knowledge.names)
     for replay in [each for each in result.replays if "item" not in each.view.columns]:
-        name = replay.view.columns[0] if len(replay.view.columns) == 1 else replay.view.name
+        column = replay.view.columns[0]
+        name = names.get(column, column) if len(replay.view.columns) == 1 else replay.view.name
         kinds[name] = (*kinds.get(name, ()), replay)
     members, probes = np.flatnonzero(battery.member), []
     for what, replays in kinds.items():

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.tails import leaking, with_columns
 from synthrec.audit.attacks.battery import AttackerView, AttackSuite, Scored, with_replays
 from synthrec.audit.attacks.exact import Replay, attacked_columns, beyond_chance, views
 from synthrec.audit.attacks.metrics import holm, strongest, tops
 from synthrec.audit.record import Controls, Membership, Verdict
 from synthrec.audit.splits import AuditSplits
 from synthrec.audit.verdict import Conclusion, Policy, conclude
-from synthrec.data.eventlog import EventLog, exact
+from synthrec.data.eventlog import EventLog
 
 
 def concluded(people: AuditSplits, limits: Policy) -> tuple[Membership, Conclusion]:
@@ -43,13 +44,6 @@ def concluded(people: AuditSplits, limits: Policy) -> tuple[Membership, Conclusi
     return membership, conclude(membership, lower_bound=None, disclosure=None, policy=limits)
 
 
-def copying(people: AuditSplits, users: int, *, rng: np.random.Generator) -> AuditSplits:
-    """Some of the synthetic users are members, as they are."""
-    strangers = people.synthetic.select(np.arange(users, people.synthetic.users))
-    members = people.trained.select(rng.permutation(people.trained.users)[:users])
-    return replace(people, synthetic=EventLog.concat([strangers, members]))
-
-
 @pytest.mark.parametrize("share", [0.05, 0.01, 0.0])
 @pytest.mark.parametrize("lacking", [(), ("time",), ("rating", "time")])
 def test_a_few_members_copied_whole_are_a_leak_and_so_is_one(
@@ -60,51 +54,12 @@ def test_a_few_members_copied_whole_are_a_leak_and_so_is_one(
     parts = ("trained", "holdout", "reference", "synthetic")
     bare = {part: replace(getattr(people, part), **dict.fromkeys(lacking)) for part in parts}
     users = max(1, round(480 * share))
-    found, conclusion = concluded(copying(replace(people, **bare), users, rng=rng), limits)
+    found, conclusion = concluded(leaking(replace(people, **bare), users, rng=rng), limits)
     assert conclusion.verdict is Verdict.LEAK_DETECTED
     assert 0.8 * users <= found.copied <= users
     assert ("One person's history" if found.copied == 1 else f"{found.copied} people's") in (
         conclusion.reason
     )
-
-
-def with_columns(people: AuditSplits, *, rng: np.random.Generator) -> AuditSplits:
-    """And hours of use, with two decimals, and who people are."""
-
-    def told(log: EventLog) -> EventLog:
-        hours = np.round(rng.lognormal(1, 1, len(log.item)), 2)
-        born, place = rng.integers(0, 36_500, log.users), rng.integers(0, 500, log.users)
-        return replace(
-            log,
-            rating=None,
-            time=None,
-            marks={"hours": (hours > 3).astype(np.int16), exact("hours"): hours},
-            attributes={
-                "born": (born // 3_650).astype(np.int16),
-                exact("born"): born + 0.0,
-                "place": place.astype(np.int16),
-            },
-        )
-
-    parts = ("trained", "holdout", "reference", "synthetic")
-    return replace(people, **{part: told(getattr(people, part)) for part in parts})
-
-
-def borrowed(strangers: EventLog, members: EventLog, *, columns: tuple[str, ...]) -> EventLog:
-    """Strangers' items with members' values, as far as either goes."""
-    count = np.minimum(strangers.activity, members.activity)
-
-    def first(log: EventLog) -> EventLog:
-        return log.keep(
-            np.arange(len(log.item)) - log.offsets[log.user_of_event()]
-            < np.repeat(count, log.activity)
-        )
-
-    strangers, members = first(strangers), first(members)
-    time = members.time if "time" in columns else strangers.time
-    marks = members.marks if "hours" in columns else strangers.marks
-    attributes = members.attributes if "born" in columns else strangers.attributes
-    return replace(strangers, time=time, marks=marks, attributes=attributes)
 
 
 @pytest.mark.parametrize("column", ["time", "hours", "born"])
@@ -115,12 +70,7 @@ def test_members_values_on_other_peoples_items_are_a_leak_of_that_column(
     people = cast(rng)
     people = people if column == "time" else with_columns(people, rng=rng)
     assert concluded(people, limits)[1].verdict is not Verdict.LEAK_DETECTED
-    order = rng.permutation(people.trained.users)[:60]
-    parts = [people.synthetic.select(np.arange(60)), people.trained.select(order)]
-    synthetic = EventLog.concat(
-        [people.synthetic.select(np.arange(60, 480)), borrowed(*parts, columns=(column,))]
-    )
-    found, conclusion = concluded(replace(people, synthetic=synthetic), limits)
+    found, conclusion = concluded(leaking(people, 60, rng=rng, column=column), limits)
     assert conclusion.verdict is Verdict.LEAK_DETECTED, conclusion.reason
     accused = {each.name for each in found.attacks if each.copied or each.p_tops < 0.01}
     looked = {each.name: set(each.attacks) for each in found.columns}
