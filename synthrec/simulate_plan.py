@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ MAX_USERS, TEST_USERS = 6_000, 800
 SEED, RESAMPLES = 1, 50
 CELLS = 4_000_000  # of users x items that are drawn at once
 # the people: standard deviations, on a scale of ratings that is 1 wide
-AXES, TOLD = 12, 0.5  # of taste; the part of it that the catalogue tells
+AXES, TOLD = 12, 0.25  # of taste; the part of it that the catalogue tells
 APPEAL, LIKED = 1.9, 0.4  # of the logarithm of popularity; how far the popular are also the liked
 PICKS = 1.8  # how much taste moves a choice, beside appeal
 QUALITY, BIAS, TASTE, NOISE, MEAN = 0.16, 0.11, 0.09, 0.22, 0.50
@@ -152,18 +153,19 @@ def simulate_plan(
     levels = sorted({*EPSILONS, *epsilons})
     asked = (__version__, schema.model_dump_json(), catalogue.to_json(), f"{delta}", model)
     kept = Kept.of(parts, key=asked)
-    world: _Ready | None = None
+    ready: list[_Ready] = []  # drawn when the first level asks for them
     found = []
+
+    def level(epsilon: float) -> SimulatedLevel:
+        plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
+        if not ready:
+            ready.append(_Ready.of(here, catalogue))
+        return ready[0].level(plan, progress=progress)
+
     with progress.stage("simulate", total=len(levels)) as advance:
         for epsilon in levels:
-            plan = plan_release(schema, epsilon=epsilon, delta=delta, model=model)
-
-            def level(plan: Plan = plan) -> SimulatedLevel:
-                nonlocal world
-                world = world or _Ready.of(here, catalogue)
-                return world.level(plan, progress=progress)
-
-            found.append(kept.part(f"epsilon-{epsilon:g}", SimulatedLevel, level))
+            name = f"epsilon-{epsilon:g}"
+            found.append(kept.part(name, SimulatedLevel, partial(level, epsilon)))
             advance(1, note=f"epsilon {epsilon:g}" if math.isfinite(epsilon) else "without noise")
     return SimulatedPlan(
         source_name=schema.source.name,
