@@ -266,24 +266,28 @@ def item_neighbours(log: EventLog, *, items: int, rng: np.random.Generator) -> R
     size = np.sqrt(np.asarray(have.sum(axis=0), dtype=np.float64))
     by_item, block = have.T.tocsr(), max(1, _BLOCK_CELLS // items)
     parts = [
-        _nearest((by_item[first : first + block] @ have).toarray(), first=first, size=size)
+        _nearest(by_item[first : first + block] @ have, first=first, size=size)
         for first in range(0, items, block)
     ]
     similarity = sparse.vstack(parts).tocsr().T.tocsr()
     return lambda asked: np.asarray((asked @ similarity).toarray(), dtype=np.float32)
 
 
-def _nearest(together: np.ndarray, *, first: int, size: np.ndarray) -> sparse.csr_array:
+def _nearest(together: sparse.csr_array, *, first: int, size: np.ndarray) -> sparse.csr_array:
     """Rows of the similarity matrix with all but the largest entries left out. Shapes: together
     float32[b, V].
     """
-    rows = np.arange(len(together))
-    together[rows, first + rows] = 0.0
-    similar = together / (size[first : first + len(together), None] * size[None, :] + SHRINKAGE)
-    if similar.shape[1] > NEIGHBOURS:
-        cut = np.partition(similar, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS, None]
-        similar[similar < cut] = 0.0
-    return sparse.csr_array(similar.astype(np.float32))
+    other = together.indices
+    item = first + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+    similar = together.data / (size[item] * size[other] + SHRINKAGE)
+    similar[item == other] = 0.0
+    for start, end in zip(together.indptr[:-1], together.indptr[1:], strict=True):
+        if end - start > NEIGHBOURS:
+            row = similar[start:end]
+            row[row < np.partition(row, -NEIGHBOURS)[-NEIGHBOURS]] = 0.0
+    together.data = similar.astype(np.float32)
+    together.eliminate_zeros()
+    return together
 
 
 PAIRWISE_FACTORS = 24
