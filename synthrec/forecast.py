@@ -125,7 +125,9 @@ def require_feasible(plan: Plan) -> None:
 def feasibility(plan: Plan, *, items: int) -> str:
     """One sentence."""
     require_feasible(plan)
-    distance = popularity_error(plan, items=items)
+    # expected total variation between measured and true popularity
+    events = plan.population * plan.events_per_user * TYPICAL_EVENTS
+    distance = 0.5 * items * MEAN_ABSOLUTE_NORMAL * plan.measurement("items").noise_std / events
     condition = f"if users keep {TYPICAL_EVENTS * plan.events_per_user:.0f} events on average"
     if distance > HOPELESS:
         factor = distance / FAIR
@@ -135,12 +137,6 @@ def feasibility(plan: Plan, *, items: int) -> str:
         )
     words = "good" if distance <= GOOD else "fair" if distance <= FAIR else "poor"
     return f"Yes; {words}: item popularity will be off by about {distance:.2f} (total variation, before shrinkage, {condition})."
-
-
-def popularity_error(plan: Plan, *, items: int) -> float:
-    """Expected total variation between measured and true popularity, for TYPICAL_EVENTS a user."""
-    events = plan.population * plan.events_per_user * TYPICAL_EVENTS
-    return 0.5 * items * MEAN_ABSOLUTE_NORMAL * plan.measurement("items").noise_std / events
 
 
 def cost(plan: Plan, *, items: int) -> tuple[float, float]:

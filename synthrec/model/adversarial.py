@@ -133,12 +133,6 @@ class SyntheticBatches:
             (pooled - self.mean) / self.deviation, nan=0.0, posinf=0.0, neginf=0.0
         ).clamp(-FARTHEST, FARTHEST)
 
-    def learn_standard(self, users: int) -> None:
-        """Take mean and deviation from synthetic users."""
-        with torch.no_grad():
-            rows = torch.cat([self.batch(256)[0] for _ in range(users // 256)])
-        self.mean, self.deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(1e-3)
-
 
 @dataclass
 class GanState:
@@ -253,7 +247,9 @@ def new_gan(
 ) -> GanState:
     """The game before its first step."""
     fakes = SyntheticBatches(generator, estimates, tables, rng)
-    fakes.learn_standard(effort.standard_users)
+    with torch.no_grad():  # inputs are standardised by synthetic users
+        rows = torch.cat([fakes.batch(256)[0] for _ in range(effort.standard_users // 256)])
+    fakes.mean, fakes.deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(1e-3)
     width = pooled_width(fakes.features.shape[1]) + estimates.conditions
     with seeded_init(rng):
         network = critic.network(inputs=width, hidden=CRITIC_HIDDEN)

@@ -11,6 +11,7 @@ import numpy as np
 
 from synthrec.data.eventlog import EventLog
 from synthrec.model.measurements import Estimates
+from synthrec.model.statistic import bucket_of
 
 
 class MeasurementFit:
@@ -24,25 +25,17 @@ class MeasurementFit:
 
     def add(self, log: EventLog) -> None:
         """Count a chunk. What a user does on one item counts once, as it did when it was measured."""
-        estimates, users = self._estimates, log.users
-        user, item = np.divmod(
-            np.unique(log.user_of_event().astype(np.int64) * self._items + np.asarray(log.item)),
-            self._items,
-        )
-        first_interactions = np.bincount(user, minlength=users)
-        bucket = np.clip(
-            np.searchsorted(estimates.activity_edges, first_interactions, side="right") - 1,
-            0,
-            len(estimates.activity) - 1,
-        )
-        self._count("items", item)
-        self._count("activity", bucket)
-        if "ratings" in self._counts and log.rating is not None:
-            self._count(
-                "ratings", np.abs(np.asarray(log.rating)[:, None] - estimates.levels).argmin(axis=1)
-            )
-        for name, codes in log.attributes.items():
-            self._count(f"attribute {name}", np.asarray(codes))
+        estimates, rating = self._estimates, log.rating
+        pairs = log.user_of_event().astype(np.int64) * estimates.items + np.asarray(log.item)
+        user, item = np.divmod(np.unique(pairs), estimates.items)
+        visits = np.bincount(user, minlength=log.users)
+        codes = {"items": item, "activity": bucket_of(visits, estimates.activity_edges)}
+        if rating is not None:
+            apart = np.abs(np.asarray(rating)[:, None] - estimates.levels)
+            codes["ratings"] = apart.argmin(axis=1)
+        codes |= {f"attribute {name}": np.asarray(each) for name, each in log.attributes.items()}
+        for name in self._counts.keys() & codes.keys():
+            self._counts[name] += np.bincount(codes[name], minlength=len(self._counts[name]))
 
     def distances(self) -> dict[str, float]:
         """Total variation between what was drawn and what was measured, to three decimals; nothing
@@ -54,14 +47,6 @@ class MeasurementFit:
             for name, counts in self._counts.items()
             if counts.sum() > 0
         }
-
-    @property
-    def _items(self) -> int:
-        return len(self._estimates.frame.popularity)
-
-    def _count(self, name: str, places: np.ndarray) -> None:
-        if name in self._counts:
-            self._counts[name] += np.bincount(places, minlength=len(self._counts[name]))
 
 
 def _measured(estimates: Estimates) -> dict[str, np.ndarray]:

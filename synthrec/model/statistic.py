@@ -1,6 +1,7 @@
 """What a measurement is: one record that says what is asked of each user, at which norm and share
 of the budget, in which words a plan shows its noise, what its noisy sum says, and which tensors of
-a release that makes.
+a release that makes. Below it, what measuring and drawing share: buckets, log-uniform numbers, runs,
+nearest shares.
 
 Guarantees: a record is a function of the public declaration and of what was paid for before; the
 log is touched only inside `Session.noisy_sum`, which charges the ledger first and clips each user's

@@ -28,11 +28,11 @@ from synthrec.model.sampling import generate
 from synthrec.model.statistic import Known, Statistic
 from synthrec.model.train import Means, train
 from synthrec.privacy.ledger import Charge, Ledger, events_of
-from synthrec.privacy.mechanisms import LATTICE, Noise
+from synthrec.privacy.mechanisms import LATTICE, Measurement, Noise
 from synthrec.privacy.plan import Plan
 from synthrec.privacy.session import Session
 from synthrec.progress import Progress
-from tests.data.typed import ITEMS, START, K, config, prepared, shop
+from tests.data.typed import CONFIG, ITEMS, START, K, config, prepared, shop
 from tests.model.small import Replies, clipped_sums
 
 Shop = tuple[Schema, Catalogue, EventLog]
@@ -130,6 +130,22 @@ def test_a_user_moves_every_measurement_by_at_most_the_declared_norm_and_nobody_
     most = most_moved(real)
     assert set(most) == {"activity", "marks", "items", "tastes", "habits", "times"}
     assert all(0.1 < move <= 1.0 for move in most.values()), most
+
+
+def test_a_column_may_be_called_as_a_table_of_types_is(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    schema = Schema.parse(CONFIG.replace("quantity", "first"), folder=tmp_path)
+    known = Known(schema, planned(schema), ITEMS, ())
+    noisy = Measurement(
+        values=np.arange(float(event_types.MARKS.size(known))),
+        noise_std=0.0,
+        entry=Charge(source="s", release_id="r", kind="release").entry(
+            mechanism="marks", event=planned(schema).measurement("marks").event
+        ),
+    )
+    found = event_types.MARKS.decode(known, noisy)
+    assert found["habits.first"].tolist() == [1, 0]
+    assert found["habits.details/first"].shape == (2, schema.details["first"].size)
 
 
 def test_marks_and_habits_are_within_their_norms_before_any_clipping(real: Shop) -> None:
