@@ -260,3 +260,10 @@ def test_an_audit_that_died_goes_on_where_it_was(
         json.loads((tmp_path / "out" / "private" / "audit.json").read_text())["subject"] == "tables"
     )
     shutil.rmtree(tmp_path / "out")
+
+
+def test_columns_that_nobody_declared_cannot_be_known_or_secret(
+    tables: Path, tmp_path: Path
+) -> None:
+    result = call(*words(tables, "others.csv", tmp_path / "out", "--known", "height"))
+    assert result.exit_code == 2 and "height" in result.stderr and "rating" in result.stderr
