@@ -10,13 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from synthrec.audit.attacks.exact import views
 from synthrec.audit.disclosure import measure_disclosure
 from synthrec.audit.disclosure.common import excess, ratio_interval
-from synthrec.audit.disclosure.linking import SyntheticIndex
+from synthrec.audit.disclosure.linking import SyntheticIndex, linked_by_values
 from synthrec.audit.disclosure.replay import longest_runs
 from synthrec.audit.disclosure.singling_out import _described
 from synthrec.audit.record import Disclosure, Risk
-from synthrec.audit.splits import AuditSplits
+from synthrec.audit.splits import AuditSplits, Knowledge
+from synthrec.audit.verdict import policy
 from synthrec.data.eventlog import EventLog
 from tests.audit.test_intervals import assert_chance
 
@@ -353,3 +355,41 @@ def test_users_with_few_events_are_attacked_only_where_something_is_left_to_lear
     assert {key(risk) for risk in found.risks if risk.name != "singling out"} == {
         ("linkability", "2 known events")
     }
+
+
+def test_two_exact_values_link_people_whose_values_were_copied_and_nobody_else(
+    rng: np.random.Generator,
+) -> None:
+    trained, holdout, strangers = (drawn(users, rng=rng) for users in (60, 50, 80))
+    members = trained.select(np.arange(20))
+    synthetic = EventLog.concat([strangers, replace(members, item=rng.permutation(members.item))])
+    (view,) = [view for view in views((trained, holdout, synthetic)) if view.knowledge == "times"]
+    found = linked_by_values(view, known=2, rng=rng)
+    assert found is not None and found.setting == "2 known of exact times"
+    assert found.attack.n == 50 and found.attack.value == pytest.approx(20 / 50, abs=0.15)
+    assert found.control.value < 0.1 and found.random.value < 0.1
+    assert linked_by_values(view, known=100, rng=rng) is None
+    shown = measure_disclosure(
+        people(synthetic=synthetic, trained=trained, holdout=holdout),
+        effort="quick",
+        policy=policy(),
+        rng=rng,
+    )
+    assert shown is not None
+    settings = {key(risk) for risk in shown.risks}
+    assert {("linkability", "2 known of exact times"), ("singling out", "2 of exact times")} <= (
+        settings
+    )
+
+
+def test_the_owner_chooses_what_an_intruder_knows_and_infers(rng: np.random.Generator) -> None:
+    trained, holdout, synthetic = (drawn(users, rng=rng) for users in (60, 50, 80))
+    who = people(synthetic=synthetic, trained=trained, holdout=holdout)
+    chosen = Knowledge(known=frozenset({"item", "rating"}), secret=frozenset({"group"}))
+    found = measure_disclosure(
+        replace(who, knowledge=chosen), effort="quick", policy=policy(), rng=rng
+    )
+    assert found is not None
+    inferred = {risk.setting for risk in found.risks if risk.name == "attribute inference"}
+    assert inferred == {"group, 8 known events"}
+    assert not any("exact times" in each.setting or "weeks" in each.setting for each in found.risks)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthrec.data.columns import EventCategory, EventNumber
-from synthrec.data.eventlog import EventLog
+from synthrec.data.eventlog import EventLog, exact, is_exact
 from synthrec.data.reader import read_log
 from synthrec.data.schema import Schema
 from synthrec.data.writer import write_log
@@ -54,6 +54,17 @@ def test_the_schema_tells_what_each_mark_is_and_serves_all_of_them() -> None:
         and list(schema.marks) == ["action", "quantity", "price", "basket", "country"]
     )
     assert Schema.model_validate_json(schema.model_dump_json()).model_dump() == schema.model_dump()
+
+
+def test_an_audit_reads_numbers_as_they_are_beside_their_bins(tmp_path: Path) -> None:
+    frame = shop(users=40)
+    schema, catalogue = prepared(tmp_path)
+    given = {"spill": tmp_path / "spill", "events_per_user": None}
+    log = read_log(frame, schema, catalogue, numbers=True, **given)
+    assert sorted(log.marks[exact("price")]) == pytest.approx(sorted(frame["price"]))
+    assert len(np.unique(log.marks[exact("price")])) > len(np.unique(log.marks["price"]))
+    assert sum(map(is_exact, log.marks)) == 2, "price and quantity"
+    assert not any(map(is_exact, read_log(frame, schema, catalogue, **given).marks))
 
 
 def test_a_log_written_and_read_again_is_the_same_log(tmp_path: Path) -> None:

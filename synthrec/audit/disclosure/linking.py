@@ -333,7 +333,10 @@ def _named(scores: sparse.csr_array, *, rng: np.random.Generator) -> np.ndarray:
 
 
 def _has(user: np.ndarray, token: np.ndarray, synthetic: sparse.csr_array) -> np.ndarray:
+    """Has each of the synthetic users (-1: nobody) the token? Shapes: bool[B]."""
     found = np.zeros(len(user), dtype=bool)
     asked = np.flatnonzero(user >= 0)
-    found[asked] = np.asarray(synthetic[user[asked], token[asked]]).ravel() > 0
+    tokens = synthetic[user[asked]]
+    row = np.repeat(np.arange(len(asked)), np.diff(tokens.indptr))
+    found[asked[row[tokens.indices == token[asked][row]]]] = True
     return found
