@@ -272,7 +272,6 @@ def test_an_audit_that_died_goes_on_where_it_was(
     shutil.rmtree(tmp_path / "out")
 
 
-<<<<<<< HEAD
 def compare_words(log: Path, out: Path, *more: str | Path) -> tuple[str | Path, ...]:
     base = words(log, "others.csv", out)
     kept = base[: base.index("--synthetic")] + base[base.index("--synthetic") + 2 :]
@@ -334,10 +333,10 @@ def test_the_verdict_comes_first_then_at_most_twenty_lines_and_every_figure_if_a
     assert record.membership.headline in short
     for name in [attack.name for attack in record.membership.attacks]:
         assert name[:41] in whole
-=======
+
+
 def test_columns_that_nobody_declared_cannot_be_known_or_secret(
     tables: Path, tmp_path: Path
 ) -> None:
     result = call(*words(tables, "others.csv", tmp_path / "out", "--known", "height"))
     assert result.exit_code == 2 and "height" in result.stderr and "rating" in result.stderr
->>>>>>> tails
