@@ -42,7 +42,7 @@ MAX_USERS, TEST_USERS = 6_000, 800
 SEED, RESAMPLES = 1, 50
 CELLS = 4_000_000  # of users x items that are drawn at once
 # the people: standard deviations, on a scale of ratings that is 1 wide
-AXES, TOLD = 12, 0.25  # of taste; the part of it that the catalogue tells
+AXES, TOLD = 12, 0.35  # of taste, the first the widest; the part of each that the catalogue tells
 APPEAL, LIKED = 1.9, 0.4  # of the logarithm of popularity; how far the popular are also the liked
 PICKS = 1.8  # how much taste moves a choice, beside appeal
 QUALITY, BIAS, TASTE, NOISE, MEAN = 0.16, 0.11, 0.09, 0.22, 0.50
@@ -76,7 +76,8 @@ class World:
     def people(self, users: int, *, rng: np.random.Generator) -> EventLog:
         """Users with all that they did, more than K events in some."""
         schema, items = self.schema, len(self.appeal)
-        taste = rng.normal(size=(users, AXES)) / math.sqrt(AXES)
+        share = 1 / np.arange(1, AXES + 1)
+        taste = rng.normal(size=(users, AXES)) * np.sqrt(share / share.sum())
         typical = TYPICAL_EVENTS * schema.privacy.events_per_user * math.exp(-(ACTIVITY**2) / 2)
         counts = np.rint(typical * rng.lognormal(0.0, ACTIVITY, users)).astype(np.int64)
         counts = np.clip(counts, 1, max(1, items // 2))

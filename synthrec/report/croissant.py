@@ -96,7 +96,7 @@ def _records(
     try:
         with pq.ParquetFile(share / f"{name}.parquet") as table:
             rows, held = table.metadata.num_rows, table.schema_arrow
-    except (OSError, ValueError, pa.ArrowException):
+    except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException):
         raise ReleaseError(
             f"{name}.parquet must be a table", found="another file", remedy="Fetch it again."
         ) from None
