@@ -324,6 +324,13 @@ def _told_apart(membership: Membership, *, policy: Policy) -> Iterator[str]:
         )
         return
     worst = min(flags, key=lambda attack: attack.p_tops)
+    wholes = worst.wholes
+    if wholes and wholes.people and wholes.p_value < min(top.p_value for top in worst.tops):
+        yield (
+            f"{wholes.members:,} members and {wholes.people - wholes.members:,} people outside have a whole copy among the synthetic "
+            f"users ({worst.name}; p = {worst.p_tops:.2g}, corrected for all attacks)."
+        )
+        return
     top = min(worst.tops, key=lambda each: each.p_value)
     expected = top.people * worst.members / (worst.members + worst.holdout)
     yield (

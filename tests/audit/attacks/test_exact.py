@@ -32,6 +32,8 @@ def concluded(people: AuditSplits, limits: Policy) -> tuple[Membership, Conclusi
         suite.measured(name, scores, reference=people.reference.users, rng=rng)
         for name, scores in found.scores.items()
     ]
+    wholes = {replay.name: replay.wholes(suite.member) for replay in found.replays}
+    attacks = [each.model_copy(update={"wholes": wholes[each.name]}) for each in attacks]
     told, copied = suite.with_copies(holm(attacks), replays=found.replays, policy=limits)
     membership = Membership(
         attacks=told,
