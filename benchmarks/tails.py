@@ -167,6 +167,7 @@ def main() -> None:
     )
     parser.add_argument("logs", nargs="+")
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--rows", default="", help="only rows whose name has these words")
     parser.add_argument("--nulls", type=int, default=0, help="only strangers, so many drawings")
     asked = parser.parse_args()
     for name in asked.logs:
@@ -184,13 +185,15 @@ def main() -> None:
             print(f"{name}: {len(leaks)} of {asked.nulls} null audits LEAK. {' '.join(leaks)}")
             continue
         print(f"### {name}\n\n| synthetic users | LEAK | reason of the first |\n|---|---:|---|")
-        for words, leak in rows().items():
-            said = [concluded(leak(people(rng), rng), rng=rng) for rng in worlds]
+        found = {**rows(), "strangers": lambda people, _: people}
+        for words, leak in found.items():
+            if asked.rows not in words:
+                continue
+            casts = [leak(people(rng), rng) for rng in worlds]
+            said = [concluded(each, rng=rng) for each, rng in zip(casts, worlds, strict=True)]
             count = Counter(each.verdict.exit_code for each in said)[1]
-            print(f"| {words} | {count} of {len(said)} | {said[0].reason} |", flush=True)
-        said = [audited(people(rng), rng=rng) for rng in worlds]
-        count = Counter(each.verdict.exit_code for each in said)[1]
-        print(f"| strangers | {count} of {len(said)} | {said[0].verdict}: {said[0].reason} |")
+            verdict, reason = said[0] if count else audited(casts[0], rng=worlds[0])
+            print(f"| {words} | {count} of {len(said)} | {verdict}: {reason} |", flush=True)
         print(f"\n{time.process_time() - started:.0f} CPU seconds.\n", flush=True)
 
 

@@ -240,7 +240,8 @@ class Attack(Record):
     roc: tuple[tuple[float, float], ...]  # (fpr, tpr), at most 101 points
     tpr_at_0: Figure | None = None  # members above all holdout users
     tops: tuple[TopScores, ...] = ()
-    p_tops: float = 1.0  # the smallest of `tops`, corrected for all places of all attacks
+    wholes: TopScores | None = None  # of a replay: everybody with a whole copy; place 0
+    p_tops: float = 1.0  # the smallest of `tops` and `wholes`, corrected for those of all attacks
     copied: int | None = None  # members copied by the rule of replays; None for what is no replay
     # the most that a copied member, and anybody with somebody outside, shares with one synthetic user
     shared_by_copied: int = 0

@@ -287,14 +287,21 @@ def _leaks(
 def _copies(membership: Membership) -> Iterator[str]:
     """How many people, never who."""
     attacks = [attack for attack in membership.attacks if attack.copied]
-    if attacks:
-        most = max(attacks, key=lambda each: each.shared_by_copied / (1 + each.shared_outside))
-        one = membership.copied == 1
-        yield (
-            f"{'One person' if one else f'{membership.copied:,} people'}'s {'history appears' if one else 'histories appear'} in the "
-            f"synthetic log, whole or in long parts ({most.name}: {most.shared_by_copied:,} values of one person in one synthetic user, "
-            f"and of nobody outside more than {most.shared_outside:,})."
-        )
+    if not attacks:
+        return
+    most = max(attacks, key=lambda each: each.shared_by_copied / (1 + each.shared_outside))
+    with_items = {name for column in membership.columns[:1] for name in column.attacks}
+    if with_items and not any(attack.name in with_items for attack in attacks):
+        who = "One person's" if membership.copied == 1 else f"{membership.copied:,} people's"
+        what = f"{who} own values appear in the synthetic log, on other people's items"
+    elif membership.copied == 1:
+        what = "One person's history appears in the synthetic log, whole or in a long part"
+    else:
+        what = f"{membership.copied:,} people's histories appear in the synthetic log, whole or in long parts"
+    yield (
+        f"{what} ({most.name}: {most.shared_by_copied:,} values of one person in one synthetic user, and of nobody outside more than "
+        f"{most.shared_outside:,})."
+    )
 
 
 def _told_apart(membership: Membership, *, policy: Policy) -> Iterator[str]:
@@ -317,6 +324,13 @@ def _told_apart(membership: Membership, *, policy: Policy) -> Iterator[str]:
         )
         return
     worst = min(flags, key=lambda attack: attack.p_tops)
+    wholes = worst.wholes
+    if wholes and wholes.people and wholes.p_value < min(top.p_value for top in worst.tops):
+        yield (
+            f"{wholes.members:,} members and {wholes.people - wholes.members:,} people outside have a whole copy among the synthetic "
+            f"users ({worst.name}; p = {worst.p_tops:.2g}, corrected for all attacks)."
+        )
+        return
     top = min(worst.tops, key=lambda each: each.p_value)
     expected = top.people * worst.members / (worst.members + worst.holdout)
     yield (

@@ -15,9 +15,11 @@ from synthrec.audit.record import (
     Arm,
     Attack,
     AttackBound,
+    AttackedColumn,
     AuditedUtility,
     AuditRecord,
     Controls,
+    CopyProbe,
     Curve,
     CurvePoint,
     Disclosure,
@@ -450,12 +452,27 @@ def membership(strongest: float = 0.02, *, power: float | None = 0.05) -> Member
         power=power,
         blind=tuple(each.model_copy(update={"roc": ()}) for each in attacks(0.0)),
         bootstrap_flagged=_figure(0.0, half=0.0, n=20, method="Wilson"),
+        copies=tuple(
+            CopyProbe(
+                what=what,
+                users=users,
+                share=users / 600,
+                draws=20,
+                found=_figure(1.0, half=0.05, n=20, method="Wilson"),
+            )
+            for what in ("whole histories", "timestamp")
+            for users in (30, 6, 1)
+        ),
     )
     return Membership(
         attacks=attacks(strongest),
         headline="calibrated nearest user",
         controls=controls,
         bound=bound(),
+        columns=(
+            AttackedColumn(name="item_id", attacks=("replay of items",)),
+            AttackedColumn(name="timestamp", attacks=("replay of exact times",)),
+        ),
     )
 
 
@@ -628,13 +645,17 @@ REASONS = {
     Verdict.NOT_RUN: "There were no holdout users to compare with",
 }
 POLICY = {
-    "version": 2.0,
+    "version": 3.0,
     "confidence": 0.95,
     "leak_auc": 0.52,
     "least_users_per_class": 20.0,
     "power": 0.8,
     "leak_risk": 0.05,
     "leak_replay_items": 1.0,
+    "tail_level": 0.01,
+    "extrapolated_level": 1e-6,
+    "planted_share": 0.2,
+    "copied_share": 0.05,
 }
 
 
@@ -657,6 +678,8 @@ def audit(**changes: Any) -> AuditRecord:
         verdict=Verdict.NO_LEAK_FOUND,
         reason=REASONS[Verdict.NO_LEAK_FOUND],
         seconds=71.3,
+        known=("item_id", "timestamp"),
+        secret=("gender",),
     )
     return AuditRecord.model_validate({**record.model_dump(), **changes})
 

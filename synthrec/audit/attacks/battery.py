@@ -19,9 +19,9 @@ from synthrec.audit.attacks.exact import REPLAY, REPLAY_KNOWS, Replay, views
 from synthrec.audit.attacks.learned import BehaviourSpace
 from synthrec.audit.attacks.metrics import (
     EXPOSED_SHARE,
-    PLACES,
     attack_from_scores,
     averaged,
+    corrected_tops,
     holm,
     tops,
 )
@@ -205,6 +205,8 @@ class AttackSuite:
             self.measured(name, scores, reference=known, rng=rng)
             for name, scores in found.scores.items()
         ]
+        wholes = {replay.name: replay.wholes(self.member) for replay in found.replays}
+        attacks = [x.model_copy(update={"wholes": wholes.get(x.name)}) for x in attacks]
         scores = dict(found.scores)
         if self._halvable:
             scores[learned.BLEND], attack = self._told(
@@ -231,7 +233,8 @@ class AttackSuite:
         for replay in replays:
             copied = replay.copied(self.member, policy=policy, views=len(replays))
             everybody |= copied
-            outside = np.concatenate((replay.near.shared[~self.member], replay.far.shared))
+            others = (replay.outside.shared, replay.far.shared)
+            outside = np.concatenate((replay.near.shared[~self.member], *others))
             found[replay.name] = {
                 "copied": int(copied.sum()),
                 "shared_by_copied": int(replay.near.shared[copied].max(initial=0)),
@@ -244,10 +247,14 @@ class AttackSuite:
 
     def finds(self, replays: Iterable[Replay], *, of: Result, policy: Policy) -> bool:
         """Would some of the replays flag a log, were all of them and all other attacks run?"""
-        tests = len(PLACES) * len(of.attacks)
         return any(
             replay.copied(self.member, policy=policy, views=len(of.replays)).any()
-            or tests * min(top.p_value for top in tops(replay.score, member=self.member))
+            or corrected_tops(
+                tops(replay.score, member=self.member),
+                wholes=replay.wholes(self.member),
+                attacks=len(of.attacks),
+                replays=len(of.replays),
+            )
             <= policy.tail_level
             for replay in replays
         )

@@ -22,7 +22,8 @@ A member counts as copied in a view in either of two ways.
   `extrapolated_level`, far below any usual level, as a tail beyond what was seen is assumed, not
   measured; y is at least k coincidences of one token.
 
-Guarantees: frequencies come of synthetic and reference users only, so scores know no label.
+Guarantees: frequencies come of synthetic users only, so scores know no label, and reference users
+meet the synthetic log as holdout users do.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ import numpy as np
 from scipy import sparse
 
 from synthrec.audit import profiles
-from synthrec.audit.record import AttackedColumn, Policy
+from synthrec.audit.attacks.metrics import among_highest
+from synthrec.audit.record import AttackedColumn, Policy, TopScores
 from synthrec.audit.splits import EVERYTHING, Knowledge
 from synthrec.data.eventlog import EventLog, exact, is_exact
 
@@ -191,34 +193,24 @@ class Match:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Replay:
-    """One view of everybody: what the best synthetic user, and the best reference user, share with
-    each target.
+    """One view of everybody: what the best synthetic user shares with each target and with each
+    reference user, and the best reference user with each target.
     """
 
     view: View
     having: np.ndarray
     near: Match
+    outside: Match
     far: Match
 
     @classmethod
     def of(cls, view: View) -> Replay:
         """Of targets, synthetic and reference users."""
         targets, synthetic, reference = view.tokens
-        having = (
-            np.maximum(
-                np.bincount(
-                    np.concatenate((synthetic.indices, reference.indices)),
-                    minlength=targets.shape[1],
-                ),
-                1,
-            )
-            + 1
-        )
-        return cls(
-            view,
-            having,
-            *(best(targets, others, having=having) for others in (synthetic, reference)),
-        )
+        counts = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
+        having = np.maximum(counts, 1) + 1  # as if a copy more of each were there
+        pairs = ((targets, synthetic), (reference, synthetic), (targets, reference))
+        return cls(view, having, *(best(*pair, having=having) for pair in pairs))
 
     @property
     def name(self) -> str:
@@ -229,6 +221,14 @@ class Replay:
     def score(self) -> np.ndarray:
         """Higher says member. Shapes: float64[T]."""
         return np.asarray(self.near.score - self.far.score)
+
+    def wholes(self, member: np.ndarray) -> TopScores:
+        """Of everybody who has a whole copy, how many are members; reference users, who met the
+        synthetic log like holdout users, are people outside.
+        """
+        everybody = np.concatenate((self.near.whole, self.outside.whole)) + 0.0
+        inside = np.concatenate((member, np.zeros(len(self.outside.whole), dtype=bool)))
+        return among_highest(everybody, member=inside, least=1.0, place=0)
 
     def planted(
         self, users: np.ndarray, *, swapped: float = 0.0, rng: np.random.Generator
@@ -248,10 +248,11 @@ class Replay:
 
     def copied(self, member: np.ndarray, *, policy: Policy, views: int) -> np.ndarray:
         """The members whose history stands in the synthetic log, whole or in part. Shapes: bool[T]."""
-        near, far = self.near, self.far
-        outside = np.concatenate((near.score[~member], far.score))
+        near, others = self.near, (self.outside, self.far)
+        outside = np.concatenate((near.score[~member], *(each.score for each in others)))
         pairs = float(member.sum()) * self.view.tokens[1].shape[0]
-        seen = outside[np.concatenate((near.whole[~member], far.whole))].max(initial=0.0)
+        copies = np.concatenate((near.whole[~member], *(each.whole for each in others)))
+        seen = outside[copies].max(initial=0.0)
         whole = near.whole & (
             near.score > max(LONGER * seen, np.log(pairs * views / policy.tail_level))
         )

@@ -78,19 +78,34 @@ def attack_from_scores(
 
 
 def tops(scores: np.ndarray, *, member: np.ndarray) -> tuple[TopScores, ...]:
-    """Exact as long as members and holdout users are exchangeable: people are counted by score,
+    """By the score of the person in each of PLACES."""
+    ordered = np.sort(scores)[::-1]
+    return tuple(
+        among_highest(scores, member=member, least=ordered[place - 1], place=place)
+        for place in PLACES
+        if place <= len(scores)
+    )
+
+
+def among_highest(scores: np.ndarray, *, member: np.ndarray, least: float, place: int) -> TopScores:
+    """Exact as long as members and people outside are exchangeable: people are counted by score,
     ties whole, whoever they are.
     """
-    ordered, found = np.sort(scores)[::-1], []
-    for place in PLACES:
-        if place <= len(scores):
-            top = scores >= ordered[place - 1]
-            people, members = int(top.sum()), int((top & member).sum())
-            p_value = stats.hypergeom.sf(members - 1, len(scores), int(member.sum()), people)
-            found.append(
-                TopScores(place=place, people=people, members=members, p_value=float(p_value))
-            )
-    return tuple(found)
+    top = scores >= least
+    people, members = int(top.sum()), int((top & member).sum())
+    p_value = stats.hypergeom.sf(members - 1, len(scores), int(member.sum()), people)
+    return TopScores(place=place, people=people, members=members, p_value=float(p_value))
+
+
+def corrected_tops(
+    tops: Sequence[TopScores], *, wholes: TopScores | None, attacks: int, replays: int
+) -> float:
+    """The smallest p value: half of the level is for the places of all attacks, half for the whole
+    copies of all replays (Bonferroni).
+    """
+    found = [2.0 * len(PLACES) * attacks * top.p_value for top in tops]
+    found += [] if wholes is None else [2.0 * replays * wholes.p_value]
+    return min([1.0, *found])
 
 
 def averaged(parts: Sequence[Attack]) -> Attack:
@@ -161,12 +176,17 @@ def holm(attacks: Sequence[Attack], *, tests: int | None = None) -> tuple[Attack
     stepped = np.maximum.accumulate(p_values[order] * (tests - np.arange(len(attacks))))
     corrected = np.empty(len(attacks))
     corrected[order] = np.minimum(stepped, 1.0)
-    highest = [min((top.p_value for top in attack.tops), default=1.0) for attack in attacks]
+    replays = sum(attack.wholes is not None for attack in attacks)
     return tuple(
         attack.model_copy(
-            update={"p_holm": float(p), "p_tops": min(1.0, len(PLACES) * tests * top)}
+            update={
+                "p_holm": float(p),
+                "p_tops": corrected_tops(
+                    attack.tops, wholes=attack.wholes, attacks=tests, replays=replays
+                ),
+            }
         )
-        for attack, p, top in zip(attacks, corrected, highest, strict=True)
+        for attack, p in zip(attacks, corrected, strict=True)
     )
 
 

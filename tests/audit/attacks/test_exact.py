@@ -32,6 +32,8 @@ def concluded(people: AuditSplits, limits: Policy) -> tuple[Membership, Conclusi
         suite.measured(name, scores, reference=people.reference.users, rng=rng)
         for name, scores in found.scores.items()
     ]
+    wholes = {replay.name: replay.wholes(suite.member) for replay in found.replays}
+    attacks = [each.model_copy(update={"wholes": wholes[each.name]}) for each in attacks]
     told, copied = suite.with_copies(holm(attacks), replays=found.replays, policy=limits)
     membership = Membership(
         attacks=told,
@@ -72,6 +74,7 @@ def test_members_values_on_other_peoples_items_are_a_leak_of_that_column(
     assert concluded(people, limits)[1].verdict is not Verdict.LEAK_DETECTED
     found, conclusion = concluded(leaking(people, 60, rng=rng, column=column), limits)
     assert conclusion.verdict is Verdict.LEAK_DETECTED, conclusion.reason
+    assert "histor" not in conclusion.reason
     accused = {each.name for each in found.attacks if each.copied or each.p_tops < 0.01}
     looked = {each.name: set(each.attacks) for each in found.columns}
     assert accused and accused <= looked[column], (accused, looked)
