@@ -150,7 +150,9 @@ def test_the_audit_of_tables_that_the_page_shows_runs_on_300_users(
         for each in shown_commands((REPOSITORY / "docs" / "audit.md").read_text(encoding="utf-8"))
         if "--synthetic" in each
     ]
-    result = CliRunner().invoke(cli, [*shlex.split(command)[1:], "--synthetic-users", "users.csv"])
+    result = CliRunner().invoke(
+        cli, [*shlex.split(command)[1:], "--synthetic-users", "users.csv", "--verbose"]
+    )
     assert result.exit_code in (0, 1, 3) and "attributes: gender and region" in result.output, (
         result.output
     )

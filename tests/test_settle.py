@@ -336,7 +336,7 @@ def test_a_training_with_open_columns_is_not_continued_and_says_what_to_do(
     _, schema = put(tmp_path)
 
     def dies(*_: Any, **options: Any) -> None:
-        assert options["session"]._kept is None
+        assert options["session"]._store is None
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", dies)

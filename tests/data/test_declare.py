@@ -239,7 +239,7 @@ def test_the_real_ratings_need_five_answers(tmp_path: Path) -> None:
         folder=tmp_path,
     )
     with pytest.raises(
-        SchemaError, match=r"2 missing: \[source\] population; \[items\] independent_of_log"
+        SchemaError, match=r"2 missing: \[source\] population = .*; \[items\] independent_of_log"
     ):
         Schema.parse(text)
     said = tomllib.loads(text)

@@ -56,10 +56,8 @@ def test_strangers_are_no_leak_and_the_controls_say_what_would_have_been(
     assert all(
         abs(attack.auc.value - 0.5) < 0.1 for attack in membership.controls.blind
     )  # 4 standard errors
-    assert (
-        membership.controls.bootstrap_flagged is not None
-        and membership.controls.bootstrap_flagged.value == 0.0
-    )
+    flagged_by_chance = membership.controls.bootstrap_flagged
+    assert flagged_by_chance is not None and flagged_by_chance.low <= 1 - limits.confidence
     assert {name: tuple(map(len, pair)) for name, pair in found.scores.items()} == dict.fromkeys(
         [*KNOWS, *replays, learned.BLEND], (400, 200)
     )
