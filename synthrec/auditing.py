@@ -732,7 +732,9 @@ def run_audit(
         verdict=verdict,
         reason=reason,
         seconds=time.perf_counter() - started,
-        **vars(evidence.choices),
+        known=evidence.choices.known,
+        secret=evidence.choices.secret,
+        within_claim_is_fine=evidence.choices.within_claim_is_fine,
     )
 
 

@@ -185,10 +185,9 @@ class Match:
         """The better of two."""
         better = other.score > self.score
         return Match(
-            *(
-                np.where(better, two, one)
-                for one, two in zip(vars(self).values(), vars(other).values(), strict=True)
-            )
+            np.where(better, other.score, self.score),
+            np.where(better, other.shared, self.shared),
+            np.where(better, other.whole, self.whole),
         )
 
 
