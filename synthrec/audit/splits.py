@@ -67,6 +67,7 @@ class AuditSplits:
     events_per_user: int  # K
     knowledge: Knowledge = EVERYTHING  # of whoever attacks
     asked_share: float = 1.0  # of the members, whom attacks ask about
+    given_share: float = 1.0  # of the synthetic users, among whom they look
 
     def sampled(self, *, synthetic: int, rng: np.random.Generator) -> AuditSplits:
         """The same with at most MAX_ASKED users of each kind, and so many synthetic ones, by chance:
@@ -91,4 +92,5 @@ class AuditSplits:
             train_whole=profiles.some(self.train_whole, most=MAX_LEARNED, rng=rng),
             synthetic=profiles.some(self.synthetic, most=synthetic, rng=rng),
             asked_share=len(asked) / max(1, members),
+            given_share=min(1.0, synthetic / max(1, self.synthetic.users)),
         )

@@ -252,6 +252,12 @@ def _attacks_in_short(membership: Membership) -> dict[str, str]:
         found["planted copies found"] = ", ".join(
             f"{leak.share:.0%}: {leak.found.value:.0%} of {leak.draws}" for leak in leaks
         )
+    for probe in membership.controls.copies:
+        words = f"planted: {probe.what}"
+        told_before = f"{found[words]}, " if words in found else ""
+        found[words] = f"{told_before}{probe.users:,}: {percent(probe.found.value)}"
+    if unseen := [column.name for column in membership.columns if not column.attacks]:
+        found["columns not attacked"] = ", ".join(unseen)
     return found
 
 

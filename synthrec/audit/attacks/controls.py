@@ -182,14 +182,18 @@ def planted_copies(
     battery: AttackSuite,
     *,
     result: Result,
+    people: AuditSplits,
     policy: Policy,
     workload: Workload,
     rng: np.random.Generator,
 ) -> tuple[CopyProbe, ...]:
     """Some members copied as they are, everything of them or one column's values on other people's
     events; only replays look for them, by the rule of the verdict.
+
+    Where members or synthetic users are sampled, a copy is looked at as often as chance takes both.
     """
-    synthetic = result.replays[0].view.tokens[1].shape[0]
+    looked_at = people.asked_share * people.given_share
+    synthetic = round(result.replays[0].view.tokens[1].shape[0] / people.given_share)
     kinds: dict[str, tuple[Replay, ...]] = {WHOLE_HISTORIES: result.replays}
     names = dict(battery.knowledge.names)
     for replay in [each for each in result.replays if "item" not in each.view.columns]:
@@ -199,10 +203,10 @@ def planted_copies(
     members, probes = np.flatnonzero(battery.member), []
     for what, replays in kinds.items():
         for share in COPIED_SHARES:
-            users = min(max(1, round(share * synthetic)), len(members))
+            users = min(max(1, round(share * synthetic)), round(len(members) / people.asked_share))
             found = 0
             for _ in range(workload.draws):
-                chosen = rng.permutation(members)[:users]
+                chosen = rng.permutation(members)[: rng.binomial(users, looked_at)]
                 found += battery.finds(
                     [x.planted(chosen, rng=rng) for x in replays], of=result, policy=policy
                 )

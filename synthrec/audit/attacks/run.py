@@ -78,7 +78,7 @@ def run_attacks(
         )
         advance(1)
         copies = controls.planted_copies(
-            battery, result=result, policy=policy, workload=counts, rng=rng
+            battery, result=result, people=people, policy=policy, workload=counts, rng=rng
         )
         innocent = controls.innocent(
             battery, people=people, policy=policy, workload=counts, rng=blind
