@@ -16,7 +16,8 @@ A member counts as copied in a view in either of two ways.
   pairs and views), and half as much again as any such pair with somebody outside: holdout users
   beside synthetic users, everybody beside reference users.
 - In part, where people share nothing but coincidences (fewer than one outside in k pass the score of
-  a single one): the score lies beyond what the highest scores outside leave to chance. Above the (k + 1)-th highest of N scores outside, let the excesses of the k highest sum to y. If the tail
+  a single one): more is shared than with anybody outside, and the score
+  lies beyond what the highest scores outside leave to chance. Above the (k + 1)-th highest of N scores outside, let the excesses of the k highest sum to y. If the tail
   falls at least as fast as an exponential, and members are like people outside, the chance that any
   of M members exceeds it by g is at most M (k + 1) / (N + 1) (1 + g / y)^-k. The limit has this at
   `extrapolated_level`, far below any usual level, as a tail beyond what was seen is assumed, not
@@ -46,7 +47,7 @@ PARTS = (0.5, 0.05)  # of a synthetic user's tokens, that may come of one person
 WHOLE = 0.9  # of all tokens that a person or a synthetic user has, that both have: a whole copy
 LONGER = 1.5  # times the score of any such pair with somebody outside
 TAIL = 20  # highest scores outside, from which the tail is told
-MANY_RUNS = 1e6  # runs are as long as it takes for so many different ones
+MANY_RUNS = 1e6  # runs do not overlap, and are as long as it takes for so many different ones
 MANY_VALUES = 30  # a column with more of them is looked at value by value
 _AT_ONCE = 5_000_000  # likelihood ratios held at once
 
@@ -70,10 +71,16 @@ def views(logs: Sequence[EventLog]) -> Iterator[View]:
     place = np.arange(len(user)) - np.searchsorted(user, user)
 
     def view(
-        name: str, columns: Sequence[str], code: np.ndarray, *, first: int = 0, knowledge: str = ""
+        name: str,
+        columns: Sequence[str],
+        code: np.ndarray,
+        *,
+        first: int = 0,
+        every: int = 1,
+        knowledge: str = "",
     ) -> View:
-        """Without the `first` events of each user."""
-        kept = place >= first
+        """Without the `first` events of each user; of the others each `every`-th."""
+        kept = (place >= first) & ((place - first) % every == 0)
         tokens = _by_user(user[kept], code[kept], users=users)
         return View(name, tuple(columns), tokens, knowledge)
 
@@ -100,7 +107,7 @@ def views(logs: Sequence[EventLog]) -> Iterator[View]:
         if 1 < distinct < np.sqrt(MANY_RUNS):
             run = int(np.ceil(np.log(MANY_RUNS) / np.log(distinct)))
             told = _joint([np.roll(code, back) for back in range(run)])
-            yield view(f"runs of {name}", [name], told, first=run - 1)
+            yield view(f"runs of {name}", [name], told, first=run - 1, every=run)
     if rows := attributes_of(logs):
         token = _joint(
             [
@@ -262,7 +269,11 @@ class Replay:
             coincidence=self._coincidence,
             level=policy.extrapolated_level,
         )
-        return np.asarray(member & (whole | (near.score > limit)))
+        longest = max(
+            near.shared[~member].max(initial=0), *(each.shared.max(initial=0) for each in others)
+        )
+        part = (near.score > limit) & (near.shared > longest)
+        return np.asarray(member & (whole | part))
 
     @property
     def _coincidence(self) -> float:
