@@ -18,6 +18,7 @@ from functools import partial
 from typing import cast
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 from synthrec.data.columns import HOURS, SESSION_GAP_SECONDS, Datetime, hour_of_week
@@ -79,7 +80,7 @@ def smooth(noisy: np.ndarray, *, kernels: dict[str, np.ndarray], noise_std: floa
 
     def surprise(logs: np.ndarray) -> float:
         lower = np.linalg.cholesky(prior(logs) + noise)
-        white = np.linalg.solve(lower, noisy - mean)
+        white = solve_triangular(lower, noisy - mean, lower=True)
         return float(
             white @ white
             + 2 * np.log(np.diag(lower)).sum()

@@ -221,7 +221,7 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
         ("bytes.toml", "other bytes"),
         ("deep.toml", "nesting"),
         ("none.toml", "No such file"),
-        (".", ""),
+        (".", "directory"),
     ):
         with pytest.raises(SchemaError, match=found):
             Schema.load(tmp_path / name)
