@@ -73,7 +73,7 @@ class SimulatedPlan(Record):
         said = (
             f"This is a simulation: {self.simulated_users:,} people who never lived, with about {self.typical_events} events each on "
             f"{self.items:,} items, went through the pipeline (all but the critic of the GAN). Your log was not opened and nothing was spent. Real people "
-            "differ: take figures to be 10 points off either way, and ranking 20."
+            "differ: take figures to be 12 points off either way, and ranking 20."
         )
         if self.simulated_users < self.population:
             said += (
