@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from synthrec import pipeline
 from synthrec.cli import demo as demo_module
 from synthrec.cli.main import cli
 
@@ -37,11 +39,25 @@ def test_demo_runs_the_whole_chain_with_the_gan_and_says_what_came_out_and_what_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo_module, "ITEMS", 60)
-    result = demo("--out", str(tmp_path / "tried"), "--users", "300", "--mechanism", "--quiet")
+    result = demo("--out", str(tmp_path / "tried"), "--users", "300", "--quiet")
     check_outcome(result, tmp_path / "tried")
-    assert "checks passed" in result.stdout
     inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "tried" / "release"), "--brief"])
     assert inspected.exit_code == 0, inspected.output
+
+
+def test_demo_checks_the_mechanism_when_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def run(*_: Any, mechanism: bool, **__: Any) -> None:
+        asked.append(mechanism)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", run)
+    for place, words in enumerate(([], ["--mechanism"])):
+        demo("--out", str(tmp_path / f"tried{place}"), "--users", "200", *words)
+    assert asked == [False, True]
 
 
 def test_demo_does_not_touch_a_folder_that_exists(tmp_path: Path) -> None:

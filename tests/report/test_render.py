@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from synthrec.audit.record import Arm, AuditedUtility, AuditRecord, Verdict
 from synthrec.conformance.record import Conformance, judged
+from synthrec.report import render as rendering
 from synthrec.report import sentences
 from synthrec.report.plots.utility import ladder
 from synthrec.report.record import ReleaseRecord
@@ -63,12 +66,35 @@ def with_ladder(ladder: tuple[Arm, ...]) -> AuditRecord:
     )
 
 
+DRAWN: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def once() -> Iterator[None]:
+    """A picture of equal figures is drawn once in these tests."""
+    honest = rendering._drawn
+
+    def drawn(drawings: list[Any]) -> dict[str, str]:
+        pictures = {}
+        for drawing in drawings:
+            key = repr(drawing)
+            if key not in DRAWN:
+                DRAWN[key] = honest([drawing]).get(drawing[0], "")
+            pictures |= {drawing[0]: DRAWN[key]} if DRAWN[key] else {}
+        return pictures
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "_drawn", drawn)
+        yield
+
+
 @pytest.fixture(scope="module")
-def internal() -> str:
+def internal(once: None) -> str:
     return render(release(), audit(), mechanism=conformance(), edition=INTERNAL)
 
 
 def test_equal_records_render_to_identical_bytes(internal: str) -> None:
+    DRAWN.clear()
     assert render(release(), audit(), mechanism=conformance(), edition=INTERNAL) == internal
 
 
