@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synthrec.audit.record import AuditRecord
 
 USERS, ITEMS, SEED = 20_000, 800, 1
+SYNTHETIC_USERS = 8_000  # at most: what an audit costs grows with them
 EPSILON, DELTA = 8.0, 4e-6
 FIVE = 5  # users who are shown
 AUDITED = 2_000  # users, about, who are kept out of training; of few users AUDIT_SHARE
@@ -63,6 +64,7 @@ def demo(out: Path | None, users: int, mechanism: bool, quiet: bool) -> None:
         delta=DELTA,
         out=release,
         audit_share=min(AUDIT_SHARE, AUDITED / users),
+        synthetic_users=min(SYNTHETIC_USERS, 2 * users),
         mechanism=mechanism,
         progress=progress_for(quiet=quiet),
     )

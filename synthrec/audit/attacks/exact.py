@@ -326,8 +326,8 @@ def best(targets: sparse.csr_array, others: sparse.csr_array, *, having: np.ndar
         for part in PARTS:
             mine.data = np.log1p(part / (1 - part) * mine_odds).astype(np.float32)
             product = mine @ turned
-            told = product.data + np.log1p(-part) * lengths[product.indices]
-            ratio = told if part == PARTS[0] else np.logaddexp(ratio, told)
+            told = product.data + (np.log1p(-part) * lengths).astype(np.float32)[product.indices]
+            ratio = told if part == PARTS[0] else np.maximum(ratio, told)
         row = np.repeat(np.arange(mine.shape[0]), np.diff(product.indptr))
         filled = np.flatnonzero(np.diff(product.indptr))
         if not len(filled):
