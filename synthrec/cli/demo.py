@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synthrec.audit.record import AuditRecord
 
 USERS, ITEMS, SEED = 20_000, 800, 1
-SYNTHETIC_USERS = 8_000  # at most: what an audit costs grows with them
+SYNTHETIC_USERS = 4_000  # at most: what an audit costs grows with them
 EPSILON, DELTA = 8.0, 4e-6
 FIVE = 5  # users who are shown
 AUDITED = 2_000  # users, about, who are kept out of training; of few users AUDIT_SHARE
