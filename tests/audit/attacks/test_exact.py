@@ -168,3 +168,13 @@ def test_planted_copies_match_as_copies_in_the_log_would(
         assert (planted.near.shared == real.near.shared).mean() > 0.95
         assert (planted.near.score[chosen] > 0.9 * real.near.score[chosen]).all()
         assert planted.near.whole[chosen].all() and real.near.whole[chosen].all()
+
+
+def test_no_value_stands_in_two_runs_of_a_column(cast: Callable[..., AuditSplits]) -> None:
+    log = cast(np.random.default_rng(1)).trained
+    assert log.rating is not None
+    (runs,) = [view for view in views([log]) if view.name == "runs of rating"]
+    values = len(np.unique(log.rating))
+    length = int(np.ceil(6 / np.log10(values)))  # so many runs differ that few are alike by chance
+    tokens = np.diff(runs.tokens[0].indptr)
+    assert tokens.sum() > 0 and (tokens <= log.activity // length).all()
