@@ -119,7 +119,10 @@ def test_people_who_are_in_neither_part_are_no_leak(tables: Path, tmp_path: Path
     assert (
         0 < found.split.coined_in < found.split.trained
     )  # as many are left out, by the same draw, as holdout users play other parts
-    assert found.lower_bound is not None and found.lower_bound.claimed == 3
+    if "groups differ" in found.reason:  # of groups dealt by chance, one audit in twenty
+        assert found.lower_bound is None
+    else:
+        assert found.lower_bound is not None and found.lower_bound.claimed == 3
     assert (tmp_path / "out" / "private").stat().st_mode & 0o077 == 0
     first, rest = result.stdout.strip().split("\n\n", 1)
     assert first.startswith(found.verdict.value) and rest.startswith("PRIVATE")
