@@ -11,7 +11,7 @@ ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1     # thread of each of the t
 
 help:
 	@echo "make demo       the whole chain on a simulated log: synthetic log, audit, report (about 3 minutes)"
-	@echo "make test       the test suite (about 12 minutes on 2 cores)"
+	@echo "make test       the test suite (about 8 minutes on 2 idle cores)"
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff (rules and format) and mypy --strict over the package"
 	@echo "make bench      the figures of benchmarks/README.md: runs missing cells, rewrites the tables (BENCH=--quick: under 20 minutes)"
